@@ -18,3 +18,32 @@ pub const ATTRIBUTES_MAX: usize = 256;
 const _: () = {
     assert!(NODE_ID_V1_MAX <= NODE_ID_MAX, "a v1 id is a node id");
 };
+
+/// Bytes of a client's text message or hello line.
+pub const CLIENT_TEXT_BYTES_MAX: usize = 4_096;
+
+/// Bytes of any inbound WebSocket message: a larger one closes the connection with 1009.
+pub const WS_MESSAGE_BYTES_MAX: usize = 65_536;
+
+/// Largest coordinate that a client may send, either way from 0, world units.
+pub const COORDINATE_MAX: f32 = 10_000.0;
+
+/// Subscription classes that live at once.
+pub const CLASSES_MAX: usize = 16;
+
+/// Nodes one client may drag at once.
+pub const DRAGS_PER_CLIENT_MAX: usize = 5;
+
+/// Nodes dragged at once by all clients together.
+pub const DRAGS_MAX: usize = 1_024;
+
+/// Least time between two updates of one dragged node; nearer ones are left out.
+pub const DRAG_INTERVAL_MIN_NS: u64 = 16_000_000;
+
+/// A drag without an update for this long is released.
+pub const DRAG_SILENCE_MAX_NS: u64 = 500_000_000;
+
+const _: () = {
+    assert!(CLIENT_TEXT_BYTES_MAX < WS_MESSAGE_BYTES_MAX, "a message too long for us still gets an error text");
+    assert!(DRAGS_PER_CLIENT_MAX <= DRAGS_MAX);
+};

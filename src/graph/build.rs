@@ -123,8 +123,7 @@ impl GraphBuilder {
         let edge =
             Edge { source, target, weight: narrow, directed, relation: None, label: None, attributes: Vec::new() };
         self.edges.push(edge);
-        let last = self.edges.len() - 1;
-        Ok(&mut self.edges[last])
+        self.edges.last_mut().ok_or(BuildError::TooManyEdges { limit: 0 })
     }
 
     /// Nodes so far.

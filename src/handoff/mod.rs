@@ -1,1 +1,17 @@
-//! (skeleton)
+//! What threads share: lanes, doorbells, frames. Nothing here allocates or waits in steady state.
+
+#![forbid(unsafe_code)]
+
+mod doorbell;
+mod frame;
+mod lane;
+mod message;
+mod sync;
+
+pub use doorbell::Doorbell;
+pub use frame::{ClassHead, Frame, FramePool, Stamp};
+pub use lane::{Consumer, LaneStats, Overflow, Producer, lane};
+pub use message::{
+    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Origin, Refusal, SessionId, ShardEvent,
+    ShardMessage, SimCommand, SimEvent, Transport, ViewCommand,
+};

@@ -1,1 +1,33 @@
-//! (skeleton)
+//! The two mio loops: `door` accepts, speaks HTTP and upgrades; each `shard` streams. Nothing here sees the graph.
+
+#![forbid(unsafe_code)]
+
+mod conn;
+mod door;
+mod drags;
+mod http;
+mod inbound;
+mod outbound;
+mod routes;
+mod shard;
+
+use std::sync::Arc;
+
+use mio::{Poll, Waker};
+
+use crate::handoff::Doorbell;
+
+pub use door::{Door, DoorLanes, DoorOptions};
+pub use shard::{Shard, ShardLanes, ShardOptions};
+
+/// A poll and the bell that wakes it, for one loop.
+///
+/// # Errors
+/// When the kernel gives no epoll or eventfd.
+pub fn poll_with_bell() -> std::io::Result<(Poll, Arc<Doorbell>)> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), shard::WAKE)?;
+    // A failed wake-up costs a nap of at most a housekeeping interval.
+    let bell = Doorbell::new(Box::new(move || drop(waker.wake())));
+    Ok((poll, Arc::new(bell)))
+}

@@ -1,7 +1,28 @@
-//! Bytes <-> types: our own frame, the legacy profiles, client messages. No sockets, no clocks.
+//! Bytes <-> types: our own frame, the legacy profiles, client and server messages, WebSocket and TCP framing.
+//!
+//! The layouts are those of `PROTOCOL.md`. No sockets, no clocks: bytes in, types out.
 
 #![forbid(unsafe_code)]
 
+mod client;
+mod framing;
+mod header;
+mod legacy;
 mod node;
+mod profile;
+mod server;
 
+pub use client::{ClientError, ClientMessage, Hello, parse_hello, parse_message};
+pub use framing::{
+    CloseCode, TCP_PREFIX_BYTES, TCP_TEXT_BIT, WS_HEADER_BYTES_MAX, push_tcp_text, push_ws_close, push_ws_text,
+    tcp_prefix, ws_header,
+};
+pub use header::{
+    FLAG_HEARTBEAT, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL, FrameHeader, HEADER_BYTES, HeaderError, KIND_FULL, MAGIC,
+    VERSION,
+};
+pub use legacy::{BodyError, RecordTail, RecordV1, RecordV2, RecordV3, decode_v1, decode_v2, decode_v3, encode_body};
 pub use node::NodeRecord;
+pub use profile::{PROFILES, Profile, RATE_HZ_MAX};
+pub(crate) use server::write_client_error;
+pub use server::{ErrorCategory, Protocol, ServerError, ServerMessage};

@@ -1,0 +1,338 @@
+//! The frame that `sim` writes once and every client shares, and the fixed pool it comes from.
+//!
+//! A frame holds one **body** per profile (encoded once per tick, shared by all classes of the profile) and one small
+//! **head** per class: WebSocket header or TCP length word, and our own header where the profile has one. The bytes a
+//! client gets are head then body, so a send is one `writev` of shared bytes.
+
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::sync::Arc;
+use crate::handoff::ClassRef;
+use crate::limits::CLASSES_MAX;
+use crate::wire::{
+    FrameHeader, HEADER_BYTES, NodeRecord, PROFILES, Profile, TCP_PREFIX_BYTES, WS_HEADER_BYTES_MAX, encode_body,
+    tcp_prefix, ws_header,
+};
+
+/// When and where a frame was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// Version of the graph's structure.
+    pub epoch: u32,
+    /// Simulation step.
+    pub tick: u64,
+    /// When the tick was due, monotonic ns.
+    pub tick_ns: u64,
+    /// When the frame was handed over, monotonic ns.
+    pub published_ns: u64,
+    /// `FLAG_` bits of the wire header.
+    pub flags: u16,
+}
+
+/// The bytes in front of a body for one class, and where the class stands.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassHead {
+    class: ClassRef,
+    sequence: u64,
+    present: bool,
+    ws: [u8; WS_HEADER_BYTES_MAX + HEADER_BYTES],
+    ws_bytes: u8,
+    tcp: [u8; TCP_PREFIX_BYTES + HEADER_BYTES],
+    tcp_bytes: u8,
+}
+
+impl ClassHead {
+    const EMPTY: Self = Self {
+        class: ClassRef::NONE,
+        sequence: 0,
+        present: false,
+        ws: [0; WS_HEADER_BYTES_MAX + HEADER_BYTES],
+        ws_bytes: 0,
+        tcp: [0; TCP_PREFIX_BYTES + HEADER_BYTES],
+        tcp_bytes: 0,
+    };
+
+    /// The class these bytes are for.
+    #[must_use]
+    pub fn class(&self) -> ClassRef {
+        self.class
+    }
+
+    /// Frames of this class up to and including this one.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// What precedes the body on a WebSocket.
+    #[must_use]
+    pub fn ws(&self) -> &[u8] {
+        self.ws.get(..usize::from(self.ws_bytes)).unwrap_or(&[])
+    }
+
+    /// What precedes the body on TCP.
+    #[must_use]
+    pub fn tcp(&self) -> &[u8] {
+        self.tcp.get(..usize::from(self.tcp_bytes)).unwrap_or(&[])
+    }
+}
+
+/// Every node's state after one tick, with the bytes that clients get. Read-only once published.
+#[derive(Debug)]
+pub struct Frame {
+    stamp: Stamp,
+    nodes: Vec<NodeRecord>,
+    /// Legacy bodies; that of [`Profile::Own`] is `nodes` itself.
+    bodies: [Vec<u8>; PROFILES.len()],
+    encoded: [bool; PROFILES.len()],
+    heads: [ClassHead; CLASSES_MAX],
+}
+
+impl Frame {
+    fn new() -> Self {
+        Self {
+            stamp: Stamp::default(),
+            nodes: Vec::new(),
+            bodies: [const { Vec::new() }; PROFILES.len()],
+            encoded: [false; PROFILES.len()],
+            heads: [ClassHead::EMPTY; CLASSES_MAX],
+        }
+    }
+
+    /// Bytes that one frame takes when all profiles are subscribed.
+    #[must_use]
+    pub fn footprint(node_count: usize) -> usize {
+        size_of::<Self>() + PROFILES.iter().map(|profile| profile.body_bytes(node_count)).sum::<usize>()
+    }
+
+    /// When and where it was made.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// Nodes in index order.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeRecord] {
+        &self.nodes
+    }
+
+    /// The class in `slot`, if it has had a frame; its bytes are here only when [`Self::head`] says so.
+    #[must_use]
+    pub fn class_state(&self, slot: u8) -> Option<&ClassHead> {
+        self.heads.get(usize::from(slot)).filter(|head| head.sequence > 0)
+    }
+
+    /// The head for `class`, when this frame was encoded for it.
+    #[must_use]
+    pub fn head(&self, class: ClassRef) -> Option<&ClassHead> {
+        self.heads.get(usize::from(class.slot)).filter(|head| head.present && head.class == class)
+    }
+
+    /// The classes that this frame was encoded for.
+    pub fn present(&self) -> impl Iterator<Item = ClassRef> + '_ {
+        self.heads.iter().filter(|head| head.present).map(ClassHead::class)
+    }
+
+    /// The body that all classes of `profile` share.
+    #[must_use]
+    pub fn body(&self, profile: Profile) -> &[u8] {
+        match profile {
+            Profile::Own => self.nodes.as_bytes(),
+            legacy => self.bodies.get(legacy.index()).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// Starts over as the back frame of a tick: `ids` are the id words of the epoch in index order.
+    ///
+    /// Allocates when the epoch has more nodes than this frame has held before, and never otherwise.
+    pub fn begin(&mut self, stamp: Stamp, ids: &[u32]) {
+        if self.stamp.epoch != stamp.epoch || self.nodes.len() != ids.len() {
+            self.nodes.clear();
+            self.nodes.extend(ids.iter().map(|id| NodeRecord { id_flags: (*id).into(), ..NodeRecord::default() }));
+        }
+        self.stamp = stamp;
+        self.encoded = [false; PROFILES.len()];
+        self.heads = [ClassHead::EMPTY; CLASSES_MAX];
+    }
+
+    /// The records, for the backend to write motion into.
+    pub fn nodes_mut(&mut self) -> &mut [NodeRecord] {
+        &mut self.nodes
+    }
+
+    /// Remembers where a class stands that gets no bytes from this frame.
+    pub fn note(&mut self, class: ClassRef, sequence: u64) {
+        if let Some(head) = self.heads.get_mut(usize::from(class.slot)) {
+            *head = ClassHead { class, sequence, ..ClassHead::EMPTY };
+        }
+    }
+
+    /// Encodes this frame for `class`: its profile's body, unless another class needed it already, and the head.
+    ///
+    /// `kind` and counts of `header` are filled in here. Allocates when the profile is used on this frame for the
+    /// first time in an epoch.
+    pub fn encode(&mut self, class: ClassRef, profile: Profile, sequence: u64) {
+        let Self { stamp, nodes, bodies, encoded, heads } = self;
+        let (Some(done), Some(body), Some(head)) =
+            (encoded.get_mut(profile.index()), bodies.get_mut(profile.index()), heads.get_mut(usize::from(class.slot)))
+        else {
+            return;
+        };
+        if !*done && profile != Profile::Own {
+            body.resize(profile.body_bytes(nodes.len()), 0);
+            encode_body(profile, nodes, body);
+        }
+        *done = true;
+        *head = ClassHead { class, sequence, present: true, ..ClassHead::EMPTY };
+        let payload_bytes = profile.frame_bytes(nodes.len());
+        let (ws, ws_bytes) = ws_header(payload_bytes);
+        let header = (profile == Profile::Own).then(|| own_header(stamp, class, sequence, nodes.len()));
+        let header = header.as_ref().map_or(&[][..], FrameHeader::as_bytes);
+        head.ws_bytes = fill(&mut head.ws, ws.get(..ws_bytes).unwrap_or(&[]), header);
+        head.tcp_bytes = fill(&mut head.tcp, &tcp_prefix(payload_bytes), header);
+    }
+
+    /// Stamps the hand-over time, in the frame and in every head that carries it.
+    pub fn publish_at(&mut self, published_ns: u64) {
+        self.stamp.published_ns = published_ns;
+        for head in self.heads.iter_mut().filter(|head| head.present) {
+            for bytes in
+                [head.ws.get_mut(..usize::from(head.ws_bytes)), head.tcp.get_mut(..usize::from(head.tcp_bytes))]
+            {
+                if let Some((_, header)) = bytes.and_then(|bytes| {
+                    FrameHeader::mut_from_suffix(bytes).ok().map(|(rest, header)| (rest.len(), header))
+                }) {
+                    header.published_ns = published_ns.into();
+                }
+            }
+        }
+    }
+}
+
+fn own_header(stamp: &Stamp, class: ClassRef, sequence: u64, node_count: usize) -> FrameHeader {
+    FrameHeader {
+        magic: crate::wire::MAGIC,
+        version: crate::wire::VERSION,
+        kind: crate::wire::KIND_FULL,
+        flags: stamp.flags.into(),
+        class: class.serial.into(),
+        reserved: 0.into(),
+        epoch: stamp.epoch.into(),
+        sequence: sequence.into(),
+        base: 0.into(),
+        tick: stamp.tick.into(),
+        tick_ns: stamp.tick_ns.into(),
+        published_ns: stamp.published_ns.into(),
+        node_count: (node_count as u32).into(),
+        body_bytes: (Profile::Own.body_bytes(node_count) as u32).into(),
+    }
+}
+
+/// Copies `first` and `second` to the start of `out`; returns how many bytes that is.
+fn fill(out: &mut [u8], first: &[u8], second: &[u8]) -> u8 {
+    debug_assert!(first.len() + second.len() <= out.len(), "heads are sized for the longest framing and header");
+    for (place, byte) in out.iter_mut().zip(first.iter().chain(second)) {
+        *place = *byte;
+    }
+    (first.len() + second.len()) as u8
+}
+
+/// The fixed set of frames. A frame is free again when the last lease on it is gone.
+#[derive(Debug)]
+pub struct FramePool {
+    frames: Vec<Arc<Frame>>,
+}
+
+impl FramePool {
+    /// A pool of `frames` empty frames.
+    ///
+    /// # Panics
+    /// When `frames` is 0.
+    #[must_use]
+    pub fn new(frames: usize) -> Self {
+        assert!(frames > 0, "a pool has a back frame");
+        Self { frames: (0..frames).map(|_| Arc::new(Frame::new())).collect() }
+    }
+
+    /// Frames in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Never: a pool has at least one frame.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Frames that nobody leases. O(frames).
+    pub fn free(&mut self) -> usize {
+        self.frames.iter_mut().filter_map(Arc::get_mut).count()
+    }
+
+    /// Lets `write` fill the first free frame and returns a lease on it; `None` when every frame is leased.
+    ///
+    /// Whether a frame is free is `Arc::get_mut`'s answer, so no reader can ever see a frame being written. The
+    /// first one, not the next in turn: while clients keep up, the same two or three frames stay warm in the cache
+    /// and the rest of the pool never becomes resident.
+    pub fn publish(&mut self, write: impl FnOnce(&mut Frame)) -> Option<Arc<Frame>> {
+        for slot in &mut self.frames {
+            if let Some(frame) = Arc::get_mut(slot) {
+                write(frame);
+                return Some(Arc::clone(slot));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const CLASS: ClassRef = ClassRef { slot: 2, serial: 77 };
+
+    fn published(pool: &mut FramePool, sequence: u64) -> Arc<Frame> {
+        pool.publish(|frame| {
+            let stamp = Stamp { epoch: 1, tick: 9, tick_ns: 100, published_ns: 0, flags: 1 };
+            frame.begin(stamp, &[5, 6]);
+            frame.nodes_mut()[1].set_motion([1.0, 2.0, 3.0], [0.0; 3]);
+            frame.encode(CLASS, Profile::Own, sequence);
+            frame.encode(ClassRef { slot: 3, serial: 78 }, Profile::V2, 4);
+            frame.publish_at(123);
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn head_and_body_are_the_bytes_of_a_frame() {
+        let frame = published(&mut FramePool::new(1), 41);
+        let head = frame.head(CLASS).unwrap();
+        let mut bytes = head.ws()[2..].to_vec();
+        bytes.extend(frame.body(Profile::Own));
+        let (header, nodes) = FrameHeader::parse(&bytes[2..]).unwrap();
+        assert_eq!((header.sequence.get(), header.published_ns.get(), header.class.get()), (41, 123, 77));
+        assert_eq!((nodes[1].id(), nodes[1].position()), (6, [1.0, 2.0, 3.0]));
+        assert_eq!(head.ws()[..4], [0x82, 126, 0, 64 + 56]);
+        assert_eq!(head.tcp()[..4], [64 + 56, 0, 0, 0]);
+        let v2 = frame.head(ClassRef { slot: 3, serial: 78 }).unwrap();
+        assert_eq!((v2.ws(), v2.tcp()), (&[0x82, 73][..], &[73, 0, 0, 0][..]));
+        assert_eq!(frame.body(Profile::V2).len(), 73);
+        assert!(frame.head(ClassRef { slot: 2, serial: 78 }).is_none(), "a slot's earlier class is another class");
+    }
+
+    #[test]
+    fn a_leased_frame_is_never_written_again() {
+        let mut pool = FramePool::new(2);
+        let first = published(&mut pool, 1);
+        let second = published(&mut pool, 2);
+        assert_eq!(pool.free(), 0);
+        assert!(pool.publish(|_| unreachable!("both are leased")).is_none());
+        drop(first);
+        let third = published(&mut pool, 3);
+        assert_eq!(second.head(CLASS).unwrap().sequence(), 2);
+        assert_eq!(third.head(CLASS).unwrap().sequence(), 3);
+    }
+}

@@ -1,0 +1,340 @@
+//! What crosses between threads: one type per lane. Small and `Copy` on the way to `sim` and the shards.
+
+use std::net::{SocketAddr, TcpStream};
+
+use bytes::Bytes;
+
+use crate::base::Handle;
+use crate::graph::{NodeId, NodeIndex};
+use crate::wire::{CloseCode, Hello, Profile};
+
+/// A connection's place among sessions. Never reused while the process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// A subscription class: a slot in every frame, and a serial that tells apart the classes a slot has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClassRef {
+    /// Below [`crate::limits::CLASSES_MAX`].
+    pub slot: u8,
+    /// The class id on the wire, from 1.
+    pub serial: u16,
+}
+
+impl ClassRef {
+    /// No class.
+    pub const NONE: Self = Self { slot: u8::MAX, serial: 0 };
+}
+
+/// Which framing a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// RFC 6455.
+    WebSocket,
+    /// Length words.
+    Tcp,
+}
+
+/// Which connection something came from: where to answer, and whose it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its shard.
+    pub shard: u8,
+    /// Its place in the shard.
+    pub handle: Handle,
+    /// Its session.
+    pub session: SessionId,
+}
+
+/// What a drag does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum DragPhase {
+    /// Put the node here; takes it from another client.
+    Move([f32; 3]),
+    /// Let it go; pinned where it is when true.
+    End {
+        /// Pin it.
+        pin: bool,
+    },
+}
+
+/// shard → sim.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ViewCommand {
+    /// A node is dragged.
+    Drag {
+        /// By whom.
+        origin: Origin,
+        /// Which.
+        node: NodeId,
+        /// How.
+        phase: DragPhase,
+    },
+    /// The connection is gone: let go of everything it drags.
+    ReleaseAll {
+        /// Whose.
+        session: SessionId,
+    },
+}
+
+/// control → sim.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SimCommand {
+    /// Encode this class from the next tick on.
+    OpenClass {
+        /// Its slot and serial.
+        class: ClassRef,
+        /// Its format.
+        profile: Profile,
+        /// Its rate.
+        rate_hz: u16,
+    },
+    /// Nobody subscribes any more.
+    CloseClass {
+        /// Which.
+        class: ClassRef,
+    },
+    /// Fix or free a node.
+    Pin {
+        /// Its index.
+        node: NodeIndex,
+        /// Fix or free.
+        pinned: bool,
+    },
+}
+
+/// sim → control: what somebody has to be told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SimEvent {
+    /// Two clients dragged one node; the second has it now.
+    DragTaken {
+        /// Which.
+        node: NodeId,
+        /// Who lost it.
+        from: Origin,
+        /// Who has it.
+        to: Origin,
+    },
+    /// A drag fell silent.
+    DragReleased {
+        /// Which.
+        node: NodeId,
+        /// Whose.
+        origin: Origin,
+    },
+    /// A drag named a node that is not there, or all places for drags are taken.
+    DragRefused {
+        /// Which.
+        node: NodeId,
+        /// Whose.
+        origin: Origin,
+        /// No such node, or no room.
+        unknown: bool,
+    },
+    /// A drag ended with a pin.
+    Pinned {
+        /// Which.
+        node: NodeIndex,
+    },
+}
+
+/// What a new connection may have.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Its session.
+    pub session: SessionId,
+    /// Its class.
+    pub class: ClassRef,
+    /// Its format.
+    pub profile: Profile,
+    /// Bytes a second that it is going to take at full rate.
+    pub demand_bytes: u64,
+    /// `connection_established`, as JSON.
+    pub greeting: Bytes,
+}
+
+/// door → shard: an upgraded connection.
+#[derive(Debug)]
+pub struct Adopt {
+    /// Non-blocking, with every socket option set.
+    pub stream: TcpStream,
+    /// For log lines.
+    pub peer: SocketAddr,
+    /// Which framing it speaks.
+    pub transport: Transport,
+    /// What it may have.
+    pub grant: Grant,
+    /// Bytes to send before anything else: the answer to the upgrade.
+    pub first: Vec<u8>,
+    /// Bytes the client sent behind its handshake.
+    pub received: Vec<u8>,
+}
+
+/// shard → control.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ShardEvent {
+    /// A connection is gone.
+    Ended {
+        /// Its session.
+        session: SessionId,
+    },
+    /// It wants another rate.
+    Subscribe {
+        /// Who.
+        origin: Origin,
+        /// Frames per second; `None` for the simulation's rate.
+        rate_hz: Option<u16>,
+    },
+    /// It wants a node fixed or freed.
+    Pin {
+        /// Who.
+        origin: Origin,
+        /// Which.
+        node: u32,
+        /// Fix or free.
+        pinned: bool,
+    },
+}
+
+/// control → shard.
+#[derive(Clone, Debug)]
+pub enum ShardMessage {
+    /// A text for one connection.
+    Text {
+        /// Which.
+        handle: Handle,
+        /// JSON.
+        text: Bytes,
+    },
+    /// The connection moves to another class; the text confirms it.
+    Reclass {
+        /// Which.
+        handle: Handle,
+        /// Its new class.
+        class: ClassRef,
+        /// Bytes a second that it is going to take.
+        demand_bytes: u64,
+        /// JSON.
+        text: Bytes,
+    },
+    /// Close every connection and stop.
+    Shutdown {
+        /// Why.
+        code: CloseCode,
+        /// For a person.
+        reason: &'static str,
+    },
+}
+
+/// door → control. `token` comes back in the answer.
+#[derive(Clone, Debug)]
+pub enum DoorRequest {
+    /// A stream connection asks to be let in.
+    Open {
+        /// The door's own name for the connection.
+        token: Handle,
+        /// What it asks for.
+        hello: Hello,
+    },
+    /// A let-in connection went away before a shard had it.
+    Abandon {
+        /// Its session.
+        session: SessionId,
+    },
+    /// An HTTP request that needs the graph.
+    Http {
+        /// The door's own name for the connection.
+        token: Handle,
+        /// What it asks.
+        query: HttpQuery,
+    },
+}
+
+/// What HTTP can ask of `control`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpQuery {
+    /// Nodes, edges, positions.
+    GraphData {
+        /// Whose sequence to name.
+        class: Option<u16>,
+    },
+    /// Counts and where the simulation stands.
+    GraphState,
+    /// Prometheus text.
+    Metrics,
+    /// What each part is doing.
+    HealthDetail,
+}
+
+/// Why a stream connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// `net.connections_max` are connected.
+    #[error("the server is full: {limit} connections (net.connections_max)")]
+    Full {
+        /// The limit.
+        limit: usize,
+    },
+    /// All classes are taken and none of this profile lives.
+    #[error("all {limit} subscription classes are in use; ask for a profile and rate that others use")]
+    Classes {
+        /// The limit.
+        limit: usize,
+    },
+    /// Ids do not fit the profile.
+    #[error("profile v1 carries ids up to {limit}, this graph has {found}; ask for v2")]
+    IdRange {
+        /// Largest id of the profile.
+        limit: u32,
+        /// Largest id of the graph.
+        found: u32,
+    },
+}
+
+impl Refusal {
+    /// The name in an `error` message.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Full { .. } => "full",
+            Self::Classes { .. } => "classes",
+            Self::IdRange { .. } => "id_range",
+        }
+    }
+
+    /// Whether the same request may work later.
+    #[must_use]
+    pub const fn retryable(&self) -> bool {
+        !matches!(self, Self::IdRange { .. })
+    }
+}
+
+/// control → door.
+#[derive(Clone, Debug)]
+pub enum DoorReply {
+    /// Let in.
+    Granted {
+        /// The door's own name for the connection.
+        token: Handle,
+        /// What it may have.
+        grant: Grant,
+    },
+    /// Not let in.
+    Refused {
+        /// The door's own name for the connection.
+        token: Handle,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The answer to an HTTP request.
+    Http {
+        /// The door's own name for the connection.
+        token: Handle,
+        /// 200, 404, 503.
+        status: u16,
+        /// MIME type.
+        content_type: &'static str,
+        /// The body.
+        body: Bytes,
+    },
+}

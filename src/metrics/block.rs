@@ -1,0 +1,129 @@
+//! One block of cells per thread.
+
+use std::sync::Arc;
+
+use crossbeam::utils::CachePadded;
+
+use super::{Counter, Gauge, Histogram};
+
+/// Written by `sim`.
+#[derive(Debug, Default)]
+pub struct SimMetrics {
+    /// Steps taken.
+    pub ticks: Counter,
+    /// Deadlines that a late tick skipped.
+    pub ticks_skipped: Counter,
+    /// Deadline to wake-up.
+    pub tick_lateness: Histogram,
+    /// One step.
+    pub step: Histogram,
+    /// All bodies and heads of a frame.
+    pub encode: Histogram,
+    /// Frames handed over.
+    pub frames_published: Counter,
+    /// Frames that found the pool leased out and were left out.
+    pub pool_waits: Counter,
+    /// Frames of the pool that nobody leases.
+    pub pool_free: Gauge,
+    /// Nodes put back after a non-finite value.
+    pub nonfinite_resets: Counter,
+    /// Commands taken from shards and control.
+    pub commands: Counter,
+    /// Nodes held by drags now.
+    pub drags: Gauge,
+    /// Live subscription classes.
+    pub classes: Gauge,
+    /// Root mean square of node velocities, world units / s.
+    pub rms_velocity: Gauge,
+    /// 1 at rest, 0 while it moves.
+    pub settled: Gauge,
+    /// Current tick.
+    pub tick: Gauge,
+    /// When the last turn ended, monotonic ns: how `readyz` knows that the thread lives.
+    pub turn_ended_ns: Counter,
+    /// Measured error of the fast repulsion, relative rms over sampled nodes; NaN until measured.
+    pub repulsion_error: Gauge,
+}
+
+/// Written by one shard.
+#[derive(Debug, Default)]
+pub struct ShardMetrics {
+    /// Connections now.
+    pub connections: Gauge,
+    /// Bytes a second that they take at full rate.
+    pub demand_bytes: Gauge,
+    /// Connections taken over.
+    pub adopted: Counter,
+    /// Connections gone, whatever the reason.
+    pub ended: Counter,
+    /// Of those, closed because they took nothing for too long or leased too much.
+    pub stalled: Counter,
+    /// Of those, closed because their event panicked.
+    pub panics: Counter,
+    /// Of those, closed for breaking the protocol.
+    pub protocol_errors: Counter,
+    /// Frames whose last byte went to the kernel.
+    pub frames_sent: Counter,
+    /// Bytes that went to the kernel.
+    pub bytes_sent: Counter,
+    /// Calls of `writev`.
+    pub writes: Counter,
+    /// Frames that slow clients were spared.
+    pub frames_conflated: Counter,
+    /// Frames whose rest was copied so that the lease could end.
+    pub lease_copies: Counter,
+    /// Messages received.
+    pub messages: Counter,
+    /// Messages answered with an error.
+    pub messages_refused: Counter,
+    /// Published to picked up.
+    pub pickup: Histogram,
+    /// Picked up to the last client of the frame served.
+    pub fanout: Histogram,
+    /// Tick due to last client served.
+    pub tick_to_wire: Histogram,
+}
+
+/// Written by `door`.
+#[derive(Debug, Default)]
+pub struct DoorMetrics {
+    /// Connections accepted, all ports.
+    pub accepted: Counter,
+    /// HTTP requests answered.
+    pub http_requests: Counter,
+    /// Of those, with a status of 400 or above.
+    pub http_errors: Counter,
+    /// Streams handed to shards.
+    pub upgraded: Counter,
+    /// Streams not let in.
+    pub refused: Counter,
+    /// Connections closed because their request did not come in time.
+    pub handshake_timeouts: Counter,
+    /// `accept` calls that failed.
+    pub accept_errors: Counter,
+}
+
+/// Every block. Built once at start; shared.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Of `sim`.
+    pub sim: CachePadded<SimMetrics>,
+    /// Of each shard, in order.
+    pub shards: Vec<Arc<CachePadded<ShardMetrics>>>,
+    /// Of `door`.
+    pub door: CachePadded<DoorMetrics>,
+}
+
+impl Metrics {
+    /// Blocks for `shards` shards.
+    #[must_use]
+    pub fn new(shards: usize) -> Self {
+        let sim = SimMetrics::default();
+        sim.repulsion_error.set(f64::NAN);
+        Self {
+            sim: CachePadded::new(sim),
+            shards: (0..shards).map(|_| Arc::default()).collect(),
+            door: CachePadded::default(),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Prometheus text of all blocks. Runs on `control`, at scrape time.
+
+use std::fmt::Error;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::Arc;
+
+use super::cell::BOUNDS_NS;
+use super::{Counter, Gauge, Histogram, Metrics, ShardMetrics};
+
+/// A figure that another room knows: name, help, one label, value.
+#[derive(Debug, Clone)]
+pub struct Extra {
+    /// Without the `swarmcast_` prefix.
+    pub name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Label name and value, where the figure has one per thing.
+    pub label: Option<(&'static str, String)>,
+    /// Never goes down.
+    pub counter: bool,
+    /// The figure.
+    pub value: f64,
+}
+
+#[derive(Debug)]
+struct Scrape {
+    metrics: Arc<Metrics>,
+    extras: Vec<Extra>,
+}
+
+impl Metrics {
+    /// All blocks and `extras` as Prometheus text (OpenMetrics 1.0). Extras of one name must stand together.
+    #[must_use]
+    pub fn text(self: &Arc<Self>, extras: Vec<Extra>) -> String {
+        let mut registry = Registry::with_prefix("swarmcast");
+        registry.register_collector(Box::new(Scrape { metrics: Arc::clone(self), extras }));
+        let mut out = String::with_capacity(16 << 10);
+        match text::encode(&mut out, &registry) {
+            Ok(()) => out,
+            Err(Error) => unreachable!("a String takes every write"),
+        }
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let out = &mut encoder;
+        let sim = &self.metrics.sim;
+        counter(out, "ticks", "Simulation steps taken.", &sim.ticks)?;
+        counter(out, "ticks_skipped", "Tick deadlines skipped because a tick was late.", &sim.ticks_skipped)?;
+        histogram(out, "tick_lateness", "Tick deadline to wake-up of the simulation thread.", &sim.tick_lateness)?;
+        histogram(out, "step", "Duration of one simulation step.", &sim.step)?;
+        histogram(out, "encode", "Duration of encoding a frame for all classes.", &sim.encode)?;
+        counter(out, "frames_published", "Frames handed to the shards.", &sim.frames_published)?;
+        counter(out, "pool_waits", "Frames left out because every frame of the pool was leased.", &sim.pool_waits)?;
+        gauge(out, "pool_free_frames", "Frames of the pool that nobody leases.", &sim.pool_free)?;
+        counter(out, "nonfinite_resets", "Nodes put back after a non-finite value.", &sim.nonfinite_resets)?;
+        counter(out, "sim_commands", "Commands taken by the simulation.", &sim.commands)?;
+        gauge(out, "drags", "Nodes held by drags.", &sim.drags)?;
+        gauge(out, "classes", "Live subscription classes.", &sim.classes)?;
+        gauge(out, "rms_velocity", "Root mean square node velocity, world units per second.", &sim.rms_velocity)?;
+        gauge(out, "settled", "1 when the simulation is at rest by measured energy.", &sim.settled)?;
+        if sim.repulsion_error.get().is_finite() {
+            let help = "Relative rms error of the fast repulsion against exact, over sampled nodes.";
+            gauge(out, "repulsion_error_ratio", help, &sim.repulsion_error)?;
+        }
+        let door = &self.metrics.door;
+        counter(out, "accepted", "Connections accepted.", &door.accepted)?;
+        counter(out, "accept_errors", "Failed accepts.", &door.accept_errors)?;
+        counter(out, "http_requests", "HTTP requests answered.", &door.http_requests)?;
+        counter(out, "http_errors", "HTTP requests answered with 400 or above.", &door.http_errors)?;
+        counter(out, "streams_opened", "Streams handed to shards.", &door.upgraded)?;
+        counter(out, "streams_refused", "Streams not let in.", &door.refused)?;
+        counter(
+            out,
+            "handshake_timeouts",
+            "Connections whose request did not come in time.",
+            &door.handshake_timeouts,
+        )?;
+        self.shards(out)?;
+        self.extras(out)
+    }
+}
+
+type ShardCounter = fn(&ShardMetrics) -> &Counter;
+type ShardGauge = fn(&ShardMetrics) -> &Gauge;
+type ShardHistogram = fn(&ShardMetrics) -> &Histogram;
+
+const SHARD_GAUGES: [(&str, &str, ShardGauge); 2] = [
+    ("connections", "Streaming connections.", |shard| &shard.connections),
+    ("demand_bytes_per_second", "Bytes a second that the connections take at full rate.", |shard| &shard.demand_bytes),
+];
+
+const SHARD_COUNTERS: [(&str, &str, ShardCounter); 12] = [
+    ("connections_adopted", "Connections taken over.", |shard| &shard.adopted),
+    ("connections_ended", "Connections gone.", |shard| &shard.ended),
+    ("connections_stalled", "Connections closed for taking nothing or too little.", |shard| &shard.stalled),
+    ("connection_panics", "Connections closed because their event panicked.", |shard| &shard.panics),
+    ("protocol_errors", "Connections closed for breaking the protocol.", |shard| &shard.protocol_errors),
+    ("frames_sent", "Frames whose last byte went to the kernel.", |shard| &shard.frames_sent),
+    ("sent_bytes", "Bytes that went to the kernel.", |shard| &shard.bytes_sent),
+    ("writes", "Calls of writev.", |shard| &shard.writes),
+    ("frames_conflated", "Frames that slow clients were spared.", |shard| &shard.frames_conflated),
+    ("lease_copies", "Frames whose rest was copied to end a lease.", |shard| &shard.lease_copies),
+    ("messages_received", "Messages from clients.", |shard| &shard.messages),
+    ("messages_refused", "Messages answered with an error.", |shard| &shard.messages_refused),
+];
+
+const SHARD_HISTOGRAMS: [(&str, &str, ShardHistogram); 3] = [
+    ("pickup", "Frame published to picked up by the shard.", |shard| &shard.pickup),
+    ("fanout", "Frame picked up to last client served.", |shard| &shard.fanout),
+    ("tick_to_wire", "Tick due to last client of the shard served.", |shard| &shard.tick_to_wire),
+];
+
+impl Scrape {
+    fn shards(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let labelled =
+            || self.metrics.shards.iter().enumerate().map(|(index, shard)| ([("shard", index.to_string())], shard));
+        for (name, help, cell) in SHARD_GAUGES {
+            let mut metric = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (label, shard) in labelled() {
+                metric.encode_family(&label)?.encode_gauge(&cell(shard).get())?;
+            }
+        }
+        for (name, help, cell) in SHARD_COUNTERS {
+            let mut metric = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (label, shard) in labelled() {
+                metric.encode_family(&label)?.encode_counter::<NoLabelSet, _, f64>(&cell(shard).get(), None)?;
+            }
+        }
+        for (name, help, cell) in SHARD_HISTOGRAMS {
+            let mut metric = out.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+            for (label, shard) in labelled() {
+                let (sum, count, buckets) = seconds(cell(shard));
+                metric.encode_family(&label)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn extras(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        for group in self.extras.chunk_by(|left, right| left.name == right.name) {
+            let Some(first) = group.first() else { continue };
+            let kind = if first.counter { MetricType::Counter } else { MetricType::Gauge };
+            let mut metric = out.encode_descriptor(first.name, first.help, None, kind)?;
+            for extra in group {
+                match &extra.label {
+                    Some((name, value)) => one(&mut metric.encode_family(&[(*name, value.as_str())])?, extra)?,
+                    None => one(&mut metric, extra)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one(metric: &mut prometheus_client::encoding::MetricEncoder<'_>, extra: &Extra) -> Result<(), Error> {
+    if extra.counter {
+        metric.encode_counter::<NoLabelSet, _, f64>(&extra.value, None)
+    } else {
+        metric.encode_gauge(&extra.value)
+    }
+}
+
+fn counter(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, cell: &Counter) -> Result<(), Error> {
+    let mut metric = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+    metric.encode_counter::<NoLabelSet, _, f64>(&cell.get(), None)
+}
+
+fn gauge(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, cell: &Gauge) -> Result<(), Error> {
+    out.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&cell.get())
+}
+
+fn histogram(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, cell: &Histogram) -> Result<(), Error> {
+    let (sum, count, buckets) = seconds(cell);
+    let mut metric = out.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+}
+
+/// Sum in seconds, count, and buckets as the encoder wants them: bound in seconds and count within, not accumulated.
+fn seconds(cell: &Histogram) -> (f64, u64, Vec<(f64, u64)>) {
+    let counts = cell.counts();
+    let bounds = BOUNDS_NS.iter().map(|ns| *ns as f64 / 1e9).chain(std::iter::once(f64::INFINITY));
+    (cell.sum_ns() as f64 / 1e9, counts.iter().sum(), bounds.zip(counts).collect())
+}
+
+/// Keeps the label types honest: arrays of string pairs are label sets.
+const _: fn() = || {
+    fn label_set<L: EncodeLabelSet>() {}
+    label_set::<[(&str, String); 1]>();
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_holds_every_block_with_units_and_cumulative_buckets() {
+        let metrics = Arc::new(Metrics::new(2));
+        metrics.sim.ticks.add(3);
+        metrics.sim.step.record(60_000);
+        metrics.sim.step.record(30_000_000);
+        if let Some(shard) = metrics.shards.get(1) {
+            shard.frames_sent.add(7);
+        }
+        let extra =
+            Extra { name: "lane_depth", help: "Items.", label: Some(("lane", "a".into())), counter: false, value: 2.0 };
+        let text = metrics.text(vec![extra]);
+        for line in [
+            "swarmcast_ticks_total 3",
+            "swarmcast_step_seconds_bucket{le=\"0.0001\"} 1",
+            "swarmcast_step_seconds_bucket{le=\"0.05\"} 2",
+            "swarmcast_step_seconds_bucket{le=\"+Inf\"} 2",
+            "swarmcast_frames_sent_total{shard=\"0\"} 0",
+            "swarmcast_frames_sent_total{shard=\"1\"} 7",
+            "swarmcast_lane_depth{lane=\"a\"} 2.0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
+        assert!(!text.contains("repulsion_error"), "what was not measured is not shown");
+    }
+}

@@ -1,0 +1,211 @@
+//! One streaming connection: socket, both halves, and what its messages mean to the shard.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+
+use super::drags::{Admission, Drags};
+use super::inbound::{Ending, Inbound};
+use super::outbound::{Flushed, Outbound, Sent};
+use crate::graph::NodeId;
+use crate::handoff::{DragPhase, Frame, Origin, ShardEvent, ViewCommand};
+use crate::limits::DRAGS_PER_CLIENT_MAX;
+use crate::wire::{
+    ClientMessage, CloseCode, ErrorCategory, ServerError, ServerMessage, parse_message, write_client_error,
+};
+
+/// One streaming connection of a shard.
+pub struct Conn {
+    /// Non-blocking.
+    pub stream: TcpStream,
+    /// For log lines.
+    pub peer: SocketAddr,
+    /// Where answers go.
+    pub origin: Origin,
+    /// What is to be sent.
+    pub out: Outbound,
+    /// What is being received.
+    pub inbound: Inbound,
+    /// What it drags.
+    pub drags: Drags,
+    /// Bytes a second that it takes at full rate.
+    pub demand_bytes: u64,
+    /// Place among the members of its class.
+    pub member: usize,
+    /// The kernel took everything so far.
+    pub writable: bool,
+    /// Stands in the shard's list of connections with work left.
+    pub queued: bool,
+    /// When the rest of its goodbye has to be over, ns; `None` while it is well.
+    pub linger_until_ns: Option<u64>,
+}
+
+/// What a connection's messages ask of other threads. Full lanes come back as `false`.
+pub trait Requests {
+    /// To `sim`.
+    fn to_sim(&mut self, command: ViewCommand) -> bool;
+    /// To `control`.
+    fn to_control(&mut self, event: ShardEvent) -> bool;
+}
+
+/// What a batch of received bytes did, for the counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Received {
+    /// Messages.
+    pub messages: u64,
+    /// Of those, answered with an error.
+    pub refused: u64,
+}
+
+impl Conn {
+    /// Takes received bytes apart and acts on every message.
+    ///
+    /// # Errors
+    /// [`Ending`], after which the connection takes nothing more.
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        epoch: u32,
+        now_ns: u64,
+        requests: &mut impl Requests,
+    ) -> Result<Received, Ending> {
+        let Self { inbound, out, drags, origin, .. } = self;
+        let mut received = Received::default();
+        let mut overrun = false;
+        // The parser writes its replies into a buffer of its own so that texts can be queued while it runs.
+        let mut replies = Vec::new();
+        let ended = inbound.feed(bytes, &mut replies, |text, replies| {
+            if !replies.is_empty() {
+                out.private_mut().append(replies);
+            }
+            received.messages += 1;
+            let mut answer = Answer { out, origin: *origin, epoch, now_ns, refused: false, overrun: false };
+            if !text.is_empty() {
+                answer.act(text, drags, requests);
+            }
+            received.refused += u64::from(answer.refused);
+            overrun |= answer.overrun;
+        });
+        out.private_mut().append(&mut replies);
+        if overrun || out.private_bytes() > super::outbound::PRIVATE_BYTES_MAX {
+            return Err(Ending::Close(CloseCode::TryLater, "answers pile up unread"));
+        }
+        ended.map(|()| received)
+    }
+
+    /// Sends what there is, if the kernel takes any.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn flush(&mut self, front: Option<&Arc<Frame>>, now_ns: u64, sent: &mut Sent) -> std::io::Result<Flushed> {
+        if !self.writable {
+            return Ok(Flushed::Blocked);
+        }
+        let flushed = self.out.flush(&mut self.stream, front, now_ns, sent)?;
+        self.writable = flushed != Flushed::Blocked;
+        Ok(flushed)
+    }
+}
+
+/// Acts on one message of one connection.
+struct Answer<'conn> {
+    out: &'conn mut Outbound,
+    origin: Origin,
+    epoch: u32,
+    now_ns: u64,
+    refused: bool,
+    overrun: bool,
+}
+
+impl Answer<'_> {
+    fn act(&mut self, text: &[u8], drags: &mut Drags, requests: &mut impl Requests) {
+        crate::base::fault::point(crate::base::fault::Point::ConnectionMessage, text);
+        let message = match parse_message(text) {
+            Ok(message) => message,
+            Err(error) => {
+                let mut json = Vec::with_capacity(256);
+                write_client_error(&error, &mut json);
+                return self.refuse(&json);
+            }
+        };
+        match message {
+            ClientMessage::Ping { timestamp } => self.say(&ServerMessage::Pong { timestamp, server_ns: self.now_ns }),
+            ClientMessage::FullSnapshot => self.out.resend(),
+            ClientMessage::InitialData => {
+                let class = self.out.class().serial;
+                let url = format!("/api/graph/data?class={class}");
+                self.say(&ServerMessage::InitialDataInfo { url: &url, epoch: self.epoch, class });
+            }
+            ClientMessage::Subscribe { rate_hz } => {
+                let taken = requests.to_control(ShardEvent::Subscribe { origin: self.origin, rate_hz });
+                self.busy_unless(taken);
+            }
+            ClientMessage::Pin { node, pinned } => {
+                let taken = requests.to_control(ShardEvent::Pin { origin: self.origin, node, pinned });
+                self.busy_unless(taken);
+            }
+            ClientMessage::DragStart { node, position } | ClientMessage::DragUpdate { node, position } => {
+                self.drag(node, position, drags, requests);
+            }
+            ClientMessage::DragEnd { node, pin } => {
+                let Some(node) = NodeId::new(node) else { return };
+                if drags.end(node) {
+                    let command = ViewCommand::Drag { origin: self.origin, node, phase: DragPhase::End { pin } };
+                    let taken = requests.to_sim(command);
+                    self.busy_unless(taken);
+                } else {
+                    self.error("not_dragged", "this connection does not drag that node", &["nodeId"], false);
+                }
+            }
+            ClientMessage::PhysicsParams => {
+                let message = "physics parameters are set in the configuration of the server, not on this socket";
+                self.error("not_here", message, &[], false);
+            }
+        }
+    }
+
+    fn drag(&mut self, node: u32, position: [f32; 3], drags: &mut Drags, requests: &mut impl Requests) {
+        let Some(node) = NodeId::new(node) else { return };
+        match drags.update(node, self.now_ns) {
+            Admission::Pass => {
+                let command = ViewCommand::Drag { origin: self.origin, node, phase: DragPhase::Move(position) };
+                let taken = requests.to_sim(command);
+                self.busy_unless(taken);
+            }
+            Admission::TooSoon => {}
+            Admission::TooMany => {
+                let message = format!("one client drags at most {DRAGS_PER_CLIENT_MAX} nodes at once");
+                self.error("too_many_drags", &message, &["nodeId"], true);
+            }
+        }
+    }
+
+    fn busy_unless(&mut self, taken: bool) {
+        if !taken {
+            self.error("busy", "the server has too much to do; send it again", &[], true);
+        }
+    }
+
+    #[cold]
+    fn error(&mut self, code: &str, message: &str, affected_paths: &[&str], retryable: bool) {
+        let error = ServerError {
+            code,
+            message,
+            category: if retryable { ErrorCategory::RateLimit } else { ErrorCategory::Validation },
+            retryable,
+            retry_after: retryable.then_some(0.1),
+            affected_paths,
+        };
+        self.refuse(&ServerMessage::Error(error).to_vec());
+    }
+
+    fn refuse(&mut self, json: &[u8]) {
+        self.refused = true;
+        self.overrun |= !self.out.text(json);
+    }
+
+    fn say(&mut self, message: &ServerMessage<'_>) {
+        self.overrun |= !self.out.message(message);
+    }
+}

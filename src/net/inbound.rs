@@ -1,0 +1,222 @@
+//! What one connection sends us: WebSocket messages through tungstenite's parser over in-memory buffers, or lines.
+//!
+//! The parser never touches the socket. Its automatic replies (pong, close) land in the connection's private bytes and
+//! leave at a message boundary: written straight to the socket they would cut a half-sent frame open.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use tungstenite::error::CapacityError;
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Error, Message};
+
+use crate::handoff::Transport;
+use crate::limits::{CLIENT_TEXT_BYTES_MAX, WS_MESSAGE_BYTES_MAX};
+use crate::wire::CloseCode;
+
+/// Parser buffer of one connection. The default of 128 KiB is allocated at once and zeroed again at every read.
+const READ_BUFFER_BYTES: usize = 4 << 10;
+
+/// Why a connection has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The peer said goodbye; the reply is among the private bytes.
+    Peer,
+    /// We say goodbye, because of what the peer sent.
+    Close(CloseCode, &'static str),
+}
+
+/// The inbound half of a connection.
+pub enum Inbound {
+    /// RFC 6455 frames, masked. Boxed: the context is large and most of it idle.
+    WebSocket(Box<WebSocketContext>),
+    /// Lines of JSON.
+    Tcp(Lines),
+}
+
+impl Inbound {
+    /// For a connection whose handshake is done.
+    pub fn new(transport: Transport) -> Self {
+        match transport {
+            Transport::WebSocket => {
+                let config = WebSocketConfig::default()
+                    .read_buffer_size(READ_BUFFER_BYTES)
+                    .write_buffer_size(0)
+                    .max_message_size(Some(WS_MESSAGE_BYTES_MAX))
+                    .max_frame_size(Some(WS_MESSAGE_BYTES_MAX));
+                Self::WebSocket(Box::new(WebSocketContext::new(Role::Server, Some(config))))
+            }
+            Transport::Tcp => Self::Tcp(Lines::default()),
+        }
+    }
+
+    /// Feeds received bytes; calls `each` with every whole text. Replies of the parser are appended to `private`.
+    ///
+    /// # Errors
+    /// [`Ending`], after which nothing more is to be fed.
+    pub fn feed(
+        &mut self,
+        received: &[u8],
+        private: &mut Vec<u8>,
+        mut each: impl FnMut(&[u8], &mut Vec<u8>),
+    ) -> Result<(), Ending> {
+        match self {
+            Self::WebSocket(context) => feed_ws(context, received, private, &mut each),
+            Self::Tcp(lines) => lines.feed(received, &mut |line| each(line, private)),
+        }
+    }
+}
+
+/// The parser's view of the connection: reads what was received, writes into the private bytes.
+struct Memory<'turn> {
+    received: &'turn [u8],
+    private: &'turn mut Vec<u8>,
+}
+
+impl Read for Memory<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.received.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.received.read(into)
+    }
+}
+
+impl Write for Memory<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.private.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn feed_ws(
+    context: &mut WebSocketContext,
+    received: &[u8],
+    private: &mut Vec<u8>,
+    each: &mut impl FnMut(&[u8], &mut Vec<u8>),
+) -> Result<(), Ending> {
+    let mut memory = Memory { received, private };
+    loop {
+        match context.read(&mut memory) {
+            Ok(Message::Text(text)) => each(text.as_bytes(), memory.private),
+            Ok(Message::Binary(_)) => {
+                return Err(Ending::Close(CloseCode::Unsupported, "binary messages are not understood"));
+            }
+            Ok(_) => {}
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(Error::ConnectionClosed | Error::AlreadyClosed) => return Err(Ending::Peer),
+            Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
+                return Err(Ending::Close(CloseCode::TooLong, "a message is longer than 65536 bytes"));
+            }
+            Err(Error::Utf8(_)) => return Err(Ending::Close(CloseCode::NotUtf8, "a text is not UTF-8")),
+            Err(_) => return Err(Ending::Close(CloseCode::Protocol, "the WebSocket protocol was broken")),
+        }
+    }
+}
+
+/// Splits a TCP stream into lines, holding back an unfinished one.
+#[derive(Default)]
+pub struct Lines {
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    fn feed(&mut self, mut received: &[u8], each: &mut impl FnMut(&[u8])) -> Result<(), Ending> {
+        const TOO_LONG: Ending = Ending::Close(CloseCode::TooLong, "a line is longer than 4096 bytes");
+        while let Some(end) = received.iter().position(|byte| *byte == b'\n') {
+            let (line, rest) = received.split_at(end);
+            if self.partial.len() + line.len() > CLIENT_TEXT_BYTES_MAX {
+                return Err(TOO_LONG);
+            }
+            if self.partial.is_empty() {
+                each(line.trim_ascii());
+            } else {
+                self.partial.extend_from_slice(line);
+                each(self.partial.trim_ascii());
+                self.partial.clear();
+            }
+            received = rest.get(1..).unwrap_or(&[]);
+        }
+        if self.partial.len() + received.len() > CLIENT_TEXT_BYTES_MAX {
+            return Err(TOO_LONG);
+        }
+        self.partial.extend_from_slice(received);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fed(inbound: &mut Inbound, bytes: &[u8]) -> (Vec<String>, Vec<u8>, Result<(), Ending>) {
+        let (mut texts, mut private) = (Vec::new(), Vec::new());
+        let ended = inbound.feed(bytes, &mut private, |text, _| texts.push(String::from_utf8(text.to_vec()).unwrap()));
+        (texts, private, ended)
+    }
+
+    /// A masked client frame with the all-zero mask.
+    fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![first, 0x80 | payload.len() as u8, 0, 0, 0, 0];
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    #[test]
+    fn messages_come_out_however_the_bytes_are_cut() {
+        let mut stream = client_frame(0x81, b"one");
+        stream.extend(client_frame(0x89, b"p!"));
+        stream.extend(client_frame(0x81, b"two"));
+        for cut in 0..stream.len() {
+            let mut inbound = Inbound::new(Transport::WebSocket);
+            let (mut texts, mut private, ended) = fed(&mut inbound, &stream[..cut]);
+            assert_eq!(ended, Ok(()));
+            let (more, pong, ended) = fed(&mut inbound, &stream[cut..]);
+            assert_eq!(ended, Ok(()));
+            texts.extend(more);
+            private.extend(pong);
+            assert_eq!(texts, ["one", "two"], "cut at {cut}");
+            assert_eq!(private, [0x8A, 2, b'p', b'!'], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_close_is_answered_and_ends_the_connection() {
+        let mut inbound = Inbound::new(Transport::WebSocket);
+        let (_, private, ended) = fed(&mut inbound, &client_frame(0x88, &[3, 0xE8]));
+        assert_eq!((private, ended), (vec![0x88, 2, 3, 0xE8], Err(Ending::Peer)));
+    }
+
+    #[test]
+    fn broken_frames_name_their_close_code() {
+        let code = |bytes: &[u8]| match fed(&mut Inbound::new(Transport::WebSocket), bytes).2 {
+            Err(Ending::Close(code, _)) => code.number(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(code(&client_frame(0x82, b"bin")), 1003);
+        assert_eq!(code(&[0x81, 1, b'x']), 1002, "a client frame must be masked");
+        assert_eq!(code(&client_frame(0x83, b"")), 1002, "an unknown opcode");
+        assert_eq!(code(&client_frame(0x81, &[0xC3, 0x28])), 1007);
+        assert_eq!(code(&[0x81, 0xFF, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]), 1009, "16 MiB announced");
+    }
+
+    #[test]
+    fn lines_are_joined_and_bounded() {
+        let mut inbound = Inbound::new(Transport::Tcp);
+        assert_eq!(fed(&mut inbound, b"{\"a\"").0, [""; 0]);
+        assert_eq!(fed(&mut inbound, b":1}\r\nping\n{").0, ["{\"a\":1}", "ping"]);
+        let long = [b'x'; CLIENT_TEXT_BYTES_MAX];
+        let (_, _, ended) = fed(&mut inbound, &long);
+        assert!(matches!(ended, Err(Ending::Close(CloseCode::TooLong, _))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+            let _ = fed(&mut Inbound::new(Transport::WebSocket), &bytes);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! From a request to what is to be done about it. Pure: no sockets, no clocks.
+
+use tungstenite::handshake::server::create_response;
+
+use super::http::{Request, Response};
+use crate::handoff::HttpQuery;
+use crate::wire::{ClientError, Hello, Profile};
+
+/// What a request asks of the door.
+#[derive(Debug)]
+pub enum Route {
+    /// Answer this.
+    Respond(Response),
+    /// Answer with what the door knows itself.
+    Own(OwnPage),
+    /// Ask `control`.
+    Ask(HttpQuery),
+    /// Become a stream.
+    Upgrade {
+        /// What it asks for.
+        hello: Hello,
+        /// The 101 answer, complete.
+        switching: Vec<u8>,
+    },
+}
+
+/// Pages that need neither graph nor simulation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnPage {
+    /// The viewer.
+    Viewer,
+    /// Name, version, health.
+    Root,
+    /// The process turns.
+    Healthz,
+    /// It is ready to serve.
+    Readyz,
+}
+
+/// Paths that stream.
+const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
+
+/// Which hosts and origins may ask.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trust {
+    /// Any `Host` is right: the engine is bound to an address that others reach.
+    pub any_host: bool,
+}
+
+/// Decides what to do about `request`.
+#[must_use]
+pub fn route(request: &Request, trust: Trust) -> Route {
+    if let Some(refused) = refuse_foreign(request, trust) {
+        return Route::Respond(refused);
+    }
+    if request.content_length > 0 {
+        let message = "this path takes no body";
+        return Route::Respond(Response::error(413, "body", message, &["Content-Length"]).with("Connection", "close"));
+    }
+    if STREAM_PATHS.contains(&request.path.as_str()) {
+        return upgrade(request);
+    }
+    let page = match request.path.as_str() {
+        "/" | "/index.html" if prefers_json(request) => Route::Own(OwnPage::Root),
+        "/" | "/index.html" => Route::Own(OwnPage::Viewer),
+        "/healthz" | "/health" => Route::Own(OwnPage::Healthz),
+        "/readyz" | "/ready" => Route::Own(OwnPage::Readyz),
+        "/health/detail" => Route::Ask(HttpQuery::HealthDetail),
+        "/metrics" => Route::Ask(HttpQuery::Metrics),
+        "/api/graph/state" => Route::Ask(HttpQuery::GraphState),
+        "/api/graph/data" => match class_parameter(request) {
+            Ok(class) => Route::Ask(HttpQuery::GraphData { class }),
+            Err(response) => return Route::Respond(response),
+        },
+        path => {
+            let message = format!("there is nothing at {}", path.escape_debug());
+            return Route::Respond(Response::error(404, "not_found", &message, &[]));
+        }
+    };
+    if request.method == "GET" || request.method == "HEAD" {
+        return page;
+    }
+    let message = "this path answers GET and HEAD";
+    Route::Respond(Response::error(405, "method", message, &[]).with("Allow", "GET, HEAD"))
+}
+
+/// A page of another site may not use a browser to reach this server: the origin must be the host asked for, and
+/// the host must be a name of this machine (a foreign name that resolves here is DNS rebinding).
+fn refuse_foreign(request: &Request, trust: Trust) -> Option<Response> {
+    let host = request.header("host").unwrap_or("");
+    let name = host_name(host);
+    if !trust.any_host && !(name == "localhost" || name == "[::1]" || is_loopback(name)) && !name.is_empty() {
+        return Some(Response::error(421, "host", "this server answers to localhost", &["Host"]));
+    }
+    let origin = request.header("origin")?;
+    let site = origin.split_once("://").map_or("", |(_, site)| site);
+    if site.eq_ignore_ascii_case(host) {
+        return None;
+    }
+    Some(Response::error(403, "origin", "pages of another origin may not connect", &["Origin"]))
+}
+
+/// A host header without its port.
+fn host_name(host: &str) -> &str {
+    match host.rfind(']') {
+        Some(end) => host.get(..=end).unwrap_or(host),
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    }
+}
+
+fn is_loopback(name: &str) -> bool {
+    name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn prefers_json(request: &Request) -> bool {
+    let accept = request.header("accept").unwrap_or("");
+    accept.contains("application/json") && !accept.contains("text/html")
+}
+
+fn class_parameter(request: &Request) -> Result<Option<u16>, Response> {
+    if let Some((name, _)) = request.query.iter().find(|(name, _)| name != "class") {
+        let message = format!("unknown parameter {}; known: class", name.escape_debug());
+        return Err(Response::error(400, "unknown_parameter", &message, &[name]));
+    }
+    let Some(class) = request.parameter("class") else { return Ok(None) };
+    let range = || Response::error(400, "out_of_range", "class must be a number from 1 to 65535", &["class"]);
+    class.parse().map(Some).map_err(|_| range())
+}
+
+/// Checks an upgrade to a stream and prepares its answer.
+fn upgrade(request: &Request) -> Route {
+    if request.method != "GET" || !request.header_has("upgrade", "websocket") {
+        let response = Response::error(426, "upgrade", "this path speaks WebSocket", &["Upgrade"]);
+        return Route::Respond(response.with("Upgrade", "websocket"));
+    }
+    let (hello, sub_protocol) = match subscription(request) {
+        Ok(found) => found,
+        Err(response) => return Route::Respond(response),
+    };
+    match switching(request, sub_protocol) {
+        Some(switching) => Route::Upgrade { hello, switching },
+        None => {
+            let message = "the WebSocket handshake is broken: version 13 and a key of 16 bytes are needed";
+            Route::Respond(Response::error(400, "handshake", message, &["Sec-WebSocket-Key", "Sec-WebSocket-Version"]))
+        }
+    }
+}
+
+/// Profile and rate from query and sub-protocol, and the sub-protocol to echo.
+fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response> {
+    if let Some((name, _)) = request.query.iter().find(|(name, _)| name != "profile" && name != "rate") {
+        let message = format!("unknown parameter {}; known: profile, rate", name.escape_debug());
+        return Err(Response::error(400, "unknown_parameter", &message, &[name]));
+    }
+    let rate = match request.parameter("rate") {
+        None => None,
+        Some(text) => Some(text.parse().unwrap_or(f64::NAN)),
+    };
+    let refuse = |error: ClientError| {
+        let field = error.field().unwrap_or("");
+        Response::error(400, error.code(), &error.to_string(), &[field])
+    };
+    let mut hello = Hello::from_parts(request.parameter("profile"), rate).map_err(refuse)?;
+    let offered: Vec<&str> = request
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "sec-websocket-protocol")
+        .flat_map(|(_, value)| value.split(','))
+        .map(str::trim)
+        .collect();
+    let chosen = offered.iter().find_map(|name| Profile::from_name(name));
+    match (hello.profile, chosen) {
+        (None, None) if !offered.is_empty() => {
+            let message = "no offered sub-protocol is known; known: swarmcast.v1, v1, v2, v3";
+            Err(Response::error(400, "unsupported", message, &["Sec-WebSocket-Protocol"]))
+        }
+        (Some(query), Some(sub_protocol)) if query != sub_protocol => {
+            let message = "the query and the sub-protocol name different profiles";
+            Err(Response::error(400, "unsupported", message, &["profile", "Sec-WebSocket-Protocol"]))
+        }
+        (query, _) => {
+            hello.profile = query.or(chosen);
+            Ok((hello, chosen))
+        }
+    }
+}
+
+/// The 101 answer, its checks and accept key made by tungstenite; `None` when the handshake is not right.
+fn switching(request: &Request, sub_protocol: Option<Profile>) -> Option<Vec<u8>> {
+    let mut builder = http::Request::builder().method("GET").uri(request.path.as_str());
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
+    }
+    let mut response = create_response(&builder.body(()).ok()?).ok()?;
+    if let Some(profile) = sub_protocol {
+        response.headers_mut().insert("sec-websocket-protocol", http::HeaderValue::from_static(profile.name()));
+    }
+    let mut bytes = Vec::with_capacity(256);
+    tungstenite::handshake::server::write_response(&mut bytes, &response).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::http::parse;
+
+    fn routed(head: &str) -> Route {
+        let text = format!("{}\r\n\r\n", head.trim().replace('\n', "\r\n"));
+        route(&parse(text.as_bytes()).unwrap().unwrap().0, Trust::default())
+    }
+
+    fn status(head: &str) -> u16 {
+        match routed(head) {
+            Route::Respond(response) => response.status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const WS: &str = "Host: localhost:7400\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\n\
+                      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+
+    #[test]
+    fn an_upgrade_names_profile_and_rate() {
+        let Route::Upgrade { hello, switching } = routed(&format!("GET /stream?profile=v2&rate=30 HTTP/1.1\n{WS}"))
+        else {
+            panic!("no upgrade");
+        };
+        assert_eq!(hello, Hello { profile: Some(Profile::V2), rate_hz: Some(30) });
+        let answer = String::from_utf8(switching).unwrap().to_lowercase();
+        assert!(answer.starts_with("http/1.1 101"), "{answer}");
+        assert!(answer.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{answer}");
+        assert!(!answer.contains("sec-websocket-protocol") && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+
+    #[test]
+    fn a_known_sub_protocol_is_echoed() {
+        let head = format!("GET /ws HTTP/1.1\n{WS}\nSec-WebSocket-Protocol: chat, v1");
+        let Route::Upgrade { hello, switching } = routed(&head) else { panic!("no upgrade") };
+        assert_eq!(hello.profile, Some(Profile::V1));
+        assert!(String::from_utf8(switching).unwrap().to_lowercase().contains("sec-websocket-protocol: v1\r\n"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_upgrade_is_said() {
+        let of = |target: &str, extra: &str| status(&format!("GET {target} HTTP/1.1\n{WS}{extra}"));
+        assert_eq!(of("/stream?profile=v9", ""), 400);
+        assert_eq!(of("/stream?rate=0", ""), 400);
+        assert_eq!(of("/stream?rate=abc", ""), 400);
+        assert_eq!(of("/stream?speed=1", ""), 400);
+        assert_eq!(of("/stream", "\nSec-WebSocket-Protocol: chat"), 400);
+        assert_eq!(of("/stream?profile=v1", "\nSec-WebSocket-Protocol: v2"), 400);
+        assert_eq!(of("/stream", "\nOrigin: http://evil.example"), 403);
+        assert_eq!(status("GET /stream HTTP/1.1\nHost: localhost"), 426);
+        let short_key = WS.replace("dGhlIHNhbXBsZSBub25jZQ==", "short");
+        assert_eq!(status(&format!("GET /stream HTTP/1.1\n{short_key}")), 400);
+    }
+
+    #[test]
+    fn pages_and_refusals() {
+        let host = "Host: 127.0.0.1:7400";
+        assert!(matches!(routed(&format!("GET / HTTP/1.1\n{host}")), Route::Own(OwnPage::Viewer)));
+        let json = format!("GET / HTTP/1.1\n{host}\nAccept: application/json");
+        assert!(matches!(routed(&json), Route::Own(OwnPage::Root)));
+        let data = format!("GET /api/graph/data?class=7 HTTP/1.1\n{host}");
+        assert!(matches!(routed(&data), Route::Ask(HttpQuery::GraphData { class: Some(7) })));
+        assert_eq!(status(&format!("GET /api/graph/data?class=x HTTP/1.1\n{host}")), 400);
+        assert_eq!(status(&format!("DELETE /metrics HTTP/1.1\n{host}")), 405);
+        assert_eq!(status(&format!("GET /../etc/passwd HTTP/1.1\n{host}")), 404);
+        assert_eq!(status(&format!("POST /metrics HTTP/1.1\n{host}\nContent-Length: 3")), 413);
+        assert_eq!(status("GET / HTTP/1.1\nHost: rebound.example"), 421);
+        let own = format!("GET / HTTP/1.1\n{host}\nOrigin: http://127.0.0.1:7400");
+        assert!(matches!(routed(&own), Route::Own(OwnPage::Viewer)));
+    }
+}

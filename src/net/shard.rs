@@ -1,0 +1,583 @@
+//! One pinned network thread: the mio loop over its streaming connections.
+//!
+//! Syscalls of a turn: one `epoll_wait`; `read` for readable connections; one `writev` per client and frame while the
+//! kernel takes all of it; `close`; and, at most once per other thread, the `write` that wakes it. It accepts nothing,
+//! speaks no HTTP, looks up no node.
+
+use std::io::{ErrorKind, Read};
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam::utils::CachePadded;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use super::conn::{Conn, Requests};
+use super::drags::Drags;
+use super::inbound::{Ending, Inbound};
+use super::outbound::{Flushed, Outbound, Sent};
+use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
+use crate::base::{Handle, Slab};
+use crate::handoff::{
+    Adopt, ClassRef, Consumer, Doorbell, Frame, Origin, Producer, SessionId, ShardEvent, ShardMessage, Transport,
+    ViewCommand,
+};
+use crate::limits::CLASSES_MAX;
+use crate::metrics::ShardMetrics;
+use crate::wire::CloseCode;
+
+/// The waker's token; connections use their slot.
+pub(super) const WAKE: Token = Token(usize::MAX);
+
+/// Readiness events taken per `epoll_wait`; the rest comes with the next one.
+const EVENTS_PER_TURN_MAX: usize = 1_024;
+
+/// Bytes read from one connection in one turn. A client that sends more waits a turn.
+const READ_BYTES_PER_TURN_MAX: usize = 64 << 10;
+
+/// Connections adopted and messages taken per turn.
+const LANE_ITEMS_PER_TURN_MAX: usize = 64;
+
+/// Time between two looks at leases and stalls.
+const HOUSEKEEPING_NS: u64 = 50 * MILLISECOND_NS;
+
+/// How long a goodbye may take: the rest of a frame, the close frame, the peer's own close.
+const LINGER_NS: u64 = 1_500 * MILLISECOND_NS;
+
+/// Settings of a shard.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardOptions {
+    /// Longest lease on a frame before its rest is copied.
+    pub lease_ns_max: u64,
+    /// A connection that takes nothing for this long is closed.
+    pub stall_ns_max: u64,
+    /// Copies that all connections of the shard may hold together.
+    pub copy_bytes_max: usize,
+    /// Connections of the shard.
+    pub connections_max: usize,
+}
+
+/// The lanes of a shard.
+#[derive(Debug)]
+pub struct ShardLanes {
+    /// sim → shard.
+    pub frames: Consumer<Arc<Frame>>,
+    /// door → shard.
+    pub adopt: Consumer<Adopt>,
+    /// control → shard.
+    pub messages: Consumer<ShardMessage>,
+    /// shard → sim.
+    pub commands: Producer<ViewCommand>,
+    /// shard → control.
+    pub events: Producer<ShardEvent>,
+}
+
+/// Everything one shard owns.
+pub struct Shard {
+    index: u8,
+    poll: Poll,
+    bell: Arc<Doorbell>,
+    lanes: ShardLanes,
+    options: ShardOptions,
+    metrics: Arc<CachePadded<ShardMetrics>>,
+    /// Set by `sim` when the frame pool runs low: every lease but that on the newest frame ends now.
+    pool_low: Arc<AtomicBool>,
+    conns: Slab<Conn>,
+    /// Connections of each class slot; their `member` is the place here.
+    members: [Vec<Handle>; CLASSES_MAX],
+    /// Newest frame that carries each class slot.
+    front: [Option<Arc<Frame>>; CLASSES_MAX],
+    epoch: u32,
+    /// Connections with work left from the turn before.
+    ready: Vec<Handle>,
+    /// Sessions whose end did not fit into the lane yet, and drags to release.
+    ended: Vec<(SessionId, bool)>,
+    scratch: Box<[u8]>,
+    /// Where the next fan-out begins, so that no connection is always last.
+    rotor: usize,
+    housekeeping_ns: u64,
+    copied_bytes: usize,
+    demand_bytes: u64,
+    stopping: bool,
+}
+
+/// The two lanes a connection's messages go to.
+struct Out<'shard> {
+    lanes: &'shard mut ShardLanes,
+}
+
+impl Requests for Out<'_> {
+    fn to_sim(&mut self, command: ViewCommand) -> bool {
+        self.lanes.commands.push(command).is_ok()
+    }
+
+    fn to_control(&mut self, event: ShardEvent) -> bool {
+        self.lanes.events.push(event).is_ok()
+    }
+}
+
+impl Shard {
+    /// A shard over a poll whose waker `bell` rings.
+    #[must_use]
+    pub fn new(
+        index: u8,
+        poll: Poll,
+        bell: Arc<Doorbell>,
+        lanes: ShardLanes,
+        options: ShardOptions,
+        metrics: Arc<CachePadded<ShardMetrics>>,
+        pool_low: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            index,
+            poll,
+            bell,
+            lanes,
+            options,
+            metrics,
+            pool_low,
+            conns: Slab::new(options.connections_max),
+            members: [const { Vec::new() }; CLASSES_MAX],
+            front: [const { None }; CLASSES_MAX],
+            epoch: 0,
+            ready: Vec::with_capacity(256),
+            ended: Vec::with_capacity(256),
+            scratch: vec![0; READ_BYTES_PER_TURN_MAX].into_boxed_slice(),
+            rotor: 0,
+            housekeeping_ns: 0,
+            copied_bytes: 0,
+            demand_bytes: 0,
+            stopping: false,
+        }
+    }
+
+    /// Bytes a shard takes at start.
+    #[must_use]
+    pub fn footprint() -> usize {
+        size_of::<Self>() + READ_BYTES_PER_TURN_MAX + EVENTS_PER_TURN_MAX * 16
+    }
+
+    /// Runs until a shutdown message has been served. Returns the connections that were still open then.
+    ///
+    /// # Errors
+    /// When `epoll_wait` fails for another reason than a signal.
+    pub fn run(mut self) -> std::io::Result<usize> {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN_MAX);
+        loop {
+            let now_ns = monotonic_ns();
+            self.take_lanes(now_ns);
+            self.housekeep(now_ns);
+            if self.stopping && self.conns.is_empty() {
+                return Ok(0);
+            }
+            self.wait(&mut events)?;
+            let now_ns = monotonic_ns();
+            self.take_frames();
+            for event in &events {
+                if event.token() == WAKE {
+                    continue;
+                }
+                let slot = event.token().0 as u32;
+                let Some(conn) = self.conns.at_mut(slot) else { continue };
+                let handle = conn.origin.handle;
+                conn.writable |= event.is_writable();
+                self.serve(handle, event.is_readable() || event.is_read_closed() || event.is_error(), now_ns);
+            }
+            self.serve_ready(now_ns);
+        }
+    }
+
+    /// Sleeps until a connection is ready, a lane has something, or it is time to housekeep.
+    fn wait(&mut self, events: &mut Events) -> std::io::Result<()> {
+        self.bell.arm();
+        let work = !(self.ready.is_empty()
+            && self.lanes.frames.is_empty()
+            && self.lanes.adopt.is_empty()
+            && self.lanes.messages.is_empty());
+        // Rounded up to whole milliseconds by epoll, which housekeeping does not mind.
+        let timeout = if work { Duration::ZERO } else { Duration::from_nanos(HOUSEKEEPING_NS) };
+        let idle = self.conns.is_empty() && !self.stopping && self.ended.is_empty() && !work;
+        let answer = self.poll.poll(events, if idle { None } else { Some(timeout) });
+        self.bell.disarm();
+        match answer {
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            other => other,
+        }
+    }
+
+    fn take_lanes(&mut self, now_ns: u64) {
+        for _ in 0..LANE_ITEMS_PER_TURN_MAX {
+            let Some(adopt) = self.lanes.adopt.pop() else { break };
+            self.adopt(adopt, now_ns);
+        }
+        for _ in 0..LANE_ITEMS_PER_TURN_MAX {
+            let Some(message) = self.lanes.messages.pop() else { break };
+            self.obey(message, now_ns);
+        }
+        self.take_frames();
+    }
+
+    /// Takes every waiting frame, then serves each class once with its newest: what a late shard missed is conflated.
+    fn take_frames(&mut self) {
+        let mut fresh = [false; CLASSES_MAX];
+        let mut newest = None;
+        let picked_ns = monotonic_ns();
+        while let Some(frame) = self.lanes.frames.pop() {
+            let stamp = frame.stamp();
+            self.metrics.pickup.record(picked_ns.saturating_sub(stamp.published_ns));
+            self.epoch = stamp.epoch;
+            for class in frame.present() {
+                let slot = usize::from(class.slot);
+                if let (Some(front), Some(fresh)) = (self.front.get_mut(slot), fresh.get_mut(slot)) {
+                    *front = Some(Arc::clone(&frame));
+                    *fresh = true;
+                }
+            }
+            newest = Some(stamp);
+        }
+        let Some(stamp) = newest else { return };
+        if self.conns.is_empty() {
+            return;
+        }
+        for slot in (0..CLASSES_MAX).filter(|slot| fresh.get(*slot).is_some_and(|fresh| *fresh)) {
+            self.fan_out(slot, picked_ns);
+        }
+        let served_ns = monotonic_ns();
+        self.metrics.fanout.record(served_ns.saturating_sub(picked_ns));
+        self.metrics.tick_to_wire.record(served_ns.saturating_sub(stamp.tick_ns));
+    }
+
+    /// Offers the front frame of a class slot to each of its members, beginning at another one every time.
+    fn fan_out(&mut self, slot: usize, now_ns: u64) {
+        let Some(members) = self.members.get(slot) else { return };
+        let count = members.len();
+        if count == 0 {
+            return;
+        }
+        self.rotor = (self.rotor + 1) % count;
+        let mut lost: Option<Handle> = None;
+        let mut sent = Sent::default();
+        let front = self.front.get(slot).and_then(Option::as_ref);
+        for step in 0..count {
+            let place = (self.rotor + step) % count;
+            let Some(handle) = members.get(place).copied() else { continue };
+            let Some(conn) = self.conns.get_mut(handle) else { continue };
+            match conn.flush(front, now_ns, &mut sent) {
+                Ok(Flushed::Budget | Flushed::Finished) => queue(&mut self.ready, conn),
+                Ok(Flushed::Idle | Flushed::Blocked) => {}
+                // Removing one re-orders the members: the first goes now, others at their next event.
+                Err(_) if lost.is_none() => lost = Some(handle),
+                Err(_) => queue(&mut self.ready, conn),
+            }
+        }
+        self.count(sent);
+        if let Some(handle) = lost {
+            self.remove(handle);
+        }
+    }
+
+    fn count(&self, sent: Sent) {
+        self.metrics.bytes_sent.add(sent.bytes);
+        self.metrics.writes.add(sent.writes);
+        self.metrics.frames_sent.add(sent.frames);
+        self.metrics.frames_conflated.add(sent.conflated);
+    }
+
+    /// Serves one connection's event. A panic in it costs this connection and nothing else.
+    fn serve(&mut self, handle: Handle, readable: bool, now_ns: u64) {
+        let Some(conn) = self.conns.get_mut(handle) else { return };
+        let boundary = conn.out.at_boundary();
+        let served = catch_unwind(AssertUnwindSafe(|| self.serve_unguarded(handle, readable, now_ns)));
+        match served {
+            Ok(true) => {}
+            Ok(false) => self.remove(handle),
+            Err(_) => self.close_after_panic(handle, boundary, now_ns),
+        }
+    }
+
+    /// False when the connection is over.
+    fn serve_unguarded(&mut self, handle: Handle, readable: bool, now_ns: u64) -> bool {
+        if readable && !self.read(handle, now_ns) {
+            return false;
+        }
+        let Some(conn) = self.conns.get_mut(handle) else { return true };
+        let front = self.front.get(usize::from(conn.out.class().slot)).and_then(Option::as_ref);
+        let mut sent = Sent::default();
+        let flushed = conn.flush(front, now_ns, &mut sent);
+        match flushed {
+            Ok(Flushed::Budget) => queue(&mut self.ready, conn),
+            Ok(Flushed::Finished) => {
+                // Our part is said. Closing now could take the close frame back from the peer (unread bytes make
+                // the kernel send a reset), so only our half is shut, and the peer's goodbye awaited.
+                let _ = conn.stream.shutdown(Shutdown::Write);
+                conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
+            }
+            Ok(Flushed::Idle | Flushed::Blocked) => {}
+            Err(_) => return false,
+        }
+        self.count(sent);
+        true
+    }
+
+    /// Reads what came; false when the peer is gone.
+    fn read(&mut self, handle: Handle, now_ns: u64) -> bool {
+        let Self { conns, scratch, lanes, metrics, ready, epoch, .. } = self;
+        let Some(conn) = conns.get_mut(handle) else { return true };
+        let mut budget = READ_BYTES_PER_TURN_MAX;
+        loop {
+            if budget == 0 {
+                queue(ready, conn);
+                return true;
+            }
+            let taken = match conn.stream.read(scratch) {
+                // A TCP viewer may shut its sending half and go on watching; a gone one is found by the next write.
+                Ok(0) => return conn.out.transport() == Transport::Tcp && !conn.out.is_closing(),
+                Ok(taken) => taken,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return false,
+            };
+            budget = budget.saturating_sub(taken);
+            if conn.out.is_closing() {
+                continue;
+            }
+            let bytes = scratch.get(..taken).unwrap_or(&[]);
+            take_in(conn, bytes, *epoch, now_ns, &mut Out { lanes }, metrics);
+        }
+    }
+
+    fn serve_ready(&mut self, now_ns: u64) {
+        let count = self.ready.len();
+        for _ in 0..count {
+            let Some(handle) = self.ready.pop() else { return };
+            if let Some(conn) = self.conns.get_mut(handle) {
+                conn.queued = false;
+                self.serve(handle, true, now_ns);
+            }
+        }
+    }
+
+    fn adopt(&mut self, adopt: Adopt, now_ns: u64) {
+        let Adopt { stream, peer, transport, grant, first, received } = adopt;
+        let (index, class) = (self.index, grant.class);
+        let session = grant.session;
+        let Some(members) = self.members.get_mut(usize::from(class.slot)) else { return };
+        let member = members.len();
+        let made = self.conns.insert_with(|handle| {
+            let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
+            let _ = out.text(&grant.greeting);
+            Conn {
+                stream: TcpStream::from_std(stream),
+                peer,
+                origin: Origin { shard: index, handle, session },
+                out,
+                inbound: Inbound::new(transport),
+                drags: Drags::default(),
+                demand_bytes: grant.demand_bytes,
+                member,
+                writable: true,
+                queued: false,
+                linger_until_ns: None,
+            }
+        });
+        let Some(handle) = made else {
+            // Every shard has room for all connections together, so this is a session that was counted twice.
+            self.ended.push((session, false));
+            return;
+        };
+        members.push(handle);
+        self.demand_bytes += grant.demand_bytes;
+        self.metrics.adopted.add(1);
+        self.gauge();
+        let Self { conns, poll, lanes, metrics, epoch, .. } = self;
+        if let Some(conn) = conns.get_mut(handle) {
+            let token = Token(handle.slot as usize);
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            if poll.registry().register(&mut conn.stream, token, interest).is_err() {
+                return self.remove(handle);
+            }
+            if !received.is_empty() {
+                take_in(conn, &received, *epoch, now_ns, &mut Out { lanes }, metrics);
+            }
+        }
+        self.serve(handle, false, now_ns);
+    }
+
+    fn obey(&mut self, message: ShardMessage, now_ns: u64) {
+        match message {
+            ShardMessage::Text { handle, text } => {
+                if let Some(conn) = self.conns.get_mut(handle)
+                    && !conn.out.text(&text)
+                {
+                    conn.out.close(CloseCode::TryLater, "answers pile up unread");
+                }
+                self.serve(handle, false, now_ns);
+            }
+            ShardMessage::Reclass { handle, class, demand_bytes, text } => {
+                self.reclass(handle, class, demand_bytes);
+                if let Some(conn) = self.conns.get_mut(handle) {
+                    let _ = conn.out.text(&text);
+                }
+                self.serve(handle, false, now_ns);
+            }
+            ShardMessage::Shutdown { code, reason } => {
+                self.stopping = true;
+                for (_, conn) in self.conns.iter_mut() {
+                    conn.out.close(code, reason);
+                    conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
+                    queue(&mut self.ready, conn);
+                }
+            }
+        }
+    }
+
+    fn reclass(&mut self, handle: Handle, class: ClassRef, demand_bytes: u64) {
+        self.leave_members(handle);
+        let Some(conn) = self.conns.get_mut(handle) else { return };
+        self.demand_bytes = self.demand_bytes + demand_bytes - conn.demand_bytes;
+        conn.demand_bytes = demand_bytes;
+        conn.out.reclass(class);
+        if let Some(members) = self.members.get_mut(usize::from(class.slot)) {
+            conn.member = members.len();
+            members.push(handle);
+        }
+        self.gauge();
+    }
+
+    /// Takes the connection out of its class's list; the last member moves into its place.
+    fn leave_members(&mut self, handle: Handle) {
+        let Some(conn) = self.conns.get_mut(handle) else { return };
+        let (slot, place) = (usize::from(conn.out.class().slot), conn.member);
+        let Some(members) = self.members.get_mut(slot) else { return };
+        if members.get(place) != Some(&handle) {
+            return;
+        }
+        members.swap_remove(place);
+        if let Some(moved) = members.get(place).copied()
+            && let Some(moved) = self.conns.get_mut(moved)
+        {
+            moved.member = place;
+        }
+    }
+
+    fn remove(&mut self, handle: Handle) {
+        self.leave_members(handle);
+        let Some(mut conn) = self.conns.remove(handle) else { return };
+        let _ = self.poll.registry().deregister(&mut conn.stream);
+        self.copied_bytes = self.copied_bytes.saturating_sub(conn.out.copied_bytes());
+        self.demand_bytes -= conn.demand_bytes;
+        self.ended.push((conn.origin.session, conn.drags.any()));
+        self.metrics.ended.add(1);
+        self.gauge();
+        self.report_ended();
+    }
+
+    fn gauge(&self) {
+        self.metrics.connections.set(self.conns.len() as f64);
+        self.metrics.demand_bytes.set(self.demand_bytes as f64);
+    }
+
+    /// Tells `sim` and `control` who is gone; what does not fit into the lanes waits for the next turn.
+    fn report_ended(&mut self) {
+        while let Some((session, drags)) = self.ended.pop() {
+            if drags && self.lanes.commands.push(ViewCommand::ReleaseAll { session }).is_err() {
+                self.ended.push((session, true));
+                return;
+            }
+            if self.lanes.events.push(ShardEvent::Ended { session }).is_err() {
+                self.ended.push((session, false));
+                return;
+            }
+        }
+    }
+
+    #[cold]
+    fn close_after_panic(&mut self, handle: Handle, boundary: bool, now_ns: u64) {
+        self.metrics.panics.add(1);
+        let Some(conn) = self.conns.get_mut(handle) else { return };
+        // What the event may have half written is not read again: only a connection that stood at a message
+        // boundary before it can be told why, with a queue of its own.
+        if !boundary {
+            return self.remove(handle);
+        }
+        let (transport, class) = (conn.out.transport(), ClassRef::NONE);
+        self.leave_members(handle);
+        let Some(conn) = self.conns.get_mut(handle) else { return };
+        conn.out = Outbound::new(transport, class, crate::wire::Profile::Own, Vec::new(), now_ns);
+        conn.out.close(CloseCode::Internal, "an error of the server");
+        conn.linger_until_ns = Some(now_ns + LINGER_NS);
+        queue(&mut self.ready, conn);
+    }
+
+    /// Ends leases and connections that take too long, and tells of the gone ones that did not fit before.
+    fn housekeep(&mut self, now_ns: u64) {
+        let pressed = self.pool_low.load(Ordering::Relaxed);
+        if now_ns < self.housekeeping_ns && !pressed {
+            return;
+        }
+        self.housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+        if pressed {
+            self.drop_old_fronts();
+        }
+        self.report_ended();
+        let lease_ns_max = if pressed { 0 } else { self.options.lease_ns_max };
+        for slot in 0..self.conns.slot_count() {
+            let Some(conn) = self.conns.at_mut(slot) else { continue };
+            let handle = conn.origin.handle;
+            let lingered = conn.linger_until_ns.is_some_and(|until| now_ns >= until);
+            let stalled = conn.out.stalled_ns(now_ns) > self.options.stall_ns_max;
+            let mut over = false;
+            if conn.out.lease_ns(now_ns) > lease_ns_max {
+                self.copied_bytes += conn.out.copy_lease();
+                self.metrics.lease_copies.add(1);
+                over = self.copied_bytes > self.options.copy_bytes_max;
+            }
+            if lingered || stalled || over {
+                self.metrics.stalled.add(u64::from(stalled || over));
+                self.remove(handle);
+            }
+        }
+        self.copied_bytes = self.conns.iter_mut().map(|(_, conn)| conn.out.copied_bytes()).sum();
+    }
+
+    /// Gives back the last frames of slow classes, which would otherwise stay leased until their next one.
+    fn drop_old_fronts(&mut self) {
+        let newest = self.front.iter().flatten().map(|frame| frame.stamp().published_ns).max();
+        for front in &mut self.front {
+            if front.as_ref().is_some_and(|frame| Some(frame.stamp().published_ns) < newest) {
+                *front = None;
+            }
+        }
+    }
+}
+
+/// Puts a connection on the list of those with work left, once.
+fn queue(ready: &mut Vec<Handle>, conn: &mut Conn) {
+    if !conn.queued {
+        conn.queued = true;
+        ready.push(conn.origin.handle);
+    }
+}
+
+/// Acts on received bytes and queues the goodbye when they end the connection.
+fn take_in(conn: &mut Conn, bytes: &[u8], epoch: u32, now_ns: u64, out: &mut Out<'_>, metrics: &ShardMetrics) {
+    match conn.receive(bytes, epoch, now_ns, out) {
+        Ok(received) => {
+            metrics.messages.add(received.messages);
+            metrics.messages_refused.add(received.refused);
+        }
+        Err(Ending::Peer) => conn.out.finish(),
+        Err(Ending::Close(code, reason)) => {
+            if code != CloseCode::TryLater {
+                metrics.protocol_errors.add(1);
+            }
+            if conn.out.transport() == Transport::Tcp && code == CloseCode::TooLong {
+                tracing::debug!(peer = %conn.peer, "a line was too long");
+            }
+            conn.out.close(code, reason);
+        }
+    }
+}

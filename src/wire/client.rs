@@ -1,0 +1,403 @@
+//! What a client may say: the hello line of TCP and the control messages of `PROTOCOL.md` section 4.
+
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::{Profile, RATE_HZ_MAX};
+use crate::limits::{CLIENT_TEXT_BYTES_MAX, COORDINATE_MAX, NODE_ID_MAX};
+
+/// A subscription as asked for; what is `None` takes the server's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// Format of the frames.
+    pub profile: Option<Profile>,
+    /// Frames per second, 1 to [`RATE_HZ_MAX`].
+    pub rate_hz: Option<u16>,
+}
+
+/// A control message, checked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClientMessage {
+    /// Answer with the same timestamp.
+    Ping {
+        /// Whatever the client's clock says; `None` when it did not say.
+        timestamp: Option<f64>,
+    },
+    /// Change the rate.
+    Subscribe {
+        /// Frames per second.
+        rate_hz: Option<u16>,
+    },
+    /// Send a frame at once.
+    FullSnapshot,
+    /// Say where the graph's data is.
+    InitialData,
+    /// A node is taken and put at `position`.
+    DragStart {
+        /// Its id.
+        node: u32,
+        /// World units.
+        position: [f32; 3],
+    },
+    /// A taken node moves on.
+    DragUpdate {
+        /// Its id.
+        node: u32,
+        /// World units.
+        position: [f32; 3],
+    },
+    /// A taken node is let go.
+    DragEnd {
+        /// Its id.
+        node: u32,
+        /// It stays where it is.
+        pin: bool,
+    },
+    /// Fix a node where it is, or free it.
+    Pin {
+        /// Its id.
+        node: u32,
+        /// Fix or free.
+        pinned: bool,
+    },
+    /// Parameters are not changed here.
+    PhysicsParams,
+}
+
+/// Why a text is not a message we answer. Carries what the error frame needs; builds no strings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClientError {
+    /// Longer than [`CLIENT_TEXT_BYTES_MAX`].
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Not a JSON object with fields of the right types.
+    Json {
+        /// Where the parser stopped, from 1.
+        column: usize,
+    },
+    /// No `type`, or one that is not known.
+    UnknownType,
+    /// A field that the type needs is missing.
+    Missing {
+        /// Its name.
+        field: &'static str,
+    },
+    /// A field is outside its range.
+    Range {
+        /// Its name.
+        field: &'static str,
+        /// Least allowed.
+        min: f64,
+        /// Most allowed.
+        max: f64,
+    },
+    /// A field has a value that this server does not offer.
+    Unsupported {
+        /// Its name.
+        field: &'static str,
+        /// What is offered.
+        allowed: &'static str,
+    },
+}
+
+impl ClientError {
+    /// The name in an `error` message.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "too_long",
+            Self::Json { .. } => "bad_json",
+            Self::UnknownType => "unknown_type",
+            Self::Missing { .. } => "missing_field",
+            Self::Range { .. } => "out_of_range",
+            Self::Unsupported { .. } => "unsupported",
+        }
+    }
+
+    /// The field at fault, when it is one.
+    #[must_use]
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing { field } | Self::Range { field, .. } | Self::Unsupported { field, .. } => Some(field),
+            Self::UnknownType => Some("type"),
+            Self::TooLong { .. } | Self::Json { .. } => None,
+        }
+    }
+}
+
+impl std::fmt::Display for ClientError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLong { bytes } => {
+                write!(out, "a message of {bytes} bytes is longer than {CLIENT_TEXT_BYTES_MAX}")
+            }
+            Self::Json { column } => {
+                write!(out, "expected a JSON object with known field types, stopped at column {column}")
+            }
+            Self::UnknownType => write!(out, "the message type is missing or not known"),
+            Self::Missing { field } => write!(out, "field {field} is missing"),
+            Self::Range { field, min, max } => write!(out, "field {field} must be from {min} to {max}"),
+            Self::Unsupported { field, allowed } => write!(out, "field {field} must be {allowed}"),
+        }
+    }
+}
+
+/// A position as clients write it: `{"x":..,"y":..,"z":..}` or `[x, y, z]`. By hand, because serde's untagged enum
+/// buffers its input on the heap and drags come at frame rate.
+#[derive(Clone, Copy)]
+struct RawPosition([f64; 3]);
+
+impl<'de> Deserialize<'de> for RawPosition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PositionVisitor)
+    }
+}
+
+struct PositionVisitor;
+
+impl<'de> Visitor<'de> for PositionVisitor {
+    type Value = RawPosition;
+
+    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("a position as {x, y, z} or [x, y, z]")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawPosition, A::Error> {
+        let (mut x, mut y, mut z) = (None, None, Some(0.0));
+        while let Some(key) = map.next_key::<&str>()? {
+            match key {
+                "x" => x = Some(map.next_value()?),
+                "y" => y = Some(map.next_value()?),
+                "z" => z = Some(map.next_value()?),
+                _ => drop(map.next_value::<serde::de::IgnoredAny>()?),
+            }
+        }
+        match (x, y, z) {
+            (Some(x), Some(y), Some(z)) => Ok(RawPosition([x, y, z])),
+            _ => Err(serde::de::Error::missing_field("x or y")),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawPosition, A::Error> {
+        let mut xyz = [0.0; 3];
+        for axis in &mut xyz {
+            *axis = seq.next_element()?.ok_or_else(|| serde::de::Error::missing_field("x, y or z"))?;
+        }
+        match seq.next_element::<serde::de::IgnoredAny>()? {
+            None => Ok(RawPosition(xyz)),
+            Some(_) => Err(serde::de::Error::invalid_length(4, &self)),
+        }
+    }
+}
+
+/// All fields of all messages: one flat struct, so that parsing borrows and allocates nothing.
+#[derive(Deserialize)]
+struct Raw<'text> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Option<&'text str>,
+    #[serde(default)]
+    timestamp: Option<f64>,
+    #[serde(default)]
+    rate: Option<f64>,
+    #[serde(default)]
+    interval: Option<f64>,
+    #[serde(default)]
+    binary: Option<bool>,
+    #[serde(rename = "nodeId", default)]
+    node_id: Option<f64>,
+    #[serde(default)]
+    position: Option<RawPosition>,
+    #[serde(default)]
+    pin: Option<bool>,
+    #[serde(default)]
+    pinned: Option<bool>,
+}
+
+/// Parses one control message. The bare text `ping` is one too.
+///
+/// # Errors
+/// [`ClientError`], naming the field and its limit.
+pub fn parse_message(text: &[u8]) -> Result<ClientMessage, ClientError> {
+    if text == b"ping" {
+        return Ok(ClientMessage::Ping { timestamp: None });
+    }
+    if text.len() > CLIENT_TEXT_BYTES_MAX {
+        return Err(ClientError::TooLong { bytes: text.len() });
+    }
+    let raw: Raw<'_> = serde_json::from_slice(text).map_err(|error| ClientError::Json { column: error.column() })?;
+    match raw.kind.ok_or(ClientError::UnknownType)? {
+        "ping" => Ok(ClientMessage::Ping { timestamp: raw.timestamp }),
+        "subscribe_position_updates" => subscribe(&raw),
+        "request_full_snapshot" => Ok(ClientMessage::FullSnapshot),
+        "requestInitialData" => Ok(ClientMessage::InitialData),
+        "nodeDragStart" => Ok(ClientMessage::DragStart { node: node(&raw)?, position: position(&raw)? }),
+        "nodeDragUpdate" => Ok(ClientMessage::DragUpdate { node: node(&raw)?, position: position(&raw)? }),
+        "nodeDragEnd" => Ok(ClientMessage::DragEnd { node: node(&raw)?, pin: raw.pin.unwrap_or(false) }),
+        "pinNode" => {
+            let pinned = raw.pinned.ok_or(ClientError::Missing { field: "pinned" })?;
+            Ok(ClientMessage::Pin { node: node(&raw)?, pinned })
+        }
+        "update_physics_params" => Ok(ClientMessage::PhysicsParams),
+        _ => Err(ClientError::UnknownType),
+    }
+}
+
+/// A rate in Hz from `rate`, or from `interval` in ms.
+fn subscribe(raw: &Raw<'_>) -> Result<ClientMessage, ClientError> {
+    if raw.binary == Some(false) {
+        return Err(ClientError::Unsupported { field: "binary", allowed: "true: positions are binary" });
+    }
+    let rate_hz = match (raw.rate, raw.interval) {
+        (Some(rate), _) => Some(checked_rate(rate)?),
+        (None, Some(interval)) => {
+            if !(interval.is_finite() && (1.0..=1_000.0).contains(&interval)) {
+                return Err(ClientError::Range { field: "interval", min: 1.0, max: 1_000.0 });
+            }
+            Some((1_000.0 / interval).round().clamp(1.0, f64::from(RATE_HZ_MAX)) as u16)
+        }
+        (None, None) => None,
+    };
+    Ok(ClientMessage::Subscribe { rate_hz })
+}
+
+fn checked_rate(rate: f64) -> Result<u16, ClientError> {
+    let max = f64::from(RATE_HZ_MAX);
+    if !(1.0..=max).contains(&rate) || rate.fract() != 0.0 {
+        return Err(ClientError::Range { field: "rate", min: 1.0, max });
+    }
+    Ok(rate as u16)
+}
+
+fn node(raw: &Raw<'_>) -> Result<u32, ClientError> {
+    let id = raw.node_id.ok_or(ClientError::Missing { field: "nodeId" })?;
+    let max = f64::from(NODE_ID_MAX);
+    if !(0.0..=max).contains(&id) || id.fract() != 0.0 {
+        return Err(ClientError::Range { field: "nodeId", min: 0.0, max });
+    }
+    Ok(id as u32)
+}
+
+fn position(raw: &Raw<'_>) -> Result<[f32; 3], ClientError> {
+    let RawPosition(position) = raw.position.ok_or(ClientError::Missing { field: "position" })?;
+    let max = f64::from(COORDINATE_MAX);
+    if position.iter().all(|axis| (-max..=max).contains(axis)) {
+        Ok(position.map(|axis| axis as f32))
+    } else {
+        Err(ClientError::Range { field: "position", min: -max, max })
+    }
+}
+
+#[derive(Deserialize)]
+struct RawHello<'text> {
+    #[serde(borrow, default)]
+    profile: Option<&'text str>,
+    #[serde(default)]
+    rate: Option<f64>,
+}
+
+/// Parses the hello line of a TCP client, without its newline; an empty line asks for the defaults.
+///
+/// # Errors
+/// [`ClientError`], naming the field and its limit.
+pub fn parse_hello(line: &[u8]) -> Result<Hello, ClientError> {
+    if line.len() > CLIENT_TEXT_BYTES_MAX {
+        return Err(ClientError::TooLong { bytes: line.len() });
+    }
+    if line.trim_ascii().is_empty() {
+        return Ok(Hello::default());
+    }
+    let raw: RawHello<'_> =
+        serde_json::from_slice(line).map_err(|error| ClientError::Json { column: error.column() })?;
+    Hello::from_parts(raw.profile, raw.rate)
+}
+
+impl Hello {
+    /// From a profile's name and a rate, as they stand in a hello line or in a query.
+    ///
+    /// # Errors
+    /// [`ClientError::Unsupported`] for an unknown profile, [`ClientError::Range`] for a rate.
+    pub fn from_parts(profile: Option<&str>, rate: Option<f64>) -> Result<Self, ClientError> {
+        let unknown = ClientError::Unsupported { field: "profile", allowed: "swarmcast.v1, v1, v2 or v3" };
+        Ok(Self {
+            profile: profile.map(|name| Profile::from_name(name).ok_or(unknown)).transpose()?,
+            rate_hz: rate.map(checked_rate).transpose()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Result<ClientMessage, ClientError> {
+        parse_message(text.as_bytes())
+    }
+
+    #[test]
+    fn every_message_of_the_table_parses() {
+        let drag = r#"{"type":"nodeDragUpdate","nodeId":7,"position":{"x":1,"y":-2.5,"z":3},"timestamp":1}"#;
+        assert_eq!(message(drag), Ok(ClientMessage::DragUpdate { node: 7, position: [1.0, -2.5, 3.0] }));
+        let start = r#"{"type":"nodeDragStart","nodeId":7,"position":[1,2,3]}"#;
+        assert_eq!(message(start), Ok(ClientMessage::DragStart { node: 7, position: [1.0, 2.0, 3.0] }));
+        let end = r#"{"type":"nodeDragEnd","nodeId":7}"#;
+        assert_eq!(message(end), Ok(ClientMessage::DragEnd { node: 7, pin: false }));
+        assert_eq!(message("ping"), Ok(ClientMessage::Ping { timestamp: None }));
+        assert_eq!(message(r#"{"type":"ping","timestamp":5}"#), Ok(ClientMessage::Ping { timestamp: Some(5.0) }));
+        let subscribe = r#"{"type":"subscribe_position_updates","interval":60,"binary":true}"#;
+        assert_eq!(message(subscribe), Ok(ClientMessage::Subscribe { rate_hz: Some(17) }));
+        let pin = r#"{"type":"pinNode","nodeId":0,"pinned":true}"#;
+        assert_eq!(message(pin), Ok(ClientMessage::Pin { node: 0, pinned: true }));
+        assert_eq!(
+            message(r#"{"type":"request_full_snapshot","graphs":["knowledge"]}"#),
+            Ok(ClientMessage::FullSnapshot)
+        );
+    }
+
+    #[test]
+    fn bad_messages_name_the_field_and_its_limit() {
+        let cases = [
+            ("{}", "the message type is missing or not known"),
+            (r#"{"type":"dance"}"#, "the message type is missing or not known"),
+            (r#"{"type":"nodeDragEnd"}"#, "field nodeId is missing"),
+            (r#"{"type":"nodeDragEnd","nodeId":67108864}"#, "field nodeId must be from 0 to 67108863"),
+            (r#"{"type":"nodeDragEnd","nodeId":1.5}"#, "field nodeId must be from 0 to 67108863"),
+            (
+                r#"{"type":"nodeDragStart","nodeId":1,"position":[0,0,1e9]}"#,
+                "field position must be from -10000 to 10000",
+            ),
+            (r#"{"type":"nodeDragStart","nodeId":1}"#, "field position is missing"),
+            (r#"{"type":"subscribe_position_updates","rate":0}"#, "field rate must be from 1 to 120"),
+            (r#"{"type":"subscribe_position_updates","interval":0}"#, "field interval must be from 1 to 1000"),
+            (
+                r#"{"type":"subscribe_position_updates","binary":false}"#,
+                "field binary must be true: positions are binary",
+            ),
+            (r#"{"type":"pinNode","nodeId":1}"#, "field pinned is missing"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(message(text).unwrap_err().to_string(), expected, "{text}");
+        }
+        assert!(matches!(message("[1"), Err(ClientError::Json { .. })));
+        let long = format!("{{\"type\":\"{}\"}}", "x".repeat(CLIENT_TEXT_BYTES_MAX));
+        assert!(matches!(message(&long), Err(ClientError::TooLong { .. })));
+    }
+
+    #[test]
+    fn hello_lines_take_defaults_and_refuse_the_rest() {
+        assert_eq!(parse_hello(b"  "), Ok(Hello::default()));
+        let hello = Hello { profile: Some(Profile::V1), rate_hz: Some(60) };
+        assert_eq!(parse_hello(br#"{"profile":"v1","rate":60}"#), Ok(hello));
+        assert!(matches!(parse_hello(br#"{"profile":"v9"}"#), Err(ClientError::Unsupported { field: "profile", .. })));
+        assert!(matches!(parse_hello(br#"{"rate":1000}"#), Err(ClientError::Range { field: "rate", .. })));
+        assert!(matches!(parse_hello(b"GET / HTTP/1.1"), Err(ClientError::Json { .. })));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = (parse_message(&bytes), parse_hello(&bytes));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What the server says in text: one serde type per message of `PROTOCOL.md` section 4.
+
+use serde::Serialize;
+
+use super::ClientError;
+
+/// Who is at fault, in an `error` message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCategory {
+    /// A field.
+    Validation,
+    /// Us.
+    Server,
+    /// The order or kind of messages.
+    Protocol,
+    /// Too much of it.
+    RateLimit,
+}
+
+/// The body of an `error` message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerError<'text> {
+    /// Stable name.
+    pub code: &'text str,
+    /// For a person.
+    pub message: &'text str,
+    /// Who is at fault.
+    pub category: ErrorCategory,
+    /// Whether the same message may work later.
+    pub retryable: bool,
+    /// Seconds to wait; null when there is nothing to wait for.
+    pub retry_after: Option<f64>,
+    /// Fields at fault.
+    pub affected_paths: &'text [&'text str],
+}
+
+/// A text message to a client.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerMessage<'text> {
+    /// First message of every connection.
+    #[serde(rename_all = "snake_case")]
+    ConnectionEstablished {
+        /// Unix ms.
+        timestamp: u64,
+        /// This connection's session.
+        session: u64,
+        /// Its subscription class.
+        class: u16,
+        /// Its profile.
+        profile: &'text str,
+        /// Its rate, Hz.
+        rate: u16,
+        /// Rate of the simulation, Hz.
+        tick_rate: u16,
+        /// 2 or 3.
+        dimensions: u8,
+        /// Version of the graph's structure.
+        epoch: u32,
+        /// Nodes.
+        node_count: u32,
+        /// Edges.
+        edge_count: u32,
+        /// Sessions are not resumed by this version.
+        is_reconnection: bool,
+        /// No state is pushed besides frames.
+        state_sync_sent: bool,
+        /// What the server speaks.
+        protocol: Protocol,
+    },
+    /// Answer to `ping`.
+    Pong {
+        /// The client's own, echoed.
+        timestamp: Option<f64>,
+        /// Monotonic ns of the server.
+        server_ns: u64,
+    },
+    /// Answer to `subscribe_position_updates`.
+    SubscriptionConfirmed {
+        /// Milliseconds between frames, rounded.
+        interval: u32,
+        /// Hz.
+        rate: u16,
+        /// Always true.
+        binary: bool,
+        /// The new class.
+        class: u16,
+        /// Its profile.
+        profile: &'text str,
+    },
+    /// Answer to `requestInitialData`.
+    #[serde(rename = "initialDataInfo")]
+    InitialDataInfo {
+        /// Where to GET the graph.
+        url: &'text str,
+        /// Version of the graph's structure.
+        epoch: u32,
+        /// The connection's class.
+        class: u16,
+    },
+    /// Answer to `pinNode`.
+    #[serde(rename_all = "camelCase")]
+    PinConfirmed {
+        /// The node.
+        node_id: u32,
+        /// Fixed or free.
+        pinned: bool,
+    },
+    /// Two clients held one node.
+    #[serde(rename_all = "camelCase")]
+    DragTaken {
+        /// The node.
+        node_id: u32,
+        /// `you` or `another`.
+        by: &'text str,
+    },
+    /// The server let go of a node.
+    #[serde(rename_all = "camelCase")]
+    DragReleased {
+        /// The node.
+        node_id: u32,
+        /// `silence`.
+        reason: &'text str,
+    },
+    /// Something was refused.
+    Error(ServerError<'text>),
+    /// Last record on a TCP connection.
+    Goodbye {
+        /// As in a WebSocket close.
+        code: u16,
+        /// For a person.
+        reason: &'text str,
+    },
+}
+
+/// Profiles, in `connection_established`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Protocol {
+    /// All that are served.
+    pub supported: [&'static str; 4],
+    /// The one to use.
+    pub preferred: &'static str,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self { supported: super::PROFILES.map(super::Profile::name), preferred: super::Profile::Own.name() }
+    }
+}
+
+impl ServerMessage<'_> {
+    /// Appends the message as JSON.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let written = serde_json::to_writer(out, self);
+        debug_assert!(written.is_ok(), "these types have string keys and a Vec takes every write");
+    }
+
+    /// The message as JSON.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        self.write(&mut out);
+        out
+    }
+}
+
+/// Appends the `error` message that answers a bad message of a client.
+pub(crate) fn write_client_error(error: &ClientError, out: &mut Vec<u8>) {
+    let message = error.to_string();
+    let field = error.field();
+    let category = match error {
+        ClientError::Json { .. } | ClientError::UnknownType => ErrorCategory::Protocol,
+        _ => ErrorCategory::Validation,
+    };
+    let paths: &[&str] = match &field {
+        Some(field) => std::slice::from_ref(field),
+        None => &[],
+    };
+    ServerMessage::Error(ServerError {
+        code: error.code(),
+        message: &message,
+        category,
+        retryable: false,
+        retry_after: None,
+        affected_paths: paths,
+    })
+    .write(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_have_the_names_that_clients_expect() {
+        let text = |message: ServerMessage<'_>| String::from_utf8(message.to_vec()).unwrap();
+        assert_eq!(
+            text(ServerMessage::Pong { timestamp: Some(1.5), server_ns: 7 }),
+            r#"{"type":"pong","timestamp":1.5,"server_ns":7}"#
+        );
+        assert_eq!(
+            text(ServerMessage::DragTaken { node_id: 3, by: "you" }),
+            r#"{"type":"drag_taken","nodeId":3,"by":"you"}"#
+        );
+        let mut out = Vec::new();
+        write_client_error(&ClientError::Missing { field: "nodeId" }, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"type":"error","code":"missing_field","message":"field nodeId is missing","#,
+                r#""category":"validation","retryable":false,"retryAfter":null,"affectedPaths":["nodeId"]}"#
+            )
+        );
+    }
+}
