@@ -19,8 +19,8 @@ Examples:
   swarmcast config show --origin             print every value and where it came from
   swarmcast config default > swarm.toml      start a configuration file, every key explained
 
-A value comes from its default, the file, SWARMCAST_* variables (SWARMCAST_SIM_RATE_HZ for sim.rate_hz) and flags;
-each overrides the one before it.";
+A value comes from its default, the file, SWARMCAST_* variables and flags;
+each overrides the one before it. SWARMCAST_SIM_RATE_HZ gives sim.rate_hz.";
 
 /// Simulate a graph once, cast it to everyone: a live 3D graph layout streamed to thousands of clients.
 #[derive(Clone, Debug, Default, Parser)]
@@ -101,7 +101,7 @@ pub struct CommonArgs {
     /// Ticks per second [sim.rate_hz].
     #[arg(long, value_name = "HZ", allow_hyphen_values = true)]
     pub rate: Option<String>,
-    /// Of the start positions [sim.seed].
+    /// Seed of the start positions [sim.seed].
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub seed: Option<String>,
     /// Lay out in the plane or in space: 2 or 3 [sim.dimensions].
@@ -110,7 +110,7 @@ pub struct CommonArgs {
     /// Threads that write to connections, 0 for automatic [net.shards].
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub shards: Option<String>,
-    /// error, warn, info, debug or trace [log.level].
+    /// Least severe message to log: error, warn, info, debug or trace [log.level].
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
     /// Pin no thread to a core [threads.pin].
@@ -228,5 +228,34 @@ fn assign(assignment: &str, draft: &mut Draft) {
         (_, None) => draft.refuse(refuse(Wrong::NotAnAssignment)),
         (None, Some(_)) => draft.refuse(refuse(Wrong::unknown_key(name))),
         (Some((index, key)), Some(text)) => draft.offer(index, &key.kind.read(text), origin.clone(), origin),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_those_of_the_table() {
+        let command = Args::command();
+        command.clone().debug_assert();
+        let apart = ["config", "set", "help", "version"];
+        let typed = command.get_arguments().filter_map(clap::Arg::get_long).filter(|long| !apart.contains(long));
+        let mut typed: Vec<&str> = typed.collect();
+        let mut known: Vec<&str> = table::KEYS.iter().map(|key| key.flag).filter(|flag| !flag.is_empty()).collect();
+        typed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(typed, known);
+    }
+
+    #[test]
+    fn help_names_the_key_of_every_flag() {
+        let command = Args::command();
+        for key in table::KEYS.iter().filter(|key| !key.flag.is_empty()) {
+            let flag = command.get_arguments().find(|flag| flag.get_long() == Some(key.flag)).unwrap();
+            let help = flag.get_help().unwrap().to_string();
+            assert!(help.ends_with(&format!("[{}]", key.name)), "--{}: {help}", key.flag);
+        }
     }
 }

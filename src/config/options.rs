@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{GraphFormat, LogFormat, LogLevel};
+use crate::sim::SimParams;
 
 /// Everything that is read once at start. Ranges are those of the key table, kept by `resolve`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,15 +58,13 @@ impl Default for GraphOptions {
 pub struct SimOptions {
     /// Ticks per second.
     pub rate_hz: u32,
-    /// 2 or 3.
-    pub dimensions: u8,
-    /// Of the start positions, at most 2^63 - 1.
-    pub seed: u64,
+    /// Valid: `resolve` has asked [`SimParams::validate`].
+    pub params: SimParams,
 }
 
 impl Default for SimOptions {
     fn default() -> Self {
-        Self { rate_hz: 60, dimensions: 3, seed: 42 }
+        Self { rate_hz: 60, params: SimParams::default() }
     }
 }
 

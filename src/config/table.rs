@@ -97,6 +97,10 @@ const fn whole(min: i64, max: i64) -> Kind {
     Kind::Whole { min, max }
 }
 
+const fn decimal(min: f64, max: f64) -> Kind {
+    Kind::Decimal { min, max }
+}
+
 /// A whole number that 0 leaves to the engine.
 const fn whole_or_auto(min: i64, max: i64) -> Kind {
     Kind::WholeOr { other: 0, means: "automatic", min, max }
@@ -121,7 +125,7 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         name: "graph.vault_all_pages", kind: Kind::Bool, unit: "", flag: "vault-all-pages",
         field: field!(graph.vault_all_pages),
-        doc: "Read every page of a vault, instead of only those marked public.",
+        doc: "Read every page of a vault, instead of only those that say `public:: true`.",
     },
     Key {
         name: "graph.nodes_max", kind: whole(1, NODE_ID_MAX as i64 + 1), unit: "nodes", flag: "",
@@ -137,12 +141,93 @@ pub(super) static KEYS: &[Key] = &[
         doc: "Simulation ticks, and so frames, per second.",
     },
     Key {
-        name: "sim.dimensions", kind: whole(2, 3), unit: "dimensions", flag: "dimensions", field: field!(sim.dimensions),
+        name: "sim.dimensions", kind: whole(2, 3), unit: "", flag: "dimensions",
+        field: field!(sim.params.dimensions),
         doc: "Lay out in the plane or in space. In the plane z is 0.",
     },
     Key {
-        name: "sim.seed", kind: whole(0, i64::MAX), unit: "", flag: "seed", field: field!(sim.seed),
-        doc: "Of the start positions. On one machine type the same graph, seed and parameters give the same layout.",
+        name: "sim.seed", kind: whole(0, i64::MAX), unit: "", flag: "seed", field: field!(sim.params.seed),
+        doc: "Seed of the start positions: on one backend the same graph, seed and parameters give the same layout.",
+    },
+    Key {
+        name: "sim.time_step", kind: decimal(0.0001, 1.0), unit: "s", flag: "", field: field!(sim.params.time_step),
+        doc: "Time that one tick simulates. At 1 / sim.rate_hz the velocities on the wire are real ones.",
+    },
+    Key {
+        name: "sim.damping", kind: decimal(0.0, 0.999), unit: "", flag: "", field: field!(sim.params.damping),
+        doc: "Share of its velocity that a node keeps in a tick. Less comes to rest sooner, more swings longer.",
+    },
+    Key {
+        name: "sim.spring_k", kind: decimal(0.0, 1e6), unit: "per s^2", flag: "", field: field!(sim.params.spring_k),
+        doc: "Acceleration of an edge's ends per unit of its stretch. More is stiffer.",
+    },
+    Key {
+        name: "sim.rest_length", kind: decimal(0.01, 1e4), unit: "world units", flag: "", field: field!(sim.params.rest_length),
+        doc: "Length at which an edge neither pulls nor pushes.",
+    },
+    Key {
+        name: "sim.repel_k", kind: decimal(0.0, 1e7), unit: "world units/s^2", flag: "", field: field!(sim.params.repel_k),
+        doc: "Strength with which two nodes that are no neighbours repel each other. More spreads the layout \
+              out.",
+    },
+    Key {
+        name: "sim.repulsion_cutoff", kind: decimal(0.0, 1e6), unit: "world units", flag: "", field: field!(sim.params.repulsion_cutoff),
+        doc: "Distance beyond which nodes do not repel each other. 0 is none: without far repulsion large graphs \
+              fold over themselves.",
+    },
+    Key {
+        name: "sim.softening", kind: decimal(0.001, 1e4), unit: "world units", flag: "", field: field!(sim.params.softening),
+        doc: "Distance below which repulsion grows no further; about half of sim.rest_length.",
+    },
+    Key {
+        name: "sim.centre_gravity", kind: decimal(0.0, 10.0), unit: "", flag: "", field: field!(sim.params.centre_gravity),
+        doc: "Pull of each connected component as a whole towards the origin, as a share of sim.spring_k. It \
+              does not squeeze the component.",
+    },
+    Key {
+        name: "sim.max_force", kind: decimal(1.0, 1e7), unit: "world units/s^2", flag: "", field: field!(sim.params.max_force),
+        doc: "Most acceleration that the forces on one node may add up to.",
+    },
+    Key {
+        name: "sim.max_velocity", kind: decimal(0.01, 1e6), unit: "world units/s", flag: "", field: field!(sim.params.max_velocity),
+        doc: "Fastest that a node may move.",
+    },
+    Key {
+        name: "sim.bounds", kind: decimal(0.0, 1e6), unit: "world units", flag: "", field: field!(sim.params.bounds),
+        doc: "Half the side of the cube that holds every node. 0 is automatic, by the number of nodes.",
+    },
+    Key {
+        name: "sim.boundary_damping", kind: decimal(0.0, 1.0), unit: "", flag: "", field: field!(sim.params.boundary_damping),
+        doc: "Share of its speed that a node keeps when it bounces off the bounds.",
+    },
+    Key {
+        name: "sim.theta", kind: decimal(0.0, 2.0), unit: "", flag: "", field: field!(sim.params.theta),
+        doc: "Accuracy of far repulsion: nodes in a cell act as one when its size is at most theta times its \
+              distance. 0 is exact and slow, more is faster.",
+    },
+    Key {
+        name: "sim.warmup_iterations", kind: whole(0, 100_000), unit: "ticks", flag: "", field: field!(sim.params.warmup_iterations),
+        doc: "Ticks at full temperature before the layout cools.",
+    },
+    Key {
+        name: "sim.cooling", kind: decimal(0.0, 0.5), unit: "", flag: "", field: field!(sim.params.cooling),
+        doc: "Share of the temperature that each later tick takes away. 0 never comes to rest by itself.",
+    },
+    Key {
+        name: "sim.settle_velocity", kind: decimal(0.0, 1e6), unit: "world units/s", flag: "", field: field!(sim.params.settle_velocity),
+        doc: "Root mean square velocity below which the layout is called settled, after 30 such ticks.",
+    },
+    Key {
+        name: "sim.repulsion", kind: Kind::Bool, unit: "", flag: "", field: field!(sim.params.repulsion),
+        doc: "Whether nodes repel each other.",
+    },
+    Key {
+        name: "sim.springs", kind: Kind::Bool, unit: "", flag: "", field: field!(sim.params.springs),
+        doc: "Whether edges pull.",
+    },
+    Key {
+        name: "sim.centring", kind: Kind::Bool, unit: "", flag: "", field: field!(sim.params.centring),
+        doc: "Whether components are drawn to the origin.",
     },
     Key {
         name: "net.http", kind: Kind::Address { off: false }, unit: "", flag: "http", field: field!(net.http),
@@ -224,3 +309,103 @@ pub(super) static KEYS: &[Key] = &[
         doc: "text for people, json for one object a line.",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::SimParams;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_flags_and_variables_are_unique_and_in_section_order() {
+        let mut seen = BTreeSet::new();
+        for key in KEYS {
+            assert!(seen.insert(key.variable()), "{} twice", key.name);
+            assert!(key.flag.is_empty() || seen.insert(key.flag.to_owned()), "--{} twice", key.flag);
+            assert!(key.doc.ends_with('.'), "{} is explained in sentences", key.name);
+        }
+        let sections: Vec<_> = KEYS.iter().map(Key::section).collect();
+        let mut distinct = sections.clone();
+        distinct.dedup();
+        assert_eq!(distinct, SECTIONS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_default_is_allowed_and_comes_back_from_its_field() {
+        for key in KEYS {
+            let default = (key.field.read)(&Config::default());
+            assert_eq!(key.kind.admit(&default), Some(default.clone()), "{}", key.name);
+            let mut config = Config::default();
+            assert!((key.field.store)(&mut config, &default), "{}", key.name);
+            assert_eq!(config, Config::default(), "{}", key.name);
+        }
+    }
+
+    /// The values at the ends of what a key takes.
+    fn ends(kind: Kind) -> Vec<Value> {
+        match kind {
+            Kind::Bool => vec![Value::Bool(false), Value::Bool(true)],
+            Kind::Whole { min, max } => vec![Value::Whole(min), Value::Whole(max)],
+            Kind::WholeOr { other, min, max, .. } => vec![Value::Whole(other), Value::Whole(min), Value::Whole(max)],
+            Kind::Decimal { min, max } => vec![Value::Decimal(min), Value::Decimal(max)],
+            Kind::Text => vec![Value::Text(String::new()), Value::Text("a b".to_owned())],
+            Kind::Choice(names) => names.iter().map(|name| Value::Text((*name).to_owned())).collect(),
+            Kind::Address { off } => {
+                let mut ends = vec![Value::Text("127.0.0.1:1".to_owned()), Value::Text("[::1]:65535".to_owned())];
+                ends.extend(off.then(|| Value::Text(String::new())));
+                ends
+            }
+            Kind::Cpus => vec![Value::List(vec![]), Value::List(vec![1_023, 0])],
+        }
+    }
+
+    #[test]
+    fn every_field_holds_all_that_its_key_allows() {
+        for key in KEYS {
+            for end in ends(key.kind) {
+                let mut config = Config::default();
+                assert_eq!(key.kind.admit(&end), Some(end.clone()), "{}", key.name);
+                assert!((key.field.store)(&mut config, &end), "{} = {end}", key.name);
+                assert_eq!((key.field.read)(&config), end, "{}", key.name);
+                assert_eq!(config.sim.params.validate(), Ok(()), "{} = {end}", key.name);
+            }
+        }
+    }
+
+    /// What lies just outside of the table's ranges is outside of the simulation's own.
+    #[test]
+    fn physics_ranges_are_those_of_the_simulation() {
+        let mut checked = 0;
+        for key in KEYS.iter().filter(|key| key.section() == "sim") {
+            let Kind::Decimal { min, max } = key.kind else { continue };
+            checked += 1;
+            for beyond in [min - 1e-3, max * 1.001] {
+                let mut config = Config::default();
+                assert!((key.field.store)(&mut config, &Value::Decimal(beyond)));
+                let error = config.sim.params.validate().unwrap_err();
+                assert_eq!((error.field, error.min, error.max), (key.leaf(), min, max), "{}", key.name);
+            }
+        }
+        assert_eq!(checked, 15);
+        let warmup = KEYS.iter().find(|key| key.leaf() == "warmup_iterations").unwrap();
+        let Kind::Whole { max, .. } = warmup.kind else { panic!("{} is a whole number", warmup.name) };
+        let params = SimParams { warmup_iterations: u32::try_from(max).unwrap() + 1, ..SimParams::default() };
+        assert!(params.validate().is_err());
+    }
+
+    /// A new parameter of the simulation is a new key: this pattern stops compiling when there is one.
+    #[test]
+    fn every_parameter_of_the_simulation_has_a_key() {
+        macro_rules! keyed {
+            ($($field:ident)+) => {{
+                let SimParams { $($field: _),+ } = SimParams::default();
+                for name in [$(stringify!($field)),+] {
+                    assert!(find(&format!("sim.{name}")).is_some(), "{name}");
+                }
+            }};
+        }
+        keyed!(dimensions seed time_step damping spring_k rest_length repel_k repulsion_cutoff softening centre_gravity
+            max_force max_velocity bounds boundary_damping theta warmup_iterations cooling settle_velocity
+            repulsion springs centring);
+    }
+}

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{CpuId, GraphFormat, LogFormat, LogLevel};
+use crate::sim::Dimensions;
 
 /// A value as a source gave it. Displays as TOML.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,6 +203,24 @@ impl Setting for f32 {
     // By way of the shortest text, so that 0.016 shows as 0.016 and not as 0.01600000075995922.
     fn give(&self) -> Value {
         Value::Decimal(self.to_string().parse().unwrap_or(f64::from(*self)))
+    }
+}
+
+/// 2 or 3.
+impl Setting for Dimensions {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Whole(2) => Some(Self::Two),
+            Value::Whole(3) => Some(Self::Three),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Whole(match self {
+            Self::Two => 2,
+            Self::Three => 3,
+        })
     }
 }
 
