@@ -65,6 +65,17 @@ pub(super) fn printable(text: &str) -> String {
     })
 }
 
+/// Characters of a key or value that a message repeats.
+const SHOWN_CHARS_MAX: usize = 120;
+
+/// The start of `text`, where it is long.
+pub(super) fn cut(text: String) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
 /// One thing that is wrong with the configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
@@ -80,7 +91,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.origin.place())?;
         if !self.key.is_empty() {
-            write!(f, "{}: ", printable(&self.key))?;
+            write!(f, "{}: ", cut(printable(&self.key)))?;
         }
         write!(f, "{}", self.wrong)
     }
@@ -152,7 +163,7 @@ impl fmt::Display for Wrong {
         match self {
             Self::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Self::TooLong { limit_bytes } => write!(f, "is longer than {limit_bytes} bytes"),
-            Self::Syntax(message) => write!(f, "is not TOML: {}", printable(message)),
+            Self::Syntax(message) => write!(f, "is not TOML: {}", cut(printable(message))),
             Self::UnknownKey { nearest } => write_unknown(f, "key", nearest.as_deref()),
             Self::UnknownSection { nearest } => write_unknown(f, "section", nearest.as_deref()),
             Self::UnknownVariable { nearest } => write_unknown(f, "variable", nearest.as_deref()),
@@ -181,11 +192,15 @@ fn write_unknown(f: &mut fmt::Formatter<'_>, what: &str, nearest: Option<&str>) 
     }
 }
 
-/// Everything that is wrong with the configuration: never empty, in the order of the sources.
+/// Everything that is wrong with the configuration, or the first [`PROBLEMS_MAX`] of it: never empty, in the order of
+/// the sources.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigError {
     pub(super) problems: Vec<Problem>,
 }
+
+/// Problems that are reported; nobody reads more, and a file can have a million.
+pub(super) const PROBLEMS_MAX: usize = 50;
 
 impl ConfigError {
     /// The process's exit code, the same as for a usage error.
@@ -204,7 +219,8 @@ impl fmt::Display for ConfigError {
         match self.problems.as_slice() {
             [problem] => write!(f, "configuration refused: {problem}"),
             problems => {
-                write!(f, "configuration refused, {} problems:", problems.len())?;
+                let at_least = if problems.len() < PROBLEMS_MAX { "" } else { "at least " };
+                write!(f, "configuration refused, {at_least}{} problems:", problems.len())?;
                 problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Origin, Problem, Wrong};
+use super::error::{Origin, PROBLEMS_MAX, Problem, Wrong};
 use super::resolved::Draft;
 use super::value::Value;
 use super::{nearest, table};
@@ -23,7 +23,8 @@ pub(super) fn apply(path: &Path, draft: &mut Draft) {
         wrong,
     };
     match read(path) {
-        Ok(text) => File { path, text: &text }.apply(draft),
+        // An editor may have put a byte order mark first, which is no column of any line.
+        Ok(text) => File { path, text: text.strip_prefix('\u{feff}').unwrap_or(&text) }.apply(draft),
         Err(wrong) => draft.refuse(whole(wrong)),
     }
 }
@@ -48,7 +49,7 @@ impl File<'_> {
     /// A file that is not TOML gives its syntax errors and nothing else: what follows one is guesswork.
     fn apply(&self, draft: &mut Draft) {
         let (root, errors) = DeTable::parse_recoverable(self.text);
-        for error in &errors {
+        for error in errors.iter().take(PROBLEMS_MAX) {
             let start = error.span().map_or(0, |span| span.start);
             self.refuse(draft, start, "", Wrong::Syntax(error.message().to_owned()));
         }
@@ -56,6 +57,10 @@ impl File<'_> {
             return;
         }
         for (name, value) in in_file_order(root.get_ref()) {
+            // The place and nearest name of each of a million problems would take minutes to find.
+            if draft.is_full() {
+                return;
+            }
             let section = name.get_ref().as_ref();
             match value.get_ref() {
                 DeValue::Table(keys) if table::is_section(section) => self.apply_section(draft, section, keys),
@@ -74,6 +79,9 @@ impl File<'_> {
 
     fn apply_section(&self, draft: &mut Draft, section: &str, keys: &DeTable<'_>) {
         for (leaf, value) in in_file_order(keys) {
+            if draft.is_full() {
+                return;
+            }
             let name = format!("{section}.{}", leaf.get_ref());
             match table::find(&name) {
                 Some((index, _)) => {

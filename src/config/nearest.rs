@@ -9,13 +9,22 @@ const SIMILARITY_MIN: f64 = 0.6;
 /// must beat any other name of that section.
 const LEAF_SHARE: f64 = 0.75;
 
+/// A longer name is a mistake of another kind, and comparing it costs its length.
+const TYPED_BYTES_MAX: usize = 80;
+
 /// The name of `known` most like `typed`, if any is. O(names), with the product of their lengths each.
 pub(super) fn name<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if typed.len() > TYPED_BYTES_MAX {
+        return None;
+    }
     best(known.into_iter().map(|name| (similarity(typed, name), name)))
 }
 
 /// The key of `known` most like `typed`; both are `section.name`, or a name alone.
 pub(super) fn key<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if typed.len() > TYPED_BYTES_MAX {
+        return None;
+    }
     let (typed_section, typed_leaf) = typed.rsplit_once('.').unwrap_or(("", typed));
     best(known.into_iter().map(|key| {
         let (section, leaf) = key.rsplit_once('.').unwrap_or(("", key));

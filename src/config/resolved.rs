@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use super::args::Args;
 use super::environment::Environment;
-use super::error::{ConfigError, Origin, Problem, Wrong};
+use super::error::{ConfigError, Origin, PROBLEMS_MAX, Problem, Wrong, cut};
 use super::table::{KEYS, SECTIONS};
 use super::value::{Kind, Value};
 use super::{Config, file, nearest, table};
+use crate::sim::ParamError;
 
 /// The configuration, and where each value came from.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,9 +81,16 @@ impl Draft {
         Self { config: Config::default(), origins: vec![Origin::Default; KEYS.len()], problems: Vec::new() }
     }
 
-    /// Notes a problem.
+    /// Notes a problem, unless there are [`PROBLEMS_MAX`] already.
     pub(super) fn refuse(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        if !self.is_full() {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Whether further problems would be dropped.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= PROBLEMS_MAX
     }
 
     /// Gives the key at `index` of the table a value, or notes why not. It comes from `given_at`; a problem with it is
@@ -95,7 +103,7 @@ impl Draft {
                 Origin::Default | Origin::File { .. } => origin.to_string(),
                 Origin::Environment(name) | Origin::Flag(name) => name.clone(),
             };
-            self.problems.push(refuse(Wrong::Twice { first }));
+            self.refuse(refuse(Wrong::Twice { first }));
             return;
         }
         let stored = key.kind.admit(value).is_some_and(|admitted| (key.field.store)(&mut self.config, &admitted));
@@ -105,8 +113,8 @@ impl Draft {
                 (Kind::Choice(names), Value::Text(text)) => nearest::name(text, names.iter().copied()),
                 _ => None,
             };
-            let nearest = nearest.map(str::to_owned);
-            self.problems.push(refuse(Wrong::Refused { allowed: key.allowed(), found: value.to_string(), nearest }));
+            let (nearest, found) = (nearest.map(str::to_owned), cut(value.to_string()));
+            self.refuse(refuse(Wrong::Refused { allowed: key.allowed(), found, nearest }));
         }
     }
 
@@ -115,6 +123,7 @@ impl Draft {
         self.check_remote("net.http", Some(self.config.net.http));
         self.check_remote("net.tcp", self.config.net.tcp);
         self.check_distinct();
+        self.check_params();
         if self.problems.is_empty() {
             Ok(Resolved { config: self.config, origins: self.origins })
         } else {
@@ -138,6 +147,14 @@ impl Draft {
         let http = self.config.net.http;
         if http.port() != 0 && self.config.net.tcp == Some(http) && !self.is_refused("net.http") {
             self.refuse_value("net.tcp", Wrong::AddressTaken { address: http, by: "net.http" });
+        }
+    }
+
+    /// The table's ranges are the simulation's (a test holds them together); here is its own word on the whole.
+    fn check_params(&mut self) {
+        if let Err(ParamError { field, value, min, max }) = self.config.sim.params.validate() {
+            let (allowed, found) = (format!("a number from {min} to {max}"), value.to_string());
+            self.refuse_value(&format!("sim.{field}"), Wrong::Refused { allowed, found, nearest: None });
         }
     }
 
