@@ -1,1 +1,146 @@
-//! The CPU backend.
+//! The CPU backend: the whole force set on one thread, in a fixed order of operations.
+//!
+//! Called by the `sim` thread. Nodes are kept in **slots**, dealt at [`Backend::upload`] along a Morton curve of the
+//! start positions so that neighbours in space are neighbours in memory; nothing outside sees a slot.
+//!
+//! The same seed, graph and calls give the same bytes: no randomness but hashes of indices, no sum whose order
+//! depends on anything but the positions, no fused or approximate instructions in a step.
+
+mod heat;
+mod morton;
+mod motion;
+mod pairs;
+mod repulsion;
+mod springs;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use heat::Heat;
+use world::World;
+
+use super::{Backend, BackendError, ParamError, SimParams, StepReport, Topology};
+use crate::graph::NodeIndex;
+use crate::limits::NODE_ID_MAX;
+use crate::wire::NodeRecord;
+
+/// A simulation on the calling thread.
+#[derive(Debug)]
+pub struct CpuBackend {
+    params: SimParams,
+    heat: Heat,
+    world: World,
+}
+
+impl CpuBackend {
+    /// A backend without nodes.
+    ///
+    /// # Panics
+    /// When a parameter is out of range: check with [`SimParams::validate`] first.
+    #[must_use]
+    pub fn new(params: SimParams) -> Self {
+        assert_eq!(params.validate(), Ok(()), "parameters are checked where they enter");
+        Self { params, heat: Heat::fresh(&params), world: World::default() }
+    }
+
+    /// The parameters in force.
+    #[must_use]
+    pub fn params(&self) -> &SimParams {
+        &self.params
+    }
+
+    /// RMS relative error of the repulsion at up to `sample` nodes, spread evenly over the graph, on the positions
+    /// of this moment: the root of the summed squared differences from brute force over that of the summed squared
+    /// forces. 0 when there is nothing to compare. Costs the repulsion of a step and `sample` times all nodes.
+    pub fn repulsion_error_sample(&mut self, sample: usize) -> f32 {
+        self.world.repulsion_error(&self.params, sample)
+    }
+
+    /// Puts a NaN into a node's position, as a faulty device would.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn poison(&mut self, node: NodeIndex) {
+        if let Some(position) = self.world.slot(node).and_then(|slot| self.world.position.get_mut(slot)) {
+            position[0] = f32::NAN;
+        }
+    }
+}
+
+impl Backend for CpuBackend {
+    fn upload(&mut self, topology: Topology) -> Result<(), BackendError> {
+        let rows = topology.csr.node_count();
+        if topology.start.len() != rows || topology.pinned.len() != rows {
+            let (start, pinned) = (topology.start.len(), topology.pinned.len());
+            return Err(BackendError::Mismatch { rows, start, pinned });
+        }
+        let limit = NODE_ID_MAX as usize + 1;
+        if rows > limit {
+            return Err(BackendError::TooManyNodes { nodes: rows, limit });
+        }
+        let placed = topology.start.iter().flatten().count();
+        self.heat = if placed * 2 > rows { Heat::lukewarm() } else { Heat::fresh(&self.params) };
+        self.world = World::new(&self.params, &topology);
+        Ok(())
+    }
+
+    fn apply(&mut self, params: &SimParams) -> Result<(), ParamError> {
+        params.validate()?;
+        if *params == self.params {
+            return Ok(());
+        }
+        self.world.refit(&self.params, params);
+        self.params = *params;
+        self.heat.reheat();
+        Ok(())
+    }
+
+    fn step(&mut self) -> StepReport {
+        let temperature = self.heat.temperature();
+        let world = &mut self.world;
+        let resets_before = world.reset_nonfinite(&self.params);
+        world.sum_forces(&self.params);
+        let mut report = world.advance(&self.params, temperature);
+        // Positions are bounded, forces clamped: a second reset means a fault within this very step.
+        report.nonfinite_resets = resets_before + world.reset_nonfinite(&self.params);
+        report.temperature = temperature;
+        report.settled = self.heat.end_step(&self.params, report.rms_velocity, world.held_count > 0);
+        report
+    }
+
+    fn hold(&mut self, node: NodeIndex, position: [f32; 3]) {
+        if self.world.hold(&self.params, node, position) {
+            self.heat.touch();
+        }
+    }
+
+    fn release(&mut self, node: NodeIndex) {
+        if self.world.release(node) {
+            self.heat.touch();
+        }
+    }
+
+    fn pin(&mut self, node: NodeIndex, pinned: bool) {
+        if self.world.pin(node, pinned) {
+            self.heat.touch();
+        }
+    }
+
+    fn is_pinned(&self, node: NodeIndex) -> bool {
+        self.world.slot(node).and_then(|slot| self.world.fixed.get(slot)).is_some_and(|fixed| fixed.pinned)
+    }
+
+    fn reheat(&mut self) {
+        self.heat.reheat();
+    }
+
+    fn write_into(&self, records: &mut [NodeRecord]) {
+        self.world.write_into(records);
+    }
+
+    fn position(&self, node: NodeIndex) -> Option<[f32; 3]> {
+        self.world.position.get(self.world.slot(node)?).copied()
+    }
+
+    fn footprint(node_count: usize, half_edges: usize) -> usize {
+        World::footprint(node_count, half_edges)
+    }
+}

@@ -1,0 +1,261 @@
+//! The command line as it is typed. Values stay text here: the key table checks them with everyone else's.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::error::{Origin, Problem, Wrong};
+use super::resolved::Draft;
+use super::table;
+use super::value::Value;
+
+const EXAMPLES: &str = "\
+Examples:
+  swarmcast                                  serve the built-in graph on http://127.0.0.1:7400
+  swarmcast --graph ~/notes                  serve a folder of linked Markdown notes
+  swarmcast --graph edges.csv --rate 30      serve an edge list, 30 frames a second
+  swarmcast --config swarm.toml serve --check
+                                             print what would run, and exit
+  swarmcast config show --origin             print every value and where it came from
+  swarmcast config default > swarm.toml      start a configuration file, every key explained
+
+A value comes from its default, the file, SWARMCAST_* variables and flags;
+each overrides the one before it. SWARMCAST_SIM_RATE_HZ gives sim.rate_hz.";
+
+/// Simulate a graph once, cast it to everyone: a live 3D graph layout streamed to thousands of clients.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "swarmcast", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Flags before the subcommand.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// What to do; `serve` where nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// A subcommand.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Simulate the graph and serve it (the default).
+    Serve {
+        /// Print the resolved configuration, threads, cores, lanes and memory, and exit.
+        #[arg(long)]
+        check: bool,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Show the configuration.
+    Config {
+        /// Which one.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+/// A subcommand of `config`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the configuration that would be served, as TOML.
+    Show {
+        /// Say where each value came from.
+        #[arg(long)]
+        origin: bool,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Print the default configuration, every key explained.
+    Default,
+}
+
+/// The flags that give configuration values; they stand before or after the subcommand.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Configuration")]
+pub struct CommonArgs {
+    /// Read this TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Give any key a value, as in --set net.connections_max=500; repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The file or folder to import [graph.path].
+    #[arg(long, value_name = "PATH")]
+    pub graph: Option<String>,
+    /// Its format: auto, vault, csv, tsv, whitespace, json, graphml, gexf or mtx [graph.format].
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Leave out bad rows and count them [graph.skip_bad].
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Read every page of a vault, not only the public ones [graph.vault_all_pages].
+    #[arg(long)]
+    pub vault_all_pages: bool,
+    /// Where to serve viewer, REST and WebSocket [net.http].
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// Where to serve the plain TCP stream, or "" for off [net.tcp].
+    #[arg(long, value_name = "ADDR")]
+    pub tcp: Option<String>,
+    /// Ticks per second [sim.rate_hz].
+    #[arg(long, value_name = "HZ", allow_hyphen_values = true)]
+    pub rate: Option<String>,
+    /// Seed of the start positions [sim.seed].
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub seed: Option<String>,
+    /// Lay out in the plane or in space: 2 or 3 [sim.dimensions].
+    #[arg(long, value_name = "2|3", allow_hyphen_values = true)]
+    pub dimensions: Option<String>,
+    /// Threads that write to connections, 0 for automatic [net.shards].
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub shards: Option<String>,
+    /// Least severe message to log: error, warn, info, debug or trace [log.level].
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Pin no thread to a core [threads.pin].
+    #[arg(long)]
+    pub no_pin: bool,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Serve; or, with `check`, only say what would be served.
+    Serve {
+        /// Print and exit.
+        check: bool,
+    },
+    /// Print the resolved configuration.
+    Show {
+        /// With origins.
+        origin: bool,
+    },
+    /// Print [`super::default_toml`].
+    ShowDefault,
+}
+
+impl Args {
+    /// What to do.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match &self.command {
+            None => Action::Serve { check: false },
+            Some(Command::Serve { check, .. }) => Action::Serve { check: *check },
+            Some(Command::Config { command: ConfigCommand::Show { origin, .. } }) => Action::Show { origin: *origin },
+            Some(Command::Config { command: ConfigCommand::Default }) => Action::ShowDefault,
+        }
+    }
+
+    /// The flags on both sides of the subcommand.
+    fn commons(&self) -> impl Iterator<Item = &CommonArgs> {
+        let after = match &self.command {
+            Some(Command::Serve { common, .. } | Command::Config { command: ConfigCommand::Show { common, .. } }) => {
+                Some(common.as_ref())
+            }
+            None | Some(Command::Config { command: ConfigCommand::Default }) => None,
+        };
+        std::iter::once(&self.common).chain(after)
+    }
+
+    /// The file that `--config` names; a second one is noted in `draft`.
+    pub(super) fn config(&self, draft: &mut Draft) -> Option<PathBuf> {
+        let mut paths = self.commons().filter_map(|common| common.config.clone());
+        let first = paths.next();
+        if paths.next().is_some() {
+            let (origin, first) = (Origin::Flag("--config".to_owned()), "--config".to_owned());
+            draft.refuse(Problem { origin, key: String::new(), wrong: Wrong::Twice { first } });
+        }
+        first
+    }
+
+    /// Puts every value into `draft`, and every problem.
+    pub(super) fn apply(&self, draft: &mut Draft) {
+        for common in self.commons() {
+            common.apply_own(draft);
+        }
+        for assignment in self.commons().flat_map(|common| &common.set) {
+            assign(assignment, draft);
+        }
+    }
+}
+
+impl CommonArgs {
+    /// The flags that have a key of their own.
+    fn apply_own(&self, draft: &mut Draft) {
+        let text = |text: &Option<String>| text.clone().map(Given::Text);
+        let switch = |on: bool, value| on.then_some(Given::Switch(value));
+        let own = [
+            ("graph", text(&self.graph)),
+            ("format", text(&self.format)),
+            ("skip-bad", switch(self.skip_bad, true)),
+            ("vault-all-pages", switch(self.vault_all_pages, true)),
+            ("http", text(&self.http)),
+            ("tcp", text(&self.tcp)),
+            ("rate", text(&self.rate)),
+            ("seed", text(&self.seed)),
+            ("dimensions", text(&self.dimensions)),
+            ("shards", text(&self.shards)),
+            ("log", text(&self.log)),
+            ("no-pin", switch(self.no_pin, false)),
+        ];
+        for (flag, given) in own.into_iter().filter_map(|(flag, given)| Some((flag, given?))) {
+            let Some((index, key)) = table::KEYS.iter().enumerate().find(|(_, key)| key.flag == flag) else { continue };
+            let value = match given {
+                Given::Text(text) => key.kind.read(&text),
+                Given::Switch(value) => Value::Bool(value),
+            };
+            let origin = Origin::Flag(format!("--{flag}"));
+            draft.offer(index, &value, origin.clone(), origin);
+        }
+    }
+}
+
+enum Given {
+    Text(String),
+    Switch(bool),
+}
+
+/// One `--set KEY=VALUE`.
+fn assign(assignment: &str, draft: &mut Draft) {
+    let (name, text) = match assignment.split_once('=') {
+        Some((name, text)) => (name.trim(), Some(text)),
+        None => (assignment.trim(), None),
+    };
+    let origin = Origin::Flag("--set".to_owned());
+    let refuse = |wrong| Problem { origin: origin.clone(), key: name.to_owned(), wrong };
+    match (table::find(name), text) {
+        (_, None) => draft.refuse(refuse(Wrong::NotAnAssignment)),
+        (None, Some(_)) => draft.refuse(refuse(Wrong::unknown_key(name))),
+        (Some((index, key)), Some(text)) => draft.offer(index, &key.kind.read(text), origin.clone(), origin),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_those_of_the_table() {
+        let command = Args::command();
+        command.clone().debug_assert();
+        let apart = ["config", "set", "help", "version"];
+        let typed = command.get_arguments().filter_map(clap::Arg::get_long).filter(|long| !apart.contains(long));
+        let mut typed: Vec<&str> = typed.collect();
+        let mut known: Vec<&str> = table::KEYS.iter().map(|key| key.flag).filter(|flag| !flag.is_empty()).collect();
+        typed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(typed, known);
+    }
+
+    #[test]
+    fn help_names_the_key_of_every_flag() {
+        let command = Args::command();
+        for key in table::KEYS.iter().filter(|key| !key.flag.is_empty()) {
+            let flag = command.get_arguments().find(|flag| flag.get_long() == Some(key.flag)).unwrap();
+            let help = flag.get_help().unwrap().to_string();
+            assert!(help.ends_with(&format!("[{}]", key.name)), "--{}: {help}", key.flag);
+        }
+    }
+}

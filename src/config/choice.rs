@@ -1,0 +1,79 @@
+//! Values that are one of a few names.
+
+/// Declares an enum whose variants have names, with the list of all of them in order.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every name, in the order of the variants.
+            pub const NAMES: &'static [&'static str] = &[$($text),+];
+
+            /// The name in files, environment and flags.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// The variant called `name`, or `None`.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+choice! {
+    /// How a graph file is read.
+    GraphFormat {
+        /// By the path: a folder is a vault, a file goes by its extension and first bytes.
+        Auto = "auto",
+        /// A folder of Markdown notes that link to each other.
+        Vault = "vault",
+        /// Comma-separated edges or nodes.
+        Csv = "csv",
+        /// Tab-separated edges or nodes.
+        Tsv = "tsv",
+        /// Edges, one a line, separated by blanks.
+        Whitespace = "whitespace",
+        /// Nodes and edges as JSON.
+        Json = "json",
+        /// GraphML.
+        Graphml = "graphml",
+        /// GEXF.
+        Gexf = "gexf",
+        /// Matrix Market.
+        Mtx = "mtx",
+    }
+}
+
+choice! {
+    /// The least severe message that is logged.
+    LogLevel {
+        /// What stopped something from working.
+        Error = "error",
+        /// What someone should look at.
+        Warn = "warn",
+        /// Starts, stops and what changed.
+        Info = "info",
+        /// Every decision.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+choice! {
+    /// How a log line is written.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}

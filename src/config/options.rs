@@ -1,0 +1,167 @@
+//! The configuration as the rooms take it: parsed, in range, with the defaults that hold when nobody says otherwise.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{GraphFormat, LogFormat, LogLevel};
+use crate::sim::SimParams;
+
+/// Everything that is read once at start. Ranges are those of the key table, kept by `resolve`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Where the graph comes from.
+    pub graph: GraphOptions,
+    /// What the simulation computes, and how often.
+    pub sim: SimOptions,
+    /// Who may connect, and what a connection may cost.
+    pub net: NetOptions,
+    /// Which thread runs on which core.
+    pub threads: ThreadOptions,
+    /// What is logged.
+    pub log: LogOptions,
+}
+
+/// Where the graph comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphOptions {
+    /// The file or folder; `None` is the graph built into the engine.
+    pub path: Option<PathBuf>,
+    /// How it is read.
+    pub format: GraphFormat,
+    /// A bad row is counted and left out; otherwise the first one refuses the file.
+    pub skip_bad: bool,
+    /// A vault's pages are all read, not only the published ones.
+    pub vault_all_pages: bool,
+    /// Nodes a graph may have, at most 2^26.
+    pub nodes_max: u32,
+    /// Edges a graph may have.
+    pub edges_max: u32,
+}
+
+impl Default for GraphOptions {
+    fn default() -> Self {
+        Self {
+            path: None,
+            format: GraphFormat::Auto,
+            skip_bad: false,
+            vault_all_pages: false,
+            nodes_max: 1_000_000,
+            edges_max: 10_000_000,
+        }
+    }
+}
+
+/// What the simulation computes, and how often.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimOptions {
+    /// Ticks per second.
+    pub rate_hz: u32,
+    /// Valid: `resolve` has asked [`SimParams::validate`].
+    pub params: SimParams,
+}
+
+impl Default for SimOptions {
+    fn default() -> Self {
+        Self { rate_hz: 60, params: SimParams::default() }
+    }
+}
+
+/// Who may connect, and what a connection may cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetOptions {
+    /// Viewer, REST, WebSocket stream, health and metrics.
+    pub http: SocketAddr,
+    /// The plain TCP stream; `None` is off.
+    pub tcp: Option<SocketAddr>,
+    /// An address that other machines can reach is allowed.
+    pub allow_remote: bool,
+    /// Streaming threads; `None` is by the machine's cores.
+    pub shards: Option<NonZeroU32>,
+    /// Streaming connections, over all shards.
+    pub connections_max: u32,
+    /// From accept to a finished handshake.
+    pub handshake_timeout: Duration,
+    /// `TCP_NOTSENT_LOWAT` in bytes; `None` leaves the kernel's.
+    pub notsent_lowat_bytes: Option<NonZeroU32>,
+    /// How long a slow connection may keep a frame from reuse before the rest is copied.
+    pub frame_lease_max: Duration,
+    /// How long a connection may take nothing before it is closed.
+    pub stall: Duration,
+    /// Bytes of such copies that one shard may hold.
+    pub lease_copy_bytes_max: u64,
+    /// Frames in the pool; `None` is by shards and rate.
+    pub frames: Option<NonZeroU32>,
+}
+
+impl Default for NetOptions {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
+            tcp: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 7401))),
+            allow_remote: false,
+            shards: None,
+            connections_max: 10_000,
+            handshake_timeout: Duration::from_millis(5_000),
+            notsent_lowat_bytes: NonZeroU32::new(256 << 10),
+            frame_lease_max: Duration::from_millis(1_000),
+            stall: Duration::from_secs(10),
+            lease_copy_bytes_max: 64 << 20,
+            frames: None,
+        }
+    }
+}
+
+/// A logical CPU as the operating system counts it, 0 to [`CpuId::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CpuId(u16);
+
+impl CpuId {
+    /// The largest id: `cpu_set_t` has 1,024 bits.
+    pub const MAX: u16 = 1_023;
+
+    /// The CPU `id`, or `None` above [`CpuId::MAX`].
+    #[must_use]
+    pub const fn new(id: u16) -> Option<Self> {
+        if id <= Self::MAX { Some(Self(id)) } else { None }
+    }
+
+    /// The id.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+/// Which thread runs on which core. Whether the machine has these cores is for `supervise` to say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThreadOptions {
+    /// `sim` and the shards are pinned where there are cores for it.
+    pub pin: bool,
+    /// The core of `sim`; `None` is automatic.
+    pub sim_core: Option<CpuId>,
+    /// The cores of the shards, in shard order, each once; empty is automatic.
+    pub shard_cores: Vec<CpuId>,
+}
+
+impl Default for ThreadOptions {
+    fn default() -> Self {
+        Self { pin: true, sim_core: None, shard_cores: Vec::new() }
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogOptions {
+    /// The least severe message that is written.
+    pub level: LogLevel,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, format: LogFormat::Text }
+    }
+}

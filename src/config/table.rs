@@ -1,0 +1,411 @@
+//! Every key, once: its name, what it takes, its unit, its flag, its field and what it is for.
+//!
+//! A key's default is its field's in [`Config::default`]. Files, environment variables, flags, messages and
+//! `default.toml` all follow from here.
+
+use std::time::Duration;
+
+use super::value::{Kind, Setting, Value};
+use super::{Config, CpuId, GraphFormat, LogFormat, LogLevel};
+use crate::limits::NODE_ID_MAX;
+
+/// One key.
+pub(super) struct Key {
+    /// `section.name`.
+    pub(super) name: &'static str,
+    /// Type and range.
+    pub(super) kind: Kind,
+    /// Empty where there is none.
+    pub(super) unit: &'static str,
+    /// The long name of its own flag, without dashes; empty where only `--set` gives it.
+    pub(super) flag: &'static str,
+    /// Its place in [`Config`].
+    pub(super) field: Field,
+    /// What it is for: sentences.
+    pub(super) doc: &'static str,
+}
+
+/// The way to a key's field.
+pub(super) struct Field {
+    /// The field's value, to show.
+    pub(super) read: fn(&Config) -> Value,
+    /// Sets the field to a value that the key's kind admitted; false where the field cannot hold it.
+    pub(super) store: fn(&mut Config, &Value) -> bool,
+}
+
+impl Key {
+    /// `sim` of `sim.rate_hz`.
+    pub(super) fn section(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// `rate_hz` of `sim.rate_hz`.
+    pub(super) fn leaf(&self) -> &'static str {
+        self.name.split_once('.').map_or(self.name, |(_, leaf)| leaf)
+    }
+
+    /// `SWARMCAST_SIM_RATE_HZ` of `sim.rate_hz`.
+    pub(super) fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase().replace('.', "_"))
+    }
+
+    /// Type, range and unit, as it reads after "must be".
+    pub(super) fn allowed(&self) -> String {
+        self.kind.describe(self.unit)
+    }
+}
+
+/// What the name of every variable of ours starts with.
+pub(super) const VARIABLE_PREFIX: &str = "SWARMCAST_";
+
+/// A section and what its keys are about, in the order of `default.toml`.
+pub(super) const SECTIONS: &[(&str, &str)] = &[
+    ("graph", "Where the graph comes from, and how large it may be."),
+    ("sim", "What the simulation computes, and how often."),
+    ("net", "Who may connect, and what a connection may cost."),
+    ("threads", "Which thread runs on which core."),
+    ("log", "What is logged, to standard error."),
+];
+
+/// The section called `name`, if there is one.
+pub(super) fn is_section(name: &str) -> bool {
+    SECTIONS.iter().any(|(section, _)| *section == name)
+}
+
+/// The place of the key called `name` in [`KEYS`], and the key.
+pub(super) fn find(name: &str) -> Option<(usize, &'static Key)> {
+    KEYS.iter().enumerate().find(|(_, key)| key.name == name)
+}
+
+macro_rules! field {
+    ($($path:ident).+) => {
+        Field {
+            read: |config| config.$($path).+.give(),
+            store: |config, value| {
+                let taken = Setting::take(value);
+                let fits = taken.is_some();
+                if let Some(taken) = taken {
+                    config.$($path).+ = taken;
+                }
+                fits
+            },
+        }
+    };
+}
+
+const fn whole(min: i64, max: i64) -> Kind {
+    Kind::Whole { min, max }
+}
+
+const fn decimal(min: f64, max: f64) -> Kind {
+    Kind::Decimal { min, max }
+}
+
+/// A whole number that 0 leaves to the engine.
+const fn whole_or_auto(min: i64, max: i64) -> Kind {
+    Kind::WholeOr { other: 0, means: "automatic", min, max }
+}
+
+/// Every key, by section in the order of [`SECTIONS`].
+#[rustfmt::skip]
+pub(super) static KEYS: &[Key] = &[
+    Key {
+        name: "graph.path", kind: Kind::Text, unit: "", flag: "graph", field: field!(graph.path),
+        doc: "The file or folder to import, from the working directory. \"\" is the graph built into the engine.",
+    },
+    Key {
+        name: "graph.format", kind: Kind::Choice(GraphFormat::NAMES), unit: "", flag: "format",
+        field: field!(graph.format),
+        doc: "How it is read. auto goes by the path: a folder is a vault, a file goes by its extension and first bytes.",
+    },
+    Key {
+        name: "graph.skip_bad", kind: Kind::Bool, unit: "", flag: "skip-bad", field: field!(graph.skip_bad),
+        doc: "Leave out bad rows and count them, instead of refusing the file at the first one.",
+    },
+    Key {
+        name: "graph.vault_all_pages", kind: Kind::Bool, unit: "", flag: "vault-all-pages",
+        field: field!(graph.vault_all_pages),
+        doc: "Read every page of a vault, instead of only those that say `public:: true`.",
+    },
+    Key {
+        name: "graph.nodes_max", kind: whole(1, NODE_ID_MAX as i64 + 1), unit: "nodes", flag: "",
+        field: field!(graph.nodes_max),
+        doc: "A graph with more nodes is refused. Memory is taken for the nodes that are there, not for this many.",
+    },
+    Key {
+        name: "graph.edges_max", kind: whole(0, 1_000_000_000), unit: "edges", flag: "", field: field!(graph.edges_max),
+        doc: "A graph with more edges is refused.",
+    },
+    Key {
+        name: "sim.rate_hz", kind: whole(1, 120), unit: "Hz", flag: "rate", field: field!(sim.rate_hz),
+        doc: "Simulation ticks, and so frames, per second.",
+    },
+    Key {
+        name: "sim.dimensions", kind: whole(2, 3), unit: "", flag: "dimensions",
+        field: field!(sim.params.dimensions),
+        doc: "Lay out in the plane or in space. In the plane z is 0.",
+    },
+    Key {
+        name: "sim.seed", kind: whole(0, i64::MAX), unit: "", flag: "seed", field: field!(sim.params.seed),
+        doc: "Seed of the start positions: on one backend the same graph, seed and parameters give the same layout.",
+    },
+    Key {
+        name: "sim.time_step", kind: decimal(0.0001, 1.0), unit: "s", flag: "", field: field!(sim.params.time_step),
+        doc: "Time that one tick simulates. At 1 / sim.rate_hz the velocities on the wire are real ones.",
+    },
+    Key {
+        name: "sim.damping", kind: decimal(0.0, 0.999), unit: "", flag: "", field: field!(sim.params.damping),
+        doc: "Share of its velocity that a node keeps in a tick. Less comes to rest sooner, more swings longer.",
+    },
+    Key {
+        name: "sim.spring_k", kind: decimal(0.0, 1e6), unit: "per s^2", flag: "", field: field!(sim.params.spring_k),
+        doc: "Acceleration of an edge's ends per unit of its stretch. More is stiffer.",
+    },
+    Key {
+        name: "sim.rest_length", kind: decimal(0.01, 1e4), unit: "world units", flag: "", field: field!(sim.params.rest_length),
+        doc: "Length at which an edge neither pulls nor pushes.",
+    },
+    Key {
+        name: "sim.repel_k", kind: decimal(0.0, 1e7), unit: "world units/s^2", flag: "", field: field!(sim.params.repel_k),
+        doc: "Strength with which two nodes that are no neighbours repel each other. More spreads the layout \
+              out.",
+    },
+    Key {
+        name: "sim.repulsion_cutoff", kind: decimal(0.0, 1e6), unit: "world units", flag: "", field: field!(sim.params.repulsion_cutoff),
+        doc: "Distance beyond which nodes do not repel each other. 0 is none: without far repulsion large graphs \
+              fold over themselves.",
+    },
+    Key {
+        name: "sim.softening", kind: decimal(0.001, 1e4), unit: "world units", flag: "", field: field!(sim.params.softening),
+        doc: "Distance below which repulsion grows no further; about half of sim.rest_length.",
+    },
+    Key {
+        name: "sim.centre_gravity", kind: decimal(0.0, 10.0), unit: "", flag: "", field: field!(sim.params.centre_gravity),
+        doc: "Pull of each connected component as a whole towards the origin, as a share of sim.spring_k. It \
+              does not squeeze the component.",
+    },
+    Key {
+        name: "sim.max_force", kind: decimal(1.0, 1e7), unit: "world units/s^2", flag: "", field: field!(sim.params.max_force),
+        doc: "Most acceleration that the forces on one node may add up to.",
+    },
+    Key {
+        name: "sim.max_velocity", kind: decimal(0.01, 1e6), unit: "world units/s", flag: "", field: field!(sim.params.max_velocity),
+        doc: "Fastest that a node may move.",
+    },
+    Key {
+        name: "sim.bounds", kind: decimal(0.0, 1e6), unit: "world units", flag: "", field: field!(sim.params.bounds),
+        doc: "Half the side of the cube that holds every node. 0 is automatic, by the number of nodes.",
+    },
+    Key {
+        name: "sim.boundary_damping", kind: decimal(0.0, 1.0), unit: "", flag: "", field: field!(sim.params.boundary_damping),
+        doc: "Share of its speed that a node keeps when it bounces off the bounds.",
+    },
+    Key {
+        name: "sim.theta", kind: decimal(0.0, 2.0), unit: "", flag: "", field: field!(sim.params.theta),
+        doc: "Accuracy of far repulsion: nodes in a cell act as one when its size is at most theta times its \
+              distance. 0 is exact and slow, more is faster.",
+    },
+    Key {
+        name: "sim.warmup_iterations", kind: whole(0, 100_000), unit: "ticks", flag: "", field: field!(sim.params.warmup_iterations),
+        doc: "Ticks at full temperature before the layout cools.",
+    },
+    Key {
+        name: "sim.cooling", kind: decimal(0.0, 0.5), unit: "", flag: "", field: field!(sim.params.cooling),
+        doc: "Share of the temperature that each later tick takes away. 0 never comes to rest by itself.",
+    },
+    Key {
+        name: "sim.settle_velocity", kind: decimal(0.0, 1e6), unit: "world units/s", flag: "", field: field!(sim.params.settle_velocity),
+        doc: "Root mean square velocity below which the layout is called settled, after 30 such ticks.",
+    },
+    Key {
+        name: "sim.repulsion", kind: Kind::Bool, unit: "", flag: "", field: field!(sim.params.repulsion),
+        doc: "Whether nodes repel each other.",
+    },
+    Key {
+        name: "sim.springs", kind: Kind::Bool, unit: "", flag: "", field: field!(sim.params.springs),
+        doc: "Whether edges pull.",
+    },
+    Key {
+        name: "sim.centring", kind: Kind::Bool, unit: "", flag: "", field: field!(sim.params.centring),
+        doc: "Whether components are drawn to the origin.",
+    },
+    Key {
+        name: "net.http", kind: Kind::Address { off: false }, unit: "", flag: "http", field: field!(net.http),
+        doc: "Where the viewer, REST, the WebSocket stream, health and metrics are served. Port 0 takes a free one.",
+    },
+    Key {
+        name: "net.tcp", kind: Kind::Address { off: true }, unit: "", flag: "tcp", field: field!(net.tcp),
+        doc: "Where the plain TCP stream is served. \"\" turns it off.",
+    },
+    Key {
+        name: "net.allow_remote", kind: Kind::Bool, unit: "", flag: "", field: field!(net.allow_remote),
+        doc: "Let net.http and net.tcp be addresses that other machines can reach. There is no authentication yet: \
+              whoever reaches the address may read the graph and change it. Without this such an address is refused.",
+    },
+    Key {
+        name: "net.shards", kind: whole_or_auto(1, 64), unit: "threads", flag: "shards", field: field!(net.shards),
+        doc: "Threads that write to streaming connections. 0 takes what the machine's cores allow.",
+    },
+    Key {
+        name: "net.connections_max", kind: whole(1, 1_000_000), unit: "connections", flag: "",
+        field: field!(net.connections_max),
+        doc: "Streaming connections over all shards; the next one is refused with 503.",
+    },
+    Key {
+        name: "net.handshake_timeout_ms", kind: whole(100, 600_000), unit: "ms", flag: "",
+        field: field!(net.handshake_timeout),
+        doc: "A connection that has not finished its handshake by then is closed.",
+    },
+    Key {
+        name: "net.notsent_lowat_bytes", unit: "bytes", flag: "", field: field!(net.notsent_lowat_bytes),
+        kind: Kind::WholeOr { other: 0, means: "the system's", min: 4_096, max: 16_777_216 },
+        doc: "TCP_NOTSENT_LOWAT of a streaming connection: how much the kernel takes beyond what the network has. \
+              Less means fresher frames for slow clients, more means fewer wake-ups.",
+    },
+    Key {
+        name: "net.frame_lease_max_ms", kind: whole(10, 60_000), unit: "ms", flag: "",
+        field: field!(net.frame_lease_max),
+        doc: "A connection that holds one frame longer gets the rest of it copied, so that the frame can be used again.",
+    },
+    Key {
+        name: "net.stall_seconds", kind: whole(1, 3_600), unit: "s", flag: "",
+        field: Field {
+            read: |config| Value::Whole(i64::try_from(config.net.stall.as_secs()).unwrap_or(i64::MAX)),
+            store: |config, value| u64::take(value).is_some_and(|seconds| {
+                config.net.stall = Duration::from_secs(seconds);
+                true
+            }),
+        },
+        doc: "A connection that takes no byte for so long is closed with code 1013.",
+    },
+    Key {
+        name: "net.lease_copy_bytes_max", kind: whole(65_536, 1 << 34), unit: "bytes", flag: "",
+        field: field!(net.lease_copy_bytes_max),
+        doc: "Bytes per shard for those copies; a connection that needs more is closed.",
+    },
+    Key {
+        name: "net.frames", kind: whole_or_auto(8, 256), unit: "frames", flag: "", field: field!(net.frames),
+        doc: "Frames in the pool. Each takes the encoded bytes of every class. 0 takes what rate and lease need.",
+    },
+    Key {
+        name: "threads.pin", kind: Kind::Bool, unit: "", flag: "no-pin", field: field!(threads.pin),
+        doc: "Give sim and each shard a core of its own, as far as there are cores. With one core nothing is pinned.",
+    },
+    Key {
+        name: "threads.sim_core", unit: "", flag: "", field: field!(threads.sim_core),
+        kind: Kind::WholeOr { other: -1, means: "automatic", min: 0, max: CpuId::MAX as i64 },
+        doc: "The core of sim, by its CPU id.",
+    },
+    Key {
+        name: "threads.shard_cores", kind: Kind::Cpus, unit: "", flag: "", field: field!(threads.shard_cores),
+        doc: "The cores of shard-0, shard-1 and so on, such as [2, 3]. [] is automatic.",
+    },
+    Key {
+        name: "log.level", kind: Kind::Choice(LogLevel::NAMES), unit: "", flag: "log", field: field!(log.level),
+        doc: "The least severe message that is written.",
+    },
+    Key {
+        name: "log.format", kind: Kind::Choice(LogFormat::NAMES), unit: "", flag: "", field: field!(log.format),
+        doc: "text for people, json for one object a line.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::SimParams;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_flags_and_variables_are_unique_and_in_section_order() {
+        let mut seen = BTreeSet::new();
+        for key in KEYS {
+            assert!(seen.insert(key.variable()), "{} twice", key.name);
+            assert!(key.flag.is_empty() || seen.insert(key.flag.to_owned()), "--{} twice", key.flag);
+            assert!(key.doc.ends_with('.'), "{} is explained in sentences", key.name);
+        }
+        let sections: Vec<_> = KEYS.iter().map(Key::section).collect();
+        let mut distinct = sections.clone();
+        distinct.dedup();
+        assert_eq!(distinct, SECTIONS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_default_is_allowed_and_comes_back_from_its_field() {
+        for key in KEYS {
+            let default = (key.field.read)(&Config::default());
+            assert_eq!(key.kind.admit(&default), Some(default.clone()), "{}", key.name);
+            let mut config = Config::default();
+            assert!((key.field.store)(&mut config, &default), "{}", key.name);
+            assert_eq!(config, Config::default(), "{}", key.name);
+        }
+    }
+
+    /// The values at the ends of what a key takes.
+    fn ends(kind: Kind) -> Vec<Value> {
+        match kind {
+            Kind::Bool => vec![Value::Bool(false), Value::Bool(true)],
+            Kind::Whole { min, max } => vec![Value::Whole(min), Value::Whole(max)],
+            Kind::WholeOr { other, min, max, .. } => vec![Value::Whole(other), Value::Whole(min), Value::Whole(max)],
+            Kind::Decimal { min, max } => vec![Value::Decimal(min), Value::Decimal(max)],
+            Kind::Text => vec![Value::Text(String::new()), Value::Text("a b".to_owned())],
+            Kind::Choice(names) => names.iter().map(|name| Value::Text((*name).to_owned())).collect(),
+            Kind::Address { off } => {
+                let mut ends = vec![Value::Text("127.0.0.1:1".to_owned()), Value::Text("[::1]:65535".to_owned())];
+                ends.extend(off.then(|| Value::Text(String::new())));
+                ends
+            }
+            Kind::Cpus => vec![Value::List(vec![]), Value::List(vec![1_023, 0])],
+        }
+    }
+
+    #[test]
+    fn every_field_holds_all_that_its_key_allows() {
+        for key in KEYS {
+            for end in ends(key.kind) {
+                let mut config = Config::default();
+                assert_eq!(key.kind.admit(&end), Some(end.clone()), "{}", key.name);
+                assert!((key.field.store)(&mut config, &end), "{} = {end}", key.name);
+                assert_eq!((key.field.read)(&config), end, "{}", key.name);
+                assert_eq!(config.sim.params.validate(), Ok(()), "{} = {end}", key.name);
+            }
+        }
+    }
+
+    /// What lies just outside of the table's ranges is outside of the simulation's own.
+    #[test]
+    fn physics_ranges_are_those_of_the_simulation() {
+        let mut checked = 0;
+        for key in KEYS.iter().filter(|key| key.section() == "sim") {
+            let Kind::Decimal { min, max } = key.kind else { continue };
+            checked += 1;
+            for beyond in [min - 1e-3, max * 1.001] {
+                let mut config = Config::default();
+                assert!((key.field.store)(&mut config, &Value::Decimal(beyond)));
+                let error = config.sim.params.validate().unwrap_err();
+                assert_eq!((error.field, error.min, error.max), (key.leaf(), min, max), "{}", key.name);
+            }
+        }
+        assert_eq!(checked, 15);
+        let warmup = KEYS.iter().find(|key| key.leaf() == "warmup_iterations").unwrap();
+        let Kind::Whole { max, .. } = warmup.kind else { panic!("{} is a whole number", warmup.name) };
+        let params = SimParams { warmup_iterations: u32::try_from(max).unwrap() + 1, ..SimParams::default() };
+        assert!(params.validate().is_err());
+    }
+
+    /// A new parameter of the simulation is a new key: this pattern stops compiling when there is one.
+    #[test]
+    fn every_parameter_of_the_simulation_has_a_key() {
+        macro_rules! keyed {
+            ($($field:ident)+) => {{
+                let SimParams { $($field: _),+ } = SimParams::default();
+                for name in [$(stringify!($field)),+] {
+                    assert!(find(&format!("sim.{name}")).is_some(), "{name}");
+                }
+            }};
+        }
+        keyed!(dimensions seed time_step damping spring_k rest_length repel_k repulsion_cutoff softening centre_gravity
+            max_force max_velocity bounds boundary_damping theta warmup_iterations cooling settle_velocity
+            repulsion springs centring);
+    }
+}

@@ -1,0 +1,336 @@
+//! A value between its source and its typed field: what was found, what is allowed, and the way in and out of a field.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{CpuId, GraphFormat, LogFormat, LogLevel};
+use crate::sim::Dimensions;
+
+/// A value as a source gave it. Displays as TOML.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Bool(bool),
+    Whole(i64),
+    Decimal(f64),
+    Text(String),
+    List(Vec<i64>),
+    /// What no key takes (a date, a table, a number beyond 64 bits), as it is to be shown.
+    Other(String),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Whole(value) => write!(f, "{value}"),
+            // Debug keeps the point or exponent that makes a TOML float of a whole number.
+            Self::Decimal(value) => write!(f, "{value:?}"),
+            Self::Text(text) => write_text(f, text),
+            Self::List(items) => write!(f, "{items:?}"),
+            Self::Other(shown) => f.write_str(shown),
+        }
+    }
+}
+
+/// Writes a TOML basic string on one line; control characters are escaped, so that a terminal or a comment stays whole.
+fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    f.write_str("\"")?;
+    for c in text.chars() {
+        match c {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            c if c.is_control() => write!(f, "\\u{:04X}", u32::from(c))?,
+            c => write!(f, "{c}")?,
+        }
+    }
+    f.write_str("\"")
+}
+
+/// What a key takes. Bounds are inclusive.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Bool,
+    Whole {
+        min: i64,
+        max: i64,
+    },
+    /// A whole number from `min` to `max`, or `other`, which `means` something else.
+    WholeOr {
+        other: i64,
+        means: &'static str,
+        min: i64,
+        max: i64,
+    },
+    Decimal {
+        min: f64,
+        max: f64,
+    },
+    Text,
+    Choice(&'static [&'static str]),
+    /// An IP address and port; with `off`, also the empty text.
+    Address {
+        off: bool,
+    },
+    /// A list of CPU ids, each once.
+    Cpus,
+}
+
+impl Kind {
+    /// Reads `text` from a variable or a flag as this kind; what does not parse stays text, for [`Kind::admit`] to refuse.
+    pub(super) fn read(&self, text: &str) -> Value {
+        let trimmed = text.trim();
+        let number = || trimmed.replace('_', "");
+        let read = match self {
+            Self::Bool => trimmed.parse().ok().map(Value::Bool),
+            Self::Whole { .. } | Self::WholeOr { .. } => number().parse().ok().map(Value::Whole),
+            Self::Decimal { .. } => number().parse().ok().map(Value::Decimal),
+            Self::Text => None,
+            Self::Choice(_) | Self::Address { .. } => Some(Value::Text(trimmed.to_owned())),
+            Self::Cpus => read_list(trimmed).map(Value::List),
+        };
+        read.unwrap_or_else(|| Value::Text(text.to_owned()))
+    }
+
+    /// Type, range and `unit`, which may be empty, as it reads after "must be".
+    pub(super) fn describe(&self, unit: &str) -> String {
+        let gap = if unit.is_empty() { "" } else { " " };
+        match self {
+            Self::Bool => "true or false".to_owned(),
+            Self::Whole { min, max } => format!("a whole number from {min} to {max}{gap}{unit}"),
+            Self::WholeOr { other, means, min, max } => {
+                format!("a whole number from {min} to {max}{gap}{unit}, or {other} ({means})")
+            }
+            Self::Decimal { min, max } => format!("a number from {min} to {max}{gap}{unit}"),
+            Self::Text => "text".to_owned(),
+            Self::Choice(names) => format!("one of {}", names.join(", ")),
+            Self::Address { off: false } => "an IP address and port".to_owned(),
+            Self::Address { off: true } => "an IP address and port, or \"\" (off)".to_owned(),
+            Self::Cpus => format!("a list of CPU ids from 0 to {}, each once", CpuId::MAX),
+        }
+    }
+
+    /// The value in the form that the key's field takes, or `None` where type or range are wrong.
+    pub(super) fn admit(&self, value: &Value) -> Option<Value> {
+        let allowed = match (self, value) {
+            (Self::Bool, Value::Bool(_)) | (Self::Text, Value::Text(_)) => true,
+            (Self::Whole { min, max }, Value::Whole(n)) => (min..=max).contains(&n),
+            (Self::WholeOr { other, min, max, .. }, Value::Whole(n)) => n == other || (min..=max).contains(&n),
+            // Not a number is in no range.
+            (Self::Decimal { min, max }, Value::Decimal(x)) => (min..=max).contains(&x),
+            #[expect(clippy::cast_precision_loss, reason = "a decimal written without its point")]
+            (Self::Decimal { .. }, Value::Whole(n)) => return self.admit(&Value::Decimal(*n as f64)),
+            (Self::Choice(names), Value::Text(text)) => names.contains(&text.as_str()),
+            (Self::Address { off }, Value::Text(text)) => {
+                (*off && text.is_empty()) || text.parse::<SocketAddr>().is_ok()
+            }
+            (Self::Cpus, Value::List(ids)) => are_cpus(ids),
+            _ => false,
+        };
+        allowed.then(|| value.clone())
+    }
+}
+
+/// `2, 3` or `[2, 3]`; empty is the empty list.
+fn read_list(text: &str) -> Option<Vec<i64>> {
+    let inner = match text.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?,
+        None => text,
+    };
+    if inner.trim().is_empty() {
+        return Some(Vec::new());
+    }
+    inner.split(',').map(|item| item.trim().parse().ok()).collect()
+}
+
+fn are_cpus(ids: &[i64]) -> bool {
+    let mut seen = std::collections::BTreeSet::new();
+    ids.iter().all(|id| (0..=i64::from(CpuId::MAX)).contains(id) && seen.insert(id))
+}
+
+/// A field's type: the way from an admitted value into it, and back.
+pub(super) trait Setting: Sized {
+    /// The field's value, or `None` where it cannot hold this one.
+    fn take(value: &Value) -> Option<Self>;
+    /// The value to show; `take` of it gives the field again.
+    fn give(&self) -> Value;
+}
+
+macro_rules! whole_setting {
+    ($($type:ty)+) => {$(
+        impl Setting for $type {
+            fn take(value: &Value) -> Option<Self> {
+                match value {
+                    Value::Whole(n) => Self::try_from(*n).ok(),
+                    _ => None,
+                }
+            }
+
+            // Saturates only above 2^63 - 1, which no key admits.
+            fn give(&self) -> Value {
+                Value::Whole(i64::try_from(*self).unwrap_or(i64::MAX))
+            }
+        }
+    )+};
+}
+
+whole_setting!(u8 u32 u64);
+
+impl Setting for bool {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Bool(*self)
+    }
+}
+
+impl Setting for f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest f32; infinity is refused")]
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Decimal(x) => Some(*x as Self).filter(|x| x.is_finite()),
+            _ => None,
+        }
+    }
+
+    // By way of the shortest text, so that 0.016 shows as 0.016 and not as 0.01600000075995922.
+    fn give(&self) -> Value {
+        Value::Decimal(self.to_string().parse().unwrap_or(f64::from(*self)))
+    }
+}
+
+/// 2 or 3.
+impl Setting for Dimensions {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Whole(2) => Some(Self::Two),
+            Value::Whole(3) => Some(Self::Three),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Whole(match self {
+            Self::Two => 2,
+            Self::Three => 3,
+        })
+    }
+}
+
+/// 0 is `None`.
+impl Setting for Option<NonZeroU32> {
+    fn take(value: &Value) -> Option<Self> {
+        u32::take(value).map(NonZeroU32::new)
+    }
+
+    fn give(&self) -> Value {
+        self.map_or(0, NonZeroU32::get).give()
+    }
+}
+
+/// In milliseconds.
+impl Setting for Duration {
+    fn take(value: &Value) -> Option<Self> {
+        u64::take(value).map(Self::from_millis)
+    }
+
+    fn give(&self) -> Value {
+        Value::Whole(i64::try_from(self.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The empty text is `None`.
+impl Setting for Option<PathBuf> {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some((!text.is_empty()).then(|| PathBuf::from(text))),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Text(self.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default())
+    }
+}
+
+impl Setting for SocketAddr {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Text(self.to_string())
+    }
+}
+
+/// The empty text is `None`.
+impl Setting for Option<SocketAddr> {
+    fn take(value: &Value) -> Option<Self> {
+        if *value == Value::Text(String::new()) { Some(None) } else { SocketAddr::take(value).map(Some) }
+    }
+
+    fn give(&self) -> Value {
+        Value::Text(self.map(|address| address.to_string()).unwrap_or_default())
+    }
+}
+
+/// -1 is `None`.
+impl Setting for Option<CpuId> {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Whole(-1) => Some(None),
+            Value::Whole(id) => cpu(*id).map(Some),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Whole(self.map_or(-1, |id| i64::from(id.get())))
+    }
+}
+
+impl Setting for Vec<CpuId> {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::List(ids) => ids.iter().map(|id| cpu(*id)).collect(),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::List(self.iter().map(|id| i64::from(id.get())).collect())
+    }
+}
+
+fn cpu(id: i64) -> Option<CpuId> {
+    u16::try_from(id).ok().and_then(CpuId::new)
+}
+
+macro_rules! choice_setting {
+    ($($type:ty)+) => {$(
+        impl Setting for $type {
+            fn take(value: &Value) -> Option<Self> {
+                match value {
+                    Value::Text(name) => Self::from_name(name),
+                    _ => None,
+                }
+            }
+
+            fn give(&self) -> Value {
+                Value::Text(self.name().to_owned())
+            }
+        }
+    )+};
+}
+
+choice_setting!(GraphFormat LogFormat LogLevel);

@@ -1,0 +1,107 @@
+//! What a simulation backend does for the `sim` thread's turn.
+
+use super::{ParamError, SimParams};
+use crate::graph::{Csr, NodeIndex};
+use crate::wire::NodeRecord;
+
+/// A graph as a backend takes it: nodes in index order.
+#[derive(Clone, Debug, Default)]
+pub struct Topology {
+    /// Who is joined to whom.
+    pub csr: Csr,
+    /// `[node_count]`, world units. A finite one is kept (moved into the bounds); without one, or with a
+    /// non-finite one, the node is placed.
+    pub start: Vec<Option<[f32; 3]>>,
+    /// `[node_count]`. A pinned node never moves by itself.
+    pub pinned: Vec<bool>,
+}
+
+/// Why a topology was not taken. The backend still holds the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// The three parts of the topology disagree on the node count.
+    #[error("the rows have {rows} nodes, the start positions {start}, the pins {pinned}")]
+    Mismatch {
+        /// Nodes of the rows.
+        rows: usize,
+        /// Start positions.
+        start: usize,
+        /// Pins.
+        pinned: usize,
+    },
+    /// More nodes than the backend can number.
+    #[error("{nodes} nodes are more than the {limit} a backend can number")]
+    TooManyNodes {
+        /// Nodes of the topology.
+        nodes: usize,
+        /// Most that fit.
+        limit: usize,
+    },
+}
+
+/// What one step did, all of it measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepReport {
+    /// Of the nodes that may move, world units / s.
+    pub rms_velocity: f32,
+    /// Of the nodes that may move, after the clamp, per unit of inertia, world units / s^2. What is left of it in
+    /// a settled layout is what cooling froze.
+    pub rms_force: f32,
+    /// Sum of half the repulsion mass times the speed squared.
+    pub kinetic_energy: f64,
+    /// Scale of the forces in this step, 0 to 1.
+    pub temperature: f32,
+    /// Nodes that had become non-finite and were put back in this step.
+    pub nonfinite_resets: u32,
+    /// Whether the RMS velocity has been under `settle_velocity` for 30 steps and nothing is held.
+    pub settled: bool,
+}
+
+/// One way of computing the layout. Used by the `sim` thread alone; nothing here reads a clock or locks.
+pub trait Backend: Send {
+    /// Takes a new graph: builds every buffer that a step needs, places the nodes that have no start position,
+    /// velocity 0, nothing held, full temperature (less when most nodes came placed).
+    ///
+    /// # Errors
+    /// [`BackendError`]; the backend then goes on with the graph it had.
+    fn upload(&mut self, topology: Topology) -> Result<(), BackendError>;
+
+    /// Takes new parameters between two steps, and reheats when they differ.
+    ///
+    /// # Errors
+    /// The first parameter out of range; nothing has changed then.
+    fn apply(&mut self, params: &SimParams) -> Result<(), ParamError>;
+
+    /// One step. No allocation, no I/O; every position and velocity is finite afterwards.
+    fn step(&mut self) -> StepReport;
+
+    /// Puts a node somewhere (moved into the bounds) and keeps it there until [`Self::release`]; reheats. A node
+    /// that is not there or a position that is not finite changes nothing.
+    fn hold(&mut self, node: NodeIndex, position: [f32; 3]);
+
+    /// Lets a held node go; reheats.
+    fn release(&mut self, node: NodeIndex);
+
+    /// Pins a node where it is, or lets it go; reheats when that is a change.
+    fn pin(&mut self, node: NodeIndex, pinned: bool);
+
+    /// Whether a node is pinned; false when there is no such node.
+    fn is_pinned(&self, node: NodeIndex) -> bool;
+
+    /// Back to full temperature.
+    fn reheat(&mut self);
+
+    /// Writes positions and velocities, leaving the ids as they are; records beyond the node count stay.
+    ///
+    /// # Panics
+    /// When there are fewer records than nodes.
+    fn write_into(&self, records: &mut [NodeRecord]);
+
+    /// Where a node is, world units; `None` when there is no such node.
+    fn position(&self, node: NodeIndex) -> Option<[f32; 3]>;
+
+    /// Bytes that this backend holds for a graph of this size.
+    fn footprint(node_count: usize, half_edges: usize) -> usize
+    where
+        Self: Sized;
+}

@@ -1,0 +1,99 @@
+//! Temperature: how strongly forces act, when that fades, and when the layout has come to rest.
+
+use crate::sim::SimParams;
+
+/// Steps for which the RMS velocity must stay under the threshold.
+const QUIET_STEPS: u32 = 30;
+
+/// What a drag or a changed pin warms the layout to: enough to follow, too little to unfold it again.
+const TOUCHED: f32 = 0.3;
+
+/// Where cooling ends: no layout moves visibly, and the product with a force stays a normal number.
+const COLDEST: f32 = 1e-5;
+
+/// The temperature and the count of quiet steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heat {
+    temperature: f32,
+    warmup_left: u32,
+    quiet_steps: u32,
+}
+
+impl Heat {
+    /// Full temperature, with the warm-up before it cools.
+    pub(super) fn fresh(params: &SimParams) -> Self {
+        Self { temperature: 1.0, warmup_left: params.warmup_iterations, quiet_steps: 0 }
+    }
+
+    /// As after a touch.
+    pub(super) fn lukewarm() -> Self {
+        Self { temperature: TOUCHED, warmup_left: 0, quiet_steps: 0 }
+    }
+
+    /// Full temperature, cooling at once.
+    pub(super) fn reheat(&mut self) {
+        self.temperature = 1.0;
+        self.quiet_steps = 0;
+    }
+
+    /// Warm enough to follow a drag.
+    pub(super) fn touch(&mut self) {
+        self.temperature = self.temperature.max(TOUCHED);
+        self.quiet_steps = 0;
+    }
+
+    /// 0 to 1.
+    pub(super) fn temperature(&self) -> f32 {
+        self.temperature
+    }
+
+    /// Ends a step; returns whether the layout has settled. It does not cool below [`TOUCHED`] nor settle while a
+    /// node is held.
+    pub(super) fn end_step(&mut self, params: &SimParams, rms_velocity: f32, any_held: bool) -> bool {
+        if self.warmup_left > 0 {
+            self.warmup_left -= 1;
+        } else {
+            let coldest = if any_held { TOUCHED } else { COLDEST };
+            self.temperature = (self.temperature * (1.0 - params.cooling)).max(coldest.min(self.temperature));
+        }
+        let quiet = rms_velocity < params.settle_velocity && !any_held;
+        self.quiet_steps = if quiet { (self.quiet_steps + 1).min(QUIET_STEPS) } else { 0 };
+        self.quiet_steps == QUIET_STEPS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_settles_only_after_thirty_quiet_steps_and_a_touch_ends_that() {
+        let params = SimParams { warmup_iterations: 5, ..SimParams::default() };
+        let mut heat = Heat::fresh(&params);
+        for _ in 0..5 {
+            assert_eq!(heat.temperature(), 1.0);
+            assert!(!heat.end_step(&params, 1.0, false));
+        }
+        for _ in 0..QUIET_STEPS - 1 {
+            assert!(!heat.end_step(&params, 0.0, false));
+        }
+        assert!(heat.end_step(&params, 0.0, false));
+        heat.touch();
+        assert!(!heat.end_step(&params, 0.0, false));
+        assert!(heat.temperature() > 0.9 * TOUCHED);
+    }
+
+    #[test]
+    fn it_stays_warm_while_a_node_is_held() {
+        let params = SimParams { warmup_iterations: 0, ..SimParams::default() };
+        let mut heat = Heat::fresh(&params);
+        for _ in 0..1_000 {
+            assert!(!heat.end_step(&params, 0.0, true));
+        }
+        assert_eq!(heat.temperature(), TOUCHED);
+        for _ in 0..10_000 {
+            heat.end_step(&params, 0.0, false);
+        }
+        assert_eq!(heat.temperature(), COLDEST);
+    }
+}

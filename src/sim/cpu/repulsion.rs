@@ -1,0 +1,116 @@
+//! Repulsion of every node on every other, remade from the positions alone: nothing is kept from step to step.
+
+#![allow(clippy::indexing_slicing, reason = "ranks and slots are permutations of 0..n over arrays of n")]
+
+use super::morton::MortonSorter;
+use super::pairs::{Law, Pull, Sources, pull};
+use crate::sim::SimParams;
+use crate::sim::hash::{direction, mix};
+
+/// Nodes up to which all pairs are summed.
+pub(super) const EXACT_NODES_MAX: usize = 1_500;
+
+/// Largest value of u / (1 + u^2)^2, at u = 1 / sqrt(3).
+const LAW_PEAK: f32 = 0.324_76;
+
+/// Scratch of the repulsion, sized once.
+#[derive(Debug, Default)]
+pub(super) struct Repulsion {
+    sorter: MortonSorter,
+    sources: Sources,
+}
+
+impl Repulsion {
+    /// For `node_count` nodes.
+    pub(super) fn new(node_count: usize) -> Self {
+        Self { sorter: MortonSorter::new(node_count), sources: Sources::with_capacity(node_count) }
+    }
+
+    /// Bytes held for `node_count` nodes.
+    pub(super) const fn footprint(node_count: usize) -> usize {
+        MortonSorter::footprint(node_count) + Sources::footprint(node_count)
+    }
+
+    /// Sets `force` and `stiffness` to what all other nodes do to each.
+    ///
+    /// All are `[node_count]` by slot. Positions must be finite. Nodes at one place get no force from each other
+    /// but a push along the hash of their slot, as strong as the law ever is. No allocation.
+    pub(super) fn evaluate(
+        &mut self,
+        params: &SimParams,
+        position: &[[f32; 3]],
+        mass: &[f32],
+        force: &mut [[f32; 3]],
+        stiffness: &mut [f32],
+    ) {
+        let law = Law::new(params);
+        self.gather(params, position, mass);
+        for rank in 0..position.len() {
+            let slot = self.sorter.index(rank);
+            let found = if law.cutoff.is_finite() {
+                pull::<true>(position[slot], &self.sources, &law)
+            } else {
+                pull::<false>(position[slot], &self.sources, &law)
+            };
+            store(&law, mass[slot], found, &mut force[slot], &mut stiffness[slot]);
+        }
+        self.part_coincident(params, position, mass, force);
+    }
+
+    /// What the last [`Self::evaluate`] should have found at `slot`, by brute force in double precision, the parting
+    /// of coincident nodes left out. O(nodes).
+    pub(super) fn exact(&self, law: &Law, slot: usize, position: &[[f32; 3]], mass: &[f32]) -> [f64; 3] {
+        let mut sum = [0f64; 3];
+        let (soft2, cutoff) = (f64::from(law.soft2), f64::from(law.cutoff));
+        for (other, other_mass) in position.iter().zip(mass) {
+            let offset = [0, 1, 2].map(|axis| f64::from(position[slot][axis]) - f64::from(other[axis]));
+            let d2: f64 = offset.iter().map(|axis| axis * axis).sum();
+            if d2 <= cutoff * cutoff {
+                let q = d2 + soft2;
+                let factor = f64::from(law.strength) * f64::from(mass[slot]) * f64::from(*other_mass) / (q * q);
+                (0..3).for_each(|axis| sum[axis] += factor * offset[axis]);
+            }
+        }
+        sum
+    }
+
+    /// Sorts and copies the nodes in that order.
+    fn gather(&mut self, params: &SimParams, position: &[[f32; 3]], mass: &[f32]) {
+        self.sorter.sort(position, params.dimensions);
+        self.sources.clear();
+        for rank in 0..position.len() {
+            let slot = self.sorter.index(rank);
+            self.sources.push(position[slot], mass[slot]);
+        }
+        self.sources.pad();
+    }
+
+    /// Coincident nodes stand side by side in the order.
+    fn part_coincident(&self, params: &SimParams, position: &[[f32; 3]], mass: &[f32], force: &mut [[f32; 3]]) {
+        for rank in 1..position.len() {
+            let (before, here) = (self.sorter.index(rank - 1), self.sorter.index(rank));
+            if position[before] == position[here] {
+                push(params, here, mass[here], &mut force[here]);
+                let first = rank == 1 || position[self.sorter.index(rank - 2)] != position[before];
+                if first {
+                    push(params, before, mass[before], &mut force[before]);
+                }
+            }
+        }
+    }
+}
+
+/// Scales what [`pull`] found for mass 1 to the node's own, without the node's own share of the stiffness.
+fn store(law: &Law, mass: f32, found: Pull, force: &mut [f32; 3], stiffness: &mut f32) {
+    let scale = law.strength * mass;
+    *force = found.force.map(|axis| axis * scale);
+    *stiffness = scale * (found.stiffness - mass / (law.soft2 * law.soft2)).max(0.0);
+}
+
+#[cold]
+fn push(params: &SimParams, slot: usize, mass: f32, force: &mut [f32; 3]) {
+    let way = direction(mix(slot as u32), params.dimensions);
+    for axis in 0..3 {
+        force[axis] += LAW_PEAK * params.repel_k * mass * mass * way[axis];
+    }
+}

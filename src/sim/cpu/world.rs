@@ -1,0 +1,290 @@
+//! The arrays of one graph and what a step does to them.
+
+#![allow(clippy::indexing_slicing, reason = "slots and nodes are permutations of 0..node_count, fixed at upload")]
+
+use super::morton::MortonSorter;
+use super::motion::{Drive, Motion, is_finite, squared};
+use super::pairs::Law;
+use super::repulsion::Repulsion;
+use super::springs::Springs;
+use crate::graph::NodeIndex;
+use crate::sim::hash::cube_point;
+use crate::sim::start::{self, Components};
+use crate::sim::{Dimensions, SimParams, StepReport, Topology};
+use crate::wire::NodeRecord;
+
+/// Why a node does not move by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fixed {
+    pub(super) pinned: bool,
+    pub(super) held: bool,
+}
+
+impl Fixed {
+    fn any(self) -> bool {
+        self.pinned || self.held
+    }
+}
+
+/// Everything of one graph. All arrays are `[node_count]`, by slot unless said.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    /// By slot.
+    pub(super) node_of: Vec<u32>,
+    /// By node.
+    pub(super) slot_of: Vec<u32>,
+    pub(super) position: Vec<[f32; 3]>,
+    pub(super) velocity: Vec<[f32; 3]>,
+    /// Sum of the forces; after a step the clamped acceleration.
+    pub(super) force: Vec<[f32; 3]>,
+    pub(super) stiffness: Vec<f32>,
+    pub(super) mass: Vec<f32>,
+    pub(super) fixed: Vec<Fixed>,
+    pub(super) held_count: usize,
+    /// Where the node was placed, to go back to when all else is lost.
+    home: Vec<[f32; 3]>,
+    components: Components,
+    /// `[component_count]`: sum of the positions, then the acceleration that all nodes of it share.
+    centring: Vec<[f64; 3]>,
+    pub(super) springs: Springs,
+    pub(super) repulsion: Repulsion,
+    /// Half-side of the bounds.
+    pub(super) bound: f32,
+}
+
+impl World {
+    /// Places the nodes and builds everything that a step needs.
+    pub(super) fn new(params: &SimParams, topology: &Topology) -> Self {
+        let csr = &topology.csr;
+        let node_count = csr.node_count();
+        let bound = params.bounds_for(node_count);
+        let by_node = Components::of(csr);
+        let placed = start::place(csr, &by_node, &topology.start, params, bound);
+        let mut sorter = MortonSorter::new(node_count);
+        sorter.sort(&placed, params.dimensions);
+        let node_of: Vec<u32> = (0..node_count).map(|slot| sorter.index(slot) as u32).collect();
+        let mut slot_of = vec![0; node_count];
+        for (slot, node) in (0u32..).zip(&node_of) {
+            slot_of[*node as usize] = slot;
+        }
+        let springs = Springs::new(csr, &node_of, &slot_of);
+        let mass = (0..node_count).map(|slot| repulsion_mass(springs.degree(slot))).collect();
+        let pin = |node: &u32| Fixed { pinned: topology.pinned[*node as usize], held: false };
+        let position: Vec<[f32; 3]> = node_of.iter().map(|node| placed[*node as usize]).collect();
+        Self {
+            velocity: vec![[0.0; 3]; node_count],
+            force: vec![[0.0; 3]; node_count],
+            stiffness: vec![0.0; node_count],
+            mass,
+            fixed: node_of.iter().map(pin).collect(),
+            held_count: 0,
+            home: position.clone(),
+            position,
+            centring: vec![[0.0; 3]; by_node.count()],
+            components: by_node.permuted(&node_of),
+            springs,
+            repulsion: Repulsion::new(node_count),
+            bound,
+            node_of,
+            slot_of,
+        }
+    }
+
+    /// Bytes of [`Self::new`] for a graph of this size, every node a component of its own.
+    pub(super) const fn footprint(node_count: usize, half_edges: usize) -> usize {
+        let per_node = 2 * size_of::<u32>()
+            + 4 * size_of::<[f32; 3]>()
+            + 2 * size_of::<f32>()
+            + size_of::<Fixed>()
+            + size_of::<[f64; 3]>();
+        node_count * per_node
+            + Components::footprint(node_count)
+            + Springs::footprint(node_count, half_edges)
+            + Repulsion::footprint(node_count)
+    }
+
+    /// Where `node` is kept.
+    pub(super) fn slot(&self, node: NodeIndex) -> Option<usize> {
+        self.slot_of.get(node.get()).map(|slot| *slot as usize)
+    }
+
+    /// Makes the positions fit new parameters: inside the bounds, in the plane, or out of it.
+    pub(super) fn refit(&mut self, old: &SimParams, new: &SimParams) {
+        self.bound = new.bounds_for(self.position.len());
+        let lifted = old.dimensions == Dimensions::Two && new.dimensions == Dimensions::Three;
+        for slot in 0..self.position.len() {
+            let mut to = self.position[slot];
+            if lifted {
+                // A flat layout feels no force out of its plane.
+                to[2] = 0.1 * new.rest_length * cube_point(self.node_of[slot], new.dimensions)[2];
+            }
+            self.position[slot] = self.inside(new, to);
+            self.home[slot] = self.inside(new, self.home[slot]);
+            if new.dimensions == Dimensions::Two {
+                self.velocity[slot][2] = 0.0;
+            }
+        }
+    }
+
+    /// `to`, moved into the bounds and, in two dimensions, the plane.
+    fn inside(&self, params: &SimParams, to: [f32; 3]) -> [f32; 3] {
+        let [x, y, z] = to.map(|axis| axis.clamp(-self.bound, self.bound));
+        [x, y, if params.dimensions == Dimensions::Two { 0.0 } else { z }]
+    }
+
+    /// Puts every node that is not finite at the mean of its finite neighbours, or back where it started, at rest.
+    /// Returns how many there were.
+    pub(super) fn reset_nonfinite(&mut self, params: &SimParams) -> u32 {
+        let mut resets = 0;
+        for slot in 0..self.position.len() {
+            if !is_finite(&self.position[slot], &self.velocity[slot]) {
+                self.reset(params, slot);
+                resets += 1;
+            }
+        }
+        resets
+    }
+
+    #[cold]
+    fn reset(&mut self, params: &SimParams, slot: usize) {
+        let (mut sum, mut count) = ([0f64; 3], 0u32);
+        for other in self.springs.neighbours(slot) {
+            let at = self.position[*other as usize];
+            if is_finite(&at, &[0.0; 3]) {
+                (0..3).for_each(|axis| sum[axis] += f64::from(at[axis]));
+                count += 1;
+            }
+        }
+        let mean = sum.map(|axis| (axis / f64::from(count.max(1))) as f32);
+        self.position[slot] = self.inside(params, if count > 0 { mean } else { self.home[slot] });
+        self.velocity[slot] = [0.0; 3];
+    }
+
+    /// Fills `force`, `stiffness` and `centring` from the positions.
+    pub(super) fn sum_forces(&mut self, params: &SimParams) {
+        let law = params.repulsion.then(|| Law::new(params));
+        if params.repulsion {
+            let Self { repulsion, position, mass, force, stiffness, .. } = self;
+            repulsion.evaluate(params, position, mass, force, stiffness);
+        } else {
+            self.force.fill([0.0; 3]);
+            self.stiffness.fill(0.0);
+        }
+        self.springs.add(params, law.as_ref(), &self.position, &self.mass, &mut self.force);
+        if params.springs {
+            for (slot, stiffness) in self.stiffness.iter_mut().enumerate() {
+                *stiffness += params.spring_k * self.springs.weight_sum(slot);
+            }
+        }
+        self.centre(params);
+    }
+
+    /// Works out the pull of every component's centroid to the origin.
+    fn centre(&mut self, params: &SimParams) {
+        self.centring.fill([0.0; 3]);
+        if !params.centring {
+            return;
+        }
+        for (position, component) in self.position.iter().zip(&self.components.of) {
+            let sum = &mut self.centring[*component as usize];
+            (0..3).for_each(|axis| sum[axis] += f64::from(position[axis]));
+        }
+        let node_count = self.position.len() as f64;
+        let crowd = match params.dimensions {
+            Dimensions::Two => node_count,
+            Dimensions::Three => node_count.cbrt() * node_count.cbrt(),
+        };
+        let pull = f64::from(params.centre_gravity) * f64::from(params.spring_k) / crowd.max(1.0);
+        for (sum, nodes) in self.centring.iter_mut().zip(&self.components.size) {
+            *sum = sum.map(|axis| -pull * axis / f64::from(*nodes));
+        }
+    }
+
+    /// Moves every free node and measures the motion.
+    pub(super) fn advance(&mut self, params: &SimParams, temperature: f32) -> StepReport {
+        let motion = Motion::new(params, self.bound, temperature);
+        let (mut speed2, mut force2, mut energy, mut free) = (0f64, 0f64, 0f64, 0u32);
+        for slot in 0..self.position.len() {
+            if self.fixed[slot].any() {
+                self.velocity[slot] = [0.0; 3];
+                self.force[slot] = [0.0; 3];
+                continue;
+            }
+            let centring = self.centring[self.components.of[slot] as usize].map(|axis| axis as f32);
+            let drive = Drive { force: self.force[slot], stiffness: self.stiffness[slot], centring };
+            let felt = motion.advance(&drive, &mut self.position[slot], &mut self.velocity[slot]);
+            self.force[slot] = felt;
+            let slot_speed2 = f64::from(squared(&self.velocity[slot]));
+            speed2 += slot_speed2;
+            force2 += f64::from(squared(&felt));
+            energy += 0.5 * f64::from(self.mass[slot]) * slot_speed2;
+            free += 1;
+        }
+        let count = f64::from(free.max(1));
+        StepReport {
+            rms_velocity: (speed2 / count).sqrt() as f32,
+            rms_force: (force2 / count).sqrt() as f32,
+            kinetic_energy: energy,
+            ..StepReport::default()
+        }
+    }
+
+    /// Puts a node somewhere and keeps it; false when nothing changed.
+    pub(super) fn hold(&mut self, params: &SimParams, node: NodeIndex, to: [f32; 3]) -> bool {
+        let Some(slot) = self.slot(node).filter(|_| is_finite(&to, &[0.0; 3])) else { return false };
+        self.position[slot] = self.inside(params, to);
+        self.velocity[slot] = [0.0; 3];
+        self.held_count += usize::from(!self.fixed[slot].held);
+        self.fixed[slot].held = true;
+        true
+    }
+
+    /// Lets a held node go; false when it was not held.
+    pub(super) fn release(&mut self, node: NodeIndex) -> bool {
+        let Some(slot) = self.slot(node).filter(|slot| self.fixed[*slot].held) else { return false };
+        self.fixed[slot].held = false;
+        self.held_count -= 1;
+        true
+    }
+
+    /// Pins or unpins a node; false when that is no change.
+    pub(super) fn pin(&mut self, node: NodeIndex, pinned: bool) -> bool {
+        let Some(slot) = self.slot(node).filter(|slot| self.fixed[*slot].pinned != pinned) else { return false };
+        self.fixed[slot].pinned = pinned;
+        self.velocity[slot] = [0.0; 3];
+        true
+    }
+
+    /// Writes positions and velocities in node order.
+    pub(super) fn write_into(&self, records: &mut [NodeRecord]) {
+        assert!(records.len() >= self.slot_of.len(), "a frame has a record for every node");
+        for (record, slot) in records.iter_mut().zip(&self.slot_of) {
+            let slot = *slot as usize;
+            record.set_motion(self.position[slot], self.velocity[slot]);
+        }
+    }
+
+    /// See [`super::CpuBackend::repulsion_error_sample`].
+    pub(super) fn repulsion_error(&mut self, params: &SimParams, sample: usize) -> f32 {
+        let node_count = self.position.len();
+        let Self { repulsion, position, mass, force, stiffness, .. } = self;
+        repulsion.evaluate(params, position, mass, force, stiffness);
+        let law = Law::new(params);
+        let (mut error2, mut exact2) = (0f64, 0f64);
+        let taken = sample.min(node_count);
+        for turn in 0..taken {
+            let slot = turn * node_count / taken;
+            let exact = repulsion.exact(&law, slot, position, mass);
+            for axis in 0..3 {
+                error2 += (f64::from(force[slot][axis]) - exact[axis]).powi(2);
+                exact2 += exact[axis].powi(2);
+            }
+        }
+        if exact2 > 0.0 { (error2 / exact2).sqrt() as f32 } else { 0.0 }
+    }
+}
+
+/// Mass of a node in the repulsion: 1 + log2(1 + degree).
+fn repulsion_mass(degree: u32) -> f32 {
+    (1.0 + f64::from(degree + 1).log2()) as f32
+}

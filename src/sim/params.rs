@@ -1,0 +1,231 @@
+//! The parameters of the simulation, their ranges and their defaults.
+//!
+//! Where a default differs from what users of such systems know (`spring_k` 12, `repel_k` 800, `softening` 1e-3,
+//! `max_force` 50, `max_velocity` 200, `cooling` .002), the reason stands at the field. The common reason: those
+//! numbers let a node cross one rest length in about 600 steps, so nothing could settle in that time, and they
+//! hold for one size of graph only.
+
+/// Axes of the layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dimensions {
+    /// The plane: z is exactly 0.
+    Two,
+    /// Space.
+    Three,
+}
+
+/// What the force layout can be told between two steps. [`SimParams::validate`] holds the ranges.
+///
+/// The model: node i has the repulsion mass m = 1 + log2(1 + distinct neighbours) and feels
+/// - from every node at distance d that is not its neighbour, `repel_k * m_i * m_j * u / (1 + u^2)^2` away from it,
+///   where u = d / `softening` (the t-force of Zhong et al., TVCG 2023: bounded, largest at u = 0.58, falling as
+///   1/d^3, so what is far away does not squeeze a large graph);
+/// - along every edge of weight w, `spring_k * w * (d - rest_length)`. Neighbours do not repel each other: their
+///   edge says how far apart they belong, and one edge alone rests at exactly `rest_length`;
+/// - towards the origin, `centre_gravity` times the offset of its component's centroid, the same for all nodes of
+///   the component, so that components gather without being squeezed.
+///
+/// The sum over a node's inertia, times the temperature, accelerates it. Inertia is at least 1 and grows with the
+/// stiffness around the node so that no step overshoots: a hub of 100,000 edges is as stable as a leaf.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SimParams {
+    /// Axes of the layout.
+    pub dimensions: Dimensions,
+    /// Of the start positions. The same seed and graph give the same bytes.
+    pub seed: u64,
+    /// Seconds a step simulates, 0.0001 to 1. At .016 and 60 steps a second, wire velocities are real ones.
+    pub time_step: f32,
+    /// Share of the velocity that a step keeps, 0 to 0.999.
+    pub damping: f32,
+    /// Spring acceleration per unit of stretch, 1/s^2, 0 to 1e6. 1,200 at .016 s moves a single edge 30 % of its
+    /// stretch towards rest in a step; 12 would move it 0.3 %.
+    pub spring_k: f32,
+    /// Length at which an edge pulls nowhere, world units, 0.01 to 10,000.
+    pub rest_length: f32,
+    /// Repulsion of two nodes of mass 1, world units / s^2, 0 to 1e7.
+    pub repel_k: f32,
+    /// Distance beyond which nodes do not repel, world units, up to 1e6; 0 = none, the default: the tree makes the
+    /// far field cheap, and without it large graphs fold over themselves.
+    pub repulsion_cutoff: f32,
+    /// Distance over which repulsion is softened, world units, 0.001 to 10,000: the unit of u in the model. Half
+    /// the rest length; 1e-3 would make near nodes meet a force that only the clamp bounds.
+    pub softening: f32,
+    /// Pull of a component's centroid to the origin, as a share of `spring_k`, divided by `node_count^(2/3)`
+    /// (3D) or `node_count` (2D), which keeps the density of a cloud of components the same at any size. 0 to 10.
+    pub centre_gravity: f32,
+    /// Most that the forces on a node may add up to, per unit of its inertia, world units / s^2, 1 to 1e7.
+    /// 100,000 reaches about `max_velocity` in one step; 50 would take 2,500.
+    pub max_force: f32,
+    /// Fastest a node may move, world units / s, 0.01 to 1e6. 2,000 at .016 s is 0.4 rest lengths a step.
+    pub max_velocity: f32,
+    /// Half-side of the cube that holds every node, world units, up to 1e6. 0 = from the node count:
+    /// `rest_length * max(15, 4 * sqrt(node_count))`, room for a square mesh stretched out flat.
+    pub bounds: f32,
+    /// Share of the speed that a node keeps when it bounces off the bounds, 0 to 1.
+    pub boundary_damping: f32,
+    /// Accuracy of the far field, 0 to 2: a cell of nodes acts as one when its size is at most `theta` times its
+    /// distance. 0 is exact. See [`super::cpu`] for the error by setting.
+    pub theta: f32,
+    /// Steps at full temperature before cooling, up to 100,000.
+    pub warmup_iterations: u32,
+    /// Share of the temperature lost in each later step, 0 to 0.5. At .02 a layout is at rest 600 steps after its
+    /// start; at .002 it would be after 4,000.
+    pub cooling: f32,
+    /// RMS velocity under which, for 30 steps, the layout is called settled, world units / s, 0 to 1e6.
+    pub settle_velocity: f32,
+    /// Whether nodes repel.
+    pub repulsion: bool,
+    /// Whether edges pull.
+    pub springs: bool,
+    /// Whether components are drawn to the origin.
+    pub centring: bool,
+}
+
+/// A parameter outside its range, or not finite.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("{field} must be a finite number from {min} to {max}, found {value}")]
+pub struct ParamError {
+    /// Its name in [`SimParams`].
+    pub field: &'static str,
+    /// What it was to be set to.
+    pub value: f64,
+    /// Least allowed.
+    pub min: f64,
+    /// Most allowed.
+    pub max: f64,
+}
+
+/// Largest coordinate that any setting allows. Its fourth power times 9 fits a f32, so no force overflows.
+pub(super) const COORDINATE_MAX: f32 = 1e6;
+
+/// Most warm-up steps.
+const WARMUP_MAX: u32 = 100_000;
+
+impl Default for SimParams {
+    fn default() -> Self {
+        Self {
+            dimensions: Dimensions::Three,
+            seed: 42,
+            time_step: 0.016,
+            damping: 0.85,
+            spring_k: 1_200.0,
+            rest_length: 80.0,
+            repel_k: 20_000.0,
+            repulsion_cutoff: 0.0,
+            softening: 40.0,
+            centre_gravity: 0.05,
+            max_force: 100_000.0,
+            max_velocity: 2_000.0,
+            bounds: 0.0,
+            boundary_damping: 0.8,
+            theta: 0.9,
+            warmup_iterations: 120,
+            cooling: 0.02,
+            settle_velocity: 0.01,
+            repulsion: true,
+            springs: true,
+            centring: true,
+        }
+    }
+}
+
+impl SimParams {
+    /// Checks every number against the range that its field states.
+    ///
+    /// # Errors
+    /// The first field, in the order above, that is out of range or not finite.
+    pub fn validate(&self) -> Result<(), ParamError> {
+        let coordinate_max = f64::from(COORDINATE_MAX);
+        let ranges = [
+            ("time_step", self.time_step, 1e-4, 1.0),
+            ("damping", self.damping, 0.0, 0.999),
+            ("spring_k", self.spring_k, 0.0, 1e6),
+            ("rest_length", self.rest_length, 0.01, 1e4),
+            ("repel_k", self.repel_k, 0.0, 1e7),
+            ("repulsion_cutoff", self.repulsion_cutoff, 0.0, coordinate_max),
+            ("softening", self.softening, 1e-3, 1e4),
+            ("centre_gravity", self.centre_gravity, 0.0, 10.0),
+            ("max_force", self.max_force, 1.0, 1e7),
+            ("max_velocity", self.max_velocity, 0.01, 1e6),
+            ("bounds", self.bounds, 0.0, coordinate_max),
+            ("boundary_damping", self.boundary_damping, 0.0, 1.0),
+            ("theta", self.theta, 0.0, 2.0),
+            ("cooling", self.cooling, 0.0, 0.5),
+            ("settle_velocity", self.settle_velocity, 0.0, 1e6),
+        ];
+        for (field, value, min, max) in ranges {
+            // The bounds are narrowed as the value was, or 0.999 would be refused as 0.9990000128746033.
+            let inside = value >= min as f32 && value <= max as f32;
+            if !inside {
+                return Err(ParamError { field, value: f64::from(value), min, max });
+            }
+        }
+        if self.warmup_iterations > WARMUP_MAX {
+            let (value, max) = (f64::from(self.warmup_iterations), f64::from(WARMUP_MAX));
+            return Err(ParamError { field: "warmup_iterations", value, min: 0.0, max });
+        }
+        Ok(())
+    }
+
+    /// Half-side of the cube that holds `node_count` nodes: `bounds`, or what follows from the count.
+    pub(super) fn bounds_for(&self, node_count: usize) -> f32 {
+        if self.bounds > 0.0 {
+            return self.bounds;
+        }
+        (self.rest_length * (4.0 * (node_count as f32).sqrt()).max(15.0)).min(COORDINATE_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(SimParams::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn every_number_is_checked_on_both_sides_and_for_nan() {
+        let setters: [(&str, fn(&mut SimParams) -> &mut f32); 15] = [
+            ("time_step", |params| &mut params.time_step),
+            ("damping", |params| &mut params.damping),
+            ("spring_k", |params| &mut params.spring_k),
+            ("rest_length", |params| &mut params.rest_length),
+            ("repel_k", |params| &mut params.repel_k),
+            ("repulsion_cutoff", |params| &mut params.repulsion_cutoff),
+            ("softening", |params| &mut params.softening),
+            ("centre_gravity", |params| &mut params.centre_gravity),
+            ("max_force", |params| &mut params.max_force),
+            ("max_velocity", |params| &mut params.max_velocity),
+            ("bounds", |params| &mut params.bounds),
+            ("boundary_damping", |params| &mut params.boundary_damping),
+            ("theta", |params| &mut params.theta),
+            ("cooling", |params| &mut params.cooling),
+            ("settle_velocity", |params| &mut params.settle_velocity),
+        ];
+        for (field, of) in setters {
+            for bad in [-1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30] {
+                let mut params = SimParams::default();
+                *of(&mut params) = bad;
+                let error = params.validate().unwrap_err();
+                assert_eq!(error.field, field);
+                let mut edge = SimParams::default();
+                for end in [error.min, error.max] {
+                    *of(&mut edge) = end as f32;
+                    assert_eq!(edge.validate(), Ok(()), "{field} = {end} stands in its range");
+                }
+            }
+        }
+        let params = SimParams { warmup_iterations: WARMUP_MAX + 1, ..SimParams::default() };
+        assert_eq!(params.validate().unwrap_err().field, "warmup_iterations");
+    }
+
+    #[test]
+    fn automatic_bounds_follow_the_node_count() {
+        let params = SimParams::default();
+        assert_eq!(params.bounds_for(0), 1_200.0);
+        assert_eq!(params.bounds_for(10_000), 32_000.0);
+        assert_eq!(SimParams { bounds: 7.0, ..params }.bounds_for(10_000), 7.0);
+    }
+}
