@@ -42,23 +42,3 @@ fn one_edge_comes_to_rest_at_its_rest_length() {
     }
 }
 
-/// A scratch look at cost and error.
-#[test]
-#[ignore = "prints"]
-fn look() {
-    for (n, dimensions) in [(10_000, Dimensions::Three), (10_000, Dimensions::Two), (100_000, Dimensions::Three)] {
-        for theta in [0.5, 0.7, 0.9, 1.0, 1.2, 1.4] {
-            let params = SimParams { dimensions, theta, ..SimParams::default() };
-            let mut backend = backend(params, topology(csr(n, &[])));
-            (0..3).for_each(|_| drop(backend.step()));
-            let best = (0..5)
-                .map(|_| {
-                    let start = std::time::Instant::now();
-                    backend.step();
-                    start.elapsed()
-                })
-                .min();
-            println!("{n} {dimensions:?} {theta}: {best:?} error {}", backend.repulsion_error_sample(200));
-        }
-    }
-}
