@@ -14,6 +14,7 @@ mod repulsion;
 mod springs;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod world;
 
 use heat::Heat;

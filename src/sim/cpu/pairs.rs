@@ -5,7 +5,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "lanes run over arrays of LANES; fill_from's ranges come from the tree")]
 
-use crate::sim::SimParams;
+use crate::sim::{Dimensions, SimParams};
 
 /// Sources taken at a time. 8 are two SSE or one AVX register.
 pub(super) const LANES: usize = 8;
@@ -17,6 +17,8 @@ pub(super) struct Law {
     pub(super) strength: f32,
     /// `softening^2`.
     pub(super) soft2: f32,
+    /// Correction for the spread of a cell, [`pull`]: factors on `d^2` and on `softening^2`.
+    spread: [f32; 2],
     /// `repulsion_cutoff`; infinite when there is none.
     pub(super) cutoff: f32,
 }
@@ -26,7 +28,14 @@ impl Law {
     pub(super) fn new(params: &SimParams) -> Self {
         let soft = params.softening;
         let cutoff = if params.repulsion_cutoff > 0.0 { params.repulsion_cutoff } else { f32::INFINITY };
-        Self { strength: params.repel_k * soft * soft * soft, soft2: soft * soft, cutoff }
+        // A cell of mass m whose points lie sigma (rms) around their centre, evenly in all D directions, acts as
+        // m * (field + sigma^2 / 2D * Laplacian of the field), to second order. For d / (d^2 + s^2)^2 the
+        // Laplacian is (8 d^2 - 16 s^2) or (4 d^2 - 20 s^2), D = 2 or 3, over (d^2 + s^2)^4, times the offset.
+        let spread = match params.dimensions {
+            Dimensions::Two => [2.0, 4.0],
+            Dimensions::Three => [2.0 / 3.0, 10.0 / 3.0],
+        };
+        Self { strength: params.repel_k * soft * soft * soft, soft2: soft * soft, spread, cutoff }
     }
 
     /// Factor on the offset between two nodes of mass 1, squared distance `d2` apart.
@@ -56,6 +65,8 @@ pub(super) struct Sources {
     pub(super) z: Vec<f32>,
     /// Repulsion masses.
     pub(super) mass: Vec<f32>,
+    /// Masses times mean squared distance of what the point stands for from it; 0 for a node.
+    spread: Vec<f32>,
     len: usize,
 }
 
@@ -63,12 +74,13 @@ impl Sources {
     /// Room for `capacity` points and their padding.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         let padded = capacity + LANES;
-        Self { x: vec![0.0; padded], y: vec![0.0; padded], z: vec![0.0; padded], mass: vec![0.0; padded], len: 0 }
+        let axis = || vec![0.0; padded];
+        Self { x: axis(), y: axis(), z: axis(), mass: axis(), spread: axis(), len: 0 }
     }
 
     /// Bytes held for `capacity` points.
     pub(super) const fn footprint(capacity: usize) -> usize {
-        4 * size_of::<f32>() * (capacity + LANES)
+        5 * size_of::<f32>() * (capacity + LANES)
     }
 
     /// Forgets all points.
@@ -76,15 +88,16 @@ impl Sources {
         self.len = 0;
     }
 
-    /// Adds one point.
-    pub(super) fn push(&mut self, at: [f32; 3], mass: f32) {
+    /// Adds one point that stands for points `spread` (mass times mean squared distance) around it.
+    pub(super) fn push(&mut self, at: [f32; 3], mass: f32, spread: f32) {
         let slot = self.len;
         [self.x[slot], self.y[slot], self.z[slot]] = at;
         self.mass[slot] = mass;
+        self.spread[slot] = spread;
         self.len += 1;
     }
 
-    /// Adds the points `start..end` of `other`.
+    /// Adds the points `start..end` of `other`, which must be nodes: their spread is not copied.
     pub(super) fn push_range(&mut self, other: &Self, start: usize, end: usize) {
         let to = self.len..self.len + (end - start);
         self.x[to.clone()].copy_from_slice(&other.x[start..end]);
@@ -107,29 +120,41 @@ impl Sources {
     /// Gives the padding mass 0, so that whole lanes may be read.
     pub(super) fn pad(&mut self) {
         let end = self.len.next_multiple_of(LANES);
-        for axis in [&mut self.x, &mut self.y, &mut self.z, &mut self.mass] {
+        for axis in [&mut self.x, &mut self.y, &mut self.z, &mut self.mass, &mut self.spread] {
             axis[self.len..end].fill(0.0);
         }
     }
 }
 
-/// The repulsion of all `sources` on a point of mass 1 at `target`. A source at the point itself adds stiffness
-/// but no force. O(sources).
-pub(super) fn pull<const CUTOFF: bool>(target: [f32; 3], sources: &Sources, law: &Law) -> Pull {
+/// Adds to `pull` the repulsion of all `sources` on a point of mass 1 at `target`. A source at the point itself adds
+/// stiffness but no force. `CELLS` says that sources may have a spread, `CUTOFF` that there is one. O(sources).
+pub(super) fn pull<const CELLS: bool, const CUTOFF: bool>(
+    target: [f32; 3],
+    sources: &Sources,
+    law: &Law,
+    pull: &mut Pull,
+) {
     let end = sources.len.next_multiple_of(LANES);
     let (soft2, cutoff2) = (law.soft2, law.cutoff * law.cutoff);
+    let (spread_d2, spread_soft2) = (law.spread[0], law.spread[1] * law.soft2);
     let [tx, ty, tz] = target;
     let (mut fx, mut fy, mut fz, mut fs) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
     let xs = sources.x[..end].chunks_exact(LANES);
     let ys = sources.y[..end].chunks_exact(LANES);
     let zs = sources.z[..end].chunks_exact(LANES);
     let masses = sources.mass[..end].chunks_exact(LANES);
-    for (((x, y), z), mass) in xs.zip(ys).zip(zs).zip(masses) {
+    let spreads = sources.spread[..end].chunks_exact(LANES);
+    for ((((x, y), z), mass), spread) in xs.zip(ys).zip(zs).zip(masses).zip(spreads) {
         for lane in 0..LANES {
             let (dx, dy, dz) = (tx - x[lane], ty - y[lane], tz - z[lane]);
             let d2 = dx * dx + dy * dy + dz * dz;
             let q = d2 + soft2;
-            let mut w = mass[lane] / (q * q);
+            let iq2 = 1.0 / (q * q);
+            let mut acting = mass[lane];
+            if CELLS {
+                acting += spread[lane] * (spread_d2 * d2 - spread_soft2) * iq2;
+            }
+            let mut w = acting * iq2;
             if CUTOFF {
                 w = if d2 <= cutoff2 { w } else { 0.0 };
             }
@@ -139,7 +164,10 @@ pub(super) fn pull<const CUTOFF: bool>(target: [f32; 3], sources: &Sources, law:
             fs[lane] += w;
         }
     }
-    Pull { force: [sum(&fx), sum(&fy), sum(&fz)], stiffness: sum(&fs) }
+    for (total, lanes) in pull.force.iter_mut().zip([&fx, &fy, &fz]) {
+        *total += sum(lanes);
+    }
+    pull.stiffness += sum(&fs);
 }
 
 /// Adds the lanes as a tree of fixed shape.

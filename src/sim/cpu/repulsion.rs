@@ -4,6 +4,7 @@
 
 use super::morton::MortonSorter;
 use super::pairs::{Law, Pull, Sources, pull};
+use super::tree::{List, Tree};
 use crate::sim::SimParams;
 use crate::sim::hash::{direction, mix};
 
@@ -17,18 +18,30 @@ const LAW_PEAK: f32 = 0.324_76;
 #[derive(Debug, Default)]
 pub(super) struct Repulsion {
     sorter: MortonSorter,
-    sources: Sources,
+    /// The nodes in sorted order.
+    points: Sources,
+    tree: Tree,
+    /// What acts on one group.
+    list: List,
 }
 
 impl Repulsion {
     /// For `node_count` nodes.
     pub(super) fn new(node_count: usize) -> Self {
-        Self { sorter: MortonSorter::new(node_count), sources: Sources::with_capacity(node_count) }
+        Self {
+            sorter: MortonSorter::new(node_count),
+            points: Sources::with_capacity(node_count),
+            tree: Tree::with_capacity(node_count),
+            list: List::with_capacity(node_count),
+        }
     }
 
     /// Bytes held for `node_count` nodes.
     pub(super) const fn footprint(node_count: usize) -> usize {
-        MortonSorter::footprint(node_count) + Sources::footprint(node_count)
+        MortonSorter::footprint(node_count)
+            + Sources::footprint(node_count)
+            + Tree::footprint(node_count)
+            + List::footprint(node_count)
     }
 
     /// Sets `force` and `stiffness` to what all other nodes do to each.
@@ -45,14 +58,10 @@ impl Repulsion {
     ) {
         let law = Law::new(params);
         self.gather(params, position, mass);
-        for rank in 0..position.len() {
-            let slot = self.sorter.index(rank);
-            let found = if law.cutoff.is_finite() {
-                pull::<true>(position[slot], &self.sources, &law)
-            } else {
-                pull::<false>(position[slot], &self.sources, &law)
-            };
-            store(&law, mass[slot], found, &mut force[slot], &mut stiffness[slot]);
+        if law.cutoff.is_finite() {
+            self.sum::<true>(params, &law, force, stiffness);
+        } else {
+            self.sum::<false>(params, &law, force, stiffness);
         }
         self.part_coincident(params, position, mass, force);
     }
@@ -77,12 +86,44 @@ impl Repulsion {
     /// Sorts and copies the nodes in that order.
     fn gather(&mut self, params: &SimParams, position: &[[f32; 3]], mass: &[f32]) {
         self.sorter.sort(position, params.dimensions);
-        self.sources.clear();
+        self.points.clear();
         for rank in 0..position.len() {
             let slot = self.sorter.index(rank);
-            self.sources.push(position[slot], mass[slot]);
+            self.points.push(position[slot], mass[slot], 0.0);
         }
-        self.sources.pad();
+        self.points.pad();
+    }
+
+    fn sum<const CUTOFF: bool>(
+        &mut self,
+        params: &SimParams,
+        law: &Law,
+        force: &mut [[f32; 3]],
+        stiffness: &mut [f32],
+    ) {
+        let Self { sorter, points, tree, list } = self;
+        let mut put = |rank: usize, found: Pull| {
+            let slot = sorter.index(rank);
+            store(law, points.mass[rank], found, &mut force[slot], &mut stiffness[slot]);
+        };
+        if points.len() <= EXACT_NODES_MAX || params.theta == 0.0 {
+            for rank in 0..points.len() {
+                let mut found = Pull::default();
+                pull::<false, CUTOFF>(points.at(rank), points, law, &mut found);
+                put(rank, found);
+            }
+            return;
+        }
+        tree.build(sorter, points, params.dimensions, params.theta);
+        for (start, end) in tree.groups() {
+            tree.list::<CUTOFF>(points, (*start, *end), law, list);
+            for rank in *start as usize..*end as usize {
+                let mut found = Pull::default();
+                pull::<false, CUTOFF>(points.at(rank), &list.nodes, law, &mut found);
+                pull::<true, CUTOFF>(points.at(rank), &list.cells, law, &mut found);
+                put(rank, found);
+            }
+        }
     }
 
     /// Coincident nodes stand side by side in the order.

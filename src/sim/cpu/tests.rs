@@ -41,3 +41,4 @@ fn one_edge_comes_to_rest_at_its_rest_length() {
         assert!(settled.is_some());
     }
 }
+
