@@ -1,1 +1,9 @@
-//! (skeleton)
+//! REST answers: from graph and frame to bytes. Pure functions that `control` calls; no sockets, no clocks.
+
+#![forbid(unsafe_code)]
+
+mod data;
+mod state;
+
+pub use data::graph_data;
+pub use state::{ClassRow, LaneRow, StateFacts, graph_state, health_detail};

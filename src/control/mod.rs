@@ -1,1 +1,8 @@
-//! (skeleton)
+//! The thread that owns graph, sessions and classes: the one writer of all three.
+
+#![forbid(unsafe_code)]
+
+mod classes;
+mod turn;
+
+pub use turn::{Control, ControlFacts, ControlLanes};

@@ -100,6 +100,10 @@ pub trait Backend: Send {
     /// Where a node is, world units; `None` when there is no such node.
     fn position(&self, node: NodeIndex) -> Option<[f32; 3]>;
 
+    /// Measures the relative rms error of the repulsion against the exact sum, on `sample` nodes of the present
+    /// positions; `None` when there is nothing to measure. O(sample x nodes).
+    fn repulsion_error(&mut self, sample: usize) -> Option<f32>;
+
     /// Bytes that this backend holds for a graph of this size.
     fn footprint(node_count: usize, half_edges: usize) -> usize
     where

@@ -3,13 +3,18 @@
 //! All of it runs on the `sim` thread. A backend knows nodes by [`crate::graph::NodeIndex`] only; ids, epochs,
 //! frames and the clock belong to its caller.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod backend;
+mod classes;
 pub mod cpu;
+pub mod cuda;
+mod drags;
 mod hash;
 mod params;
 mod start;
+mod turn;
 
 pub use backend::{Backend, BackendError, StepReport, Topology};
 pub use params::{Dimensions, ParamError, SimParams};
+pub use turn::{Identity, Sim, SimLanes};

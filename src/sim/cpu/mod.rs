@@ -141,6 +141,10 @@ impl Backend for CpuBackend {
         self.world.position.get(self.world.slot(node)?).copied()
     }
 
+    fn repulsion_error(&mut self, sample: usize) -> Option<f32> {
+        Some(self.repulsion_error_sample(sample)).filter(|error| error.is_finite())
+    }
+
     fn footprint(node_count: usize, half_edges: usize) -> usize {
         World::footprint(node_count, half_edges)
     }

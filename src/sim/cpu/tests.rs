@@ -41,4 +41,3 @@ fn one_edge_comes_to_rest_at_its_rest_length() {
         assert!(settled.is_some());
     }
 }
-

@@ -1,0 +1,480 @@
+//! The `control` thread: one turn takes what every lane brings, then it sleeps until a lane rings.
+//!
+//! Syscalls of a turn: a futex wait when there is nothing to do, and one `write` per thread that it wakes. Long answers
+//! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam::sync::Parker;
+use serde_json::json;
+
+use super::classes::{ClassTable, Entry};
+use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_state, health_detail};
+use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
+use crate::base::{Handle, host};
+use crate::graph::{Graph, NodeId};
+use crate::handoff::{
+    ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, LaneStats, Origin, Producer,
+    Refusal, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
+};
+use crate::limits::NODE_ID_V1_MAX;
+use crate::metrics::{Extra, Health, Metrics};
+use crate::wire::{ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
+
+/// Items taken from one lane in one turn.
+const ITEMS_PER_TURN_MAX: usize = 256;
+
+/// How long a rendered graph may be handed out again. Its sequence stays true: the stream goes on from there.
+const DATA_AGE_NS_MAX: u64 = 500 * MILLISECOND_NS;
+
+/// Longest sleep, so that a lost wake-up could cost no more.
+const NAP: Duration = Duration::from_millis(100);
+
+const JSON: &str = "application/json";
+
+/// The lanes of `control`.
+#[derive(Debug)]
+pub struct ControlLanes {
+    /// door → control.
+    pub requests: Consumer<DoorRequest>,
+    /// control → door.
+    pub replies: Producer<DoorReply>,
+    /// shard → control, one each.
+    pub shard_events: Vec<Consumer<ShardEvent>>,
+    /// control → shard, one each.
+    pub shard_messages: Vec<Producer<ShardMessage>>,
+    /// control → sim.
+    pub sim: Producer<SimCommand>,
+    /// sim → control.
+    pub sim_events: Consumer<SimEvent>,
+    /// sim → control: the newest frame.
+    pub latest: Consumer<Arc<Frame>>,
+}
+
+/// What `control` is told at start and never changes.
+#[derive(Clone, Debug)]
+pub struct ControlFacts {
+    /// Name of the graph.
+    pub name: String,
+    /// Hz.
+    pub tick_rate: u16,
+    /// 2 or 3.
+    pub dimensions: u8,
+    /// Name of the backend.
+    pub backend: &'static str,
+    /// Streaming sessions at once.
+    pub connections_max: usize,
+}
+
+/// Everything the thread owns.
+pub struct Control {
+    graph: Graph,
+    epoch: u32,
+    facts: ControlFacts,
+    lanes: ControlLanes,
+    bell: Arc<Doorbell>,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    lane_stats: Vec<Arc<LaneStats>>,
+    sessions: HashMap<SessionId, ClassRef>,
+    classes: ClassTable,
+    last_session: u64,
+    latest: Option<Arc<Frame>>,
+    /// Commands that did not fit into the lane to `sim` yet, in order.
+    held_back: VecDeque<SimCommand>,
+    data: HashMap<Option<u16>, (u64, Bytes)>,
+}
+
+impl Control {
+    /// A control thread over a graph at its first epoch.
+    #[must_use]
+    #[allow(clippy::too_many_arguments, reason = "everything the thread owns, named once")]
+    pub fn new(
+        graph: Graph,
+        epoch: u32,
+        facts: ControlFacts,
+        lanes: ControlLanes,
+        bell: Arc<Doorbell>,
+        metrics: Arc<Metrics>,
+        health: Arc<Health>,
+        lane_stats: Vec<Arc<LaneStats>>,
+    ) -> Self {
+        Self {
+            graph,
+            epoch,
+            facts,
+            lanes,
+            bell,
+            metrics,
+            health,
+            lane_stats,
+            sessions: HashMap::new(),
+            classes: ClassTable::default(),
+            last_session: 0,
+            latest: None,
+            held_back: VecDeque::new(),
+            data: HashMap::new(),
+        }
+    }
+
+    /// Turns until `stop` is set, then has every shard close its connections.
+    pub fn run(mut self, parker: &Parker, stop: &AtomicBool, close: &ShardMessage) {
+        while !stop.load(Ordering::Acquire) {
+            if self.turn() == 0 {
+                self.bell.arm();
+                if self.nothing_waits() && !stop.load(Ordering::Acquire) {
+                    parker.park_timeout(NAP);
+                }
+                self.bell.disarm();
+            }
+        }
+        for shard in &mut self.lanes.shard_messages {
+            let _ = shard.push(close.clone());
+        }
+    }
+
+    fn nothing_waits(&self) -> bool {
+        self.lanes.requests.is_empty()
+            && self.lanes.sim_events.is_empty()
+            && self.lanes.shard_events.iter().all(Consumer::is_empty)
+    }
+
+    /// Takes a bounded number of items from every lane; returns how many there were.
+    pub fn turn(&mut self) -> usize {
+        let mut taken = 0;
+        while let Some(command) = self.held_back.pop_front() {
+            if let Err(command) = self.lanes.sim.push(command) {
+                self.held_back.push_front(command);
+                break;
+            }
+        }
+        for shard in 0..self.lanes.shard_events.len() {
+            for _ in 0..ITEMS_PER_TURN_MAX {
+                let Some(event) = self.lanes.shard_events.get_mut(shard).and_then(Consumer::pop) else { break };
+                self.shard_event(event);
+                taken += 1;
+            }
+        }
+        for _ in 0..ITEMS_PER_TURN_MAX {
+            let Some(event) = self.lanes.sim_events.pop() else { break };
+            self.sim_event(event);
+            taken += 1;
+        }
+        for _ in 0..ITEMS_PER_TURN_MAX {
+            let Some(request) = self.lanes.requests.pop() else { break };
+            self.door_request(request);
+            taken += 1;
+        }
+        taken
+    }
+
+    fn door_request(&mut self, request: DoorRequest) {
+        match request {
+            DoorRequest::Open { token, hello } => {
+                let reply = match self.open(hello) {
+                    Ok(grant) => DoorReply::Granted { token, grant },
+                    Err(refusal) => DoorReply::Refused { token, refusal },
+                };
+                self.reply(reply);
+            }
+            DoorRequest::Abandon { session } => self.end_session(session),
+            DoorRequest::Http { token, query } => self.http(token, query),
+        }
+    }
+
+    fn reply(&mut self, reply: DoorReply) {
+        // The door takes replies before it sends requests and has as many slots, so this lane fills only when the
+        // door is stuck; its connections then run into their own deadlines.
+        if let Err(DoorReply::Granted { grant, .. }) = self.lanes.replies.push(reply) {
+            self.end_session(grant.session);
+        }
+    }
+
+    /// Lets a stream in, or says why not.
+    fn open(&mut self, hello: Hello) -> Result<Grant, Refusal> {
+        let limit = self.facts.connections_max;
+        if self.sessions.len() >= limit {
+            return Err(Refusal::Full { limit });
+        }
+        let profile = hello.profile.unwrap_or(Profile::Own);
+        if let (Profile::V1, Some(id)) = (profile, self.graph.id_max())
+            && id.get() > NODE_ID_V1_MAX
+        {
+            return Err(Refusal::IdRange { limit: NODE_ID_V1_MAX, found: id.get() });
+        }
+        let entry = self.subscribe(profile, hello.rate_hz)?;
+        self.last_session += 1;
+        let session = SessionId(self.last_session);
+        self.sessions.insert(session, entry.class);
+        Ok(Grant {
+            session,
+            class: entry.class,
+            profile,
+            demand_bytes: self.demand_bytes(&entry),
+            greeting: self.greeting(session, &entry),
+        })
+    }
+
+    /// Joins or opens the class; a rate above the simulation's is lowered to it.
+    fn subscribe(&mut self, profile: Profile, rate_hz: Option<u16>) -> Result<Entry, Refusal> {
+        let rate_hz = rate_hz.unwrap_or(self.facts.tick_rate).min(self.facts.tick_rate);
+        let subscribed = self.classes.subscribe(profile, rate_hz)?;
+        let Entry { class, profile, rate_hz, .. } = subscribed.entry;
+        if subscribed.opened {
+            self.command(SimCommand::OpenClass { class, profile, rate_hz });
+        }
+        Ok(subscribed.entry)
+    }
+
+    fn demand_bytes(&self, entry: &Entry) -> u64 {
+        u64::from(entry.rate_hz) * entry.profile.frame_bytes(self.graph.nodes().len()) as u64
+    }
+
+    fn greeting(&self, session: SessionId, entry: &Entry) -> Bytes {
+        ServerMessage::ConnectionEstablished {
+            timestamp: unix_ms(),
+            session: session.0,
+            class: entry.class.serial,
+            profile: entry.profile.name(),
+            rate: entry.rate_hz,
+            tick_rate: self.facts.tick_rate,
+            dimensions: self.facts.dimensions,
+            epoch: self.epoch,
+            node_count: self.graph.nodes().len() as u32,
+            edge_count: self.graph.edges().len() as u32,
+            is_reconnection: false,
+            state_sync_sent: false,
+            protocol: Protocol::default(),
+        }
+        .to_vec()
+        .into()
+    }
+
+    fn end_session(&mut self, session: SessionId) {
+        if let Some(class) = self.sessions.remove(&session) {
+            self.leave(class);
+        }
+    }
+
+    fn leave(&mut self, class: ClassRef) {
+        if self.classes.unsubscribe(class) {
+            self.command(SimCommand::CloseClass { class });
+        }
+    }
+
+    /// In order, behind what the lane had no room for before.
+    fn command(&mut self, command: SimCommand) {
+        if !self.held_back.is_empty() {
+            self.held_back.push_back(command);
+        } else if let Err(command) = self.lanes.sim.push(command) {
+            self.held_back.push_back(command);
+        }
+    }
+
+    fn shard_event(&mut self, event: ShardEvent) {
+        match event {
+            ShardEvent::Ended { session } => self.end_session(session),
+            ShardEvent::Subscribe { origin, rate_hz } => self.resubscribe(origin, rate_hz),
+            ShardEvent::Pin { origin, node, pinned } => self.pin(origin, node, pinned),
+        }
+    }
+
+    /// Moves a session to the class of another rate; its profile stays.
+    fn resubscribe(&mut self, origin: Origin, rate_hz: Option<u16>) {
+        let Some(before) = self.sessions.get(&origin.session).copied() else { return };
+        let Some(profile) = self.classes.iter().find(|entry| entry.class == before).map(|entry| entry.profile) else {
+            return;
+        };
+        match self.subscribe(profile, rate_hz) {
+            Ok(entry) => {
+                self.sessions.insert(origin.session, entry.class);
+                self.leave(before);
+                let text = ServerMessage::SubscriptionConfirmed {
+                    interval: (1_000.0 / f64::from(entry.rate_hz)).round() as u32,
+                    rate: entry.rate_hz,
+                    binary: true,
+                    class: entry.class.serial,
+                    profile: entry.profile.name(),
+                };
+                self.send(
+                    origin,
+                    ShardMessage::Reclass {
+                        handle: origin.handle,
+                        class: entry.class,
+                        demand_bytes: self.demand_bytes(&entry),
+                        text: text.to_vec().into(),
+                    },
+                );
+            }
+            Err(refusal) => self.refuse(origin, refusal.code(), &refusal.to_string(), &["rate"], true),
+        }
+    }
+
+    fn pin(&mut self, origin: Origin, node: u32, pinned: bool) {
+        let Some(index) = NodeId::new(node).and_then(|id| self.graph.index_of(id)) else {
+            let message = format!("the graph has no node {node}");
+            return self.refuse(origin, "unknown_node", &message, &["nodeId"], false);
+        };
+        self.graph.set_pinned(index, pinned);
+        self.data.clear();
+        self.command(SimCommand::Pin { node: index, pinned });
+        self.say(origin, &ServerMessage::PinConfirmed { node_id: node, pinned });
+    }
+
+    fn sim_event(&mut self, event: SimEvent) {
+        match event {
+            SimEvent::DragTaken { node, from, to } => {
+                self.say(from, &ServerMessage::DragTaken { node_id: node.get(), by: "another" });
+                self.say(to, &ServerMessage::DragTaken { node_id: node.get(), by: "you" });
+            }
+            SimEvent::DragReleased { node, origin } => {
+                self.say(origin, &ServerMessage::DragReleased { node_id: node.get(), reason: "silence" });
+            }
+            SimEvent::DragRefused { node, origin, unknown: true } => {
+                let message = format!("the graph has no node {}", node.get());
+                self.refuse(origin, "unknown_node", &message, &["nodeId"], false);
+            }
+            SimEvent::DragRefused { origin, unknown: false, .. } => {
+                self.refuse(origin, "too_many_drags", "too many nodes are being dragged", &["nodeId"], true);
+            }
+            SimEvent::Pinned { node } => {
+                self.graph.set_pinned(node, true);
+                self.data.clear();
+            }
+        }
+    }
+
+    fn refuse(&mut self, origin: Origin, code: &str, message: &str, affected_paths: &[&str], retryable: bool) {
+        let category = if retryable { ErrorCategory::Server } else { ErrorCategory::Validation };
+        let retry_after = retryable.then_some(1.0);
+        let error = ServerError { code, message, category, retryable, retry_after, affected_paths };
+        self.say(origin, &ServerMessage::Error(error));
+    }
+
+    fn say(&mut self, origin: Origin, message: &ServerMessage<'_>) {
+        self.send(origin, ShardMessage::Text { handle: origin.handle, text: message.to_vec().into() });
+    }
+
+    fn send(&mut self, origin: Origin, message: ShardMessage) {
+        let Some(lane) = self.lanes.shard_messages.get_mut(usize::from(origin.shard)) else { return };
+        if lane.push(message).is_err() {
+            tracing::warn!(session = origin.session.0, "an answer was lost: the lane to its shard is full");
+        }
+    }
+
+    fn http(&mut self, token: Handle, query: HttpQuery) {
+        if let Some(frame) = self.lanes.latest.pop() {
+            self.latest = Some(frame);
+        }
+        let (content_type, body) = match query {
+            HttpQuery::GraphData { class } => (JSON, self.data(class)),
+            HttpQuery::GraphState => (JSON, graph_state(&self.graph, &self.state()).to_string().into()),
+            HttpQuery::HealthDetail => (JSON, self.health_detail().to_string().into()),
+            HttpQuery::Metrics => {
+                let text = self.metrics.text(self.extras());
+                ("application/openmetrics-text; version=1.0.0; charset=utf-8", text.into())
+            }
+        };
+        self.reply(DoorReply::Http { token, status: 200, content_type, body });
+    }
+
+    /// The whole graph, rendered at most twice a second for each class.
+    fn data(&mut self, class: Option<u16>) -> Bytes {
+        let now_ns = monotonic_ns();
+        self.data.retain(|_, (rendered_ns, _)| now_ns.saturating_sub(*rendered_ns) < DATA_AGE_NS_MAX);
+        if let Some((_, body)) = self.data.get(&class) {
+            return body.clone();
+        }
+        let frame = self.latest.as_deref();
+        let body = Bytes::from(graph_data(&self.graph, &self.facts.name, self.epoch, frame, class));
+        self.data.insert(class, (now_ns, body.clone()));
+        body
+    }
+
+    fn state(&self) -> StateFacts<'_> {
+        let sim = &self.metrics.sim;
+        let frame = self.latest.as_deref();
+        let sequence = |class: ClassRef| {
+            let head = frame?.class_state(class.slot)?;
+            (head.class() == class).then(|| head.sequence())
+        };
+        let row = |entry: &Entry| ClassRow {
+            class: entry.class.serial,
+            profile: entry.profile.name(),
+            rate: entry.rate_hz,
+            subscribers: entry.subscribers,
+            sequence: sequence(entry.class),
+        };
+        StateFacts {
+            name: &self.facts.name,
+            epoch: self.epoch,
+            tick: frame.map(|frame| frame.stamp().tick),
+            tick_rate: self.facts.tick_rate,
+            dimensions: self.facts.dimensions,
+            backend: self.facts.backend,
+            sessions: self.sessions.len(),
+            settled: sim.settled.get() > 0.0,
+            rms_velocity: sim.rms_velocity.get(),
+            classes: self.classes.iter().map(row).collect(),
+        }
+    }
+
+    fn health_detail(&self) -> serde_json::Value {
+        let sim_age_ms = monotonic_ns().saturating_sub(self.metrics.sim.turn_ended_ns.get()) / MILLISECOND_NS;
+        let shards: Vec<_> = self
+            .metrics
+            .shards
+            .iter()
+            .map(|shard| json!({ "connections": shard.connections.get(), "demand_bytes_per_second": shard.demand_bytes.get() }))
+            .collect();
+        let lanes: Vec<_> = self.lane_stats.iter().map(|stats| lane_row(stats)).collect();
+        let (resident, files) = (host::resident_bytes(), host::open_files());
+        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &lanes, resident, files)
+    }
+
+    /// Figures that stand in no block: lanes, sessions, process.
+    fn extras(&self) -> Vec<Extra> {
+        let plain = |name, help, value| Extra { name, help, label: None, counter: false, value };
+        let mut extras = vec![
+            plain("nodes", "Nodes of the graph.", self.graph.nodes().len() as f64),
+            plain("edges", "Edges of the graph.", self.graph.edges().len() as f64),
+            plain("sessions", "Streaming sessions.", self.sessions.len() as f64),
+        ];
+        if let Some(bytes) = host::resident_bytes() {
+            extras.push(plain("resident_memory_bytes", "Resident memory of the process.", bytes as f64));
+        }
+        if let Some(files) = host::open_files() {
+            extras.push(plain("open_files", "Open file descriptors.", files as f64));
+        }
+        type Figure = fn(&LaneStats) -> f64;
+        let figures: [(&'static str, &'static str, bool, Figure); 3] = [
+            ("lane_depth", "Items waiting in a lane.", false, |stats| stats.depth() as f64),
+            ("lane_refused", "Items that found a lane full.", true, |stats| stats.refused() as f64),
+            ("lane_displaced", "Items replaced by newer ones.", true, |stats| stats.displaced() as f64),
+        ];
+        for (name, help, counter, figure) in figures {
+            extras.extend(self.lane_stats.iter().map(|stats| Extra {
+                name,
+                help,
+                label: Some(("lane", stats.name().to_owned())),
+                counter,
+                value: figure(stats),
+            }));
+        }
+        extras
+    }
+}
+
+fn lane_row(stats: &LaneStats) -> LaneRow {
+    LaneRow {
+        name: stats.name().to_owned(),
+        depth: stats.depth(),
+        slots: stats.slots(),
+        refused: stats.refused(),
+        displaced: stats.displaced(),
+    }
+}

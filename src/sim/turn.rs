@@ -1,0 +1,289 @@
+//! The `sim` thread: one turn a tick. Commands, step, encode each class once, publish.
+//!
+//! Syscalls of a turn: one `clock_nanosleep` to the tick's deadline, and one `write` per shard that sleeps. No sockets,
+//! files or locks; no allocation once every profile in use has been encoded into every frame in use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::classes::Classes;
+use super::drags::{DragTable, Held};
+use super::{Backend, StepReport};
+use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_until};
+use crate::graph::{IdIndex, NodeId};
+use crate::handoff::{
+    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Stamp, ViewCommand,
+};
+use crate::metrics::Metrics;
+use crate::wire::{FLAG_HEARTBEAT, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL};
+
+/// Commands taken from one lane in one turn; the rest waits a turn.
+const COMMANDS_PER_TURN_MAX: usize = 1_024;
+
+/// A settled graph sends one frame per class in this time.
+const HEARTBEAT_NS: u64 = 5 * SECOND_NS;
+
+/// Steps between two measurements of the repulsion's error.
+const ERROR_SAMPLE_TICKS: u64 = 600;
+
+/// Pairs that one such measurement may cost: about a tenth of a millisecond.
+const ERROR_SAMPLE_PAIRS: usize = 200_000;
+
+/// Part of the pool below which shards are asked to give leases back: one in this many frames.
+const POOL_LOW_PART: usize = 4;
+
+/// The lanes of `sim`.
+#[derive(Debug)]
+pub struct SimLanes {
+    /// control → sim.
+    pub control: Consumer<SimCommand>,
+    /// shard → sim, one each.
+    pub shards: Vec<Consumer<ViewCommand>>,
+    /// sim → shard, one each.
+    pub frames: Vec<Producer<Arc<Frame>>>,
+    /// sim → control: the newest frame.
+    pub latest: Producer<Arc<Frame>>,
+    /// sim → control: what clients have to be told.
+    pub events: Producer<SimEvent>,
+}
+
+/// The graph as `sim` knows it besides its backend: whose index is whose id.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// Version of the structure.
+    pub epoch: u32,
+    /// Id words with class flags, in index order.
+    pub words: Vec<u32>,
+    /// From ids to indices.
+    pub index: IdIndex,
+}
+
+/// Everything the thread owns.
+pub struct Sim {
+    backend: Box<dyn Backend>,
+    identity: Identity,
+    lanes: SimLanes,
+    pool: FramePool,
+    classes: Classes,
+    drags: DragTable,
+    metrics: Arc<Metrics>,
+    pool_low: Arc<AtomicBool>,
+    rate_hz: u16,
+    two_dimensional: bool,
+    tick: u64,
+    /// Something may move: the backend steps.
+    moving: bool,
+    published_ns: u64,
+    report: StepReport,
+}
+
+impl Sim {
+    /// A simulation over a backend that has its topology.
+    #[must_use]
+    #[allow(clippy::too_many_arguments, reason = "everything the thread owns, named once")]
+    pub fn new(
+        backend: Box<dyn Backend>,
+        identity: Identity,
+        two_dimensional: bool,
+        rate_hz: u16,
+        pool: FramePool,
+        lanes: SimLanes,
+        metrics: Arc<Metrics>,
+        pool_low: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            backend,
+            identity,
+            lanes,
+            pool,
+            classes: Classes::new(rate_hz),
+            drags: DragTable::new(),
+            metrics,
+            pool_low,
+            rate_hz,
+            two_dimensional,
+            tick: 0,
+            moving: true,
+            published_ns: 0,
+            report: StepReport::default(),
+        }
+    }
+
+    /// Ticks until `stop` is set.
+    pub fn run(mut self, stop: &AtomicBool) {
+        let start_ns = monotonic_ns();
+        let rate = u64::from(self.rate_hz);
+        // Deadlines are absolute and computed from the start, so rounding and late wake-ups never add up.
+        let deadline = |count: u64| start_ns + count / rate * SECOND_NS + count % rate * SECOND_NS / rate;
+        let mut count = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let due_ns = deadline(count);
+            sleep_until(due_ns);
+            let now_ns = monotonic_ns();
+            self.metrics.sim.tick_lateness.record(now_ns.saturating_sub(due_ns));
+            self.turn(due_ns, now_ns);
+            let ended_ns = monotonic_ns();
+            let turn_ended = &self.metrics.sim.turn_ended_ns;
+            turn_ended.add(ended_ns.saturating_sub(turn_ended.get()));
+            // Deadlines that passed during the turn are skipped, never caught up in a burst.
+            let next = count + 1;
+            let passed = ended_ns.saturating_sub(start_ns);
+            let first_ahead = passed / SECOND_NS * rate + passed % SECOND_NS * rate / SECOND_NS + 1;
+            count = if ended_ns > deadline(next) { first_ahead.max(next) } else { next };
+            self.metrics.sim.ticks_skipped.add(count - next);
+        }
+    }
+
+    /// One tick: what was asked, one step, one frame.
+    pub fn turn(&mut self, due_ns: u64, now_ns: u64) {
+        let taken = self.take_commands(now_ns);
+        self.release_silent(now_ns);
+        self.metrics.sim.commands.add(taken);
+        let moved = self.moving;
+        if moved {
+            self.step();
+        }
+        let settled_now = moved && !self.moving;
+        let heartbeat = !moved && now_ns.saturating_sub(self.published_ns) >= HEARTBEAT_NS;
+        if moved || heartbeat || self.classes.any_fresh() {
+            self.publish(due_ns, settled_now || heartbeat, !moved);
+        }
+        let sim = &self.metrics.sim;
+        sim.classes.set(self.classes.count() as f64);
+        sim.drags.set(self.drags.len() as f64);
+        sim.settled.set(f64::from(u8::from(!self.moving)));
+    }
+
+    fn step(&mut self) {
+        let started_ns = monotonic_ns();
+        self.report = self.backend.step();
+        self.tick += 1;
+        self.moving = !self.report.settled;
+        let sim = &self.metrics.sim;
+        sim.step.record(monotonic_ns().saturating_sub(started_ns));
+        sim.ticks.add(1);
+        sim.tick.set(self.tick as f64);
+        sim.rms_velocity.set(f64::from(self.report.rms_velocity));
+        sim.nonfinite_resets.add(u64::from(self.report.nonfinite_resets));
+        if self.tick % ERROR_SAMPLE_TICKS == 1 {
+            let nodes = self.identity.words.len().max(1);
+            let samples = (ERROR_SAMPLE_PAIRS / nodes).clamp(1, 64);
+            if let Some(error) = self.backend.repulsion_error(samples) {
+                sim.repulsion_error.set(f64::from(error));
+            }
+        }
+    }
+
+    /// Fills a free frame and hands it to every shard and to control. `all`: every class gets it, due or not.
+    fn publish(&mut self, due_ns: u64, all: bool, repeated: bool) {
+        let Self { backend, identity, pool, classes, metrics, .. } = self;
+        let started_ns = monotonic_ns();
+        let mut flags = 0;
+        flags |= if self.two_dimensional { FLAG_TWO_DIMENSIONAL } else { 0 };
+        flags |= if self.moving { 0 } else { FLAG_SETTLED };
+        flags |= if repeated { FLAG_HEARTBEAT } else { 0 };
+        let stamp = Stamp { epoch: identity.epoch, tick: self.tick, tick_ns: due_ns, published_ns: 0, flags };
+        let mut published_ns = 0;
+        let published = pool.publish(|frame| {
+            frame.begin(stamp, &identity.words);
+            backend.write_into(frame.nodes_mut());
+            classes.encode_due(frame, all);
+            published_ns = monotonic_ns();
+            frame.publish_at(published_ns);
+        });
+        let free = pool.free();
+        metrics.sim.pool_free.set(free as f64);
+        self.pool_low.store(free < pool.len() / POOL_LOW_PART, Ordering::Relaxed);
+        let Some(frame) = published else {
+            metrics.sim.pool_waits.add(1);
+            return;
+        };
+        metrics.sim.encode.record(published_ns.saturating_sub(started_ns));
+        metrics.sim.frames_published.add(1);
+        self.published_ns = published_ns;
+        for shard in &mut self.lanes.frames {
+            // A shard that is 8 frames behind loses the oldest: its clients take the newest anyway.
+            let _ = shard.push(Arc::clone(&frame));
+        }
+        let _ = self.lanes.latest.push_quietly(frame);
+    }
+
+    fn take_commands(&mut self, now_ns: u64) -> u64 {
+        let mut taken = 0;
+        for _ in 0..COMMANDS_PER_TURN_MAX {
+            let Some(command) = self.lanes.control.pop() else { break };
+            self.obey(command);
+            taken += 1;
+        }
+        for shard in 0..self.lanes.shards.len() {
+            for _ in 0..COMMANDS_PER_TURN_MAX {
+                let Some(command) = self.lanes.shards.get_mut(shard).and_then(Consumer::pop) else { break };
+                self.view(command, now_ns);
+                taken += 1;
+            }
+        }
+        taken
+    }
+
+    fn obey(&mut self, command: SimCommand) {
+        match command {
+            SimCommand::OpenClass { class, profile, rate_hz } => self.classes.open(class, profile, rate_hz),
+            SimCommand::CloseClass { class } => self.classes.close(class),
+            SimCommand::Pin { node, pinned } => {
+                self.backend.pin(node, pinned);
+                self.moving = true;
+            }
+        }
+    }
+
+    fn view(&mut self, command: ViewCommand, now_ns: u64) {
+        match command {
+            ViewCommand::Drag { origin, node, phase: DragPhase::Move(position) } => {
+                self.drag(origin, node, position, now_ns);
+            }
+            ViewCommand::Drag { origin, node, phase: DragPhase::End { pin } } => {
+                let Some(drag) = self.drags.end(node, origin.session) else { return };
+                if pin {
+                    self.backend.pin(drag.index, true);
+                    self.tell(SimEvent::Pinned { node: drag.index });
+                }
+                self.backend.release(drag.index);
+                self.moving = true;
+            }
+            ViewCommand::ReleaseAll { session } => {
+                while let Some(drag) = self.drags.end_any_of(session) {
+                    self.backend.release(drag.index);
+                    self.moving = true;
+                }
+            }
+        }
+    }
+
+    fn drag(&mut self, origin: Origin, node: NodeId, position: [f32; 3], now_ns: u64) {
+        let Some(index) = self.identity.index.get(node) else {
+            return self.tell(SimEvent::DragRefused { node, origin, unknown: true });
+        };
+        match self.drags.hold(node, index, origin, now_ns) {
+            Held::Yes => {}
+            Held::TakenFrom(from) => self.tell(SimEvent::DragTaken { node, from, to: origin }),
+            Held::NoRoom => return self.tell(SimEvent::DragRefused { node, origin, unknown: false }),
+        }
+        self.backend.hold(index, position);
+        self.moving = true;
+    }
+
+    fn release_silent(&mut self, now_ns: u64) {
+        while let Some(drag) = self.drags.end_silent(now_ns) {
+            self.backend.release(drag.index);
+            self.moving = true;
+            self.tell(SimEvent::DragReleased { node: drag.node, origin: drag.origin });
+        }
+    }
+
+    /// A full lane costs the telling, not the deed; the lane counts it.
+    fn tell(&mut self, event: SimEvent) {
+        let _ = self.lanes.events.push(event);
+    }
+}
+
+const _: () = assert!(HEARTBEAT_NS > 100 * MILLISECOND_NS, "a heartbeat is rarer than any tick");
