@@ -122,9 +122,7 @@ impl GraphBuilder {
         }
         let edge =
             Edge { source, target, weight: narrow, directed, relation: None, label: None, attributes: Vec::new() };
-        self.edges.push(edge);
-        let last = self.edges.len() - 1;
-        Ok(&mut self.edges[last])
+        Ok(self.edges.push_mut(edge))
     }
 
     /// Nodes so far.
