@@ -122,8 +122,7 @@ impl GraphBuilder {
         }
         let edge =
             Edge { source, target, weight: narrow, directed, relation: None, label: None, attributes: Vec::new() };
-        self.edges.push(edge);
-        self.edges.last_mut().ok_or(BuildError::TooManyEdges { limit: 0 })
+        Ok(self.edges.push_mut(edge))
     }
 
     /// Nodes so far.

@@ -1,0 +1,157 @@
+//! The two entrances: a path, or bytes that are already here.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, ErrorKind};
+use std::path::Path;
+
+use super::intake::Intake;
+use super::note::Note;
+use super::source::{Progress, Source};
+use super::{BadLine, Format, Found, ImportError, edge_list, gexf, graphml, json, matrix_market, vault};
+use crate::graph::Graph;
+
+/// Bytes of the head of a file that are looked at to find its format.
+const SNIFFED_BYTES: usize = 8 * 1024;
+
+/// What to import and how much of it.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportOptions {
+    /// The format, or [`Format::Auto`].
+    pub format: Format,
+    /// Leave bad lines and records out, and report them, where otherwise they refuse the file.
+    pub skip_bad: bool,
+    /// Take the pages of a Logseq vault that do not say `public:: true`, too.
+    pub vault_all_pages: bool,
+    /// Most nodes, `graph.nodes_max`.
+    pub nodes_max: usize,
+    /// Most edges, `graph.edges_max`.
+    pub edges_max: usize,
+}
+
+/// A graph and how it was come by.
+#[derive(Debug)]
+pub struct Imported {
+    /// The graph.
+    pub graph: Graph,
+    /// The format it was read as; never [`Format::Auto`].
+    pub format: Format,
+    /// The first [`super::BAD_LINES_KEPT`] records that were left out, in file order.
+    pub skipped: Vec<BadLine>,
+    /// All records that were left out.
+    pub skipped_count: u64,
+    /// What the user may not expect.
+    pub warnings: Vec<Note>,
+}
+
+/// Imports a file, or a folder of Markdown pages.
+///
+/// The same contents give the same graph, whatever order the file system lists a folder in. Edge lists and XML
+/// are read as a stream; JSON is held whole while it is read.
+///
+/// # Errors
+/// [`ImportError`], its message starting with `path`.
+pub fn import_path(path: &Path, options: &ImportOptions, progress: &mut dyn Progress) -> Result<Imported, ImportError> {
+    let about = fs::metadata(path).map_err(|reason| unreadable(path, reason))?;
+    if about.is_dir() {
+        return match options.format {
+            Format::Auto | Format::Vault => vault::import(path, options, progress),
+            format => Err(ImportError::Folder { path: path.into(), format }),
+        };
+    }
+    // Opening a pipe would wait for its writer.
+    if !about.is_file() {
+        return Err(ImportError::Special { path: path.into() });
+    }
+    if options.format == Format::Vault {
+        return Err(ImportError::NotFolder { path: path.into() });
+    }
+    let file = File::open(path).map_err(|reason| unreadable(path, reason))?;
+    import_source(path, Source::new(Box::new(file), about.len(), progress), options)
+}
+
+/// Imports the bytes of one file; `name` stands for its path, in messages and for its extension.
+///
+/// # Errors
+/// [`ImportError`], its message starting with `name`.
+pub fn import_bytes(name: &str, bytes: &[u8], options: &ImportOptions) -> Result<Imported, ImportError> {
+    let path = Path::new(name);
+    if options.format == Format::Vault {
+        return Err(ImportError::NotFolder { path: path.into() });
+    }
+    let mut nothing = ();
+    import_source(path, Source::new(Box::new(bytes), bytes.len() as u64, &mut nothing), options)
+}
+
+fn import_source(path: &Path, mut source: Source<'_>, options: &ImportOptions) -> Result<Imported, ImportError> {
+    let mut intake = Intake::new(path, options);
+    let format = open(path, &mut source, options.format, &mut intake)?;
+    match format {
+        Format::Csv | Format::Tsv | Format::Whitespace => edge_list::read(source, format, &mut intake)?,
+        Format::Json => json::read(source, &mut intake)?,
+        Format::GraphMl => graphml::read(source, &mut intake)?,
+        Format::Gexf => gexf::read(source, &mut intake)?,
+        Format::MatrixMarket => matrix_market::read(source, options.nodes_max, &mut intake)?,
+        Format::Auto | Format::Vault => return Err(ImportError::NotFolder { path: path.into() }),
+    }
+    intake.finish(format)
+}
+
+/// Refuses what is no text, passes a byte order mark over, and settles the format.
+fn open(path: &Path, source: &mut Source<'_>, wanted: Format, intake: &mut Intake) -> Result<Format, ImportError> {
+    let total = source.total();
+    let buffered = source.fill_buf().map_err(|reason| unreadable(path, reason))?;
+    let head = buffered.get(..SNIFFED_BYTES).unwrap_or(buffered);
+    if let Some(what) = not_text(head) {
+        return Err(ImportError::Binary { path: path.into(), what });
+    }
+    let mark = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let text = String::from_utf8_lossy(head.get(mark..).unwrap_or_default()).into_owned();
+    if text.trim().is_empty() && head.len() as u64 >= total {
+        return Err(ImportError::Empty { path: path.into() });
+    }
+    source.consume(mark);
+    if wanted != Format::Auto {
+        return Ok(wanted);
+    }
+    let extension = Format::of_extension(path);
+    let contents = Format::of_signature(&text);
+    if let (Some(extension), Some(contents)) = (extension, contents)
+        && extension != contents
+    {
+        intake.notes.add(Note::Extension { extension, contents });
+    }
+    contents.or(extension).or_else(|| edge_list::guess(&whole_lines(&text))).ok_or_else(|| {
+        let first_line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        ImportError::Unknown { path: path.into(), first_line: Found::new(first_line) }
+    })
+}
+
+/// `head` without a last line that the sniffing may have cut.
+fn whole_lines(head: &str) -> String {
+    match head.rfind('\n') {
+        Some(end) if head.len() >= SNIFFED_BYTES - 8 => head.get(..=end).unwrap_or(head).into(),
+        _ => head.into(),
+    }
+}
+
+/// What a file is that is no text in UTF-8.
+fn not_text(head: &[u8]) -> Option<&'static str> {
+    let known: [(&[u8], &str); 6] = [
+        (b"\x1f\x8b", "a gzip archive; unpack it first"),
+        (b"BZh", "a bzip2 archive; unpack it first"),
+        (b"PK\x03\x04", "a zip archive; unpack it first"),
+        (b"\xfd7zXZ", "an xz archive; unpack it first"),
+        (b"\xff\xfe", "UTF-16; save the file as UTF-8"),
+        (b"\xfe\xff", "UTF-16; save the file as UTF-8"),
+    ];
+    let start = known.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, what)| *what);
+    start.or_else(|| head.contains(&0).then_some("binary data (a zero byte)"))
+}
+
+/// The error for a file or folder that the system refuses.
+pub(super) fn unreadable(path: &Path, reason: io::Error) -> ImportError {
+    match reason.kind() {
+        ErrorKind::NotFound => ImportError::NotFound { path: path.into() },
+        _ => ImportError::Unreadable { path: path.into(), reason },
+    }
+}

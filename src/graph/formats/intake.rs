@@ -1,0 +1,150 @@
+//! What every importer fills: the builder, the bad records, the notes.
+
+use std::path::{Path, PathBuf};
+
+use super::note::{Note, Notes};
+use super::properties::{EdgeParts, NodeParts};
+use super::{BAD_LINES_KEPT, BadLine, Format, Found, ImportError, ImportOptions, Imported, Problem};
+use crate::graph::{BuildError, GraphBuilder, NodeIndex};
+
+/// A graph in the making, with the policy on bad records.
+///
+/// A record is checked whole before any of it is added, so that a record left out leaves nothing behind.
+pub(super) struct Intake {
+    path: PathBuf,
+    skip_bad: bool,
+    edges_max: usize,
+    pub(super) builder: GraphBuilder,
+    pub(super) notes: Notes,
+    bad: Vec<BadLine>,
+    bad_count: u64,
+    waiting: Vec<Waiting>,
+}
+
+/// An edge that names a node before the file does.
+struct Waiting {
+    line: u64,
+    source: Box<str>,
+    target: Box<str>,
+    directed: bool,
+    parts: EdgeParts,
+}
+
+impl Intake {
+    pub(super) fn new(path: &Path, options: &ImportOptions) -> Self {
+        Self {
+            path: path.into(),
+            skip_bad: options.skip_bad,
+            edges_max: options.edges_max,
+            builder: GraphBuilder::new(options.nodes_max, options.edges_max),
+            notes: Notes::default(),
+            bad: Vec::new(),
+            bad_count: 0,
+            waiting: Vec::new(),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Passes a good record on and notes a bad one; a limit of the graph ends the import.
+    pub(super) fn keep<T>(
+        &mut self,
+        line: u64,
+        column: Option<u64>,
+        record: Result<T, Problem>,
+    ) -> Result<Option<T>, ImportError> {
+        match record {
+            Ok(good) => Ok(Some(good)),
+            Err(Problem::Refused(limit @ (BuildError::TooManyNodes { .. } | BuildError::TooManyEdges { .. }))) => {
+                Err(ImportError::Limit { path: self.path.clone(), line, limit })
+            }
+            Err(problem) => {
+                self.bad(BadLine { file: None, line, column, problem });
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) fn bad(&mut self, line: BadLine) {
+        self.bad_count += 1;
+        if self.bad.len() < BAD_LINES_KEPT {
+            self.bad.push(line);
+        }
+    }
+
+    /// Adds a node that the file must not have had before.
+    pub(super) fn new_node(&mut self, key: &str, parts: NodeParts) -> Result<NodeIndex, Problem> {
+        if self.builder.find(key).is_some() {
+            return Err(Problem::NodeTwice { node: Found::new(key) });
+        }
+        let index = self.builder.node(key)?;
+        if let Some(node) = self.builder.node_mut(index) {
+            parts.apply(node);
+        }
+        Ok(index)
+    }
+
+    /// Adds an edge; `directed` holds where the record itself does not say.
+    pub(super) fn edge(
+        &mut self,
+        source: NodeIndex,
+        target: NodeIndex,
+        directed: bool,
+        parts: EdgeParts,
+    ) -> Result<(), Problem> {
+        let edge = self.builder.edge(source, target, parts.weight, parts.directed.unwrap_or(directed))?;
+        edge.relation = parts.relation;
+        edge.label = parts.label;
+        edge.attributes = parts.attributes;
+        Ok(())
+    }
+
+    /// Adds an edge between nodes by key. One that names a node the file has not had yet waits for the end of
+    /// the file, and so comes after the others.
+    pub(super) fn edge_by_key(
+        &mut self,
+        line: u64,
+        source: &str,
+        target: &str,
+        directed: bool,
+        parts: EdgeParts,
+    ) -> Result<(), Problem> {
+        if let (Some(source), Some(target)) = (self.builder.find(source), self.builder.find(target)) {
+            return self.edge(source, target, directed, parts);
+        }
+        if self.builder.edge_count() + self.waiting.len() >= self.edges_max {
+            return Err(BuildError::TooManyEdges { limit: self.edges_max }.into());
+        }
+        self.waiting.push(Waiting { line, source: source.into(), target: target.into(), directed, parts });
+        Ok(())
+    }
+
+    /// The graph, or the error that names every bad record.
+    pub(super) fn finish(mut self, format: Format) -> Result<Imported, ImportError> {
+        for Waiting { line, source, target, directed, parts } in std::mem::take(&mut self.waiting) {
+            let ends = [&source, &target]
+                .map(|key| self.builder.find(key).ok_or_else(|| Problem::NoSuchNode { node: Found::new(key) }));
+            let record = match ends {
+                [Ok(source), Ok(target)] => self.edge(source, target, directed, parts),
+                [Err(problem), _] | [_, Err(problem)] => Err(problem),
+            };
+            self.keep(line, None, record)?;
+        }
+        self.bad.sort_by(|left, right| (&left.file, left.line).cmp(&(&right.file, right.line)));
+        if self.bad_count > 0 && (!self.skip_bad || self.builder.node_count() == 0) {
+            return Err(ImportError::BadLines { path: self.path, lines: self.bad, count: self.bad_count });
+        }
+        if self.builder.node_count() == 0 {
+            self.notes.add(Note::NoNodes);
+        }
+        Ok(Imported {
+            graph: self.builder.finish(),
+            format,
+            skipped: self.bad,
+            skipped_count: self.bad_count,
+            warnings: self.notes.into_list(),
+        })
+    }
+}

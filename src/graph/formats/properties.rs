@@ -1,0 +1,370 @@
+//! Attributes by the names that other tools give them, turned into what the graph knows.
+
+use super::Problem;
+use super::note::Notes;
+use crate::graph::{Attributes, BuildError, Node, NodeClass, NodeKind, Value};
+use crate::limits::{ATTRIBUTES_MAX, TEXT_BYTES_MAX};
+
+/// Attributes of one record, before it is known which of them the graph has a field for.
+#[derive(Debug, Default)]
+pub(super) struct Properties {
+    list: Attributes,
+}
+
+/// What a record says about a node.
+#[derive(Debug)]
+pub(super) struct NodeParts {
+    pub(super) label: Option<Box<str>>,
+    class: NodeClass,
+    pub(super) group: Option<Box<str>>,
+    pub(super) weight: Option<f32>,
+    colour: Option<u32>,
+    position: Option<[f32; 3]>,
+    pinned: bool,
+    attributes: Attributes,
+}
+
+/// What a record says about an edge.
+#[derive(Debug)]
+pub(super) struct EdgeParts {
+    pub(super) weight: f64,
+    pub(super) directed: Option<bool>,
+    pub(super) relation: Option<Box<str>>,
+    pub(super) label: Option<Box<str>>,
+    pub(super) attributes: Attributes,
+}
+
+impl Default for EdgeParts {
+    fn default() -> Self {
+        Self { weight: 1.0, directed: None, relation: None, label: None, attributes: Attributes::new() }
+    }
+}
+
+impl Properties {
+    /// Adds one; a name that is there already is overwritten, as a later `data` or JSON key does.
+    pub(super) fn push(&mut self, name: &str, value: Value, notes: &mut Notes) {
+        if let Some(slot) = self.list.iter_mut().find(|(known, _)| &**known == name) {
+            slot.1 = value;
+        } else if self.list.len() < ATTRIBUTES_MAX && name.len() <= TEXT_BYTES_MAX {
+            self.list.push((name.into(), value));
+        } else {
+            notes.attribute_dropped(name.get(..40).unwrap_or(name));
+        }
+    }
+
+    /// Adds one unless the name is there already: a default.
+    pub(super) fn push_default(&mut self, name: &str, value: &Value, notes: &mut Notes) {
+        if !self.list.iter().any(|(known, _)| &**known == name) {
+            self.push(name, value.clone(), notes);
+        }
+    }
+
+    /// The fields of a node, the rest as attributes. A value that does not fit its field stays an attribute.
+    ///
+    /// # Errors
+    /// [`BuildError::TextTooLong`] for a label.
+    pub(super) fn into_node(mut self, notes: &mut Notes) -> Result<NodeParts, Problem> {
+        let label = self.take(&["label", "name", "title"], text);
+        let kind = self.take(&["class", "kind", "type"], |value| NodeKind::from_name(&text(value)?.to_lowercase()));
+        let private = self.take(&["private"], truth).unwrap_or(false);
+        let parts = NodeParts {
+            label: checked(label)?,
+            class: NodeClass { kind: kind.unwrap_or_default(), private },
+            group: checked(self.take(&["group", "community", "modularity_class", "layer"], text))?,
+            weight: self.take(&["weight", "size"], |value| positive(number(value)?)),
+            colour: self.take(&["colour", "color"], |value| colour(&text(value)?)),
+            position: self.position(),
+            pinned: self.take(&["pinned"], truth).unwrap_or(false),
+            attributes: Attributes::new(),
+        };
+        Ok(NodeParts { attributes: self.rest(notes), ..parts })
+    }
+
+    /// The fields of an edge, the rest as attributes.
+    ///
+    /// # Errors
+    /// [`BuildError::TextTooLong`] for a label, [`Problem::Expected`] for a weight that is no number. Whether
+    /// the number will do is the builder's to say.
+    pub(super) fn into_edge(mut self, notes: &mut Notes) -> Result<EdgeParts, Problem> {
+        let mut parts = EdgeParts::default();
+        if let Some(weight) = self.take(&["weight"], |value| Some(value.clone())) {
+            let wrong = || Problem::expected("a weight, a finite number >= 0", &text(&weight).unwrap_or_default());
+            parts.weight = number(&weight).ok_or_else(wrong)?;
+        } else if let Some(weight) = self.take(&["value"], number) {
+            parts.weight = weight;
+        }
+        parts.directed = self
+            .take(&["directed"], truth)
+            .or_else(|| self.take(&["type", "directed"], |value| direction(&text(value)?)));
+        parts.relation = checked(self.take(&["relation", "relationship", "predicate", "type", "kind"], text))?;
+        parts.label = checked(self.take(&["label", "name", "title"], text))?;
+        parts.attributes = self.rest(notes);
+        Ok(parts)
+    }
+
+    /// Takes out the first attribute whose name is in `names`, earlier names first, and whose value `fits`.
+    fn take<T>(&mut self, names: &[&str], fits: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        names.iter().find_map(|name| {
+            let same = |(known, _): &(Box<str>, Value)| known.eq_ignore_ascii_case(name);
+            let place = self.list.iter().position(same)?;
+            let taken = fits(&self.list.get(place)?.1)?;
+            self.list.remove(place);
+            Some(taken)
+        })
+    }
+
+    /// x, y and, where there is one, z; all of them or none.
+    fn position(&mut self) -> Option<[f32; 3]> {
+        let find = |name: &str| {
+            let (_, value) = self.list.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+            number(value).map(|number| number as f32).filter(|narrow| narrow.is_finite())
+        };
+        let position = [find("x")?, find("y")?, find("z").unwrap_or(0.0)];
+        for name in ["x", "y", "z"] {
+            self.take(&[name], |value| number(value).filter(|number| (*number as f32).is_finite()));
+        }
+        Some(position)
+    }
+
+    fn rest(self, notes: &mut Notes) -> Attributes {
+        let mut list = self.list;
+        for (name, value) in &mut list {
+            match value {
+                Value::Text(long) if long.len() > TEXT_BYTES_MAX => {
+                    *long = long.get(..long.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or_default().into();
+                    notes.text_cut(name);
+                }
+                // An attribute is a finite number; what is not keeps its spelling.
+                Value::Float(float) if !float.is_finite() => *value = Value::Text(float.to_string().into()),
+                _ => {}
+            }
+        }
+        list
+    }
+}
+
+impl NodeParts {
+    /// Writes what the record says over what `node` has.
+    pub(super) fn apply(self, node: &mut Node) {
+        if let Some(label) = self.label {
+            node.label = label;
+        }
+        node.class = self.class;
+        node.group = self.group;
+        node.weight = self.weight.unwrap_or(1.0);
+        node.colour = self.colour;
+        node.position = self.position;
+        node.pinned = self.pinned;
+        node.attributes = self.attributes;
+    }
+}
+
+/// The value that `text` spells: a whole number, a number, true or false, else the text itself. A number that
+/// would not be spelled this way again, as 007, is text.
+pub(super) fn typed(text: &str) -> Value {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = digits.starts_with(|first: char| first.is_ascii_digit())
+        && (digits.len() == 1 || !digits.starts_with('0') || digits.starts_with("0."));
+    if plain {
+        if let Ok(whole) = text.parse() {
+            return Value::Int(whole);
+        }
+        if let Some(float) = text.parse().ok().filter(|float: &f64| float.is_finite()) {
+            return Value::Float(float);
+        }
+    }
+    match text {
+        "true" | "True" => Value::Bool(true),
+        "false" | "False" => Value::Bool(false),
+        _ => Value::Text(text.into()),
+    }
+}
+
+fn checked(text: Option<Box<str>>) -> Result<Option<Box<str>>, Problem> {
+    match text {
+        Some(text) if text.len() > TEXT_BYTES_MAX => Err(BuildError::TextTooLong { bytes: text.len() }.into()),
+        text => Ok(text.filter(|text| !text.is_empty())),
+    }
+}
+
+/// Any value as a person would write it. Always `Some`, so that it serves [`Properties::take`].
+pub(super) fn text(value: &Value) -> Option<Box<str>> {
+    Some(match value {
+        Value::Bool(truth) => truth.to_string().into(),
+        Value::Int(whole) => whole.to_string().into(),
+        Value::Float(float) => float.to_string().into(),
+        Value::Text(text) => text.clone(),
+    })
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(whole) => Some(*whole as f64),
+        Value::Float(float) => Some(*float),
+        Value::Text(text) => text.trim().parse().ok(),
+        Value::Bool(_) => None,
+    }
+}
+
+fn positive(number: f64) -> Option<f32> {
+    let narrow = number as f32;
+    (narrow.is_finite() && narrow > 0.0).then_some(narrow)
+}
+
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(*truth),
+        Value::Text(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Value::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+/// The words that Gephi puts into an edge's `type`.
+pub(super) fn direction(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "directed" => Some(true),
+        "undirected" | "mutual" => Some(false),
+        _ => None,
+    }
+}
+
+/// `#rgb`, `#rrggbb`, `#rrggbbaa`, `0xrrggbb`, `rgb(r, g, b)`, `r,g,b` or a basic colour name as `0xRRGGBB`.
+pub(super) fn colour(text: &str) -> Option<u32> {
+    let text = text.trim().to_ascii_lowercase();
+    if let Some(hex) = text.strip_prefix('#').or_else(|| text.strip_prefix("0x")) {
+        if !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let value = u32::from_str_radix(hex, 16).ok()?;
+        return match hex.len() {
+            3 => Some([8, 4, 0].iter().fold(0, |sum, shift| (sum << 8) | (((value >> shift) & 0xf) * 0x11))),
+            6 => Some(value),
+            8 => Some(value >> 8),
+            _ => None,
+        };
+    }
+    let inner = text.strip_prefix("rgb(").or_else(|| text.strip_prefix("rgba(")).map(|rest| rest.trim_end_matches(')'));
+    let parts: Vec<&str> = inner.unwrap_or(&text).split(',').map(str::trim).collect();
+    if let [red, green, blue] | [red, green, blue, _] = parts.as_slice() {
+        return [red, green, blue]
+            .iter()
+            .try_fold(0, |sum, part| Some((sum << 8) | u32::from(part.parse::<u8>().ok()?)));
+    }
+    const NAMES: [(&str, u32); 19] = [
+        ("black", 0),
+        ("white", 0xff_ffff),
+        ("red", 0xff_0000),
+        ("green", 0x00_8000),
+        ("lime", 0x00_ff00),
+        ("blue", 0x00_00ff),
+        ("yellow", 0xff_ff00),
+        ("orange", 0xff_a500),
+        ("purple", 0x80_0080),
+        ("cyan", 0x00_ffff),
+        ("aqua", 0x00_ffff),
+        ("magenta", 0xff_00ff),
+        ("gray", 0x80_8080),
+        ("grey", 0x80_8080),
+        ("navy", 0x00_0080),
+        ("teal", 0x00_8080),
+        ("maroon", 0x80_0000),
+        ("pink", 0xff_c0cb),
+        ("brown", 0xa5_2a2a),
+    ];
+    NAMES.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(list: &[(&str, Value)]) -> Properties {
+        let (mut properties, mut notes) = (Properties::default(), Notes::default());
+        for (name, value) in list {
+            properties.push(name, value.clone(), &mut notes);
+        }
+        properties
+    }
+
+    fn words(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    #[test]
+    fn a_node_takes_its_fields_and_keeps_the_rest() {
+        let list = [
+            ("name", words("n")),
+            ("Label", words("l")),
+            ("type", words("person")),
+            ("kind", words("Agent")),
+            ("community", Value::Int(4)),
+            ("size", Value::Float(2.5)),
+            ("color", words("#0F8")),
+            ("x", Value::Int(1)),
+            ("y", words("2.5")),
+            ("pinned", Value::Bool(true)),
+            ("age", Value::Int(9)),
+        ];
+        let parts = of(&list).into_node(&mut Notes::default()).unwrap();
+        assert_eq!((parts.label.as_deref(), parts.group.as_deref()), (Some("l"), Some("4")));
+        assert_eq!((parts.class.kind, parts.weight), (NodeKind::Agent, Some(2.5)));
+        assert_eq!((parts.colour, parts.position, parts.pinned), (Some(0x00_ff88), Some([1.0, 2.5, 0.0]), true));
+        let names: Vec<&str> = parts.attributes.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["name", "type", "age"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_its_field_stays_an_attribute() {
+        let list =
+            [("weight", Value::Int(-3)), ("color", words("loud")), ("x", Value::Int(1)), ("f", Value::Float(f64::NAN))];
+        let parts = of(&list).into_node(&mut Notes::default()).unwrap();
+        assert_eq!((parts.weight, parts.colour, parts.position), (None, None, None));
+        assert_eq!(parts.attributes.len(), 4);
+        assert_eq!(parts.attributes.last().unwrap().1, words("NaN"));
+    }
+
+    #[test]
+    fn an_edge_takes_weight_direction_and_relation() {
+        let parts = of(&[("value", Value::Int(3)), ("Type", words("Directed")), ("kind", words("knows"))]);
+        let parts = parts.into_edge(&mut Notes::default()).unwrap();
+        assert_eq!((parts.weight, parts.directed, parts.relation.as_deref()), (3.0, Some(true), Some("knows")));
+        let wrong = of(&[("weight", words("heavy"))]).into_edge(&mut Notes::default()).unwrap_err();
+        assert_eq!(wrong.to_string(), "expected a weight, a finite number >= 0, found \"heavy\"");
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_too_many_attributes_dropped() {
+        let (mut properties, mut notes) = (Properties::default(), Notes::default());
+        properties.push("long", words(&"é".repeat(TEXT_BYTES_MAX)), &mut notes);
+        for index in 0..ATTRIBUTES_MAX {
+            properties.push(&format!("a{index}"), Value::Int(0), &mut notes);
+        }
+        let parts = properties.into_node(&mut notes).unwrap();
+        assert_eq!(parts.attributes.len(), ATTRIBUTES_MAX);
+        assert!(matches!(&parts.attributes[0].1, Value::Text(text) if text.len() == TEXT_BYTES_MAX));
+        assert_eq!(notes.into_list().len(), 2);
+        let label = of(&[("label", words(&"x".repeat(TEXT_BYTES_MAX + 1)))]).into_node(&mut Notes::default());
+        assert!(matches!(label, Err(Problem::Refused(BuildError::TextTooLong { .. }))));
+    }
+
+    #[test]
+    fn spellings_make_types_and_colours() {
+        let cases =
+            [("7", Value::Int(7)), ("-7", Value::Int(-7)), ("0.5", Value::Float(0.5)), ("1e3", Value::Float(1000.0))];
+        for (spelling, value) in cases {
+            assert_eq!(typed(spelling), value);
+        }
+        for spelling in ["007", "+7", "nan", "inf", "1e999", "", "-", "7 apples"] {
+            assert_eq!(typed(spelling), words(spelling));
+        }
+        for (spelling, value) in
+            [("rgb(255, 128,0)", 0xff_8000), ("#ff800080", 0xff_8000), ("Teal", 0x00_8080), ("1,2,3", 0x01_0203)]
+        {
+            assert_eq!(colour(spelling), Some(value), "{spelling}");
+        }
+        for spelling in ["", "#12", "#+12345", "rgb(1,2)", "256,0,0", "#é1"] {
+            assert_eq!(colour(spelling), None, "{spelling}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Goal: what holds for every importer, whatever the format.
+//! Method: whole files as bytes in, graphs or messages out; random bytes must never panic.
+
+use proptest::prelude::*;
+
+use super::*;
+
+pub(super) const SMALL: ImportOptions =
+    ImportOptions { format: Format::Auto, skip_bad: false, vault_all_pages: false, nodes_max: 100, edges_max: 100 };
+
+pub(super) fn import(name: &str, text: &str) -> Imported {
+    import_bytes(name, text.as_bytes(), &SMALL).unwrap()
+}
+
+pub(super) fn import_skipping(name: &str, text: &str) -> Imported {
+    import_bytes(name, text.as_bytes(), &ImportOptions { skip_bad: true, ..SMALL }).unwrap()
+}
+
+pub(super) fn refusal(name: &str, text: &(impl AsRef<[u8]> + ?Sized)) -> String {
+    import_bytes(name, text.as_ref(), &SMALL).unwrap_err().to_string()
+}
+
+#[test]
+fn contents_that_are_certain_beat_the_extension() {
+    let imported = import("g.csv", "{\"nodes\": [{\"id\": 1}], \"links\": []}");
+    assert_eq!(imported.format, Format::Json);
+    assert_eq!(imported.warnings, [Note::Extension { extension: Format::Csv, contents: Format::Json }]);
+    assert_eq!(import("g", "\u{feff}a,b\r\nb,c\r\n").format, Format::Csv);
+}
+
+#[test]
+fn files_that_are_no_graph_are_refused_in_words() {
+    let cases: [(&str, &[u8], &str); 10] = [
+        ("g.csv", b"", "g.csv: expected a graph, found an empty file"),
+        ("g.csv", b" \n\t\n", "g.csv: expected a graph, found an empty file"),
+        ("g.json", b"\xef\xbb\xbf", "g.json: expected a graph, found an empty file"),
+        ("g.csv", b"a,b\0", "g.csv: expected text, found binary data (a zero byte)"),
+        ("g.gz", b"\x1f\x8b\x08\x00", "g.gz: expected text, found a gzip archive; unpack it first"),
+        ("g.csv", b"\xff\xfea\0,\0", "g.csv: expected text, found UTF-16; save the file as UTF-8"),
+        (
+            "letter.txt",
+            b"Dear reader,\nthis is no graph at all, is it?\n",
+            "letter.txt: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, mtx, found a \
+             first line of \"Dear reader,\"; name the format if it is one of these",
+        ),
+        (
+            "g.json",
+            b"{\"nodes\": [\n\"\xff\"]}",
+            "g.json: line 2: expected UTF-8 text, found other bytes; save the file as UTF-8",
+        ),
+        (
+            "g.gexf",
+            b"<gexf>\n\xff</gexf>",
+            "g.gexf: line 2: expected UTF-8 text, found other bytes; save the file as UTF-8",
+        ),
+        (
+            "g.csv",
+            b"a,b\nM\xfcller,c\n",
+            "g.csv: line 2: expected UTF-8 text, found \"M\u{fffd}ller,c\" (pass --skip-bad to leave it out)",
+        ),
+    ];
+    for (name, bytes, message) in cases {
+        assert_eq!(refusal(name, bytes), message);
+    }
+}
+
+#[test]
+fn limits_are_named_by_their_keys() {
+    let small = ImportOptions { nodes_max: 2, edges_max: 1, ..SMALL };
+    let cases = [
+        (
+            "g.csv",
+            "a,b\nb,c\n",
+            "g.csv: line 2: the graph has more than 2 nodes (graph.nodes_max); raise the limit to import it",
+        ),
+        (
+            "g.csv",
+            "a,b\nb,a\n",
+            "g.csv: line 2: the graph has more than 1 edges (graph.edges_max); raise the limit to import it",
+        ),
+        (
+            "g.json",
+            "{\"nodes\": [{\"id\": 1},\n{\"id\": 2},\n{\"id\": 3}]}",
+            "g.json: line 3: the graph has more than 2 nodes (graph.nodes_max); raise the limit to import it",
+        ),
+        (
+            "g.graphml",
+            "<graphml><graph>\n<edge source='a' target='b'/>\n<edge source='a' target='b'/></graph></graphml>",
+            "g.graphml: line 3: the graph has more than 1 edges (graph.edges_max); raise the limit to import it",
+        ),
+    ];
+    for (name, text, message) in cases {
+        for skip_bad in [false, true] {
+            let options = ImportOptions { skip_bad, ..small };
+            assert_eq!(import_bytes(name, text.as_bytes(), &options).unwrap_err().to_string(), message);
+        }
+    }
+}
+
+#[test]
+fn a_file_of_bad_lines_alone_is_refused_even_when_skipping() {
+    let options = ImportOptions { skip_bad: true, ..SMALL };
+    let error = import_bytes("g.csv", b"source,target,weight\na,b,x\n", &options).unwrap_err();
+    assert!(matches!(error, ImportError::BadLines { count: 1, .. }));
+    let empty = import("g.csv", "source,target\n");
+    assert_eq!((empty.graph.nodes().len(), empty.warnings), (0, vec![Note::NoNodes]));
+}
+
+const FORMATS: [Format; 8] = [
+    Format::Auto,
+    Format::Csv,
+    Format::Tsv,
+    Format::Whitespace,
+    Format::Json,
+    Format::GraphMl,
+    Format::Gexf,
+    Format::MatrixMarket,
+];
+
+/// Pieces that the parsers look for, so that random files get past their first checks.
+const PIECES: [&str; 48] = [
+    "\n",
+    "\n",
+    " ",
+    ",",
+    ";",
+    "\t",
+    "\"",
+    "'",
+    "#",
+    "%",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    "1",
+    "2",
+    "-1",
+    "a",
+    "é",
+    "\u{feff}",
+    "&",
+    "&lt;",
+    "&x;",
+    "<",
+    ">",
+    "/>",
+    "<graphml>",
+    "</graphml>",
+    "<gexf>",
+    "<graph edgedefault='directed'>",
+    "<graph>",
+    "<node id='a'>",
+    "</node>",
+    "<node id='b'/>",
+    "<edge source='a' target='b'/>",
+    "<key id='k' attr.name='x' attr.type='int'>",
+    "</key>",
+    "<data key='k'>",
+    "</data>",
+    "<nodes>",
+    "<attvalue for='0' value='1'/>",
+    "%%MatrixMarket matrix coordinate real general\n",
+    "{\"nodes\":[",
+    "{\"id\":1}",
+    "],\"links\":[",
+    "{\"source\":1,\"target\":1}",
+    "]}",
+];
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        for format in FORMATS {
+            for skip_bad in [false, true] {
+                let _ = import_bytes("g.txt", &bytes, &ImportOptions { format, skip_bad, ..SMALL });
+            }
+        }
+    }
+
+    #[test]
+    fn random_pieces_never_panic(pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..60)) {
+        let text = pieces.concat();
+        for format in FORMATS {
+            for skip_bad in [false, true] {
+                if let Err(error) = import_bytes("g.txt", text.as_bytes(), &ImportOptions { format, skip_bad, ..SMALL }) {
+                    let message = error.to_string();
+                    prop_assert!(!message.replace('\n', "").contains(char::is_control), "{message:?}");
+                }
+            }
+        }
+    }
+}
