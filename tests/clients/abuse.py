@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Does to a running server what no good client does, and holds it to an answer that is polite, exact and final.
 
-    abuse.py --http 127.0.0.1:7400 --tcp 127.0.0.1:7401 [--only ws,handshake,http,tcp] [--case NAME] [--handshake-timeout 10]
+    abuse.py --http 127.0.0.1:7400 --tcp 127.0.0.1:7401 [--only ws,handshake,http,tcp] [--case NAME] [--handshake-timeout 5]
 
 One line a case on stderr, a JSON summary on stdout; exit 0 when every case passed. Python standard library only.
 """
@@ -524,7 +524,7 @@ def main():
     parser.add_argument("--tcp", default="127.0.0.1:7401")
     parser.add_argument("--only", default="ws,messages,handshake,http,tcp")
     parser.add_argument("--case", help="only this one")
-    parser.add_argument("--handshake-timeout", type=float, default=10, help="seconds; what the server is configured to")
+    parser.add_argument("--handshake-timeout", type=float, default=5, help="seconds; what the server is configured to")
     parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--out", metavar="FILE")
     options = parser.parse_args()
