@@ -1,0 +1,232 @@
+/** Puts the page together: worker in, picture and panel out. Query: `?rate=HZ`, `?nodes=MAX`. */
+
+import "./style.css";
+import type { State, Statistics } from "./connection.js";
+import type { Graph } from "./graph.js";
+import { Input, listenToKeys } from "./input.js";
+import { Interpolator } from "./interpolation.js";
+import type { FrameMessage, FromWorker, ToWorker } from "./messages.js";
+import { paint, type Painting } from "./palette.js";
+import { element, press, showCard, showFigures, showHint, showLegend } from "./panel.js";
+import { PROFILE, STRIDE } from "./protocol.js";
+import { Labels } from "./scene/labels.js";
+import { View } from "./scene/view.js";
+import { Search } from "./search.js";
+import StreamWorker from "./worker.ts?worker&inline";
+
+const PANEL_INTERVAL_MS = 250;
+/** A picture that takes longer than this, for a second on end, is drawn with fewer edges. */
+const SLOW_PICTURE_MS = 50;
+const SLOW_PICTURES = 20;
+
+const query = new URLSearchParams(location.search);
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const worker = new StreamWorker();
+const view = new View(element<HTMLCanvasElement>("picture"), calm.matches);
+const labels = new Labels(element<HTMLCanvasElement>("labels"));
+const frames = new Interpolator((positions) => tell({ type: "recycle", positions }, [positions.buffer]));
+
+let state: State = "connecting";
+let retryAtMs = 0;
+let graph: Graph | null = null;
+let painting: Painting | null = null;
+let statistics: Statistics | null = null;
+let lastFrame: Omit<FrameMessage, "positions"> | null = null;
+let selected = -1;
+let neighbours: ReadonlySet<number> | null = null;
+let pinning = false;
+let fading = false;
+let drawnAtMs: number[] = [];
+let slowPictures = 0;
+let lastMs = performance.now();
+let panelAtMs = Number.NEGATIVE_INFINITY;
+
+function tell(message: ToWorker, transfer: Transferable[] = []): void {
+  worker.postMessage(message, transfer);
+}
+
+function send(message: object): void {
+  tell({ type: "send", message });
+}
+
+worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+  if (data.type === "frame") onFrame(data);
+  else if (data.type === "graph") onGraph(data.graph);
+  else if (data.type === "statistics") statistics = data.statistics;
+  else if (data.type === "message") onMessage(data.message);
+  else {
+    state = data.state;
+    retryAtMs = performance.now() + data.retryMs;
+    panelAtMs = Number.NEGATIVE_INFINITY;
+  }
+};
+
+function onFrame(frame: FrameMessage): void {
+  frames.push(frame.positions, frame.tickMs, frame.receivedAtMs - performance.timeOrigin);
+  lastFrame = frame;
+  view.setFlat(frame.flat);
+}
+
+function onGraph(next: Graph): void {
+  const same = graph !== null && graph.ids.length === next.ids.length && graph.ids.every((id, k) => id === next.ids[k]);
+  graph = next;
+  painting = paint(next);
+  frames.reset();
+  input.reset();
+  labels.clear();
+  view.setGraph(next, painting, same);
+  select(same ? selected : -1);
+  showLegend(painting, next.nodes);
+  element("name").textContent = next.name || "Swarmcast";
+  document.title = next.name ? `${next.name} · Swarmcast` : "Swarmcast";
+}
+
+function onMessage(message: { type: string } & Record<string, unknown>): void {
+  if (message.type !== "pin_confirmed") return;
+  const index = graph?.nodes.findIndex((node) => node.id === message["nodeId"]) ?? -1;
+  setPinned(index, message["pinned"] === true);
+}
+
+function setPinned(index: number, pinned: boolean): void {
+  const node = graph?.nodes[index];
+  if (node === undefined) return;
+  node.pinned = pinned;
+  if (index === selected) showCard(node);
+}
+
+function select(index: number): void {
+  selected = index;
+  const mesh = view.mesh;
+  neighbours = index >= 0 && mesh ? new Set(mesh.neighbours(index)) : null;
+  mesh?.focus(index);
+  showCard(graph?.nodes[index] ?? null);
+  view.touch();
+}
+
+const input = new Input({
+  view,
+  idOf: (node) => graph?.ids[node] ?? 0,
+  pinning: () => pinning,
+  send,
+  hover: (node, x, y) => showHint(node === selected ? null : graph?.nodes[node] ?? null, x, y),
+  select,
+  dropped: setPinned,
+});
+const search = new Search(() => graph?.nodes ?? [], (index) => {
+  select(index);
+  view.flyTo(index);
+  view.canvas.focus();
+});
+
+const toggles = {
+  pin: () => press("pin", (pinning = !pinning)),
+  names: () => press("names", (labels.enabled = !labels.enabled)),
+  lines: () => {
+    if (view.mesh) press("lines", (view.mesh.lines.visible = !view.mesh.lines.visible));
+  },
+  turn: () => {
+    press("turn", (view.controls.autoRotate = !view.controls.autoRotate));
+  },
+};
+
+function toggle(name: keyof typeof toggles): void {
+  toggles[name]();
+  view.touch();
+}
+
+for (const name of Object.keys(toggles) as (keyof typeof toggles)[]) {
+  element(name).addEventListener("click", () => toggle(name));
+}
+element("fit").addEventListener("click", () => view.fit());
+element("cardClose").addEventListener("click", () => select(-1));
+element("cardPin").addEventListener("click", () => {
+  const node = graph?.nodes[selected];
+  if (node) send({ type: "pinNode", nodeId: node.id, pinned: !node.pinned });
+});
+element("fold").addEventListener("click", () => {
+  const figures = element("figures");
+  figures.hidden = !figures.hidden;
+  element("fold").setAttribute("aria-expanded", String(!figures.hidden));
+  element("fold").textContent = figures.hidden ? "+" : "–";
+});
+listenToKeys(view, {
+  fit: () => view.fit(),
+  search: () => search.focus(),
+  escape: () => select(-1),
+  toggle,
+});
+
+function resize(): void {
+  view.resize(window.innerWidth, window.innerHeight, window.devicePixelRatio);
+  labels.resize(window.innerWidth, window.innerHeight, window.devicePixelRatio);
+}
+window.addEventListener("resize", resize);
+resize();
+
+function turn(nowMs: number): void {
+  requestAnimationFrame(turn);
+  const elapsedMs = Math.min(nowMs - lastMs, 250);
+  lastMs = nowMs;
+  if (view.mesh && frames.sample(performance.now(), view.mesh.positions)) view.moved();
+  if (fading) view.touch();
+  if (view.draw(nowMs, elapsedMs) && graph) {
+    input.refresh();
+    drawLabels(nowMs, elapsedMs);
+    drawnAtMs.push(nowMs);
+    watchSpeed(elapsedMs);
+  }
+  if (nowMs - panelAtMs > PANEL_INTERVAL_MS) {
+    panelAtMs = nowMs;
+    drawnAtMs = drawnAtMs.filter((at) => nowMs - at <= 1000);
+    showFigures({
+      state, retryAtMs, graph, statistics, fps: drawnAtMs.length > 1 ? drawnAtMs.length : null,
+      edgeShare: view.mesh?.edgeShare() ?? 1, settled: lastFrame?.settled ?? null, flat: lastFrame?.flat ?? null,
+    }, performance.now());
+  }
+}
+
+function drawLabels(nowMs: number, elapsedMs: number): void {
+  const first = [input.hovered, selected].filter((node) => node >= 0);
+  fading = labels.draw({
+    nodes: graph!.nodes, screen: view.screenPositions(), width: view.width, height: view.height, first, only: neighbours,
+  }, nowMs, elapsedMs);
+}
+
+function watchSpeed(elapsedMs: number): void {
+  slowPictures = elapsedMs > SLOW_PICTURE_MS ? slowPictures + 1 : 0;
+  if (slowPictures < SLOW_PICTURES) return;
+  slowPictures = 0;
+  if (view.mesh?.drawFewerEdges()) view.touch();
+}
+
+/** For tests and the console: reads only, and what it names `received` is the stream's, not the picture's. */
+const inspection = {
+  get stats() {
+    return {
+      state, ...statistics, nodeCount: graph?.nodes.length ?? 0, edgeCount: (graph?.edges.length ?? 0) / 2,
+      epoch: graph?.epoch ?? null, sequence: lastFrame?.sequence ?? null, tick: lastFrame?.tick ?? null,
+      settled: lastFrame?.settled ?? null, flat: lastFrame?.flat ?? null, fps: drawnAtMs.length,
+      edgeShare: view.mesh?.edgeShare() ?? 1, delayMs: frames.delayMs(), labels: labels.count(),
+    };
+  },
+  /** Position in the newest frame received, in world units; null before the first. */
+  received(index: number): number[] | null {
+    const newest = frames.newest();
+    return newest ? [...newest.subarray(index * STRIDE, index * STRIDE + 3)] : null;
+  },
+  /** Where the node is in the picture, in CSS pixels. */
+  screenOf(index: number): { x: number; y: number; radius: number } {
+    const screen = view.screenPositions();
+    return { x: screen[index * 4] ?? 0, y: screen[index * 4 + 1] ?? 0, radius: screen[index * 4 + 3] ?? 0 };
+  },
+  pickAt: (x: number, y: number) => view.pickAt(x, y, 0),
+};
+export type Inspection = typeof inspection;
+(window as unknown as { __swarmcast: Inspection }).__swarmcast = inspection;
+
+const rate = Number(query.get("rate")) || 60;
+const nodesMax = Number(query.get("nodes")) || 0;
+const streamUrl = new URL(`/stream?profile=${PROFILE}&rate=${rate}`, location.href);
+streamUrl.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+tell({ type: "start", streamUrl: streamUrl.href, graphUrl: new URL("/api/graph/data", location.href).href, nodesMax });
+requestAnimationFrame(turn);

@@ -1,0 +1,29 @@
+/** What crosses between the page and its worker. Buffers are moved, never copied. */
+
+import type { State, Statistics } from "./connection.js";
+import type { Graph } from "./graph.js";
+
+export type ToWorker =
+  | { type: "start"; streamUrl: string; graphUrl: string; nodesMax: number }
+  | { type: "send"; message: object }
+  | { type: "recycle"; positions: Float32Array<ArrayBuffer> };
+
+/** `receivedAtMs` is milliseconds since 1970 on the monotonic clock that the page and the worker share. */
+export interface FrameMessage {
+  type: "frame";
+  positions: Float32Array<ArrayBuffer>;
+  epoch: number;
+  sequence: number;
+  tick: number;
+  tickMs: number;
+  settled: boolean;
+  flat: boolean;
+  receivedAtMs: number;
+}
+
+export type FromWorker =
+  | { type: "state"; state: State; attempt: number; retryMs: number; reason: string }
+  | { type: "graph"; graph: Graph }
+  | FrameMessage
+  | { type: "message"; message: { type: string } & Record<string, unknown> }
+  | { type: "statistics"; statistics: Statistics };

@@ -1,0 +1,89 @@
+/** The worker: owns the socket, the fetch and the decoder, so that drawing never delays receiving. */
+
+import { Connection, type Environment, type SocketEvents } from "./connection.js";
+import type { FromWorker, ToWorker } from "./messages.js";
+import { STRIDE } from "./protocol.js";
+
+const STATISTICS_INTERVAL_MS = 250;
+/** Position buffers kept for reuse; the page holds up to 16 more between frames. */
+const SPARE_BUFFERS_MAX = 20;
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+let connection: Connection | null = null;
+let spares: Float32Array<ArrayBuffer>[] = [];
+
+function post(message: FromWorker, transfer: Transferable[] = []): void {
+  scope.postMessage(message, transfer);
+}
+
+function giveBack(positions: Float32Array<ArrayBuffer>): void {
+  if (spares.length < SPARE_BUFFERS_MAX) spares.push(positions);
+}
+
+function borrow(nodes: number): Float32Array<ArrayBuffer> {
+  const length = nodes * STRIDE;
+  // A graph of another size makes every spare useless at once.
+  if (spares.length > 0 && spares[0]?.length !== length) spares = [];
+  return spares.pop() ?? new Float32Array(length);
+}
+
+function openSocket(url: string, events: SocketEvents) {
+  const socket = new WebSocket(url);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => events.open();
+  socket.onclose = (event) => events.close(event.code);
+  socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
+    if (typeof event.data === "string") events.text(event.data);
+    else events.binary(event.data);
+  };
+  return {
+    send: (text: string) => { if (socket.readyState === WebSocket.OPEN) socket.send(text); },
+    // Close codes a page may send are 1000 and 3000 to 4999; every other one goes out without a code.
+    close: (code?: number) => { code === 1000 ? socket.close(1000) : socket.close(); },
+  };
+}
+
+function start(streamUrl: string, graphUrl: string, nodesMax: number): void {
+  const env: Environment = {
+    now: () => performance.now(),
+    random: () => Math.random(),
+    timer: (ms, run) => {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+    open: (events) => openSocket(streamUrl, events),
+    fetchGraph: async (streamClass) => {
+      const response = await fetch(`${graphUrl}?class=${streamClass}`, { cache: "no-store" });
+      if (!response.ok) throw new Error(`graph: HTTP ${response.status}`);
+      return response.json() as Promise<unknown>;
+    },
+    borrow,
+    giveBack,
+  };
+  connection = new Connection(env, {
+    state: (state, detail) => post({ type: "state", state, ...detail }),
+    graph: (graph) => post({ type: "graph", graph }),
+    message: (message) => post({ type: "message", message }),
+    frame: (header, positions, receivedMs) => post({
+      type: "frame",
+      positions,
+      epoch: header.epoch,
+      sequence: header.sequence,
+      tick: header.tick,
+      tickMs: header.tickNs / 1e6,
+      settled: header.settled,
+      flat: header.flat,
+      receivedAtMs: performance.timeOrigin + receivedMs,
+    }, [positions.buffer]),
+  }, nodesMax);
+  connection.start();
+  setInterval(() => {
+    if (connection) post({ type: "statistics", statistics: connection.statistics() });
+  }, STATISTICS_INTERVAL_MS);
+}
+
+scope.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+  if (data.type === "start") start(data.streamUrl, data.graphUrl, data.nodesMax);
+  else if (data.type === "send") connection?.send(data.message);
+  else giveBack(data.positions);
+};
