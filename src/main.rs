@@ -1,1 +1,39 @@
-fn main() {}
+//! `swarmcast`: arguments, configuration, then [`swarmcast::supervise`].
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use swarmcast::config::{Action, Args, ConfigError, default_toml, resolve};
+use swarmcast::supervise;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let action = args.action();
+    if action == Action::ShowDefault {
+        print!("{}", default_toml());
+        return ExitCode::SUCCESS;
+    }
+    let resolved = match resolve(&args, std::env::vars_os()) {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            eprintln!("swarmcast: {error}");
+            return ExitCode::from(ConfigError::EXIT_CODE);
+        }
+    };
+    let ended = match action {
+        Action::Serve { check: true } => supervise::check(&resolved),
+        Action::Serve { check: false } => supervise::serve(&resolved),
+        Action::Show { origin } => {
+            print!("{}", resolved.show(origin));
+            Ok(())
+        }
+        Action::ShowDefault => Ok(()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("swarmcast: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -47,6 +47,37 @@ pub fn simd() -> &'static str {
     }
 }
 
+/// Program and process id of whoever listens on a TCP port of this machine, when we may look.
+#[must_use]
+pub fn listener_on(port: u16) -> Option<String> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
+        let table = std::fs::read_to_string(table).ok()?;
+        listening_inode(&table, port)
+    })?;
+    let socket = format!("socket:[{inode}]");
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let holds =
+            |file: std::fs::DirEntry| std::fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*socket);
+        if files.flatten().any(holds) {
+            let name = std::fs::read_to_string(process.path().join("comm")).ok()?;
+            return Some(format!("{} (process {})", name.trim(), process.file_name().to_string_lossy()));
+        }
+    }
+    None
+}
+
+/// The inode of the listening socket on `port` in a table of `/proc/net`.
+fn listening_inode(table: &str, port: u16) -> Option<u64> {
+    const LISTEN: &str = "0A";
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (_, found) = fields.get(1)?.rsplit_once(':')?;
+        let listens = fields.get(3) == Some(&LISTEN) && u16::from_str_radix(found, 16) == Ok(port);
+        if listens { fields.get(9)?.parse().ok() } else { None }
+    })
+}
+
 fn kilobytes_after(text: &str, field: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
@@ -56,6 +87,14 @@ fn kilobytes_after(text: &str, field: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_holder_of_a_port_is_this_very_process() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let holder = listener_on(listener.local_addr().unwrap().port()).unwrap();
+        assert!(holder.contains(&std::process::id().to_string()), "{holder}");
+        assert_eq!(listening_inode("header\n garbage\n", 1), None);
+    }
 
     #[test]
     fn fields_are_found_and_missing_ones_are_unknown() {

@@ -1,1 +1,18 @@
-//! (skeleton)
+//! Puts the rooms together: the table of threads and lanes, start, signals, heartbeats, the way down.
+//!
+//! Runs on `main`. Everything may be used from here, and nothing uses it but `main`.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod load;
+mod logging;
+mod plan;
+mod progress;
+mod run;
+mod topology;
+
+pub use error::StartError;
+pub use load::{Loaded, load};
+pub use plan::Plan;
+pub use run::{check, serve};

@@ -1,0 +1,110 @@
+//! Why the engine did not start, or stopped, with the exit code of each.
+
+use std::net::SocketAddr;
+
+use crate::graph::formats::ImportError;
+use crate::sim::{BackendError, ParamError};
+
+/// A start that failed, or an end that was not asked for. Each names its step.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The graph's file was refused.
+    #[error("{0}")]
+    Import(#[from] ImportError),
+    /// Somebody else has the port.
+    #[error("{key}: {address} is already in use{}; choose another with --{flag} ADDRESS, or end the program that has it", holder.as_ref().map(|who| format!(" by {who}")).unwrap_or_default())]
+    InUse {
+        /// The setting.
+        key: &'static str,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Program and process id, when they can be seen.
+        holder: Option<String>,
+    },
+    /// The address cannot be listened on.
+    #[error("{key}: cannot listen on {address}: {reason}")]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// A core that the configuration names is not there for us.
+    #[error("{key}: CPU {core} is not among those this process may use: {allowed:?}")]
+    Core {
+        /// The setting.
+        key: &'static str,
+        /// The core.
+        core: usize,
+        /// The ones there are.
+        allowed: Vec<usize>,
+    },
+    /// The cores and the shards disagree.
+    #[error("threads.shard_cores names {cores} cores for {shards} shards (net.shards)")]
+    ShardCores {
+        /// Cores named.
+        cores: usize,
+        /// Shards asked for.
+        shards: usize,
+    },
+    /// `sim` and a shard on one core.
+    #[error("CPU {core} is both threads.sim_core and among threads.shard_cores")]
+    SharedCore {
+        /// The core.
+        core: usize,
+    },
+    /// The graph does not fit.
+    #[error(
+        "this graph needs {needed} MiB and the machine has {available} MiB available; load a smaller one or lower net.frames"
+    )]
+    Memory {
+        /// MiB.
+        needed: u64,
+        /// MiB.
+        available: u64,
+    },
+    /// The backend refused parameters.
+    #[error("simulation parameters: {0}")]
+    Params(#[from] ParamError),
+    /// The backend refused the graph.
+    #[error("simulation: {0}")]
+    Backend(#[from] BackendError),
+    /// The system refused something at start.
+    #[error("{step}: {reason}")]
+    System {
+        /// What was being done.
+        step: &'static str,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// A thread ended that must not.
+    #[error("the thread {thread} ended: {reason}")]
+    Thread {
+        /// Its name.
+        thread: String,
+        /// Panic text or error.
+        reason: String,
+    },
+}
+
+impl StartError {
+    /// 2 for what the user gave, 1 for what the machine refused, 70 for an error of ours.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Import(_)
+            | Self::Core { .. }
+            | Self::ShardCores { .. }
+            | Self::SharedCore { .. }
+            | Self::Params(_) => 2,
+            Self::InUse { .. } | Self::Listen { .. } | Self::Memory { .. } | Self::Backend(_) | Self::System { .. } => {
+                1
+            }
+            Self::Thread { .. } => 70,
+        }
+    }
+}

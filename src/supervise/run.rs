@@ -1,0 +1,402 @@
+//! Start, watch, stop.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use crossbeam::sync::Parker;
+use parking_lot::Mutex;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::topology::{
+    ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, REPLIES, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM, SIM_EVENTS, STOP,
+};
+use super::{Loaded, Plan, StartError, load, logging};
+use crate::base::{cores, host};
+use crate::config::Resolved;
+use crate::control::{Control, ControlFacts, ControlLanes};
+use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
+use crate::metrics::{Health, Metrics, Phase};
+use crate::net::{Door, DoorLanes, DoorOptions, Shard, ShardLanes, ShardOptions, poll_with_bell};
+use crate::sim::cpu::CpuBackend;
+use crate::sim::{Backend, Dimensions, Identity, Sim, SimLanes, Topology, cuda};
+use crate::wire::CloseCode;
+
+/// The viewer, one self-contained page.
+const VIEWER: &[u8] = include_bytes!("../../clients/viewer/dist/index.html");
+
+/// The first epoch. Structure does not change while this version runs.
+const FIRST_EPOCH: u32 = 1;
+
+/// Connections that may wait to be accepted: a reconnect storm.
+const LISTEN_BACKLOG: i32 = 4_096;
+
+/// Time between two looks of `main` at signals and threads.
+const WATCH_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Time the shards get for their goodbyes, and the other threads after them. Together below the 5 s that a stop may take.
+const GOODBYE_MAX: Duration = Duration::from_millis(3_000);
+
+/// Prints what would run, and where, without running it.
+///
+/// # Errors
+/// Whatever would keep it from starting, short of the ports.
+pub fn check(resolved: &Resolved) -> Result<(), StartError> {
+    logging::start(&resolved.config.log);
+    let loaded = load(&resolved.config.graph)?;
+    let half_edges = loaded.graph.csr().half_edge_count();
+    let plan = Plan::new(&resolved.config, &cores::allowed(), loaded.graph.nodes().len(), half_edges)?;
+    print(&format!("{}\n{}\n{plan}", resolved.show(true), host_lines(&loaded, &plan)));
+    Ok(())
+}
+
+/// Runs until a signal, or until a thread ends that must not.
+///
+/// # Errors
+/// [`StartError`], naming the step that failed.
+pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
+    let config = &resolved.config;
+    logging::start(&config.log);
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // The second signal does not wait for goodbyes.
+        let registered = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
+        registered.map_err(|reason| StartError::System { step: "signals", reason })?;
+    }
+    // Ports first: whoever holds one is named before a large graph is read.
+    let http = listen("net.http", "http", config.net.http)?;
+    let tcp = config.net.tcp.map(|address| listen("net.tcp", "tcp", address)).transpose()?;
+    // The list of cores before the first pin: afterwards a thread sees one.
+    let allowed = cores::allowed();
+    let loaded = load(&config.graph)?;
+    let csr = loaded.graph.csr();
+    let plan = Plan::new(config, &allowed, loaded.graph.nodes().len(), csr.half_edge_count())?;
+    print(&format!("swarmcast {}\n{}\n{plan}", env!("CARGO_PKG_VERSION"), host_lines(&loaded, &plan)));
+    let address = |listener: &TcpListener| listener.local_addr().ok();
+    let addresses = (address(&http), tcp.as_ref().and_then(address));
+    let backend = backend(config, &loaded, csr)?;
+    let engine = Engine::start(config, &plan, loaded, backend, http, tcp)?;
+    print(&address_lines(addresses));
+    engine.watch(&stop)
+}
+
+/// Everything that a user reads on standard output; a closed pipe is no reason to stop.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn host_lines(loaded: &Loaded, plan: &Plan) -> String {
+    let (nodes, edges) = (loaded.graph.nodes().len(), loaded.graph.edges().len());
+    format!(
+        "graph\n  {} ({}): {nodes} nodes, {edges} edges\nhost\n  cores {:?}, simd {}, gpu {}\n  backend cpu, pool of {} frames, {} open files allowed",
+        loaded.name,
+        loaded.format,
+        plan.cores,
+        host::simd(),
+        cuda::devices(),
+        plan.frames,
+        host::open_files_max().map_or_else(|| "unknown".to_owned(), |files| files.to_string()),
+    )
+}
+
+fn address_lines((http, tcp): (Option<SocketAddr>, Option<SocketAddr>)) -> String {
+    let http = http.map_or_else(String::new, |address| {
+        format!("ready\n  viewer  http://{address}/\n  stream  ws://{address}/stream\n")
+    });
+    let tcp = tcp.map_or_else(String::new, |address| format!("  tcp     {address}\n"));
+    format!("{http}{tcp}  stop with Ctrl-C")
+}
+
+fn listen(key: &'static str, flag: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let bound = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).and_then(|socket| {
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(LISTEN_BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(TcpListener::from(socket))
+    });
+    bound.map_err(|reason| match reason.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            StartError::InUse { key, flag, address, holder: host::listener_on(address.port()) }
+        }
+        _ => StartError::Listen { key, address, reason },
+    })
+}
+
+fn backend(
+    config: &crate::config::Config,
+    loaded: &Loaded,
+    csr: crate::graph::Csr,
+) -> Result<Box<dyn Backend>, StartError> {
+    config.sim.params.validate()?;
+    let nodes = loaded.graph.nodes();
+    let topology = Topology {
+        csr,
+        start: nodes.iter().map(|node| node.position).collect(),
+        pinned: nodes.iter().map(|node| node.pinned).collect(),
+    };
+    let mut backend = CpuBackend::new(config.sim.params);
+    backend.upload(topology)?;
+    Ok(Box::new(backend))
+}
+
+/// How a thread ended.
+type Ending = Result<(), String>;
+
+struct Role {
+    name: String,
+    thread: JoinHandle<()>,
+    ending: Arc<Mutex<Option<Ending>>>,
+}
+
+impl Role {
+    /// Starts a named thread, pinned to `core` if there is one. A core that refuses is a warning.
+    fn spawn(
+        name: impl Into<String>,
+        core: Option<usize>,
+        body: impl FnOnce() -> Ending + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let name = name.into();
+        let ending = Arc::new(Mutex::new(None));
+        let report = Arc::clone(&ending);
+        let thread = Builder::new().name(name.clone()).spawn(move || {
+            if let Some(core) = core
+                && !cores::pin_current(core)
+            {
+                tracing::warn!(core, "this thread could not be pinned and runs on any core");
+            }
+            let ended = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(panic_text(&*panic)));
+            *report.lock() = Some(ended);
+        });
+        let thread = thread.map_err(|reason| StartError::System { step: "starting a thread", reason })?;
+        Ok(Self { name, thread, ending })
+    }
+
+    fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Why it ended: an error, a panic, or simply `ended`.
+    fn reason(&self) -> String {
+        match self.ending.lock().as_ref() {
+            Some(Err(reason)) => reason.clone(),
+            _ => "ended".to_owned(),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panicked: {}", text.unwrap_or_else(|| "without a text".to_owned()))
+}
+
+/// All threads but `main`, and what stops them.
+struct Engine {
+    sim: Role,
+    shards: Vec<Role>,
+    door: Role,
+    control: Role,
+    stop_sim: Arc<AtomicBool>,
+    stop_control: Arc<AtomicBool>,
+    stop_door: Producer<()>,
+    wake_control: Arc<Doorbell>,
+    health: Arc<Health>,
+}
+
+impl Engine {
+    #[allow(clippy::too_many_lines, reason = "one straight line: lanes, then the threads that own their ends")]
+    fn start(
+        config: &crate::config::Config,
+        plan: &Plan,
+        loaded: Loaded,
+        backend: Box<dyn Backend>,
+        http: TcpListener,
+        tcp: Option<TcpListener>,
+    ) -> Result<Self, StartError> {
+        let loops = |reason| StartError::System { step: "starting a network loop", reason };
+        let (metrics, health) = (Arc::new(Metrics::new(plan.shards)), Arc::new(Health::default()));
+        let (stop_sim, stop_control) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let pool_low = Arc::new(AtomicBool::new(false));
+        let mut lanes = LaneMaker::default();
+
+        // `sim` looks at its lanes every tick and is never woken.
+        let sim_bell = Arc::new(Doorbell::silent());
+        let parker = Parker::new();
+        let unparker = parker.unparker().clone();
+        let control_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
+        let (door_poll, door_bell) = poll_with_bell().map_err(loops)?;
+
+        let (to_sim, from_control) = lanes.make(&SIM, None, &sim_bell);
+        let (sim_events, from_sim) = lanes.make(&SIM_EVENTS, None, &control_bell);
+        let (latest_out, latest_in) = lanes.make(&LATEST, None, &control_bell);
+        let (requests_out, requests_in) = lanes.make(&REQUESTS, None, &control_bell);
+        let (replies_out, replies_in) = lanes.make(&REPLIES, None, &door_bell);
+        let (stop_door, stop_in) = lanes.make(&STOP, None, &door_bell);
+
+        let (mut shard_commands, mut frames, mut shard_events, mut shard_messages, mut adopts, mut shards) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for index in 0..plan.shards {
+            let (poll, bell) = poll_with_bell().map_err(loops)?;
+            let (frame_out, frame_in) = lanes.make(&FRAMES, Some(index), &bell);
+            let (adopt_out, adopt_in) = lanes.make(&ADOPT, Some(index), &bell);
+            let (message_out, message_in) = lanes.make(&SHARD_MESSAGES, Some(index), &bell);
+            let (command_out, command_in) = lanes.make(&COMMANDS, Some(index), &sim_bell);
+            let (event_out, event_in) = lanes.make(&SHARD_EVENTS, Some(index), &control_bell);
+            frames.push(frame_out);
+            adopts.push(adopt_out);
+            shard_messages.push(message_out);
+            shard_commands.push(command_in);
+            shard_events.push(event_in);
+            let own = ShardLanes {
+                frames: frame_in,
+                adopt: adopt_in,
+                messages: message_in,
+                commands: command_out,
+                events: event_out,
+            };
+            let options = ShardOptions {
+                lease_ns_max: config.net.frame_lease_max.as_nanos() as u64,
+                stall_ns_max: config.net.stall.as_nanos() as u64,
+                copy_bytes_max: usize::try_from(config.net.lease_copy_bytes_max).unwrap_or(usize::MAX),
+                connections_max: config.net.connections_max as usize,
+            };
+            let block = metrics.shards.get(index).map(Arc::clone).unwrap_or_default();
+            shards.push(Shard::new(index as u8, poll, bell, own, options, block, Arc::clone(&pool_low)));
+        }
+
+        let identity = Identity {
+            epoch: FIRST_EPOCH,
+            words: loaded.graph.nodes().iter().map(|node| node.id.get() | node.class.wire_bits()).collect(),
+            index: loaded.graph.ids().clone(),
+        };
+        let two_dimensional = config.sim.params.dimensions == Dimensions::Two;
+        let rate_hz = config.sim.rate_hz as u16;
+        let sim = Sim::new(
+            backend,
+            identity,
+            two_dimensional,
+            rate_hz,
+            FramePool::new(plan.frames),
+            SimLanes { control: from_control, shards: shard_commands, frames, latest: latest_out, events: sim_events },
+            Arc::clone(&metrics),
+            pool_low,
+        );
+        let facts = ControlFacts {
+            name: loaded.name,
+            tick_rate: rate_hz,
+            dimensions: if two_dimensional { 2 } else { 3 },
+            backend: "cpu",
+            connections_max: config.net.connections_max as usize,
+        };
+        let control = Control::new(
+            loaded.graph,
+            FIRST_EPOCH,
+            facts,
+            ControlLanes {
+                requests: requests_in,
+                replies: replies_out,
+                shard_events,
+                shard_messages,
+                sim: to_sim,
+                sim_events: from_sim,
+                latest: latest_in,
+            },
+            Arc::clone(&control_bell),
+            Arc::clone(&metrics),
+            Arc::clone(&health),
+            lanes.stats,
+        );
+        let options = DoorOptions {
+            handshake_ns_max: config.net.handshake_timeout.as_nanos() as u64,
+            notsent_lowat_bytes: config.net.notsent_lowat_bytes.map(std::num::NonZeroU32::get),
+            trust_any_host: config.net.allow_remote,
+            viewer: VIEWER,
+        };
+        let own = DoorLanes { requests: requests_out, replies: replies_in, adopt: adopts, stop: stop_in };
+        let door =
+            Door::new(door_poll, door_bell, http, tcp, own, options, metrics, Arc::clone(&health)).map_err(loops)?;
+
+        // In the order of who needs whom: control answers, shards stream, sim produces, the door lets in last.
+        let stop = Arc::clone(&stop_control);
+        let control = Role::spawn("control", None, move || {
+            let close = ShardMessage::Shutdown { code: CloseCode::Away, reason: "the server is going away" };
+            control.run(&parker, &stop, &close);
+            Ok(())
+        })?;
+        let mut shard_roles = Vec::new();
+        for (index, shard) in shards.into_iter().enumerate() {
+            let core = plan.shard_cores.get(index).copied().flatten();
+            let body = move || shard.run().map(drop).map_err(|error| error.to_string());
+            shard_roles.push(Role::spawn(format!("shard-{index}"), core, body)?);
+        }
+        let stop = Arc::clone(&stop_sim);
+        let sim = Role::spawn("sim", plan.sim_core, move || {
+            sim.run(&stop);
+            Ok(())
+        })?;
+        let door = Role::spawn("door", None, move || door.run().map_err(|error| error.to_string()))?;
+        health.enter(Phase::Ready);
+        Ok(Self {
+            sim,
+            shards: shard_roles,
+            door,
+            control,
+            stop_sim,
+            stop_control,
+            stop_door,
+            wake_control: control_bell,
+            health,
+        })
+    }
+
+    /// Waits for a signal or the end of a thread, then stops everything in order.
+    fn watch(mut self, stop: &AtomicBool) -> Result<(), StartError> {
+        let ended = loop {
+            if stop.load(Ordering::Relaxed) {
+                tracing::info!("stopping: telling every client");
+                break None;
+            }
+            if let Some(role) = self.roles().find(|role| role.is_over()) {
+                break Some(StartError::Thread { thread: role.name.clone(), reason: role.reason() });
+            }
+            sleep(WATCH_INTERVAL);
+        };
+        self.shut_down();
+        match ended {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn roles(&self) -> impl Iterator<Item = &Role> {
+        [&self.sim, &self.door, &self.control].into_iter().chain(&self.shards)
+    }
+
+    /// No new connections; every client told and flushed; then the rest. Bounded: a stuck thread is left behind.
+    fn shut_down(&mut self) {
+        self.health.enter(Phase::Draining);
+        let _ = self.stop_door.push(());
+        self.stop_control.store(true, Ordering::Release);
+        self.wake_control.ring();
+        wait_for(GOODBYE_MAX, || self.shards.iter().all(Role::is_over) && self.door.is_over());
+        self.stop_sim.store(true, Ordering::Relaxed);
+        wait_for(WATCH_INTERVAL * 25, || self.roles().all(Role::is_over));
+        for role in self.roles().filter(|role| !role.is_over()) {
+            tracing::warn!(thread = role.name, "did not end in time");
+        }
+    }
+}
+
+fn wait_for(most: Duration, done: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !done() && started.elapsed() < most {
+        sleep(WATCH_INTERVAL / 4);
+    }
+}

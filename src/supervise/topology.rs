@@ -1,0 +1,105 @@
+//! The one table of lanes, and the lanes made from it.
+
+use std::sync::Arc;
+
+use crate::handoff::{
+    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Frame, LaneStats, Overflow, Producer, ShardEvent, ShardMessage,
+    SimCommand, SimEvent, ViewCommand, lane,
+};
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneSpec {
+    pub(super) from: &'static str,
+    pub(super) to: &'static str,
+    pub(super) item: &'static str,
+    pub(super) slots: usize,
+    pub(super) item_bytes: usize,
+    pub(super) overflow: Overflow,
+    /// What a full lane means.
+    pub(super) meaning: &'static str,
+    /// There is one for each shard.
+    pub(super) per_shard: bool,
+}
+
+const fn spec<T>(
+    (from, to, item): (&'static str, &'static str, &'static str),
+    slots: usize,
+    overflow: Overflow,
+    meaning: &'static str,
+    per_shard: bool,
+) -> LaneSpec {
+    LaneSpec { from, to, item, slots, item_bytes: size_of::<T>(), overflow, meaning, per_shard }
+}
+
+/// Full frames need no history: a shard eight frames behind serves the newest. Every slot can pin a frame of the
+/// pool, so this lane is short.
+pub(super) const FRAMES: LaneSpec = spec::<Arc<Frame>>(
+    ("sim", "shard", "frame"),
+    8,
+    Overflow::Conflate,
+    "the oldest frame goes; its clients take the newest",
+    true,
+);
+pub(super) const LATEST: LaneSpec =
+    spec::<Arc<Frame>>(("sim", "control", "frame"), 1, Overflow::Conflate, "control sees the newest frame", false);
+pub(super) const SIM_EVENTS: LaneSpec =
+    spec::<SimEvent>(("sim", "control", "event"), 256, Overflow::Refuse, "a client is not told, counted", false);
+pub(super) const COMMANDS: LaneSpec =
+    spec::<ViewCommand>(("shard", "sim", "command"), 1_024, Overflow::Refuse, "the client is told: busy", true);
+pub(super) const SIM: LaneSpec =
+    spec::<SimCommand>(("control", "sim", "command"), 256, Overflow::Refuse, "control waits a turn", false);
+pub(super) const ADOPT: LaneSpec =
+    spec::<Adopt>(("door", "shard", "connection"), 256, Overflow::Refuse, "the client is told: 503", true);
+pub(super) const SHARD_EVENTS: LaneSpec =
+    spec::<ShardEvent>(("shard", "control", "event"), 4_096, Overflow::Refuse, "the client is told: busy", true);
+pub(super) const SHARD_MESSAGES: LaneSpec =
+    spec::<ShardMessage>(("control", "shard", "message"), 4_096, Overflow::Refuse, "an answer is lost, logged", true);
+pub(super) const REQUESTS: LaneSpec =
+    spec::<DoorRequest>(("door", "control", "request"), 1_024, Overflow::Refuse, "the client is told: 503", false);
+pub(super) const REPLIES: LaneSpec = spec::<DoorReply>(
+    ("control", "door", "reply"),
+    1_024,
+    Overflow::Refuse,
+    "the request runs into its deadline",
+    false,
+);
+pub(super) const STOP: LaneSpec = spec::<()>(("main", "door", "stop"), 1, Overflow::Conflate, "told once", false);
+
+/// Every lane there is.
+pub(super) const LANES: [LaneSpec; 11] =
+    [FRAMES, LATEST, SIM_EVENTS, COMMANDS, SIM, ADOPT, SHARD_EVENTS, SHARD_MESSAGES, REQUESTS, REPLIES, STOP];
+
+impl LaneSpec {
+    /// Bytes of all its lanes' slots.
+    pub(super) fn bytes(&self, shards: usize) -> usize {
+        let lanes = if self.per_shard { shards } else { 1 };
+        lanes * self.slots * self.item_bytes
+    }
+}
+
+/// Makes lanes and keeps their counters together.
+#[derive(Default)]
+pub(super) struct LaneMaker {
+    pub(super) stats: Vec<Arc<LaneStats>>,
+}
+
+impl LaneMaker {
+    /// The lane of `spec` that `bell`'s thread reads; `shard` is part of the name of a per-shard lane.
+    pub(super) fn make<T>(
+        &mut self,
+        spec: &LaneSpec,
+        shard: Option<usize>,
+        bell: &Arc<Doorbell>,
+    ) -> (Producer<T>, Consumer<T>) {
+        debug_assert!(spec.item_bytes == size_of::<T>(), "the table names this lane's item");
+        let side = |name: &str| match shard {
+            Some(index) if name == "shard" => format!("shard-{index}"),
+            _ => name.to_owned(),
+        };
+        let name = format!("{}->{}.{}", side(spec.from), side(spec.to), spec.item);
+        let (producer, consumer) = lane(name, spec.slots, spec.overflow, Arc::clone(bell));
+        self.stats.push(producer.stats());
+        (producer, consumer)
+    }
+}
