@@ -120,12 +120,13 @@ fn read_page(file: &PageFile, settings: &Settings, public_only: bool) -> Result<
         return Err(bad(0, Problem::PageTooLarge { limit: PAGE_BYTES_MAX, found }));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let (good, rest) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count() as u64;
-        bad(
-            line,
-            Problem::NotUtf8 { found: Found::bytes(good.rsplit(|byte| *byte == b'\n').next().unwrap_or_default()) },
-        )
+        let start = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let end =
+            rest.iter().position(|byte| *byte == b'\n').map_or(error.as_bytes().len(), |newline| good.len() + newline);
+        let found = Found::bytes(error.as_bytes().get(start..end).unwrap_or_default());
+        bad(line, Problem::NotUtf8 { found })
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let contents = page::read(&Found::words(&file.name), text, settings.flavour);
