@@ -81,7 +81,7 @@ impl Names {
                 let path = path.trim_start_matches('/').to_string();
                 (self.page(&path), path)
             }
-            Target::Page(name) => (self.page(name), name.to_string()),
+            Target::Page(name) => (self.logseq_page(name), name.to_string()),
             Target::File(path) => self.file(path, file),
         };
         let hidden = |place: usize| pages.get(place).is_none_or(|page| !page.shown);
@@ -96,6 +96,13 @@ impl Names {
             }
             None => End::Missing(missing),
         }
+    }
+
+    /// A Logseq page by its name, else by its file, else by what stands before a heading: Logseq knows only the
+    /// first, but people who use both tools write the others, and a private page must be known by them too.
+    fn logseq_page(&self, name: &str) -> Option<usize> {
+        let file = || self.by_file.get(&plain(&joined("", name))).copied();
+        self.page(name).or_else(file).or_else(|| self.page(name.split(['#', '^']).next()?))
     }
 
     /// A link to a file: from its own folder, else from the vault's, else by name.

@@ -368,4 +368,59 @@ mod tests {
     fn namespaces_are_read_from_file_names() {
         assert_eq!(logseq_name("a___b%2Fc%3A d"), "a/b/c: d");
     }
+
+    /// What the scanners look for, so that random text gets past their first checks.
+    const PIECES: [&str; 32] = [
+        "\n",
+        "\n",
+        " ",
+        "\t",
+        "- ",
+        "1. ",
+        "[[",
+        "]]",
+        "|",
+        "#",
+        "#[[",
+        "](",
+        ")",
+        "<",
+        ">",
+        "`",
+        "```",
+        "~~~",
+        "\\",
+        "!",
+        "::",
+        "tags:: ",
+        "title:: ",
+        "alias:: a, [[b",
+        "---\n",
+        "tags: [",
+        "]",
+        "é",
+        "\u{301}",
+        ".md",
+        "%2F",
+        "\"",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn random_text_never_panics(
+            pieces in proptest::collection::vec(proptest::sample::select(PIECES.to_vec()), 0..80),
+            other in ".{0,60}",
+        ) {
+            for text in [pieces.concat(), other, pieces.join("é")] {
+                for flavour in [Logseq, Obsidian] {
+                    let contents = read("p.md", &text, flavour);
+                    proptest::prop_assert!(contents.references.len() <= text.len());
+                }
+                let _ = logseq_name(&text);
+                if let Some(day) = crate::graph::formats::vault::journal::Day::of_file("2024_02_29") {
+                    let _ = day.titled(&text);
+                }
+            }
+        }
+    }
 }
