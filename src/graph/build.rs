@@ -34,6 +34,14 @@ pub enum BuildError {
     },
 }
 
+impl BuildError {
+    /// Whether this is a limit on the whole graph, which no other record will pass either.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        matches!(self, Self::TooManyNodes { .. } | Self::TooManyEdges { .. })
+    }
+}
+
 /// Collects nodes by key and edges by index, then assigns ids.
 ///
 /// Ids: when every key is a plain decimal number up to [`NODE_ID_MAX`], the id is that number, so a file's own

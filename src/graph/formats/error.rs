@@ -311,6 +311,14 @@ pub enum ImportError {
         /// Levels.
         limit: usize,
     },
+    /// The folders nest deeper than an importer follows.
+    #[error("{path}: expected at most {limit} folders inside of each other, found more")]
+    FoldersTooDeep {
+        /// As it was given.
+        path: PathBuf,
+        /// Folders.
+        limit: usize,
+    },
     /// More nodes or edges than the configuration allows.
     #[error("{path}: line {line}: {limit}; raise the limit to import it")]
     Limit {

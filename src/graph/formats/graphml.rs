@@ -121,8 +121,11 @@ impl State {
             "key" => {
                 let id: Box<str> = text("id").unwrap_or_default();
                 let aim = element.get("for").unwrap_or("all");
-                // yEd's keys have no attr.name; their data is read by its own elements.
-                let name = text("attr.name").unwrap_or_default();
+                // yEd's keys have no attr.name; their data is read by its own elements. Other keys without one
+                // go by their id.
+                let name =
+                    text("attr.name").or_else(|| Some(id.clone()).filter(|_| element.get("yfiles.type").is_none()));
+                let name = name.unwrap_or_default();
                 self.key = Some(Key {
                     id,
                     name,
@@ -241,7 +244,9 @@ impl State {
         let mut properties = record.properties;
         let what = record.what?;
         let is_node = !matches!(what, What::Edge(..));
-        for key in self.keys.iter().filter(|key| if is_node { key.for_nodes } else { key.for_edges }) {
+        for key in
+            self.keys.iter().filter(|key| !key.name.is_empty() && if is_node { key.for_nodes } else { key.for_edges })
+        {
             if let Some(default) = &key.default {
                 properties.push_default(&key.name, default, &mut intake.notes);
             }
@@ -300,9 +305,18 @@ mod tests {
     #[test]
     fn labels_of_yed_are_read() {
         let body = "<node id='n0'><data key='y'><y:ShapeNode><y:NodeLabel x='1'>Anna</y:NodeLabel></y:ShapeNode></data></node>";
-        let text = wrap(body).replace("<graph ", "<key id='y' for='node' yfiles.type='nodegraphics'/><graph ");
+        let text =
+            wrap(body).replace("<graph ", "<key id='y' for='node' yfiles.type='nodegraphics'><default/></key><graph ");
         let graph = import("g.graphml", &text.replace("<default>none</default>", "")).graph;
         assert_eq!((&*graph.nodes()[0].label, graph.nodes()[0].attributes.len()), ("Anna", 0));
+    }
+
+    #[test]
+    fn a_key_without_a_name_goes_by_its_id() {
+        let text = wrap("<node id='n0'><data key='age'>4</data></node>");
+        let text = text.replace("<graph ", "<key id='age' for='node' attr.type='int'/><graph ");
+        let graph = import("g.graphml", &text).graph;
+        assert_eq!(graph.nodes()[0].attributes, [("age".into(), crate::graph::Value::Int(4))]);
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Intake {
     ) -> Result<Option<T>, ImportError> {
         match record {
             Ok(good) => Ok(Some(good)),
-            Err(Problem::Refused(limit @ (BuildError::TooManyNodes { .. } | BuildError::TooManyEdges { .. }))) => {
+            Err(Problem::Refused(limit)) if limit.is_limit() => {
                 Err(ImportError::Limit { path: self.path.clone(), line, limit })
             }
             Err(problem) => {

@@ -76,12 +76,10 @@ pub enum Note {
         limit: usize,
     },
     /// Links of the file system were passed over.
-    #[error("{count} symbolic links were not followed, the first {first}")]
+    #[error("{count} symbolic links were not followed")]
     SymbolicLinks {
         /// Links.
         count: u64,
-        /// The first, relative to the vault.
-        first: Box<str>,
     },
     /// Two pages have one name.
     #[error("{page}: its name is that of {other}; both are one node")]

@@ -257,6 +257,10 @@ impl Reader<'_> {
 
     /// `line` with what belongs to it; `None` when it is broken, and then only this line is lost.
     fn whole(&mut self, line: Line, separator: Separator, intake: &mut Intake) -> Result<Option<Line>, ImportError> {
+        // Only quotes can break a line; most have none and need not be split twice.
+        if !line.text.contains('"') {
+            return Ok(Some(line));
+        }
         let mut broken = match split(&line.text, separator) {
             Ok(_) => return Ok(Some(line)),
             Err(broken) => broken,
