@@ -9,15 +9,18 @@ nothing of the real server is tested with it.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import math
 import struct
 import time
+import traceback
 import urllib.parse
 
 import numpy as np
 from websockets.asyncio.server import serve
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Response
 
 import wire
@@ -287,7 +290,8 @@ class Connection:
         holder = self.world.holder.get(index)
         if holder not in (None, self) and self.world.fault != "taken_untold":
             holder.drags.pop(index, None)
-            await holder.say(type="drag_taken", nodeId=id_, by="another")
+            with contextlib.suppress(ConnectionClosed, ConnectionError):  # it may be leaving just now
+                await holder.say(type="drag_taken", nodeId=id_, by="another")
             await self.say(type="drag_taken", nodeId=id_, by="you")
         self.world.holder[index] = self
         self.drags[index] = time.monotonic()
@@ -331,8 +335,10 @@ async def serve_both(connection, messages):
     try:
         async for text in messages:
             await connection.take(text)
-    except Exception:
+    except (ConnectionClosed, ConnectionError):
         pass
+    except Exception:
+        traceback.print_exc()
     finally:
         writer.cancel()
         connection.gone()
