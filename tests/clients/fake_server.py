@@ -48,7 +48,7 @@ class World:
         self.count = nodes
         self.ids = np.arange(10, 10 + nodes, dtype=np.uint32)
         self.epoch = 3
-        self.tick = 0
+        self.tick = 1000  # as of a server that has run for a while; some faults subtract
         self.start_ns = time.monotonic_ns()
         self.held = {}  # index -> position, dragged or pinned
         self.holder = {}  # index -> connection that drags it
