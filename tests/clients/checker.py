@@ -58,7 +58,7 @@ def run(client, connect, options):
     session = None
     try:
         transport = connect(options)
-        session = Session(transport, options, result)
+        session = Session(transport, lambda: connect(options), options, result)
         session.establish()
         session.read_frames()
         if options.check_rest:
@@ -81,7 +81,7 @@ def run(client, connect, options):
 # In this order: what ends a drag by silence comes after what needs the node to be free.
 CONVERSATION = (
     "ping", "bare_ping", "unknown_type", "not_json", "bad_field", "physics_params", "initial_data", "full_snapshot",
-    "drag", "pin", "drag_end_pins", "drag_silence", "sixth_drag", "change_rate", "still_streams",
+    "drag", "pin", "drag_end_pins", "two_drag_one_node", "drag_silence", "sixth_drag", "change_rate", "still_streams",
 )
 
 
@@ -214,8 +214,9 @@ class Frames:
 
 
 class Session:
-    def __init__(self, transport, options, result):
+    def __init__(self, transport, connect_again, options, result):
         self.transport = transport
+        self.connect_again = connect_again
         self.options = options
         self.result = result
         self.texts = []
@@ -543,6 +544,37 @@ class Session:
         if off > 1e-3:
             raise Failed(f"left pinned {off} away from where it was dragged to")
         self.no_errors()
+
+    def two_drag_one_node(self):
+        """The last writer has it, both are told, and when it goes the node is free for the first one again."""
+        other = self.connect_again()
+        mine, theirs = self.target(0, (8, 0, 0)), self.target(0, (-8, 4, 0))
+        self.place("nodeDragStart", 0, mine)
+        self.wait_at(0, mine, lambda: self.place("nodeDragUpdate", 0, mine))
+        x, y, z = (float(value) for value in theirs)
+        place = {"nodeId": self.node(), "position": {"x": x, "y": y, "z": z}}
+        other.send_text(json.dumps({"type": "nodeDragStart"} | place))
+        told = self.wait_text("drag_taken")
+        if (told.get("nodeId"), told.get("by")) != (self.node(), "another"):
+            raise Failed(f"the one whose node was taken was told {told}")
+        told = self.other_text(other, "drag_taken")
+        if (told.get("nodeId"), told.get("by")) != (self.node(), "you"):
+            raise Failed(f"the one who took the node was told {told}")
+        self.wait_at(0, theirs, lambda: other.send_text(json.dumps({"type": "nodeDragUpdate"} | place)))
+        other.close()
+        self.send({"type": "nodeDragEnd", "nodeId": self.node()})
+        self.place("nodeDragStart", 0, mine)
+        self.wait_at(0, mine, lambda: self.place("nodeDragUpdate", 0, mine))
+        self.send({"type": "nodeDragEnd", "nodeId": self.node()})
+
+    def other_text(self, transport, type_):
+        """The next text of that type on another connection, whose frames are passed over."""
+        deadline = time.monotonic() + 3
+        while (left := deadline - time.monotonic()) > 0:
+            got = transport.next(left)
+            if got and got[0] == "text" and (message := self.parse(got[1]))["type"] == type_:
+                return message
+        raise Failed(f"`{type_}` did not come to the second client within 3 s")
 
     def drag_silence(self):
         self.place("nodeDragStart", 0, self.target(0, (1, 1, 1)))

@@ -9,15 +9,18 @@ nothing of the real server is tested with it.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import math
 import struct
 import time
+import traceback
 import urllib.parse
 
 import numpy as np
 from websockets.asyncio.server import serve
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Response
 
 import wire
@@ -32,8 +35,11 @@ FAULTS = (
     "first_frame_late", "established_field", "profile_wrong", "rate_wrong", "distance", "parent", "cluster", "v2_byte",
     "rest_ids", "rest_position", "rest_sequence", "rest_edges", "no_pong", "pong_timestamp", "no_error",
     "error_closes", "drag_ignored", "pin_drifts", "no_release", "early_release", "confirmed_rate", "close_code",
-    "heartbeat_moves", "interval",
+    "heartbeat_moves", "interval", "taken_untold", "tolerant",
 )
+LINE_BYTES_MAX = 4096
+TEXT_BIT = 1 << 31
+HANDSHAKE_SECONDS = 5
 
 
 class World:
@@ -42,9 +48,10 @@ class World:
         self.count = nodes
         self.ids = np.arange(10, 10 + nodes, dtype=np.uint32)
         self.epoch = 3
-        self.tick = 0
+        self.tick = 1000  # as of a server that has run for a while; some faults subtract
         self.start_ns = time.monotonic_ns()
         self.held = {}  # index -> position, dragged or pinned
+        self.holder = {}  # index -> connection that drags it
         self.classes = {}  # (profile, rate) -> Class
         self.connections = set()
         self.step()
@@ -199,8 +206,10 @@ class Connection:
 
     def release(self, index, pin=False):
         self.drags.pop(index, None)
-        if not pin:
-            self.world.held.pop(index, None)
+        if self.world.holder.get(index) is self:
+            del self.world.holder[index]
+            if not pin:
+                self.world.held.pop(index, None)
 
     def gone(self):
         self.world.connections.discard(self)
@@ -220,13 +229,13 @@ class Connection:
         fault = self.world.fault
         if isinstance(text, bytes):
             return await self.end(1003)
+        if len(text) > LINE_BYTES_MAX:
+            return await self.error("too_long", f"a message has at most {LINE_BYTES_MAX} bytes")
         if text.strip() == "ping":
-            message = {"type": "ping"}
-        else:
-            try:
-                message = json.loads(text)
-            except ValueError:
-                return await self.error("bad_json", "not JSON")
+            text = '{"type":"ping"}'
+        message = parse_object(text)
+        if message is None:
+            return await self.error("bad_json", "not a JSON object")
         type_ = message.get("type")
         if type_ == "ping":
             if fault == "no_pong":
@@ -236,6 +245,8 @@ class Connection:
                 stamp += 1
             return await self.say(type="pong", timestamp=stamp, server_ns=time.monotonic_ns())
         if type_ == "subscribe_position_updates":
+            if wrong := wrong_hello(message) or (message.get("binary") is False and "binary must be true"):
+                return await self.error("bad_field", wrong)
             rate = min(message["rate"], TICK_RATE)
             self.class_ = self.world.class_of(self.class_.profile, rate)
             self.class_.encode()
@@ -258,9 +269,10 @@ class Connection:
         return await self.error("unknown_type", f"unknown type {type_!r}")
 
     async def move(self, type_, message):
-        found = np.nonzero(self.world.ids == message["nodeId"])[0]
+        id_ = message.get("nodeId")
+        found = np.nonzero(self.world.ids == id_)[0] if isinstance(id_, int) and id_ >= 0 else []
         if not len(found):
-            return await self.error("unknown_node", f"no node {message['nodeId']}")
+            return await self.error("unknown_node", f"no node {id_}")
         index = int(found[0])
         if type_ == "pinNode":
             if message["pinned"]:
@@ -271,14 +283,50 @@ class Connection:
         if type_ == "nodeDragEnd":
             return self.release(index, message.get("pin", False))
         at = [message["position"][axis] for axis in "xyz"]
-        if max(map(abs, at)) > 10_000:
+        if not max(map(abs, at)) <= 10_000:
             return await self.error("bad_position", "position is outside +-10,000")
         if index not in self.drags and len(self.drags) >= 5:
             return await self.error("too_many_drags", "at most 5 nodes at once")
+        holder = self.world.holder.get(index)
+        if holder not in (None, self) and self.world.fault != "taken_untold":
+            holder.drags.pop(index, None)
+            with contextlib.suppress(ConnectionClosed, ConnectionError):  # it may be leaving just now
+                await holder.say(type="drag_taken", nodeId=id_, by="another")
+            await self.say(type="drag_taken", nodeId=id_, by="you")
+        self.world.holder[index] = self
         self.drags[index] = time.monotonic()
         if self.world.fault != "drag_ignored":
             self.world.held[index] = np.array(at, dtype="<f4")
         return None
+
+
+def parse_object(text):
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def wrong_hello(fields):
+    """What is wrong with a profile and a rate, in words; None when nothing is."""
+    profile, rate = fields.get("profile", "v1"), fields.get("rate", 1)
+    if profile not in wire.PROFILES:
+        return f"profile must be one of {', '.join(wire.PROFILES)}, not {profile!r}"
+    if type(rate) is not int or not 1 <= rate <= 120:
+        return f"rate must be a whole number from 1 to 120, not {rate!r}"
+    return None
+
+
+async def read_line(reader):
+    """One line of at most LINE_BYTES_MAX bytes; the bytes so far when it is longer or the stream ends."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) <= LINE_BYTES_MAX:
+        byte = await reader.read(1)
+        if not byte:
+            break
+        line += byte
+    return line
 
 
 async def serve_both(connection, messages):
@@ -287,8 +335,10 @@ async def serve_both(connection, messages):
     try:
         async for text in messages:
             await connection.take(text)
-    except Exception:
+    except (ConnectionClosed, ConnectionError):
         pass
+    except Exception:
+        traceback.print_exc()
     finally:
         writer.cancel()
         connection.gone()
@@ -301,10 +351,22 @@ async def main():
     options = parser.parse_args()
     world = World(options.nodes, options.fault)
 
-    def http(_connection, request):
+    def http(connection, request):
         url = urllib.parse.urlsplit(request.path)
         if url.path != "/api/graph/data":
-            return None
+            if world.fault == "tolerant":
+                return None
+            query = {name: values[0] for name, values in urllib.parse.parse_qs(url.query).items()}
+            if "rate" in query:
+                query["rate"] = int(query["rate"]) if query["rate"].isdigit() else query["rate"]
+            offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+            known = [name for name in offered if name in wire.PROFILES]
+            wrong = wrong_hello(query)
+            if known and query.get("profile", known[0]) != known[0]:
+                wrong = "two profiles"
+            if wrong:
+                return connection.respond(400, wrong + "\n")
+            return None if url.path in ("/stream", "/ws", "/wss") else connection.respond(404, "no such path\n")
         number = int(urllib.parse.parse_qs(url.query)["class"][0])
         body = json.dumps(next(c for c in world.classes.values() if c.number == number).data()).encode()
         headers = Headers([("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
@@ -331,22 +393,51 @@ async def main():
         async def end(_code=1000):
             writer.close()
 
-        hello = json.loads(await reader.readline())
+        async def refuse(code, reason):
+            body = json.dumps({"type": "goodbye", "code": code, "reason": reason})
+            await send(body.encode(), TEXT_BIT)
+            writer.write_eof()
+            writer.close()
+
+        try:
+            line = await asyncio.wait_for(read_line(reader), HANDSHAKE_SECONDS)
+        except TimeoutError:
+            writer.close()
+            return
+        hello = parse_object(line)
+        if len(line) > LINE_BYTES_MAX and world.fault != "tolerant":
+            return await refuse(1002, f"the hello is longer than {LINE_BYTES_MAX} bytes")
+        if hello is None and world.fault != "tolerant":
+            return await refuse(1002, "the hello is no JSON object")
+        hello = hello or {}
+        if (wrong := wrong_hello(hello)) and world.fault != "tolerant":
+            return await refuse(1002, wrong)
+        profile, rate = hello.get("profile"), hello.get("rate")
         connection = Connection(
-            world, hello.get("profile", "swarmcast.v1"), hello.get("rate"),
-            lambda data: send(data, 0), lambda text: send(text.encode(), 1 << 31), end,
+            world, profile if profile in wire.PROFILES else "swarmcast.v1", rate if wrong is None else None,
+            lambda data: send(data, 0), lambda text: send(text.encode(), TEXT_BIT), end,
         )
 
         async def lines():
-            while line := await reader.readline():
-                yield line.decode()
+            while True:
+                try:
+                    line = (await reader.readline()).decode()
+                except UnicodeDecodeError:
+                    await refuse(1007, "a line is not UTF-8")
+                    return
+                except ValueError:  # what readline raises when a line is over its limit
+                    await refuse(1009, "a line is over 65,536 bytes")
+                    return
+                if not line:
+                    return
+                yield line
 
         await serve_both(connection, lines())
         writer.close()
 
     async with serve(
         on_ws, "127.0.0.1", 0, compression=None, process_request=http, select_subprotocol=choose, max_size=65_536
-    ) as ws, await asyncio.start_server(on_tcp, "127.0.0.1", 0) as tcp:
+    ) as ws, await asyncio.start_server(on_tcp, "127.0.0.1", 0, limit=65_536) as tcp:
         print(json.dumps({"ws": ws.sockets[0].getsockname()[1], "tcp": tcp.sockets[0].getsockname()[1]}), flush=True)
         await world.run()
 
