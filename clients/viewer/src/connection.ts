@@ -95,6 +95,7 @@ export class Connection {
   private graph: Graph | null = null;
   private streamClass = 0;
   private greeted = false;
+  private greetedMs = 0;
   private fetching = false;
   private fetchedMs = Number.NEGATIVE_INFINITY;
   private lastSequence: number | null = null;
@@ -158,7 +159,6 @@ export class Connection {
 
   private connect(): void {
     const generation = ++this.generation;
-    const openedMs = this.env.now();
     const mine = (run: () => void) => () => { if (generation === this.generation) run(); };
     this.greeted = false;
     this.lastSequence = null;
@@ -168,21 +168,20 @@ export class Connection {
     this.latency.clear();
     this.enter("connecting", "");
     this.counters.connects += 1;
-    const lost = (code: number) => this.lost(`closed with ${code}`, this.env.now() - openedMs);
     this.socket = this.env.open({
       open: mine(() => {
         this.enter("greeting", "");
-        this.after(GREETING_TIMEOUT_MS, () => { if (!this.greeted) this.lost("no greeting", 0); });
+        this.after(GREETING_TIMEOUT_MS, () => { if (!this.greeted) this.lost("no greeting"); });
       }),
       text: (text) => mine(() => this.onText(text))(),
       binary: (bytes) => mine(() => this.onBinary(bytes))(),
-      close: (code) => mine(() => lost(code))(),
+      close: (code) => mine(() => this.lost(`closed with ${code}`))(),
     });
   }
 
-  private lost(reason: string, livedMs: number): void {
+  private lost(reason: string): void {
     this.drop(1000);
-    if (this.greeted && livedMs >= HEALTHY_MS) this.attempt = 0;
+    if (this.greeted && this.env.now() - this.greetedMs >= HEALTHY_MS) this.attempt = 0;
     const retryMs = backoffMs(this.attempt, this.env.random());
     this.attempt += 1;
     this.enter("waiting", reason, retryMs);
@@ -232,6 +231,7 @@ export class Connection {
   private onGreeting(message: Record<string, unknown>): void {
     if (this.greeted) return;
     this.greeted = true;
+    this.greetedMs = this.env.now();
     this.streamClass = numberOrNull(message["class"]) ?? 0;
     this.limits = limitsFor(Math.max(this.nodesMax, numberOrNull(message["node_count"]) ?? 0));
     this.enter("loading", "");
@@ -253,7 +253,7 @@ export class Connection {
   private ping(): void {
     if (this.pingSentMs !== null) return; // One at a time; the timeout of the one before still runs.
     this.pingSentMs = this.env.now();
-    this.cancelPong = this.after(HEARTBEAT_TIMEOUT_MS, () => this.lost("no pong in 10 s", HEALTHY_MS));
+    this.cancelPong = this.after(HEARTBEAT_TIMEOUT_MS, () => this.lost("no pong in 10 s"));
     this.socket?.send(JSON.stringify({ type: "ping", timestamp: this.pingSentMs }));
   }
 
