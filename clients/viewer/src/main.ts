@@ -23,7 +23,8 @@ const query = new URLSearchParams(location.search);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const worker = new StreamWorker();
 const view = new View(element<HTMLCanvasElement>("picture"), calm.matches);
-const labels = new Labels(element<HTMLCanvasElement>("labels"));
+const labels = new Labels();
+view.add(labels.sprites.mesh);
 const frames = new Interpolator((positions) => tell({ type: "recycle", positions }, [positions.buffer]));
 
 let state: State = "connecting";
@@ -169,9 +170,12 @@ function turn(nowMs: number): void {
   lastMs = nowMs;
   if (view.mesh && frames.sample(performance.now(), view.mesh.positions)) view.moved();
   if (fading) view.touch();
-  if (view.draw(nowMs, elapsedMs) && graph) {
-    input.refresh();
-    drawLabels(nowMs, elapsedMs);
+  if (view.advance(nowMs, elapsedMs)) {
+    if (graph) {
+      input.refresh();
+      placeLabels(nowMs, elapsedMs);
+    }
+    view.render();
     drawnAtMs.push(nowMs);
     watchSpeed(elapsedMs);
   }
@@ -185,9 +189,9 @@ function turn(nowMs: number): void {
   }
 }
 
-function drawLabels(nowMs: number, elapsedMs: number): void {
+function placeLabels(nowMs: number, elapsedMs: number): void {
   const first = [input.hovered, selected].filter((node) => node >= 0);
-  fading = labels.draw({
+  fading = labels.place({
     nodes: graph!.nodes, screen: view.screenPositions(), width: view.width, height: view.height, first, only: neighbours,
   }, nowMs, elapsedMs);
 }

@@ -114,7 +114,7 @@ async function dragNode(page) {
     const { __swarmcast } = globalThis;
     for (let index = 0; index < __swarmcast.stats.nodeCount; index++) {
       const { x, y, radius } = __swarmcast.screenOf(index);
-      const free = document.elementFromPoint(x, y)?.id === "picture" || document.elementFromPoint(x, y)?.id === "labels";
+      const free = document.elementFromPoint(x, y)?.id === "picture";
       const room = x > innerWidth * 0.3 && x < innerWidth * 0.6 && y > innerHeight * 0.3 && y < innerHeight * 0.65;
       if (free && room && radius > 1 && __swarmcast.pickAt(x, y) === index) return { index, x, y };
     }

@@ -15,7 +15,7 @@ import { EDGE_FRAGMENT, EDGE_VERTEX, NODE_FRAGMENT, NODE_VERTEX } from "./shader
 
 const TEXTURE_WIDTH = 1024;
 /** Edges that are always drawn, however slow the machine. */
-const EDGES_DRAWN_MIN = 40_000;
+const EDGES_DRAWN_MIN = 10_000;
 
 export class GraphMesh {
   readonly points: Points<BufferGeometry, RawShaderMaterial>;

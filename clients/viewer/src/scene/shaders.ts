@@ -104,6 +104,8 @@ void main() {
   }
   colour = vec4(mix(vec3(0.42, 0.56, 0.85), paint.rgb, 0.72), light);
   gl_Position = projectionMatrix * seen;
+  // Less than one step of an 8-bit channel adds nothing to the picture, and yet costs every pixel on its way.
+  if (light < 0.0045) gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
 }
 `;
 

@@ -2,7 +2,7 @@
 
 import {
   BufferAttribute, BufferGeometry, GLSL3, MOUSE, Mesh, PerspectiveCamera, RawShaderMaterial, Scene, TOUCH, Vector3,
-  WebGLRenderer,
+  WebGLRenderer, type Object3D,
 } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import type { Graph } from "../graph.js";
@@ -48,7 +48,7 @@ export class View {
   private framed = false;
 
   constructor(readonly canvas: HTMLCanvasElement, private readonly calm: boolean) {
-    this.renderer = new WebGLRenderer({ canvas, antialias: true, powerPreference: "high-performance" });
+    this.renderer = new WebGLRenderer({ canvas, antialias: !drawsInSoftware(), powerPreference: "high-performance" });
     this.scene.add(backdrop());
     this.camera.position.set(0, 0, 500);
     this.controls = new OrbitControls(this.camera, canvas);
@@ -144,14 +144,34 @@ export class View {
     this.touch();
   }
 
-  /** Moves the camera on and draws when anything changed; true when it drew. */
-  draw(nowMs: number, elapsedMs: number): boolean {
-    if (this.mesh === null) return this.render();
+  /** Adds something that is drawn over the graph. */
+  add(part: Object3D): void {
+    this.scene.add(part);
+  }
+
+  /** Moves the camera on; true when there is something to draw. */
+  advance(nowMs: number, elapsedMs: number): boolean {
+    if (this.mesh === null) return this.dirty;
     if (nowMs - this.boundsAtMs > BOUNDS_INTERVAL_MS) this.measure(nowMs);
     if (this.flight !== null) this.fly(nowMs);
     else if (this.following) this.follow(elapsedMs);
     this.controls.update(elapsedMs / 1000);
-    return this.render();
+    return this.dirty;
+  }
+
+  render(): void {
+    this.dirty = false;
+    const distance = this.distance();
+    const { radius } = this.bounds;
+    this.camera.near = Math.max(distance / 500, 0.01);
+    this.camera.far = distance + radius * 20 + 1_000;
+    this.camera.updateProjectionMatrix();
+    const ratio = this.renderer.getPixelRatio();
+    const fromCentre = this.camera.position.distanceTo(new Vector3(...this.bounds.centre));
+    const far = this.flat ? fromCentre * 1e3 : fromCentre + radius * 1.15;
+    const pixelsPerUnit = (this.camera.projectionMatrix.elements[5]! * this.height * ratio) / 2;
+    this.mesh?.setCamera(Math.max(0, fromCentre - radius), far, pixelsPerUnit, ratio);
+    this.renderer.render(this.scene, this.camera);
   }
 
   /** Where every node is on the screen, `[nodes * SCREEN_STRIDE]`; made at most once for each picture. */
@@ -256,23 +276,16 @@ export class View {
       unit: this.unit,
     };
   }
+}
 
-  private render(): boolean {
-    if (!this.dirty) return false;
-    this.dirty = false;
-    const distance = this.distance();
-    const { radius } = this.bounds;
-    this.camera.near = Math.max(distance / 500, 0.01);
-    this.camera.far = distance + radius * 20 + 1_000;
-    this.camera.updateProjectionMatrix();
-    const ratio = this.renderer.getPixelRatio();
-    const fromCentre = this.camera.position.distanceTo(new Vector3(...this.bounds.centre));
-    const far = this.flat ? fromCentre * 1e3 : fromCentre + radius * 1.15;
-    const pixelsPerUnit = (this.camera.projectionMatrix.elements[5]! * this.height * ratio) / 2;
-    this.mesh?.setCamera(Math.max(0, fromCentre - radius), far, pixelsPerUnit, ratio);
-    this.renderer.render(this.scene, this.camera);
-    return true;
-  }
+/** Whether a processor plays the graphics card: four samples a pixel then cost three quarters of the frame rate. */
+function drawsInSoftware(): boolean {
+  const probe = document.createElement("canvas").getContext("webgl2");
+  if (probe === null) return true;
+  const names = probe.getExtension("WEBGL_debug_renderer_info");
+  const name = String(probe.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : probe.RENDERER));
+  probe.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
 }
 
 /** One triangle over the whole picture: a little light in the middle, so that black does not look like a hole. */
