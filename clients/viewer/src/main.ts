@@ -15,9 +15,13 @@ import { Search } from "./search.js";
 import StreamWorker from "./worker.ts?worker&inline";
 
 const PANEL_INTERVAL_MS = 250;
-/** A picture that takes longer than this, for a second on end, is drawn with fewer edges. */
+/** So many pictures on end that took longer than this, and the next ones have half the edges. */
 const SLOW_PICTURE_MS = 50;
-const SLOW_PICTURES = 20;
+const SLOW_PICTURES = 10;
+/** So many on end that were quicker than this, and they have twice as many: at most three times a graph. */
+const QUICK_PICTURE_MS = 22;
+const QUICK_PICTURES = 180;
+const RECOVERIES_MAX = 3;
 
 const query = new URLSearchParams(location.search);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -39,6 +43,8 @@ let pinning = false;
 let fading = false;
 let drawnAtMs: number[] = [];
 let slowPictures = 0;
+let quickPictures = 0;
+let recoveries = 0;
 let lastMs = performance.now();
 let panelAtMs = Number.NEGATIVE_INFINITY;
 
@@ -76,6 +82,8 @@ function onGraph(next: Graph): void {
   input.reset();
   labels.clear();
   view.setGraph(next, painting, same);
+  view.mesh!.lines.visible = element("lines").getAttribute("aria-pressed") === "true";
+  recoveries = 0;
   select(same ? selected : -1);
   showLegend(painting, next.nodes);
   element("name").textContent = next.name || "Swarmcast";
@@ -144,12 +152,13 @@ element("cardPin").addEventListener("click", () => {
   const node = graph?.nodes[selected];
   if (node) send({ type: "pinNode", nodeId: node.id, pinned: !node.pinned });
 });
-element("fold").addEventListener("click", () => {
-  const figures = element("figures");
-  figures.hidden = !figures.hidden;
-  element("fold").setAttribute("aria-expanded", String(!figures.hidden));
-  element("fold").textContent = figures.hidden ? "+" : "–";
-});
+function fold(hidden: boolean): void {
+  element("figures").hidden = hidden;
+  element("fold").setAttribute("aria-expanded", String(!hidden));
+  element("fold").textContent = hidden ? "+" : "–";
+}
+element("fold").addEventListener("click", () => fold(!element("figures").hidden));
+fold(window.innerWidth <= 620);
 listenToKeys(view, {
   fit: () => view.fit(),
   search: () => search.focus(),
@@ -196,11 +205,17 @@ function placeLabels(nowMs: number, elapsedMs: number): void {
   }, nowMs, elapsedMs);
 }
 
+/** `elapsedMs` tells how long the picture before took only while one follows the other. */
 function watchSpeed(elapsedMs: number): void {
   slowPictures = elapsedMs > SLOW_PICTURE_MS ? slowPictures + 1 : 0;
-  if (slowPictures < SLOW_PICTURES) return;
-  slowPictures = 0;
-  if (view.mesh?.drawFewerEdges()) view.touch();
+  quickPictures = elapsedMs < QUICK_PICTURE_MS ? quickPictures + 1 : 0;
+  if (slowPictures >= SLOW_PICTURES) {
+    slowPictures = 0;
+    if (view.mesh?.drawFewerEdges()) view.touch();
+  } else if (quickPictures >= QUICK_PICTURES) {
+    quickPictures = 0;
+    if (recoveries < RECOVERIES_MAX && view.mesh?.drawMoreEdges()) recoveries += 1;
+  }
 }
 
 /** For tests and the console: reads only, and what it names `received` is the stream's, not the picture's. */

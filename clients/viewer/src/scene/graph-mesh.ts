@@ -124,6 +124,13 @@ export class GraphMesh {
     return true;
   }
 
+  /** Draws twice as many edges as now; false when all are drawn. */
+  drawMoreEdges(): boolean {
+    if (this.edgesDrawn >= this.edgeCount) return false;
+    this.setEdgesDrawn(Math.min(this.edgeCount, this.edgesDrawn * 2));
+    return true;
+  }
+
   edgeShare(): number {
     return this.edgeCount === 0 ? 1 : this.edgesDrawn / this.edgeCount;
   }

@@ -8,7 +8,7 @@ import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import type { Graph } from "../graph.js";
 import type { Painting } from "../palette.js";
 import { STRIDE } from "../protocol.js";
-import { boundsOf, typicalEdgeLength, type Bounds } from "./bounds.js";
+import { boundsOf, frameOf, typicalEdgeLength, type Bounds, type Frame } from "./bounds.js";
 import { GraphMesh } from "./graph-mesh.js";
 import { SCREEN_STRIDE, pick, project, type Lens } from "./projection.js";
 
@@ -39,6 +39,7 @@ export class View {
   private readonly scene = new Scene();
   private flight: Flight | null = null;
   private bounds: Bounds = { centre: [0, 0, 0], radius: 100 };
+  private frame: Frame = { centre: [0, 0, 0], distance: 100 };
   private boundsAtMs = Number.NEGATIVE_INFINITY;
   private unit = 1;
   private flat = false;
@@ -93,6 +94,7 @@ export class View {
   }
 
   resize(width: number, height: number, pixelRatio: number): void {
+    this.boundsAtMs = Number.NEGATIVE_INFINITY;
     this.width = Math.max(1, width);
     this.height = Math.max(1, height);
     this.renderer.setPixelRatio(Math.min(pixelRatio, 2));
@@ -216,25 +218,30 @@ export class View {
     const mesh = this.mesh!;
     this.boundsAtMs = nowMs;
     this.bounds = boundsOf(mesh.positions);
+    this.frame = this.aim();
     const count = Math.max(1, mesh.graph.nodes.length);
     // Room for each node if they filled the space evenly; hubs are up to three times the unit.
     const room = this.flat ? 0.30 / Math.sqrt(count) : 0.15 / Math.cbrt(count);
-    const unit = this.bounds.radius * Math.min(0.03, room);
+    const unit = this.bounds.radius * Math.min(0.023, room);
     if (Math.abs(unit - this.unit) > this.unit * 0.01) this.touch();
     this.unit = unit;
     mesh.setScale(unit, typicalEdgeLength(mesh.positions, mesh.graph.edges));
   }
 
-  private fitDistance(): number {
-    const half = (FIELD_OF_VIEW_DEG * Math.PI) / 360;
-    const narrow = Math.min(half, Math.atan(Math.tan(half) * this.camera.aspect));
-    return this.bounds.radius / Math.sin(narrow);
+  /** The place and distance from which the graph fills the picture, seen from the side that the camera is on. */
+  private aim(): Frame {
+    const half = Math.tan((FIELD_OF_VIEW_DEG * Math.PI) / 360);
+    if (this.controls.autoRotate) {
+      // What fills the picture depends on the side; while turning, only the ball around it keeps still.
+      return { centre: this.bounds.centre, distance: this.bounds.radius / Math.sin(Math.atan(half * Math.min(1, this.camera.aspect))) };
+    }
+    return frameOf(this.mesh!.positions, this.camera.matrixWorld.elements, half * this.camera.aspect, half);
   }
 
   private follow(elapsedMs: number): void {
     const { target } = this.controls;
-    const wanted = new Vector3(...this.bounds.centre);
-    const distance = this.fitDistance();
+    const wanted = new Vector3(...this.frame.centre);
+    const { distance } = this.frame;
     const off = Math.max(wanted.distanceTo(target), Math.abs(distance - this.distance())) / distance;
     // Calm: one jump when the graph has left the frame, instead of a camera that always moves.
     const share = !this.framed || (this.calm && off > 0.2) ? 1
@@ -252,10 +259,10 @@ export class View {
     const flight = this.flight!;
     const share = this.calm ? 1 : Math.min(1, Math.max(0, nowMs - flight.startMs) / FLIGHT_MS);
     const eased = share * share * (3 - 2 * share);
-    const wanted = new Vector3(...(flight.node < 0 ? this.bounds.centre : this.positionOf(flight.node)));
+    const wanted = new Vector3(...(flight.node < 0 ? this.frame.centre : this.positionOf(flight.node)));
     const arm = flight.fromEye.clone().sub(flight.fromTarget);
     const from = arm.length();
-    const to = flight.node < 0 ? this.fitDistance() : Math.min(from, this.unit * 60);
+    const to = flight.node < 0 ? this.frame.distance : Math.min(from, this.unit * 60);
     arm.setLength(from + (to - from) * eased);
     this.controls.target.lerpVectors(flight.fromTarget, wanted, eased);
     this.camera.position.copy(this.controls.target).add(arm);
@@ -288,7 +295,9 @@ function drawsInSoftware(): boolean {
   return /swiftshader|llvmpipe|software|basic render/i.test(name);
 }
 
-/** One triangle over the whole picture: a little light in the middle, so that black does not look like a hole. */
+/** One triangle over the whole picture: a little light in the middle, so that black does not look like a hole.
+ * The grain hides the steps between so few levels; it and the curve are a handful of operations, because this is
+ * every pixel of the picture. */
 function backdrop(): Mesh {
   const geometry = new BufferGeometry();
   geometry.setAttribute("position", new BufferAttribute(new Float32Array([-1, -1, 0, 3, -1, 0, -1, 3, 0]), 3));
@@ -298,10 +307,9 @@ function backdrop(): Mesh {
     depthWrite: false,
     vertexShader: "in vec3 position; out vec2 at; void main() { at = position.xy; gl_Position = vec4(position, 1.0); }",
     fragmentShader: `precision highp float; in vec2 at; out vec4 fragment; void main() {
-      float reach = smoothstep(0.0, 1.5, length(at * vec2(1.0, 0.85) - vec2(0.0, 0.1)));
-      vec3 colour = mix(vec3(0.058, 0.083, 0.140), vec3(0.024, 0.033, 0.060), reach);
-      float grain = fract(sin(dot(gl_FragCoord.xy, vec2(12.9898, 78.233))) * 43758.5453) - 0.5;
-      fragment = vec4(colour + grain / 255.0, 1.0); }`,
+      float reach = min(dot(at, at) * 0.62, 1.0);
+      float grain = fract(dot(gl_FragCoord.xy, vec2(0.7548777, 0.5698403))) - 0.5;
+      fragment = vec4(mix(vec3(0.058, 0.083, 0.140), vec3(0.022, 0.030, 0.056), reach) + grain * 0.004, 1.0); }`,
   });
   const mesh = new Mesh(geometry, material);
   mesh.frustumCulled = false;
