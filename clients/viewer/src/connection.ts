@@ -74,6 +74,9 @@ export interface Statistics {
   connects: number;
   graphFetches: number;
   rateHz: number | null;
+  /** As the newest frame said, also one that was not applied: at rest there may be no other for long. */
+  settled: boolean | null;
+  flat: boolean | null;
   latencyP50Ms: number | null;
   latencyP99Ms: number | null;
   /** How far the latencies may be off: half the smallest round trip. */
@@ -106,6 +109,7 @@ export class Connection {
   private early: { header: FrameHeader; bytes: ArrayBuffer; receivedMs: number } | null = null;
   private pingSentMs: number | null = null;
   private cancelPong: (() => void) | null = null;
+  private newest: FrameHeader | null = null;
   private readonly clock = new ClockOffset();
   private readonly latency = new Window(STATISTICS_SPAN_MS, 1024);
   private readonly arrivals = new Window(STATISTICS_SPAN_MS, 1024);
@@ -148,6 +152,8 @@ export class Connection {
       ...this.counters,
       rejected: { ...this.counters.rejected },
       mended: { ...this.counters.mended },
+      settled: this.newest?.settled ?? null,
+      flat: this.newest?.flat ?? null,
       rateHz: this.arrivals.perSecond(now),
       latencyP50Ms: percentiles?.[0] ?? null,
       latencyP99Ms: percentiles?.[1] ?? null,
@@ -164,6 +170,7 @@ export class Connection {
     this.lastSequence = null;
     this.lastPublishedNs = null;
     this.early = null;
+    this.newest = null;
     this.clock.reset();
     this.latency.clear();
     this.enter("connecting", "");
@@ -320,6 +327,7 @@ export class Connection {
     const result = decodeHeader(bytes, this.limits);
     if (!result.ok) return this.reject(result.error);
     const { header } = result;
+    this.newest = header;
     this.counters.framesReceived += 1;
     this.arrivals.add(receivedMs, 1);
     this.countGap(header);

@@ -59,7 +59,7 @@ function send(message: object): void {
 worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
   if (data.type === "frame") onFrame(data);
   else if (data.type === "graph") onGraph(data.graph);
-  else if (data.type === "statistics") statistics = data.statistics;
+  else if (data.type === "statistics") onStatistics(data.statistics);
   else if (data.type === "message") onMessage(data.message);
   else {
     state = data.state;
@@ -71,7 +71,11 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
 function onFrame(frame: FrameMessage): void {
   frames.push(frame.positions, frame.tickMs, frame.receivedAtMs - performance.timeOrigin);
   lastFrame = frame;
-  view.setFlat(frame.flat);
+}
+
+function onStatistics(next: Statistics): void {
+  statistics = next;
+  if (next.flat !== null) view.setFlat(next.flat);
 }
 
 function onGraph(next: Graph): void {
@@ -91,6 +95,7 @@ function onGraph(next: Graph): void {
 }
 
 function onMessage(message: { type: string } & Record<string, unknown>): void {
+  if (message.type === "connection_established") view.setFlat(message["dimensions"] === 2);
   if (message.type !== "pin_confirmed") return;
   const index = graph?.nodes.findIndex((node) => node.id === message["nodeId"]) ?? -1;
   setPinned(index, message["pinned"] === true);
@@ -193,7 +198,7 @@ function turn(nowMs: number): void {
     drawnAtMs = drawnAtMs.filter((at) => nowMs - at <= 1000);
     showFigures({
       state, retryAtMs, graph, statistics, fps: drawnAtMs.length > 1 ? drawnAtMs.length : null,
-      edgeShare: view.mesh?.edgeShare() ?? 1, settled: lastFrame?.settled ?? null, flat: lastFrame?.flat ?? null,
+      edgeShare: view.mesh?.edgeShare() ?? 1, settled: statistics?.settled ?? null, flat: statistics?.flat ?? null,
     }, performance.now());
   }
 }
@@ -224,13 +229,13 @@ const inspection = {
     return {
       state, ...statistics, nodeCount: graph?.nodes.length ?? 0, edgeCount: (graph?.edges.length ?? 0) / 2,
       epoch: graph?.epoch ?? null, sequence: lastFrame?.sequence ?? null, tick: lastFrame?.tick ?? null,
-      settled: lastFrame?.settled ?? null, flat: lastFrame?.flat ?? null, fps: drawnAtMs.length,
+      fps: drawnAtMs.length,
       edgeShare: view.mesh?.edgeShare() ?? 1, delayMs: frames.delayMs(), labels: labels.count(),
     };
   },
-  /** Position in the newest frame received, in world units; null before the first. */
+  /** Position in the newest frame applied, in world units, else in the graph's answer; null before both. */
   received(index: number): number[] | null {
-    const newest = frames.newest();
+    const newest = frames.newest() ?? graph?.positions;
     return newest ? [...newest.subarray(index * STRIDE, index * STRIDE + 3)] : null;
   },
   /** Where the node is in the picture, in CSS pixels. */

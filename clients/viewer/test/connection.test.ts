@@ -38,7 +38,9 @@ describe("start", () => {
     receive({ sequence: 9, tick: 99 });
     await server.answer();
     expect(frames).toEqual([]);
-    receive({ sequence: 10, tick: 100 });
+    expect(connection.statistics().settled).toBe(false);
+    receive({ sequence: 10, tick: 100, flags: 1 });
+    expect(connection.statistics()).toMatchObject({ settled: true, flat: false });
     receive({ sequence: 11, tick: 101 });
     expect(sequences()).toEqual([11]);
     expect(states).toEqual(["connecting", "greeting", "loading", "live"]);

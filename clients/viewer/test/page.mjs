@@ -49,7 +49,10 @@ try {
   });
 
   await page.goto(baseUrl);
-  await page.waitForFunction(() => globalThis.__swarmcast?.stats.framesApplied >= 10, null, { timeout: WAIT_MS });
+  await page.waitForFunction(() => {
+    const stats = globalThis.__swarmcast?.stats;
+    return stats?.state === "live" && (stats.framesApplied >= 10 || (stats.settled && stats.framesReceived >= 1));
+  }, null, { timeout: WAIT_MS });
   const moved = await page.evaluate(watchMovement, 1500);
   report.moved = moved;
   if (!moved.any && !moved.settled) problems.push("no node moved");
@@ -85,6 +88,7 @@ async function watchMovement(ms) {
   const { __swarmcast } = globalThis;
   const places = () => Array.from({ length: Math.min(200, __swarmcast.stats.nodeCount) }, (_, k) => __swarmcast.received(k));
   const before = places();
+  if (before[0] === null) return { any: false, settled: __swarmcast.stats.settled };
   await new Promise((resolve) => setTimeout(resolve, ms));
   const after = places();
   const furthest = Math.max(...before.map((place, k) => Math.hypot(...place.map((value, axis) => value - after[k][axis]))));
