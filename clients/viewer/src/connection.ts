@@ -74,6 +74,9 @@ export interface Statistics {
   connects: number;
   graphFetches: number;
   rateHz: number | null;
+  /** As the newest frame said, also one that was not applied: at rest there may be no other for long. */
+  settled: boolean | null;
+  flat: boolean | null;
   latencyP50Ms: number | null;
   latencyP99Ms: number | null;
   /** How far the latencies may be off: half the smallest round trip. */
@@ -95,6 +98,7 @@ export class Connection {
   private graph: Graph | null = null;
   private streamClass = 0;
   private greeted = false;
+  private greetedMs = 0;
   private fetching = false;
   private fetchedMs = Number.NEGATIVE_INFINITY;
   private lastSequence: number | null = null;
@@ -105,6 +109,7 @@ export class Connection {
   private early: { header: FrameHeader; bytes: ArrayBuffer; receivedMs: number } | null = null;
   private pingSentMs: number | null = null;
   private cancelPong: (() => void) | null = null;
+  private newest: FrameHeader | null = null;
   private readonly clock = new ClockOffset();
   private readonly latency = new Window(STATISTICS_SPAN_MS, 1024);
   private readonly arrivals = new Window(STATISTICS_SPAN_MS, 1024);
@@ -147,6 +152,8 @@ export class Connection {
       ...this.counters,
       rejected: { ...this.counters.rejected },
       mended: { ...this.counters.mended },
+      settled: this.newest?.settled ?? null,
+      flat: this.newest?.flat ?? null,
       rateHz: this.arrivals.perSecond(now),
       latencyP50Ms: percentiles?.[0] ?? null,
       latencyP99Ms: percentiles?.[1] ?? null,
@@ -158,31 +165,30 @@ export class Connection {
 
   private connect(): void {
     const generation = ++this.generation;
-    const openedMs = this.env.now();
     const mine = (run: () => void) => () => { if (generation === this.generation) run(); };
     this.greeted = false;
     this.lastSequence = null;
     this.lastPublishedNs = null;
     this.early = null;
+    this.newest = null;
     this.clock.reset();
     this.latency.clear();
     this.enter("connecting", "");
     this.counters.connects += 1;
-    const lost = (code: number) => this.lost(`closed with ${code}`, this.env.now() - openedMs);
     this.socket = this.env.open({
       open: mine(() => {
         this.enter("greeting", "");
-        this.after(GREETING_TIMEOUT_MS, () => { if (!this.greeted) this.lost("no greeting", 0); });
+        this.after(GREETING_TIMEOUT_MS, () => { if (!this.greeted) this.lost("no greeting"); });
       }),
       text: (text) => mine(() => this.onText(text))(),
       binary: (bytes) => mine(() => this.onBinary(bytes))(),
-      close: (code) => mine(() => lost(code))(),
+      close: (code) => mine(() => this.lost(`closed with ${code}`))(),
     });
   }
 
-  private lost(reason: string, livedMs: number): void {
+  private lost(reason: string): void {
     this.drop(1000);
-    if (this.greeted && livedMs >= HEALTHY_MS) this.attempt = 0;
+    if (this.greeted && this.env.now() - this.greetedMs >= HEALTHY_MS) this.attempt = 0;
     const retryMs = backoffMs(this.attempt, this.env.random());
     this.attempt += 1;
     this.enter("waiting", reason, retryMs);
@@ -232,6 +238,7 @@ export class Connection {
   private onGreeting(message: Record<string, unknown>): void {
     if (this.greeted) return;
     this.greeted = true;
+    this.greetedMs = this.env.now();
     this.streamClass = numberOrNull(message["class"]) ?? 0;
     this.limits = limitsFor(Math.max(this.nodesMax, numberOrNull(message["node_count"]) ?? 0));
     this.enter("loading", "");
@@ -253,7 +260,7 @@ export class Connection {
   private ping(): void {
     if (this.pingSentMs !== null) return; // One at a time; the timeout of the one before still runs.
     this.pingSentMs = this.env.now();
-    this.cancelPong = this.after(HEARTBEAT_TIMEOUT_MS, () => this.lost("no pong in 10 s", HEALTHY_MS));
+    this.cancelPong = this.after(HEARTBEAT_TIMEOUT_MS, () => this.lost("no pong in 10 s"));
     this.socket?.send(JSON.stringify({ type: "ping", timestamp: this.pingSentMs }));
   }
 
@@ -320,6 +327,7 @@ export class Connection {
     const result = decodeHeader(bytes, this.limits);
     if (!result.ok) return this.reject(result.error);
     const { header } = result;
+    this.newest = header;
     this.counters.framesReceived += 1;
     this.arrivals.add(receivedMs, 1);
     this.countGap(header);

@@ -15,15 +15,20 @@ import { Search } from "./search.js";
 import StreamWorker from "./worker.ts?worker&inline";
 
 const PANEL_INTERVAL_MS = 250;
-/** A picture that takes longer than this, for a second on end, is drawn with fewer edges. */
+/** So many pictures on end that took longer than this, and the next ones have half the edges. */
 const SLOW_PICTURE_MS = 50;
-const SLOW_PICTURES = 20;
+const SLOW_PICTURES = 10;
+/** So many on end that were quicker than this, and they have twice as many: at most three times a graph. */
+const QUICK_PICTURE_MS = 22;
+const QUICK_PICTURES = 180;
+const RECOVERIES_MAX = 3;
 
 const query = new URLSearchParams(location.search);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const worker = new StreamWorker();
 const view = new View(element<HTMLCanvasElement>("picture"), calm.matches);
-const labels = new Labels(element<HTMLCanvasElement>("labels"));
+const labels = new Labels();
+view.add(labels.sprites.mesh);
 const frames = new Interpolator((positions) => tell({ type: "recycle", positions }, [positions.buffer]));
 
 let state: State = "connecting";
@@ -38,6 +43,8 @@ let pinning = false;
 let fading = false;
 let drawnAtMs: number[] = [];
 let slowPictures = 0;
+let quickPictures = 0;
+let recoveries = 0;
 let lastMs = performance.now();
 let panelAtMs = Number.NEGATIVE_INFINITY;
 
@@ -52,7 +59,7 @@ function send(message: object): void {
 worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
   if (data.type === "frame") onFrame(data);
   else if (data.type === "graph") onGraph(data.graph);
-  else if (data.type === "statistics") statistics = data.statistics;
+  else if (data.type === "statistics") onStatistics(data.statistics);
   else if (data.type === "message") onMessage(data.message);
   else {
     state = data.state;
@@ -64,7 +71,11 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
 function onFrame(frame: FrameMessage): void {
   frames.push(frame.positions, frame.tickMs, frame.receivedAtMs - performance.timeOrigin);
   lastFrame = frame;
-  view.setFlat(frame.flat);
+}
+
+function onStatistics(next: Statistics): void {
+  statistics = next;
+  if (next.flat !== null) view.setFlat(next.flat);
 }
 
 function onGraph(next: Graph): void {
@@ -75,6 +86,8 @@ function onGraph(next: Graph): void {
   input.reset();
   labels.clear();
   view.setGraph(next, painting, same);
+  view.mesh!.lines.visible = element("lines").getAttribute("aria-pressed") === "true";
+  recoveries = 0;
   select(same ? selected : -1);
   showLegend(painting, next.nodes);
   element("name").textContent = next.name || "Swarmcast";
@@ -82,6 +95,7 @@ function onGraph(next: Graph): void {
 }
 
 function onMessage(message: { type: string } & Record<string, unknown>): void {
+  if (message.type === "connection_established") view.setFlat(message["dimensions"] === 2);
   if (message.type !== "pin_confirmed") return;
   const index = graph?.nodes.findIndex((node) => node.id === message["nodeId"]) ?? -1;
   setPinned(index, message["pinned"] === true);
@@ -143,12 +157,13 @@ element("cardPin").addEventListener("click", () => {
   const node = graph?.nodes[selected];
   if (node) send({ type: "pinNode", nodeId: node.id, pinned: !node.pinned });
 });
-element("fold").addEventListener("click", () => {
-  const figures = element("figures");
-  figures.hidden = !figures.hidden;
-  element("fold").setAttribute("aria-expanded", String(!figures.hidden));
-  element("fold").textContent = figures.hidden ? "+" : "–";
-});
+function fold(hidden: boolean): void {
+  element("figures").hidden = hidden;
+  element("fold").setAttribute("aria-expanded", String(!hidden));
+  element("fold").textContent = hidden ? "+" : "–";
+}
+element("fold").addEventListener("click", () => fold(!element("figures").hidden));
+fold(window.innerWidth <= 620);
 listenToKeys(view, {
   fit: () => view.fit(),
   search: () => search.focus(),
@@ -169,9 +184,12 @@ function turn(nowMs: number): void {
   lastMs = nowMs;
   if (view.mesh && frames.sample(performance.now(), view.mesh.positions)) view.moved();
   if (fading) view.touch();
-  if (view.draw(nowMs, elapsedMs) && graph) {
-    input.refresh();
-    drawLabels(nowMs, elapsedMs);
+  if (view.advance(nowMs, elapsedMs)) {
+    if (graph) {
+      input.refresh();
+      placeLabels(nowMs, elapsedMs);
+    }
+    view.render();
     drawnAtMs.push(nowMs);
     watchSpeed(elapsedMs);
   }
@@ -180,23 +198,29 @@ function turn(nowMs: number): void {
     drawnAtMs = drawnAtMs.filter((at) => nowMs - at <= 1000);
     showFigures({
       state, retryAtMs, graph, statistics, fps: drawnAtMs.length > 1 ? drawnAtMs.length : null,
-      edgeShare: view.mesh?.edgeShare() ?? 1, settled: lastFrame?.settled ?? null, flat: lastFrame?.flat ?? null,
+      edgeShare: view.mesh?.edgeShare() ?? 1, settled: statistics?.settled ?? null, flat: statistics?.flat ?? null,
     }, performance.now());
   }
 }
 
-function drawLabels(nowMs: number, elapsedMs: number): void {
+function placeLabels(nowMs: number, elapsedMs: number): void {
   const first = [input.hovered, selected].filter((node) => node >= 0);
-  fading = labels.draw({
+  fading = labels.place({
     nodes: graph!.nodes, screen: view.screenPositions(), width: view.width, height: view.height, first, only: neighbours,
   }, nowMs, elapsedMs);
 }
 
+/** `elapsedMs` tells how long the picture before took only while one follows the other. */
 function watchSpeed(elapsedMs: number): void {
   slowPictures = elapsedMs > SLOW_PICTURE_MS ? slowPictures + 1 : 0;
-  if (slowPictures < SLOW_PICTURES) return;
-  slowPictures = 0;
-  if (view.mesh?.drawFewerEdges()) view.touch();
+  quickPictures = elapsedMs < QUICK_PICTURE_MS ? quickPictures + 1 : 0;
+  if (slowPictures >= SLOW_PICTURES) {
+    slowPictures = 0;
+    if (view.mesh?.drawFewerEdges()) view.touch();
+  } else if (quickPictures >= QUICK_PICTURES) {
+    quickPictures = 0;
+    if (recoveries < RECOVERIES_MAX && view.mesh?.drawMoreEdges()) recoveries += 1;
+  }
 }
 
 /** For tests and the console: reads only, and what it names `received` is the stream's, not the picture's. */
@@ -205,13 +229,13 @@ const inspection = {
     return {
       state, ...statistics, nodeCount: graph?.nodes.length ?? 0, edgeCount: (graph?.edges.length ?? 0) / 2,
       epoch: graph?.epoch ?? null, sequence: lastFrame?.sequence ?? null, tick: lastFrame?.tick ?? null,
-      settled: lastFrame?.settled ?? null, flat: lastFrame?.flat ?? null, fps: drawnAtMs.length,
+      fps: drawnAtMs.length,
       edgeShare: view.mesh?.edgeShare() ?? 1, delayMs: frames.delayMs(), labels: labels.count(),
     };
   },
-  /** Position in the newest frame received, in world units; null before the first. */
+  /** Position in the newest frame applied, in world units, else in the graph's answer; null before both. */
   received(index: number): number[] | null {
-    const newest = frames.newest();
+    const newest = frames.newest() ?? graph?.positions;
     return newest ? [...newest.subarray(index * STRIDE, index * STRIDE + 3)] : null;
   },
   /** Where the node is in the picture, in CSS pixels. */

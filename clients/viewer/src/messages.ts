@@ -16,8 +16,6 @@ export interface FrameMessage {
   sequence: number;
   tick: number;
   tickMs: number;
-  settled: boolean;
-  flat: boolean;
   receivedAtMs: number;
 }
 

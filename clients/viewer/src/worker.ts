@@ -71,8 +71,6 @@ function start(streamUrl: string, graphUrl: string, nodesMax: number): void {
       sequence: header.sequence,
       tick: header.tick,
       tickMs: header.tickNs / 1e6,
-      settled: header.settled,
-      flat: header.flat,
       receivedAtMs: performance.timeOrigin + receivedMs,
     }, [positions.buffer]),
   }, nodesMax);

@@ -49,7 +49,10 @@ try {
   });
 
   await page.goto(baseUrl);
-  await page.waitForFunction(() => globalThis.__swarmcast?.stats.framesApplied >= 10, null, { timeout: WAIT_MS });
+  await page.waitForFunction(() => {
+    const stats = globalThis.__swarmcast?.stats;
+    return stats?.state === "live" && (stats.framesApplied >= 10 || (stats.settled && stats.framesReceived >= 1));
+  }, null, { timeout: WAIT_MS });
   const moved = await page.evaluate(watchMovement, 1500);
   report.moved = moved;
   if (!moved.any && !moved.settled) problems.push("no node moved");
@@ -85,6 +88,7 @@ async function watchMovement(ms) {
   const { __swarmcast } = globalThis;
   const places = () => Array.from({ length: Math.min(200, __swarmcast.stats.nodeCount) }, (_, k) => __swarmcast.received(k));
   const before = places();
+  if (before[0] === null) return { any: false, settled: __swarmcast.stats.settled };
   await new Promise((resolve) => setTimeout(resolve, ms));
   const after = places();
   const furthest = Math.max(...before.map((place, k) => Math.hypot(...place.map((value, axis) => value - after[k][axis]))));
@@ -114,7 +118,7 @@ async function dragNode(page) {
     const { __swarmcast } = globalThis;
     for (let index = 0; index < __swarmcast.stats.nodeCount; index++) {
       const { x, y, radius } = __swarmcast.screenOf(index);
-      const free = document.elementFromPoint(x, y)?.id === "picture" || document.elementFromPoint(x, y)?.id === "labels";
+      const free = document.elementFromPoint(x, y)?.id === "picture";
       const room = x > innerWidth * 0.3 && x < innerWidth * 0.6 && y > innerHeight * 0.3 && y < innerHeight * 0.65;
       if (free && room && radius > 1 && __swarmcast.pickAt(x, y) === index) return { index, x, y };
     }

@@ -15,7 +15,7 @@ import { EDGE_FRAGMENT, EDGE_VERTEX, NODE_FRAGMENT, NODE_VERTEX } from "./shader
 
 const TEXTURE_WIDTH = 1024;
 /** Edges that are always drawn, however slow the machine. */
-const EDGES_DRAWN_MIN = 40_000;
+const EDGES_DRAWN_MIN = 10_000;
 
 export class GraphMesh {
   readonly points: Points<BufferGeometry, RawShaderMaterial>;
@@ -121,6 +121,13 @@ export class GraphMesh {
   drawFewerEdges(): boolean {
     if (this.edgesDrawn <= EDGES_DRAWN_MIN) return false;
     this.setEdgesDrawn(Math.max(EDGES_DRAWN_MIN, Math.floor(this.edgesDrawn / 2)));
+    return true;
+  }
+
+  /** Draws twice as many edges as now; false when all are drawn. */
+  drawMoreEdges(): boolean {
+    if (this.edgesDrawn >= this.edgeCount) return false;
+    this.setEdgesDrawn(Math.min(this.edgeCount, this.edgesDrawn * 2));
     return true;
   }
 

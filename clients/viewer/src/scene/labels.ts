@@ -1,11 +1,12 @@
 /**
- * Names on a 2D canvas over the picture: the largest and nearest nodes, as many as fit without overlap.
+ * Names over the picture: the largest and nearest nodes, as many as fit without overlap.
  *
  * Which ones are shown is decided a few times a second, with an edge for those that are shown already, so that
  * labels do not flicker; where they are is decided for each picture.
  */
 
 import type { NodeInfo } from "../graph.js";
+import { LabelMesh } from "./label-mesh.js";
 import { SCREEN_STRIDE } from "./projection.js";
 
 const CHOOSE_INTERVAL_MS = 180;
@@ -17,7 +18,7 @@ const GAP_PX = 3;
 
 interface Shown {
   node: number;
-  text: string;
+  slot: number;
   width: number;
   alpha: number;
   wanted: boolean;
@@ -37,18 +38,15 @@ export interface LabelScene {
 
 export class Labels {
   enabled = true;
-  private readonly context: CanvasRenderingContext2D;
+  readonly sprites = new LabelMesh();
   private shown = new Map<number, Shown>();
   private chosenAtMs = Number.NEGATIVE_INFINITY;
   private scores = new Float32Array(0);
   private boxes: number[] = [];
 
-  constructor(private readonly canvas: HTMLCanvasElement) {
-    this.context = canvas.getContext("2d")!;
-  }
-
   clear(): void {
     this.shown.clear();
+    this.sprites.releaseAll();
     this.chosenAtMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -57,52 +55,34 @@ export class Labels {
   }
 
   resize(width: number, height: number, pixelRatio: number): void {
-    const ratio = Math.min(pixelRatio, 2);
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
-    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.sprites.resize(width, height, pixelRatio);
+    this.clear();
   }
 
-  /** Draws the labels; true while some are still fading. */
-  draw(scene: LabelScene, nowMs: number, elapsedMs: number): boolean {
+  /** Places the labels for the next picture; true while some are still fading. */
+  place(scene: LabelScene, nowMs: number, elapsedMs: number): boolean {
     if (nowMs - this.chosenAtMs > CHOOSE_INTERVAL_MS) {
       this.chosenAtMs = nowMs;
       this.choose(scene);
     }
-    const { context } = this;
-    context.clearRect(0, 0, scene.width, scene.height);
-    context.textAlign = "center";
-    context.textBaseline = "top";
-    context.lineJoin = "round";
     const step = (elapsedMs / 1000) * FADE_PER_SECOND;
     let fading = false;
+    this.sprites.begin();
     for (const label of this.shown.values()) {
       label.alpha = Math.max(0, Math.min(1, label.alpha + (label.wanted ? step : -step)));
       if (label.alpha === 0 && !label.wanted) {
+        this.sprites.release(label.slot);
         this.shown.delete(label.node);
         continue;
       }
       if (label.alpha !== (label.wanted ? 1 : 0)) fading = true;
-      this.drawOne(label, scene);
+      const at = label.node * SCREEN_STRIDE;
+      if (scene.screen[at + 2]! <= 0) continue;
+      const strength = scene.first.includes(label.node) ? 1 : 0.86;
+      this.sprites.put(label.slot, scene.screen[at]!, scene.screen[at + 1]! + scene.screen[at + 3]!, label.alpha * strength);
     }
+    this.sprites.end();
     return fading;
-  }
-
-  private drawOne(label: Shown, scene: LabelScene): void {
-    const { context } = this;
-    const at = label.node * SCREEN_STRIDE;
-    if (scene.screen[at + 2]! <= 0) return;
-    const first = scene.first.includes(label.node);
-    const x = Math.round(scene.screen[at]!);
-    const y = Math.round(scene.screen[at + 1]! + scene.screen[at + 3]!) + GAP_PX;
-    context.font = fontOf(first);
-    context.globalAlpha = label.alpha * (first ? 1 : 0.88);
-    context.strokeStyle = "rgba(7, 10, 18, 0.85)";
-    context.lineWidth = 3.5;
-    context.strokeText(label.text, x, y);
-    context.fillStyle = first ? "#ffffff" : "#d6deee";
-    context.fillText(label.text, x, y);
-    context.globalAlpha = 1;
   }
 
   private choose(scene: LabelScene): void {
@@ -110,11 +90,11 @@ export class Labels {
     this.boxes.length = 0;
     const budget = Math.round(Math.min(60, Math.max(12, (scene.width * scene.height) / 20_000)));
     let taken = 0;
-    for (const node of scene.first) if (this.place(node, scene, true)) taken += 1;
+    for (const node of scene.first) if (this.claim(node, scene, true)) taken += 1;
     if (!this.enabled) return;
     for (const node of this.candidates(scene)) {
       if (taken >= budget) break;
-      if (!scene.first.includes(node) && this.place(node, scene, false)) taken += 1;
+      if (!scene.first.includes(node) && this.claim(node, scene, false)) taken += 1;
     }
   }
 
@@ -143,17 +123,14 @@ export class Labels {
   }
 
   /** Claims room for the label of `node`; false when another one has it. */
-  private place(node: number, scene: LabelScene, force: boolean): boolean {
+  private claim(node: number, scene: LabelScene, force: boolean): boolean {
     const info = scene.nodes[node];
     if (info === undefined) return false;
-    let label = this.shown.get(node);
-    if (label === undefined) {
-      const text = shorten(info.label);
-      this.context.font = fontOf(false);
-      label = { node, text, width: this.context.measureText(text).width, alpha: 0, wanted: false };
-    }
+    const label = this.shown.get(node);
+    const text = shorten(info.label);
+    const width = label?.width ?? this.sprites.measure(text);
     const at = node * SCREEN_STRIDE;
-    const half = label.width / 2 + 5;
+    const half = width / 2 + 5;
     const left = scene.screen[at]! - half;
     const right = scene.screen[at]! + half;
     const top = scene.screen[at + 1]! + scene.screen[at + 3]! + GAP_PX - 2;
@@ -162,15 +139,13 @@ export class Labels {
     for (let k = 0; k < this.boxes.length && !force; k += 4) {
       if (left < this.boxes[k + 1]! && right > this.boxes[k]! && top < this.boxes[k + 3]! && bottom > this.boxes[k + 2]!) return false;
     }
+    const slot = label?.slot ?? this.sprites.write(text);
+    if (slot < 0) return false;
     this.boxes.push(left, right, top, bottom);
-    label.wanted = true;
-    this.shown.set(node, label);
+    if (label !== undefined) label.wanted = true;
+    else this.shown.set(node, { node, slot, width, alpha: 0, wanted: true });
     return true;
   }
-}
-
-function fontOf(first: boolean): string {
-  return `${first ? "600 13px" : "500 12px"} system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif`;
 }
 
 function shorten(text: string): string {

@@ -2,13 +2,13 @@
 
 import {
   BufferAttribute, BufferGeometry, GLSL3, MOUSE, Mesh, PerspectiveCamera, RawShaderMaterial, Scene, TOUCH, Vector3,
-  WebGLRenderer,
+  WebGLRenderer, type Object3D,
 } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import type { Graph } from "../graph.js";
 import type { Painting } from "../palette.js";
 import { STRIDE } from "../protocol.js";
-import { boundsOf, typicalEdgeLength, type Bounds } from "./bounds.js";
+import { boundsOf, frameOf, typicalEdgeLength, type Bounds, type Frame } from "./bounds.js";
 import { GraphMesh } from "./graph-mesh.js";
 import { SCREEN_STRIDE, pick, project, type Lens } from "./projection.js";
 
@@ -39,6 +39,7 @@ export class View {
   private readonly scene = new Scene();
   private flight: Flight | null = null;
   private bounds: Bounds = { centre: [0, 0, 0], radius: 100 };
+  private frame: Frame = { centre: [0, 0, 0], distance: 100 };
   private boundsAtMs = Number.NEGATIVE_INFINITY;
   private unit = 1;
   private flat = false;
@@ -48,7 +49,7 @@ export class View {
   private framed = false;
 
   constructor(readonly canvas: HTMLCanvasElement, private readonly calm: boolean) {
-    this.renderer = new WebGLRenderer({ canvas, antialias: true, powerPreference: "high-performance" });
+    this.renderer = new WebGLRenderer({ canvas, antialias: !drawsInSoftware(), powerPreference: "high-performance" });
     this.scene.add(backdrop());
     this.camera.position.set(0, 0, 500);
     this.controls = new OrbitControls(this.camera, canvas);
@@ -93,6 +94,7 @@ export class View {
   }
 
   resize(width: number, height: number, pixelRatio: number): void {
+    this.boundsAtMs = Number.NEGATIVE_INFINITY;
     this.width = Math.max(1, width);
     this.height = Math.max(1, height);
     this.renderer.setPixelRatio(Math.min(pixelRatio, 2));
@@ -144,14 +146,34 @@ export class View {
     this.touch();
   }
 
-  /** Moves the camera on and draws when anything changed; true when it drew. */
-  draw(nowMs: number, elapsedMs: number): boolean {
-    if (this.mesh === null) return this.render();
+  /** Adds something that is drawn over the graph. */
+  add(part: Object3D): void {
+    this.scene.add(part);
+  }
+
+  /** Moves the camera on; true when there is something to draw. */
+  advance(nowMs: number, elapsedMs: number): boolean {
+    if (this.mesh === null) return this.dirty;
     if (nowMs - this.boundsAtMs > BOUNDS_INTERVAL_MS) this.measure(nowMs);
     if (this.flight !== null) this.fly(nowMs);
     else if (this.following) this.follow(elapsedMs);
     this.controls.update(elapsedMs / 1000);
-    return this.render();
+    return this.dirty;
+  }
+
+  render(): void {
+    this.dirty = false;
+    const distance = this.distance();
+    const { radius } = this.bounds;
+    this.camera.near = Math.max(distance / 500, 0.01);
+    this.camera.far = distance + radius * 20 + 1_000;
+    this.camera.updateProjectionMatrix();
+    const ratio = this.renderer.getPixelRatio();
+    const fromCentre = this.camera.position.distanceTo(new Vector3(...this.bounds.centre));
+    const far = this.flat ? fromCentre * 1e3 : fromCentre + radius * 1.15;
+    const pixelsPerUnit = (this.camera.projectionMatrix.elements[5]! * this.height * ratio) / 2;
+    this.mesh?.setCamera(Math.max(0, fromCentre - radius), far, pixelsPerUnit, ratio);
+    this.renderer.render(this.scene, this.camera);
   }
 
   /** Where every node is on the screen, `[nodes * SCREEN_STRIDE]`; made at most once for each picture. */
@@ -196,25 +218,30 @@ export class View {
     const mesh = this.mesh!;
     this.boundsAtMs = nowMs;
     this.bounds = boundsOf(mesh.positions);
+    this.frame = this.aim();
     const count = Math.max(1, mesh.graph.nodes.length);
     // Room for each node if they filled the space evenly; hubs are up to three times the unit.
     const room = this.flat ? 0.30 / Math.sqrt(count) : 0.15 / Math.cbrt(count);
-    const unit = this.bounds.radius * Math.min(0.03, room);
+    const unit = this.bounds.radius * Math.min(0.023, room);
     if (Math.abs(unit - this.unit) > this.unit * 0.01) this.touch();
     this.unit = unit;
     mesh.setScale(unit, typicalEdgeLength(mesh.positions, mesh.graph.edges));
   }
 
-  private fitDistance(): number {
-    const half = (FIELD_OF_VIEW_DEG * Math.PI) / 360;
-    const narrow = Math.min(half, Math.atan(Math.tan(half) * this.camera.aspect));
-    return this.bounds.radius / Math.sin(narrow);
+  /** The place and distance from which the graph fills the picture, seen from the side that the camera is on. */
+  private aim(): Frame {
+    const half = Math.tan((FIELD_OF_VIEW_DEG * Math.PI) / 360);
+    if (this.controls.autoRotate) {
+      // What fills the picture depends on the side; while turning, only the ball around it keeps still.
+      return { centre: this.bounds.centre, distance: this.bounds.radius / Math.sin(Math.atan(half * Math.min(1, this.camera.aspect))) };
+    }
+    return frameOf(this.mesh!.positions, this.camera.matrixWorld.elements, half * this.camera.aspect, half);
   }
 
   private follow(elapsedMs: number): void {
     const { target } = this.controls;
-    const wanted = new Vector3(...this.bounds.centre);
-    const distance = this.fitDistance();
+    const wanted = new Vector3(...this.frame.centre);
+    const { distance } = this.frame;
     const off = Math.max(wanted.distanceTo(target), Math.abs(distance - this.distance())) / distance;
     // Calm: one jump when the graph has left the frame, instead of a camera that always moves.
     const share = !this.framed || (this.calm && off > 0.2) ? 1
@@ -232,10 +259,10 @@ export class View {
     const flight = this.flight!;
     const share = this.calm ? 1 : Math.min(1, Math.max(0, nowMs - flight.startMs) / FLIGHT_MS);
     const eased = share * share * (3 - 2 * share);
-    const wanted = new Vector3(...(flight.node < 0 ? this.bounds.centre : this.positionOf(flight.node)));
+    const wanted = new Vector3(...(flight.node < 0 ? this.frame.centre : this.positionOf(flight.node)));
     const arm = flight.fromEye.clone().sub(flight.fromTarget);
     const from = arm.length();
-    const to = flight.node < 0 ? this.fitDistance() : Math.min(from, this.unit * 60);
+    const to = flight.node < 0 ? this.frame.distance : Math.min(from, this.unit * 60);
     arm.setLength(from + (to - from) * eased);
     this.controls.target.lerpVectors(flight.fromTarget, wanted, eased);
     this.camera.position.copy(this.controls.target).add(arm);
@@ -256,26 +283,21 @@ export class View {
       unit: this.unit,
     };
   }
-
-  private render(): boolean {
-    if (!this.dirty) return false;
-    this.dirty = false;
-    const distance = this.distance();
-    const { radius } = this.bounds;
-    this.camera.near = Math.max(distance / 500, 0.01);
-    this.camera.far = distance + radius * 20 + 1_000;
-    this.camera.updateProjectionMatrix();
-    const ratio = this.renderer.getPixelRatio();
-    const fromCentre = this.camera.position.distanceTo(new Vector3(...this.bounds.centre));
-    const far = this.flat ? fromCentre * 1e3 : fromCentre + radius * 1.15;
-    const pixelsPerUnit = (this.camera.projectionMatrix.elements[5]! * this.height * ratio) / 2;
-    this.mesh?.setCamera(Math.max(0, fromCentre - radius), far, pixelsPerUnit, ratio);
-    this.renderer.render(this.scene, this.camera);
-    return true;
-  }
 }
 
-/** One triangle over the whole picture: a little light in the middle, so that black does not look like a hole. */
+/** Whether a processor plays the graphics card: four samples a pixel then cost three quarters of the frame rate. */
+function drawsInSoftware(): boolean {
+  const probe = document.createElement("canvas").getContext("webgl2");
+  if (probe === null) return true;
+  const names = probe.getExtension("WEBGL_debug_renderer_info");
+  const name = String(probe.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : probe.RENDERER));
+  probe.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
+}
+
+/** One triangle over the whole picture: a little light in the middle, so that black does not look like a hole.
+ * The grain hides the steps between so few levels; it and the curve are a handful of operations, because this is
+ * every pixel of the picture. */
 function backdrop(): Mesh {
   const geometry = new BufferGeometry();
   geometry.setAttribute("position", new BufferAttribute(new Float32Array([-1, -1, 0, 3, -1, 0, -1, 3, 0]), 3));
@@ -285,10 +307,9 @@ function backdrop(): Mesh {
     depthWrite: false,
     vertexShader: "in vec3 position; out vec2 at; void main() { at = position.xy; gl_Position = vec4(position, 1.0); }",
     fragmentShader: `precision highp float; in vec2 at; out vec4 fragment; void main() {
-      float reach = smoothstep(0.0, 1.5, length(at * vec2(1.0, 0.85) - vec2(0.0, 0.1)));
-      vec3 colour = mix(vec3(0.058, 0.083, 0.140), vec3(0.024, 0.033, 0.060), reach);
-      float grain = fract(sin(dot(gl_FragCoord.xy, vec2(12.9898, 78.233))) * 43758.5453) - 0.5;
-      fragment = vec4(colour + grain / 255.0, 1.0); }`,
+      float reach = min(dot(at, at) * 0.62, 1.0);
+      float grain = fract(dot(gl_FragCoord.xy, vec2(0.7548777, 0.5698403))) - 0.5;
+      fragment = vec4(mix(vec3(0.058, 0.083, 0.140), vec3(0.022, 0.030, 0.056), reach) + grain * 0.004, 1.0); }`,
   });
   const mesh = new Mesh(geometry, material);
   mesh.frustumCulled = false;
