@@ -5,6 +5,22 @@
 //!
 //! The same seed, graph and calls give the same bytes: no randomness but hashes of indices, no sum whose order
 //! depends on anything but the positions, no fused or approximate instructions in a step.
+//!
+//! # Error of the repulsion
+//!
+//! Up to 1,500 nodes, and at `theta` 0, all pairs are summed. Above, the RMS error over the RMS force stays within
+//! `1e-4 + 0.1 * theta^2`. Measured on 5,000 nodes, in 3D (2D):
+//!
+//! | theta | random | clustered | collinear |
+//! |---|---|---|---|
+//! | 0.5 | .0003 (.0010) | .0022 (.0017) | .0084 (.0063) |
+//! | 0.7 | .0014 (.0041) | .0056 (.0047) | .016 (.012) |
+//! | 1.0 | .0025 (.0083) | .0093 (.0079) | .035 (.027) |
+//! | 1.4 | .024 (.070) | .057 (.024) | .077 (.058) |
+//! | 2.0 | .15 (.36) | .18 (.22) | .13 (.10) |
+//!
+//! A layout in motion has 1 to 3 % at 1.0, a collinear one up to 6 %. [`CpuBackend::repulsion_error_sample`] measures
+//! the one at hand.
 
 mod heat;
 mod morton;
