@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn every_number_is_checked_on_both_sides_and_for_nan() {
-        let setters: [(&str, fn(&mut SimParams) -> &mut f32); 15] = [
+        type Field = fn(&mut SimParams) -> &mut f32;
+        let setters: [(&str, Field); 15] = [
             ("time_step", |params| &mut params.time_step),
             ("damping", |params| &mut params.damping),
             ("spring_k", |params| &mut params.spring_k),

@@ -55,9 +55,8 @@ fn reference_repulsion(world: &World, params: &SimParams) -> Vec<[f64; 3]> {
     let repel = |here: usize| {
         let mut sum = [0f64; 3];
         for other in 0..world.position.len() {
-            let offset: Vec<f64> = (0..3)
-                .map(|axis| f64::from(world.position[here][axis]) - f64::from(world.position[other][axis]))
-                .collect();
+            let (from, to) = (world.position[other].map(f64::from), world.position[here].map(f64::from));
+            let offset = [to[0] - from[0], to[1] - from[1], to[2] - from[2]];
             let distance = offset.iter().map(|axis| axis * axis).sum::<f64>().sqrt();
             if other == here || distance > cutoff {
                 continue;
@@ -208,7 +207,7 @@ fn clamps_and_bounds_hold_for_any_parameters() {
     for case in 0..24u32 {
         let draw =
             |salt: u32, low: f32, high: f32| low * (high / low).powf((mix2(case, salt) >> 8) as f32 / 16_777_216.0);
-        let flag = |salt: u32| mix2(case, salt) % 4 != 0;
+        let flag = |salt: u32| !mix2(case, salt).is_multiple_of(4);
         let params = SimParams {
             dimensions: BOTH[case as usize % 2],
             time_step: draw(1, 1e-4, 1.0),

@@ -175,7 +175,7 @@ fn principal(mut matrix: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
     pairs
 }
 
-/// Makes the entry at `first`, `second` zero.
+/// Makes the entry at `first`, `second` zero; `first` is below `second`.
 fn rotate(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>], first: usize, second: usize) {
     let off = matrix[first][second];
     if off == 0.0 {
@@ -190,10 +190,9 @@ fn rotate(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>], first: usize, secon
             (cosine * row[first] - sine * row[second], sine * row[first] + cosine * row[second]);
     }
     for rows in [matrix, vectors] {
-        for column in 0..rows.len() {
-            let (upper, lower) = (rows[first][column], rows[second][column]);
-            rows[first][column] = cosine * upper - sine * lower;
-            rows[second][column] = sine * upper + cosine * lower;
+        let (head, tail) = rows.split_at_mut(second);
+        for (upper, lower) in head[first].iter_mut().zip(&mut tail[0]) {
+            (*upper, *lower) = (cosine * *upper - sine * *lower, sine * *upper + cosine * *lower);
         }
     }
 }
