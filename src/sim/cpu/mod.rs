@@ -21,6 +21,11 @@
 //!
 //! A layout in motion has 1 to 3 % at 1.0, a collinear one up to 6 %. [`CpuBackend::repulsion_error_sample`] measures
 //! the one at hand.
+//!
+//! # Cost
+//!
+//! Best of 60 to 400 steps on one busy core of an EPYC (Zen 3), built for plain x86-64 (SSE2), 3D, `theta` 1.0:
+//! 10,000 nodes and 50,000 edges 4.7 to 5.8 ms, 100,000 and 500,000 115 ms. Three fifths of it is the inner loop.
 
 mod heat;
 mod morton;
