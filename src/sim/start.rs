@@ -149,7 +149,7 @@ impl Drawing {
     }
 
     fn of(csr: &Csr, params: &SimParams, nodes: Vec<u32>, place_of: &mut [u32]) -> Self {
-        let mut at = pivot::draw(csr, params.dimensions, &nodes, place_of);
+        let (mut at, hops_max) = pivot::draw(csr, params.dimensions, &nodes, place_of);
         let mut edges = (0f64, 0u64);
         for (node, here) in nodes.iter().zip(&at) {
             for (other, _) in csr.row(*node as usize) {
@@ -159,7 +159,14 @@ impl Drawing {
         }
         let mean_edge = (edges.0 / edges.1.max(1) as f64) as f32;
         let scale = if mean_edge > 0.0 { params.rest_length / mean_edge } else { 0.0 };
-        at.iter_mut().for_each(|at| *at = at.map(|axis| axis * scale));
+        // Where most nodes look alike, as the leaves of a star do, the drawing is a few pivots flung far away from a
+        // heap; but no node is farther from the middle than the component is wide.
+        let reach = params.rest_length * hops_max as f32;
+        for at in &mut at {
+            *at = at.map(|axis| axis * scale);
+            let shorten = (reach / length(at).max(f32::MIN_POSITIVE)).min(1.0);
+            *at = at.map(|axis| axis * shorten);
+        }
         let jitter = spread_out(params, &mut at);
         let seed = fold_seed(params.seed);
         for (node, at) in nodes.iter().zip(&mut at) {

@@ -5,6 +5,27 @@
 //!
 //! The same seed, graph and calls give the same bytes: no randomness but hashes of indices, no sum whose order
 //! depends on anything but the positions, no fused or approximate instructions in a step.
+//!
+//! # Error of the repulsion
+//!
+//! Up to 1,500 nodes, and at `theta` 0, all pairs are summed. Above, the RMS error over the RMS force stays within
+//! `1e-4 + 0.1 * theta^2`. Measured on 5,000 nodes, in 3D (2D):
+//!
+//! | theta | random | clustered | collinear |
+//! |---|---|---|---|
+//! | 0.5 | .0003 (.0010) | .0022 (.0017) | .0084 (.0063) |
+//! | 0.7 | .0014 (.0041) | .0056 (.0047) | .016 (.012) |
+//! | 1.0 | .0025 (.0083) | .0093 (.0079) | .035 (.027) |
+//! | 1.4 | .024 (.070) | .057 (.024) | .077 (.058) |
+//! | 2.0 | .15 (.36) | .18 (.22) | .13 (.10) |
+//!
+//! A layout in motion has 1 to 3 % at 1.0, a collinear one up to 6 %. [`CpuBackend::repulsion_error_sample`] measures
+//! the one at hand.
+//!
+//! # Cost
+//!
+//! Best of 60 to 400 steps on one busy core of an EPYC (Zen 3), built for plain x86-64 (SSE2), 3D, `theta` 1.0:
+//! 10,000 nodes and 50,000 edges 4.7 to 5.8 ms, 100,000 and 500,000 115 ms. Three fifths of it is the inner loop.
 
 mod heat;
 mod morton;

@@ -11,10 +11,16 @@ use super::pairs::{Law, Sources};
 use crate::sim::Dimensions;
 
 /// Points up to which a cell is not divided.
-const LEAF_POINTS_MAX: usize = 12;
+const LEAF_POINTS_MAX: usize = 16;
 
 /// Points that share a list of sources.
-const GROUP_POINTS_MAX: usize = 64;
+const GROUP_POINTS_MAX: usize = 96;
+
+/// How line-like the points of a cell must be for [`LINE_SIZE`] to apply, see [`Run::is_line`].
+const LINE_SHARE: f64 = 0.9;
+
+/// What the length of a line of points is multiplied with.
+const LINE_SIZE: f32 = 2.5;
 
 /// A run of sorted points as one source.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +91,10 @@ impl Bounds {
         bounds
     }
 
+    fn longest_side(&self) -> f32 {
+        (0..3).map(|axis| self.high[axis] - self.low[axis]).fold(0.0, f32::max)
+    }
+
     /// Squared distance from the nearest place of the box to `point`; 0 inside.
     fn nearest2(&self, point: [f32; 3]) -> f32 {
         let gap = |axis: usize| (self.low[axis] - point[axis]).max(point[axis] - self.high[axis]).max(0.0);
@@ -103,24 +113,42 @@ struct Run {
     bounds: Bounds,
     centre: [f64; 3],
     mass: f64,
-    spread: f64,
+    spread: Spread,
 }
 
+/// Masses times products of the offsets from the centre: xx, yy, zz, xy, xz, yz.
+type Spread = [f64; 6];
+
 impl Run {
-    const EMPTY: Self = Self { bounds: Bounds::EMPTY, centre: [0.0; 3], mass: 0.0, spread: 0.0 };
+    const EMPTY: Self = Self { bounds: Bounds::EMPTY, centre: [0.0; 3], mass: 0.0, spread: [0.0; 6] };
 
     /// Adds a mass with its own spread. Source: the parallel axis theorem, pairwise (Chan et al. 1979).
-    fn add(&mut self, centre: [f64; 3], mass: f64, spread: f64) {
-        let total = self.mass + mass;
-        let share = mass / total;
-        let mut apart2 = 0.0;
-        for axis in 0..3 {
-            let apart = centre[axis] - self.centre[axis];
-            self.centre[axis] += apart * share;
-            apart2 += apart * apart;
+    fn add(&mut self, centre: [f64; 3], mass: f64, spread: Spread) {
+        let share = mass / (self.mass + mass);
+        let [x, y, z] = [0, 1, 2].map(|axis| centre[axis] - self.centre[axis]);
+        for (total, apart) in self.centre.iter_mut().zip([x, y, z]) {
+            *total += apart * share;
         }
-        self.spread += spread + self.mass * share * apart2;
-        self.mass = total;
+        let between = self.mass * share;
+        for ((total, own), product) in
+            self.spread.iter_mut().zip(spread).zip([x * x, y * y, z * z, x * y, x * z, y * z])
+        {
+            *total += own + between * product;
+        }
+        self.mass += mass;
+    }
+
+    /// Mass times mean squared distance from the centre.
+    fn trace(&self) -> f64 {
+        self.spread[0] + self.spread[1] + self.spread[2]
+    }
+
+    /// Whether the points lie along a line rather than fill a plane or space: the squares of the spread's principal
+    /// parts add up to 1 of the squared whole on a line, 1/2 in an even plane, 1/3 in even space.
+    fn is_line(&self) -> bool {
+        let [xx, yy, zz, xy, xz, yz] = self.spread;
+        let squares = xx * xx + yy * yy + zz * zz + 2.0 * (xy * xy + xz * xz + yz * yz);
+        squares > LINE_SHARE * self.trace() * self.trace()
     }
 }
 
@@ -239,8 +267,8 @@ impl Builder<'_> {
         cell.centre = centre;
         cell.mass = run.mass as f32;
         cell.radius = radius2.sqrt();
-        cell.spread = run.spread as f32;
-        cell.open2 = open2(radius2, self.theta);
+        cell.spread = run.trace() as f32;
+        cell.open2 = open2(radius2, &run, self.theta);
         cell.skip = skip;
         run
     }
@@ -250,7 +278,7 @@ impl Builder<'_> {
         for rank in start..end {
             let point = self.points.at(rank);
             run.bounds.add(point);
-            run.add(point.map(f64::from), f64::from(self.points.mass[rank]), 0.0);
+            run.add(point.map(f64::from), f64::from(self.points.mass[rank]), [0.0; 6]);
         }
         run
     }
@@ -291,18 +319,19 @@ impl Builder<'_> {
     }
 }
 
-/// Squared distance from which a cell of this radius acts as one at `theta`. The size of a cell is its radius over
-/// that of a cube of side 1, so an evenly filled cube has the size of its side.
-fn open2(radius2: f32, theta: f32) -> f32 {
-    const CUBE_RADIUS2: f32 = 0.75;
-    let size2 = radius2 / CUBE_RADIUS2;
-    if radius2 == 0.0 {
+/// Squared distance from which a cell acts as one at `theta`: its size over `theta`. The size is the longest side of
+/// its box, or the side of the cube that its radius fills, whichever is larger: a line of points is as large as it is
+/// long, and a cell with a few stray points as large as they are far. Points along a line count as [`LINE_SIZE`]
+/// times their length, as the correction for their spread, even in all directions, is wrong for them.
+fn open2(radius2: f32, run: &Run, theta: f32) -> f32 {
+    const UNIT_CUBE_RADIUS2: f32 = 0.75;
+    let side = run.bounds.longest_side() * if run.is_line() { LINE_SIZE } else { 1.0 };
+    let size2 = (radius2 / UNIT_CUBE_RADIUS2).max(side * side);
+    if size2 == 0.0 {
         // One place: exact at any distance and any setting.
         0.0
-    } else if theta > 0.0 {
-        size2 / (theta * theta)
     } else {
-        f32::INFINITY
+        size2 / (theta * theta)
     }
 }
 

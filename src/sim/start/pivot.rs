@@ -14,18 +14,19 @@ const PIVOTS_MAX: usize = 50;
 const PIVOTS_LARGE: usize = 20;
 const LARGE_NODES: usize = 20_000;
 
-/// Positions for the nodes of one component around the origin, in `nodes` order, in hops.
+/// Positions for the nodes of one component around the origin, in `nodes` order, and the most hops that were met.
 ///
 /// `place_of` is scratch, `[node_count]` of the whole graph; afterwards it gives each of these nodes' place in
 /// `nodes`. O(pivots * (nodes + edges) + pivots^2 * nodes).
-pub(super) fn draw(csr: &Csr, dimensions: Dimensions, nodes: &[u32], place_of: &mut [u32]) -> Vec<[f32; 3]> {
+pub(super) fn draw(csr: &Csr, dimensions: Dimensions, nodes: &[u32], place_of: &mut [u32]) -> (Vec<[f32; 3]>, u32) {
     for (node, place) in nodes.iter().zip(0u32..) {
         place_of[*node as usize] = place;
     }
     if nodes.len() < 2 {
-        return vec![[0.0; 3]; nodes.len()];
+        return (vec![[0.0; 3]; nodes.len()], 0);
     }
     let mut columns = hop_columns(csr, nodes, place_of);
+    let hops_max = columns.iter().flatten().fold(0f32, |most, hops2| most.max(*hops2)).sqrt() as u32;
     centre_twice(&mut columns);
     let axes = if dimensions == Dimensions::Two { 2 } else { 3 };
     let mut at = vec![[0f32; 3]; nodes.len()];
@@ -42,13 +43,15 @@ pub(super) fn draw(csr: &Csr, dimensions: Dimensions, nodes: &[u32], place_of: &
             }
         }
     }
-    at
+    (at, hops_max)
 }
 
 /// Squared hop counts from each pivot to every node. The first pivot is the node farthest from the first node; each
 /// next one is the node farthest from all pivots so far.
 fn hop_columns(csr: &Csr, nodes: &[u32], place_of: &[u32]) -> Vec<Vec<f32>> {
-    let count = if nodes.len() > LARGE_NODES { PIVOTS_LARGE } else { PIVOTS_MAX }.min(nodes.len());
+    let most = if nodes.len() > LARGE_NODES { PIVOTS_LARGE } else { PIVOTS_MAX };
+    // A small component needs few, and thousands of small ones would otherwise spend a second on their eigenvectors.
+    let count = (4 + nodes.len() / 8).min(most).min(nodes.len());
     let mut hops = vec![0u32; nodes.len()];
     let mut queue = Vec::with_capacity(nodes.len());
     hop_counts(csr, nodes, place_of, 0, &mut hops, &mut queue);
@@ -172,7 +175,7 @@ fn principal(mut matrix: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
     pairs
 }
 
-/// Makes the entry at `first`, `second` zero.
+/// Makes the entry at `first`, `second` zero; `first` is below `second`.
 fn rotate(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>], first: usize, second: usize) {
     let off = matrix[first][second];
     if off == 0.0 {
@@ -187,10 +190,9 @@ fn rotate(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>], first: usize, secon
             (cosine * row[first] - sine * row[second], sine * row[first] + cosine * row[second]);
     }
     for rows in [matrix, vectors] {
-        for column in 0..rows.len() {
-            let (upper, lower) = (rows[first][column], rows[second][column]);
-            rows[first][column] = cosine * upper - sine * lower;
-            rows[second][column] = sine * upper + cosine * lower;
+        let (head, tail) = rows.split_at_mut(second);
+        for (upper, lower) in head[first].iter_mut().zip(&mut tail[0]) {
+            (*upper, *lower) = (cosine * *upper - sine * *lower, sine * *upper + cosine * *lower);
         }
     }
 }
@@ -204,7 +206,7 @@ mod tests {
         let edges = edges.iter().map(|(source, target)| (NodeIndex(*source), NodeIndex(*target), 1.0));
         let csr = Csr::new(node_count as usize, edges);
         let nodes: Vec<u32> = (0..node_count).collect();
-        draw(&csr, dimensions, &nodes, &mut vec![0; node_count as usize])
+        draw(&csr, dimensions, &nodes, &mut vec![0; node_count as usize]).0
     }
 
     #[test]
