@@ -2,7 +2,12 @@
 //! survives every graph that is not a nice one.
 //! Method: a plain double-precision integrator of the same law for the first steps; measured energy, positions and
 //! bytes for the rest.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_range_loop,
+    reason = "a test fails by panicking, and reads as the formula"
+)]
 
 use swarmcast::graph::{Csr, NodeIndex};
 use swarmcast::sim::cpu::CpuBackend;

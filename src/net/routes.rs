@@ -88,8 +88,9 @@ pub fn route(request: &Request, trust: Trust) -> Route {
 /// the host must be a name of this machine (a foreign name that resolves here is DNS rebinding).
 fn refuse_foreign(request: &Request, trust: Trust) -> Option<Response> {
     let host = request.header("host").unwrap_or("");
-    let name = host_name(host);
-    if !trust.any_host && !(name == "localhost" || name == "[::1]" || is_loopback(name)) && !name.is_empty() {
+    // HTTP/1.0 may come without a host.
+    let own = matches!(host_name(host), "" | "localhost" | "[::1]") || is_loopback(host_name(host));
+    if !(own || trust.any_host) {
         return Some(Response::error(421, "host", "this server answers to localhost", &["Host"]));
     }
     let origin = request.header("origin")?;
@@ -152,10 +153,7 @@ fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response>
         let message = format!("unknown parameter {}; known: profile, rate", name.escape_debug());
         return Err(Response::error(400, "unknown_parameter", &message, &[name]));
     }
-    let rate = match request.parameter("rate") {
-        None => None,
-        Some(text) => Some(text.parse().unwrap_or(f64::NAN)),
-    };
+    let rate = request.parameter("rate").map(|text| text.parse().unwrap_or(f64::NAN));
     let refuse = |error: ClientError| {
         let field = error.field().unwrap_or("");
         Response::error(400, error.code(), &error.to_string(), &[field])
