@@ -6,16 +6,24 @@ pub mod limits;
 pub mod graph;
 pub mod wire;
 
+#[cfg(not(loom))]
 pub mod metrics;
 
 pub mod handoff;
 
+// Under the model checker only the hand-off and what it stands on is built.
+#[cfg(not(loom))]
 pub mod sim;
 
+#[cfg(not(loom))]
 pub mod api;
+#[cfg(not(loom))]
 pub mod control;
 
+#[cfg(not(loom))]
 pub mod net;
 
+#[cfg(not(loom))]
 pub mod config;
+#[cfg(not(loom))]
 pub mod supervise;

@@ -28,6 +28,12 @@ pub const WS_MESSAGE_BYTES_MAX: usize = 65_536;
 /// Largest coordinate that a client may send, either way from 0, world units.
 pub const COORDINATE_MAX: f32 = 10_000.0;
 
+/// Requests to `control` (subscribe, pin) that one client may send a minute.
+pub const CONTROL_PER_MINUTE: u64 = 300;
+
+/// Of those, at once.
+pub const CONTROL_BURST: u64 = 50;
+
 /// Subscription classes that live at once.
 pub const CLASSES_MAX: usize = 16;
 

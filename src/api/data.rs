@@ -4,21 +4,16 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use crate::graph::{Attributes, Edge, Graph, Node, NodeIndex, Value};
-use crate::handoff::{ClassRef, Frame};
+use crate::handoff::Frame;
 
-/// The whole graph as JSON. Positions are those of `frame`, null without one; `sequence` is that of the class with
-/// serial `class` in the same frame, null when no such class lives in it. O(nodes + edges).
+/// The whole graph as JSON, without its opening: what [`graph_data_lead`] precedes. Positions are those of `frame`,
+/// null without one. O(nodes + edges), so it is rendered once for all who ask about the same time.
 #[must_use]
-pub fn graph_data(graph: &Graph, name: &str, epoch: u32, frame: Option<&Frame>, class: Option<u16>) -> Vec<u8> {
+pub fn graph_data(graph: &Graph, name: &str, epoch: u32, frame: Option<&Frame>) -> Vec<u8> {
     let frame = frame.filter(|frame| frame.stamp().epoch == epoch);
-    let sequence = match (frame, class) {
-        (Some(frame), Some(serial)) => sequence_of(frame, serial),
-        _ => None,
-    };
     let data = Data {
         epoch,
         tick: frame.map(|frame| frame.stamp().tick),
-        sequence,
         name,
         node_count: graph.nodes().len(),
         edge_count: graph.edges().len(),
@@ -28,22 +23,32 @@ pub fn graph_data(graph: &Graph, name: &str, epoch: u32, frame: Option<&Frame>, 
     let mut out = Vec::with_capacity(256 * (1 + graph.nodes().len()) + 64 * graph.edges().len());
     let written = serde_json::to_writer(&mut out, &data);
     debug_assert!(written.is_ok(), "string keys, finite or null numbers, and a Vec takes every write");
+    // The lead has the opening brace.
+    out.drain(..out.len().min(1));
     out
 }
 
-/// Frames that the class with this serial had had when `frame` was published.
-fn sequence_of(frame: &Frame, serial: u16) -> Option<u64> {
-    (0..crate::limits::CLASSES_MAX as u8)
-        .filter_map(|slot| frame.class_state(slot))
-        .find(|head| head.class() == ClassRef { slot: head.class().slot, serial })
-        .map(|head| head.sequence())
+/// The opening of the answer to one client: the sequence that its class had reached in the frame of the positions,
+/// null when it names no class or one that did not live then.
+#[must_use]
+pub fn graph_data_lead(sequence: Option<u64>) -> String {
+    match sequence {
+        Some(sequence) => format!("{{\"sequence\":{sequence},"),
+        None => "{\"sequence\":null,".to_owned(),
+    }
+}
+
+/// Class serials and the frames they had had when `frame` was published.
+#[must_use]
+pub fn sequences(frame: &Frame) -> Vec<(u16, u64)> {
+    let slots = 0..crate::limits::CLASSES_MAX as u8;
+    slots.filter_map(|slot| frame.class_state(slot)).map(|head| (head.class().serial, head.sequence())).collect()
 }
 
 #[derive(Serialize)]
 struct Data<'graph> {
     epoch: u32,
     tick: Option<u64>,
-    sequence: Option<u64>,
     name: &'graph str,
     node_count: usize,
     edge_count: usize,
@@ -185,7 +190,7 @@ impl Serialize for AttributeValue<'_> {
 mod tests {
     use super::*;
     use crate::graph::GraphBuilder;
-    use crate::handoff::{FramePool, Stamp};
+    use crate::handoff::{ClassRef, FramePool, Stamp};
     use crate::wire::Profile;
 
     fn graph() -> Graph {
@@ -206,8 +211,14 @@ mod tests {
             frame.nodes_mut()[1].set_motion([1.5, 0.0, -2.0], [0.0; 3]);
             frame.encode(class, Profile::Own, 41);
         });
-        let json: serde_json::Value =
-            serde_json::from_slice(&graph_data(&graph, "g", 5, frame.as_deref(), Some(12))).unwrap();
+        let frame = frame.as_deref().unwrap();
+        assert_eq!(sequences(frame), [(12, 41)]);
+        let whole = |epoch| {
+            let mut text = graph_data_lead(Some(41)).into_bytes();
+            text.extend(graph_data(&graph, "g", epoch, Some(frame)));
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap()
+        };
+        let json = whole(5);
         assert_eq!((&json["epoch"], &json["tick"], &json["sequence"]), (&5.into(), &90.into(), &41.into()));
         assert_eq!(json["nodes"][0]["id"], 300);
         assert_eq!(json["nodes"][0]["colour"], "#ff0080");
@@ -215,8 +226,7 @@ mod tests {
         assert_eq!(json["nodes"][1]["z"], -2.0);
         assert_eq!(json["edges"][0]["source"], 300);
         assert_eq!(json["edges"][0]["relation"], "needs");
-        let other: serde_json::Value =
-            serde_json::from_slice(&graph_data(&graph, "g", 6, frame.as_deref(), Some(12))).unwrap();
+        let other = whole(6);
         assert!(other["tick"].is_null() && other["nodes"][1]["x"].is_null(), "a frame of another epoch says nothing");
     }
 }

@@ -5,5 +5,5 @@
 mod data;
 mod state;
 
-pub use data::graph_data;
+pub use data::{graph_data, graph_data_lead, sequences};
 pub use state::{ClassRow, LaneRow, StateFacts, graph_state, health_detail};

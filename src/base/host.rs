@@ -56,6 +56,9 @@ pub fn listener_on(port: u16) -> Option<String> {
     })?;
     let socket = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        if process.file_name().to_string_lossy().parse::<u32>().is_err() {
+            continue;
+        }
         let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
         let holds =
             |file: std::fs::DirEntry| std::fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*socket);

@@ -2,7 +2,7 @@
 
 use crate::handoff::{ClassRef, Refusal};
 use crate::limits::CLASSES_MAX;
-use crate::wire::Profile;
+use crate::wire::{PROFILES, Profile};
 
 /// A live class.
 #[derive(Clone, Copy, Debug)]
@@ -14,10 +14,12 @@ pub(super) struct Entry {
 }
 
 /// All live classes, by slot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ClassTable {
     slots: [Option<Entry>; CLASSES_MAX],
     last_serial: u16,
+    /// Rate of the simulation, the one that most ask for.
+    full_rate_hz: u16,
 }
 
 /// What a subscription led to.
@@ -29,8 +31,14 @@ pub(super) struct Subscribed {
 }
 
 impl ClassTable {
-    /// Adds a subscriber to the class of this profile and rate, opening it if need be. With all slots taken, the
-    /// class of the profile with the nearest lower rate is joined, or else its slowest.
+    /// No class lives yet.
+    pub(super) fn new(full_rate_hz: u16) -> Self {
+        Self { slots: [None; CLASSES_MAX], last_serial: 0, full_rate_hz }
+    }
+
+    /// Adds a subscriber to the class of this profile and rate, opening it if there is room. Without room the class of
+    /// the profile with the nearest lower rate is joined, or else its slowest. One slot is kept for the full rate of
+    /// every profile, so that sixteen odd rates cannot keep everybody else out.
     ///
     /// # Errors
     /// [`Refusal::Classes`] when all slots are taken and none of this profile lives.
@@ -40,7 +48,9 @@ impl ClassTable {
             entry.subscribers += 1;
             return Ok(Subscribed { entry: *entry, opened: false });
         }
-        if let Some(slot) = self.slots.iter().position(Option::is_none) {
+        if self.has_room_for(profile, rate_hz)
+            && let Some(slot) = self.slots.iter().position(Option::is_none)
+        {
             self.last_serial = self.free_serial();
             let class = ClassRef { slot: slot as u8, serial: self.last_serial };
             let entry = Entry { class, profile, rate_hz, subscribers: 1 };
@@ -61,6 +71,16 @@ impl ClassTable {
             }
             None => Err(Refusal::Classes { limit: CLASSES_MAX }),
         }
+    }
+
+    /// Whether a class of this profile and rate may take a slot: the full rate of a profile always may, another rate
+    /// only where enough slots stay free for the full rates that do not live yet, or where the profile has no class.
+    fn has_room_for(&self, profile: Profile, rate_hz: u16) -> bool {
+        let lives =
+            |profile: Profile| self.iter().any(|entry| entry.profile == profile && entry.rate_hz == self.full_rate_hz);
+        let kept = PROFILES.into_iter().filter(|profile| !lives(*profile)).count();
+        let free = self.slots.iter().filter(|slot| slot.is_none()).count();
+        rate_hz == self.full_rate_hz || free > kept || !self.iter().any(|entry| entry.profile == profile)
     }
 
     /// The next serial that no live class has; never 0.
@@ -97,7 +117,7 @@ mod tests {
 
     #[test]
     fn one_class_serves_all_that_want_the_same() {
-        let mut table = ClassTable::default();
+        let mut table = ClassTable::new(60);
         let first = table.subscribe(Profile::Own, 60).unwrap();
         let second = table.subscribe(Profile::Own, 60).unwrap();
         assert!(first.opened && !second.opened);
@@ -111,13 +131,16 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_gives_the_nearest_rate_of_the_profile() {
-        let mut table = ClassTable::default();
-        for rate in 1..=16 {
-            assert!(table.subscribe(Profile::Own, rate * 5).unwrap().opened);
-        }
+    fn odd_rates_leave_room_for_every_full_rate() {
+        let mut table = ClassTable::new(60);
+        let opened = (1..=16).filter(|rate| table.subscribe(Profile::Own, *rate).unwrap().opened).count();
+        assert_eq!(opened, 12);
         let rate = |table: &mut ClassTable, rate| table.subscribe(Profile::Own, rate).unwrap().entry.rate_hz;
-        assert_eq!((rate(&mut table, 12), rate(&mut table, 120), rate(&mut table, 2)), (10, 80, 5));
-        assert_eq!(table.subscribe(Profile::V1, 60).unwrap_err(), Refusal::Classes { limit: 16 });
+        assert_eq!((rate(&mut table, 40), rate(&mut table, 5)), (12, 5));
+        for profile in PROFILES {
+            assert!(table.subscribe(profile, 60).unwrap().opened, "{profile:?}");
+        }
+        assert_eq!(table.iter().count(), CLASSES_MAX);
+        assert_eq!(table.subscribe(Profile::V1, 30).unwrap().entry.rate_hz, 60, "no slot is left: the slowest of v1");
     }
 }

@@ -13,10 +13,10 @@ use crossbeam::sync::Parker;
 use serde_json::json;
 
 use super::classes::{ClassTable, Entry};
-use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_state, health_detail};
+use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences};
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, NodeIndex};
 use crate::handoff::{
     ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, LaneStats, Origin, Producer,
     Refusal, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
@@ -28,11 +28,24 @@ use crate::wire::{ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMe
 /// Items taken from one lane in one turn.
 const ITEMS_PER_TURN_MAX: usize = 256;
 
-/// How long a rendered graph may be handed out again. Its sequence stays true: the stream goes on from there.
-const DATA_AGE_NS_MAX: u64 = 500 * MILLISECOND_NS;
+/// How long a rendered graph is handed out again, at least. Its sequence stays true: the stream goes on from there.
+const DATA_AGE_NS_MIN: u64 = 250 * MILLISECOND_NS;
 
-/// Longest sleep, so that a lost wake-up could cost no more.
+/// The same, as a multiple of the time that rendering took: a crowd that asks for a large graph shares one, and
+/// `control` keeps nine tenths of its time for others.
+const DATA_AGE_RENDERINGS: u64 = 10;
+
+/// Commands for `sim` that may be held back; beyond it clients are told to send again.
+const HELD_BACK_MAX: usize = 256;
+
+/// How long a shutdown waits for room in a shard's lane.
+const SHUTDOWN_TRIES: usize = 200;
+
+/// Longest sleep.
 const NAP: Duration = Duration::from_millis(100);
+
+/// Sleep while commands are held back: `sim` makes room once a tick and rings no bell.
+const SHORT_NAP: Duration = Duration::from_millis(1);
 
 const JSON: &str = "application/json";
 
@@ -86,7 +99,15 @@ pub struct Control {
     latest: Option<Arc<Frame>>,
     /// Commands that did not fit into the lane to `sim` yet, in order.
     held_back: VecDeque<SimCommand>,
-    data: HashMap<Option<u16>, (u64, Bytes)>,
+    data: Option<RenderedData>,
+}
+
+/// The whole graph as JSON, for all who ask about the same time.
+struct RenderedData {
+    body: Bytes,
+    /// Class serials and their sequences in the frame of the positions.
+    sequences: Vec<(u16, u64)>,
+    stale_ns: u64,
 }
 
 impl Control {
@@ -103,6 +124,7 @@ impl Control {
         health: Arc<Health>,
         lane_stats: Vec<Arc<LaneStats>>,
     ) -> Self {
+        let classes = ClassTable::new(facts.tick_rate);
         Self {
             graph,
             epoch,
@@ -113,11 +135,11 @@ impl Control {
             health,
             lane_stats,
             sessions: HashMap::new(),
-            classes: ClassTable::default(),
+            classes,
             last_session: 0,
             latest: None,
             held_back: VecDeque::new(),
-            data: HashMap::new(),
+            data: None,
         }
     }
 
@@ -127,13 +149,18 @@ impl Control {
             if self.turn() == 0 {
                 self.bell.arm();
                 if self.nothing_waits() && !stop.load(Ordering::Acquire) {
-                    parker.park_timeout(NAP);
+                    parker.park_timeout(if self.held_back.is_empty() { NAP } else { SHORT_NAP });
                 }
                 self.bell.disarm();
             }
         }
         for shard in &mut self.lanes.shard_messages {
-            let _ = shard.push(close.clone());
+            for _ in 0..SHUTDOWN_TRIES {
+                if shard.push(close.clone()).is_ok() {
+                    break;
+                }
+                std::thread::sleep(SHORT_NAP);
+            }
         }
     }
 
@@ -187,8 +214,7 @@ impl Control {
     }
 
     fn reply(&mut self, reply: DoorReply) {
-        // The door takes replies before it sends requests and has as many slots, so this lane fills only when the
-        // door is stuck; its connections then run into their own deadlines.
+        // A connection whose answer finds the lane full runs into its own deadline.
         if let Err(DoorReply::Granted { grant, .. }) = self.lanes.replies.push(reply) {
             self.end_session(grant.session);
         }
@@ -289,28 +315,32 @@ impl Control {
         let Some(profile) = self.classes.iter().find(|entry| entry.class == before).map(|entry| entry.profile) else {
             return;
         };
-        match self.subscribe(profile, rate_hz) {
-            Ok(entry) => {
-                self.sessions.insert(origin.session, entry.class);
-                self.leave(before);
-                let text = ServerMessage::SubscriptionConfirmed {
-                    interval: (1_000.0 / f64::from(entry.rate_hz)).round() as u32,
-                    rate: entry.rate_hz,
-                    binary: true,
-                    class: entry.class.serial,
-                    profile: entry.profile.name(),
-                };
-                self.send(
-                    origin,
-                    ShardMessage::Reclass {
-                        handle: origin.handle,
-                        class: entry.class,
-                        demand_bytes: self.demand_bytes(&entry),
-                        text: text.to_vec().into(),
-                    },
-                );
-            }
-            Err(refusal) => self.refuse(origin, refusal.code(), &refusal.to_string(), &["rate"], true),
+        if self.held_back.len() >= HELD_BACK_MAX {
+            return self.refuse(origin, "busy", "the simulation has too much to do; send it again", &[], true);
+        }
+        let entry = match self.subscribe(profile, rate_hz) {
+            Ok(entry) => entry,
+            Err(refusal) => return self.refuse(origin, refusal.code(), &refusal.to_string(), &["rate"], true),
+        };
+        let text = ServerMessage::SubscriptionConfirmed {
+            interval: (1_000.0 / f64::from(entry.rate_hz)).round() as u32,
+            rate: entry.rate_hz,
+            binary: true,
+            class: entry.class.serial,
+            profile: entry.profile.name(),
+        };
+        let moved = ShardMessage::Reclass {
+            handle: origin.handle,
+            class: entry.class,
+            demand_bytes: self.demand_bytes(&entry),
+            text: text.to_vec().into(),
+        };
+        // The session moves only if the shard hears of it: a connection left in a closed class would get no frame.
+        if self.send(origin, moved) {
+            self.sessions.insert(origin.session, entry.class);
+            self.leave(before);
+        } else {
+            self.leave(entry.class);
         }
     }
 
@@ -319,9 +349,13 @@ impl Control {
             let message = format!("the graph has no node {node}");
             return self.refuse(origin, "unknown_node", &message, &["nodeId"], false);
         };
-        self.graph.set_pinned(index, pinned);
-        self.data.clear();
-        self.command(SimCommand::Pin { node: index, pinned });
+        if self.graph.node(index).is_some_and(|node| node.pinned != pinned) {
+            if self.held_back.len() >= HELD_BACK_MAX {
+                return self.refuse(origin, "busy", "the simulation has too much to do; send it again", &[], true);
+            }
+            self.set_pinned(index, pinned);
+            self.command(SimCommand::Pin { node: index, pinned });
+        }
         self.say(origin, &ServerMessage::PinConfirmed { node_id: node, pinned });
     }
 
@@ -341,10 +375,14 @@ impl Control {
             SimEvent::DragRefused { origin, unknown: false, .. } => {
                 self.refuse(origin, "too_many_drags", "too many nodes are being dragged", &["nodeId"], true);
             }
-            SimEvent::Pinned { node } => {
-                self.graph.set_pinned(node, true);
-                self.data.clear();
-            }
+            SimEvent::Pinned { node } => self.set_pinned(node, true),
+        }
+    }
+
+    fn set_pinned(&mut self, node: NodeIndex, pinned: bool) {
+        self.graph.set_pinned(node, pinned);
+        if let Some(data) = &mut self.data {
+            data.stale_ns = data.stale_ns.min(monotonic_ns() + DATA_AGE_NS_MIN);
         }
     }
 
@@ -356,43 +394,55 @@ impl Control {
     }
 
     fn say(&mut self, origin: Origin, message: &ServerMessage<'_>) {
+        // An answer that finds the lane full is lost; the lane counts it.
         self.send(origin, ShardMessage::Text { handle: origin.handle, text: message.to_vec().into() });
     }
 
-    fn send(&mut self, origin: Origin, message: ShardMessage) {
-        let Some(lane) = self.lanes.shard_messages.get_mut(usize::from(origin.shard)) else { return };
-        if lane.push(message).is_err() {
-            tracing::warn!(session = origin.session.0, "an answer was lost: the lane to its shard is full");
-        }
+    /// False when the shard's lane is full.
+    fn send(&mut self, origin: Origin, message: ShardMessage) -> bool {
+        let lane = self.lanes.shard_messages.get_mut(usize::from(origin.shard));
+        lane.is_some_and(|lane| lane.push(message).is_ok())
     }
 
     fn http(&mut self, token: Handle, query: HttpQuery) {
         if let Some(frame) = self.lanes.latest.pop() {
             self.latest = Some(frame);
         }
-        let (content_type, body) = match query {
-            HttpQuery::GraphData { class } => (JSON, self.data(class)),
-            HttpQuery::GraphState => (JSON, graph_state(&self.graph, &self.state()).to_string().into()),
-            HttpQuery::HealthDetail => (JSON, self.health_detail().to_string().into()),
+        let (lead, content_type, body) = match query {
+            HttpQuery::GraphData { class } => {
+                let (lead, body) = self.data(class);
+                (lead, JSON, body)
+            }
+            HttpQuery::GraphState => (Bytes::new(), JSON, graph_state(&self.graph, &self.state()).to_string().into()),
+            HttpQuery::HealthDetail => (Bytes::new(), JSON, self.health_detail().to_string().into()),
             HttpQuery::Metrics => {
                 let text = self.metrics.text(self.extras());
-                ("application/openmetrics-text; version=1.0.0; charset=utf-8", text.into())
+                (Bytes::new(), "application/openmetrics-text; version=1.0.0; charset=utf-8", text.into())
             }
         };
-        self.reply(DoorReply::Http { token, status: 200, content_type, body });
+        self.reply(DoorReply::Http { token, status: 200, content_type, lead, body });
     }
 
-    /// The whole graph, rendered at most twice a second for each class.
-    fn data(&mut self, class: Option<u16>) -> Bytes {
+    /// The whole graph, with the sequence of the class that is asked for in front.
+    fn data(&mut self, class: Option<u16>) -> (Bytes, Bytes) {
         let now_ns = monotonic_ns();
-        self.data.retain(|_, (rendered_ns, _)| now_ns.saturating_sub(*rendered_ns) < DATA_AGE_NS_MAX);
-        if let Some((_, body)) = self.data.get(&class) {
-            return body.clone();
-        }
+        let rendered = match self.data.take() {
+            Some(data) if now_ns < data.stale_ns => data,
+            _ => self.render(now_ns),
+        };
+        let sequence =
+            rendered.sequences.iter().find(|(serial, _)| Some(*serial) == class).map(|(_, sequence)| *sequence);
+        let answer = (graph_data_lead(sequence).into(), rendered.body.clone());
+        self.data = Some(rendered);
+        answer
+    }
+
+    fn render(&self, now_ns: u64) -> RenderedData {
         let frame = self.latest.as_deref();
-        let body = Bytes::from(graph_data(&self.graph, &self.facts.name, self.epoch, frame, class));
-        self.data.insert(class, (now_ns, body.clone()));
-        body
+        let body = Bytes::from(graph_data(&self.graph, &self.facts.name, self.epoch, frame));
+        let took_ns = monotonic_ns().saturating_sub(now_ns);
+        let age_ns = DATA_AGE_NS_MIN.max(took_ns * DATA_AGE_RENDERINGS);
+        RenderedData { body, sequences: frame.map(sequences).unwrap_or_default(), stale_ns: now_ns + took_ns + age_ns }
     }
 
     fn state(&self) -> StateFacts<'_> {

@@ -1,9 +1,9 @@
 //! Wakes a sleeping thread once, whatever the number of items it is woken for.
 
-use super::sync::{AtomicBool, Ordering, fence};
+use super::sync::{AtomicBool, Ordering};
 
 /// One per reading thread, shared by all its lanes. The reader arms it before it sleeps; the first writer after
-/// that wakes it, later ones pay one load.
+/// that wakes it, later ones pay one swap.
 ///
 /// The reader's turn: [`Self::arm`], look at every lane once more, sleep only if all are empty, [`Self::disarm`].
 pub struct Doorbell {
@@ -25,23 +25,23 @@ impl Doorbell {
     }
 
     /// Reader: from here on a push wakes me. Lanes must be looked at once more before sleeping.
+    ///
+    /// Every access is a read-modify-write, so all of them stand in one order, each acquiring what the ones before it
+    /// released: a `ring` before this sees no sleeper, but its item is seen by the look that follows; a `ring` after
+    /// this sees the sleeper. A plain store here or in [`Self::disarm`] would break that chain.
     pub fn arm(&self) {
-        self.armed.store(true, Ordering::Relaxed);
-        // Pairs with the fence in `ring`: either the writer sees `armed`, or this thread's following look at the
-        // lanes sees the writer's item. Without both fences each could miss the other.
-        fence(Ordering::SeqCst);
+        self.armed.swap(true, Ordering::AcqRel);
     }
 
     /// Reader: I am awake.
     pub fn disarm(&self) {
-        self.armed.store(false, Ordering::Relaxed);
+        self.armed.swap(false, Ordering::AcqRel);
     }
 
     /// Writer: call after a push.
     pub fn ring(&self) {
-        // Pairs with the fence in `arm`.
-        fence(Ordering::SeqCst);
-        if self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::AcqRel) {
+        // Pairs with the swap in `arm`.
+        if self.armed.swap(false, Ordering::AcqRel) {
             (self.wake)();
         }
     }

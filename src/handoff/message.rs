@@ -334,7 +334,9 @@ pub enum DoorReply {
         status: u16,
         /// MIME type.
         content_type: &'static str,
-        /// The body.
+        /// First bytes of the body, this answer's own.
+        lead: Bytes,
+        /// The rest of the body, which many answers may share.
         body: Bytes,
     },
 }

@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+/// Messages name nodes by id; what an id means is the graph's business, which `net` never sees.
+pub use crate::graph::NodeId;
+
 mod doorbell;
 mod frame;
 mod lane;

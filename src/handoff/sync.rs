@@ -8,12 +8,12 @@ pub use crossbeam::queue::ArrayQueue;
 #[cfg(not(loom))]
 pub use std::sync::Arc;
 #[cfg(not(loom))]
-pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 #[cfg(loom)]
 pub use loom::sync::Arc;
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(loom)]
 pub use model::ArrayQueue;
 
@@ -22,44 +22,52 @@ mod model {
     use std::collections::VecDeque;
 
     use loom::sync::Mutex;
+    use loom::sync::atomic::{AtomicUsize, Ordering};
 
-    /// The part of crossbeam's `ArrayQueue` that lanes use.
+    /// The part of crossbeam's `ArrayQueue` that lanes use. Whether it is empty is read without the lock, as in the
+    /// original: that load is what the doorbell has to order.
     pub struct ArrayQueue<T> {
         items: Mutex<VecDeque<T>>,
+        count: AtomicUsize,
         slots: usize,
     }
 
     impl<T> ArrayQueue<T> {
         pub fn new(slots: usize) -> Self {
-            Self { items: Mutex::new(VecDeque::new()), slots }
+            Self { items: Mutex::new(VecDeque::new()), count: AtomicUsize::new(0), slots }
+        }
+
+        fn with<R>(&self, change: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
+            let mut items = self.items.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let answer = change(&mut items);
+            self.count.store(items.len(), Ordering::Release);
+            answer
         }
 
         pub fn push(&self, item: T) -> Result<(), T> {
-            let mut items = self.items.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if items.len() == self.slots {
-                return Err(item);
-            }
-            items.push_back(item);
-            Ok(())
+            self.with(|items| {
+                if items.len() == self.slots {
+                    return Err(item);
+                }
+                items.push_back(item);
+                Ok(())
+            })
         }
 
         pub fn force_push(&self, item: T) -> Option<T> {
-            let mut items = self.items.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let displaced = if items.len() == self.slots { items.pop_front() } else { None };
-            items.push_back(item);
-            displaced
+            self.with(|items| {
+                let displaced = if items.len() == self.slots { items.pop_front() } else { None };
+                items.push_back(item);
+                displaced
+            })
         }
 
         pub fn pop(&self) -> Option<T> {
-            self.items.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop_front()
+            self.with(VecDeque::pop_front)
         }
 
         pub fn is_empty(&self) -> bool {
-            self.items.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).is_empty()
-        }
-
-        pub fn capacity(&self) -> usize {
-            self.slots
+            self.count.load(Ordering::Acquire) == 0
         }
     }
 }

@@ -8,9 +8,10 @@ use mio::net::TcpStream;
 use super::drags::{Admission, Drags};
 use super::inbound::{Ending, Inbound};
 use super::outbound::{Flushed, Outbound, Sent};
-use crate::graph::NodeId;
-use crate::handoff::{DragPhase, Frame, Origin, ShardEvent, ViewCommand};
-use crate::limits::DRAGS_PER_CLIENT_MAX;
+use super::rate_limit::RateLimit;
+use crate::base::clock::SECOND_NS;
+use crate::handoff::{DragPhase, Frame, NodeId, Origin, ShardEvent, ViewCommand};
+use crate::limits::{CONTROL_BURST, CONTROL_PER_MINUTE, DRAGS_PER_CLIENT_MAX};
 use crate::wire::{
     ClientMessage, CloseCode, ErrorCategory, ServerError, ServerMessage, parse_message, write_client_error,
 };
@@ -29,6 +30,8 @@ pub struct Conn {
     pub inbound: Inbound,
     /// What it drags.
     pub drags: Drags,
+    /// How often it may ask `control` for something.
+    pub limiter: RateLimit,
     /// Bytes a second that it takes at full rate.
     pub demand_bytes: u64,
     /// Place among the members of its class.
@@ -69,9 +72,9 @@ impl Conn {
         epoch: u32,
         now_ns: u64,
         requests: &mut impl Requests,
-    ) -> Result<Received, Ending> {
-        let Self { inbound, out, drags, origin, .. } = self;
-        let mut received = Received::default();
+        received: &mut Received,
+    ) -> Result<(), Ending> {
+        let Self { inbound, out, drags, limiter, origin, .. } = self;
         let mut overrun = false;
         // The parser writes its replies into a buffer of its own so that texts can be queued while it runs.
         let mut replies = Vec::new();
@@ -79,11 +82,12 @@ impl Conn {
             if !replies.is_empty() {
                 out.private_mut().append(replies);
             }
-            received.messages += 1;
-            let mut answer = Answer { out, origin: *origin, epoch, now_ns, refused: false, overrun: false };
-            if !text.is_empty() {
-                answer.act(text, drags, requests);
+            if overrun || text.is_empty() {
+                return;
             }
+            received.messages += 1;
+            let mut answer = Answer { out, limiter, origin: *origin, epoch, now_ns, refused: false, overrun: false };
+            answer.act(text, drags, requests);
             received.refused += u64::from(answer.refused);
             overrun |= answer.overrun;
         });
@@ -91,7 +95,7 @@ impl Conn {
         if overrun || out.private_bytes() > super::outbound::PRIVATE_BYTES_MAX {
             return Err(Ending::Close(CloseCode::TryLater, "answers pile up unread"));
         }
-        ended.map(|()| received)
+        ended
     }
 
     /// Sends what there is, if the kernel takes any.
@@ -111,6 +115,7 @@ impl Conn {
 /// Acts on one message of one connection.
 struct Answer<'conn> {
     out: &'conn mut Outbound,
+    limiter: &'conn mut RateLimit,
     origin: Origin,
     epoch: u32,
     now_ns: u64,
@@ -138,25 +143,26 @@ impl Answer<'_> {
                 self.say(&ServerMessage::InitialDataInfo { url: &url, epoch: self.epoch, class });
             }
             ClientMessage::Subscribe { rate_hz } => {
-                let taken = requests.to_control(ShardEvent::Subscribe { origin: self.origin, rate_hz });
-                self.busy_unless(taken);
+                self.ask_control(ShardEvent::Subscribe { origin: self.origin, rate_hz }, requests);
             }
             ClientMessage::Pin { node, pinned } => {
-                let taken = requests.to_control(ShardEvent::Pin { origin: self.origin, node, pinned });
-                self.busy_unless(taken);
+                self.ask_control(ShardEvent::Pin { origin: self.origin, node, pinned }, requests);
             }
             ClientMessage::DragStart { node, position } | ClientMessage::DragUpdate { node, position } => {
                 self.drag(node, position, drags, requests);
             }
             ClientMessage::DragEnd { node, pin } => {
                 let Some(node) = NodeId::new(node) else { return };
-                if drags.end(node) {
-                    let command = ViewCommand::Drag { origin: self.origin, node, phase: DragPhase::End { pin } };
-                    let taken = requests.to_sim(command);
-                    self.busy_unless(taken);
-                } else {
-                    self.error("not_dragged", "this connection does not drag that node", &["nodeId"], false);
+                if !drags.holds(node) {
+                    return self.error("not_dragged", "this connection does not drag that node", &["nodeId"], false);
                 }
+                let command = ViewCommand::Drag { origin: self.origin, node, phase: DragPhase::End { pin } };
+                let taken = requests.to_sim(command);
+                // Refused, it is still dragged, so that the client can send it again.
+                if taken {
+                    drags.end(node);
+                }
+                self.busy_unless(taken);
             }
             ClientMessage::PhysicsParams => {
                 let message = "physics parameters are set in the configuration of the server, not on this socket";
@@ -179,6 +185,30 @@ impl Answer<'_> {
                 self.error("too_many_drags", &message, &["nodeId"], true);
             }
         }
+    }
+
+    /// Requests to `control` cost it work and an answer each, so one client may not have many of them.
+    fn ask_control(&mut self, event: ShardEvent, requests: &mut impl Requests) {
+        if let Err(wait_ns) = self.limiter.admit(self.now_ns) {
+            let seconds = wait_ns as f64 / SECOND_NS as f64;
+            let message = format!("at most {CONTROL_PER_MINUTE} such requests a minute, {CONTROL_BURST} at once");
+            return self.limited(&message, seconds);
+        }
+        let taken = requests.to_control(event);
+        self.busy_unless(taken);
+    }
+
+    #[cold]
+    fn limited(&mut self, message: &str, retry_after: f64) {
+        let error = ServerError {
+            code: "rate_limited",
+            message,
+            category: ErrorCategory::RateLimit,
+            retryable: true,
+            retry_after: Some(retry_after),
+            affected_paths: &[],
+        };
+        self.refuse(&ServerMessage::Error(error).to_vec());
     }
 
     fn busy_unless(&mut self, taken: bool) {

@@ -3,6 +3,7 @@
 //! Not pinned. Nothing here takes long: what needs the graph is asked of `control`, and a connection waits for the
 //! answer without holding anybody up. Syscalls of a turn: `epoll_wait`, `accept4`, `read`, `writev`, `setsockopt`, `close`.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,9 +16,11 @@ use mio::{Events, Interest, Poll, Token};
 use super::http::{self, Response};
 use super::routes::{OwnPage, Route, Trust, route};
 use super::shard::WAKE;
-use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
+use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
-use crate::handoff::{Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Grant, Producer, Refusal, Transport};
+use crate::handoff::{
+    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Grant, Producer, Refusal, SessionId, Transport,
+};
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
 use crate::metrics::{Health, Metrics, Phase};
 use crate::wire::{
@@ -33,11 +36,20 @@ const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// Connections that are shaking hands or being answered at once. One more is closed at once.
 const PENDING_MAX: usize = 4_096;
 
-/// Bytes read at once.
+/// Bytes read at once. A connection holds at most this and a head.
 const READ_BYTES: usize = 16 << 10;
+
+/// Requests one connection may pipeline in one turn; the rest waits for the others.
+const REQUESTS_PER_TURN_MAX: usize = 16;
+
+/// Bytes of an answer that buy its reader another [`ANSWER_NS_MAX`]: a slow line is served, a stuck one is not.
+const ANSWER_PROGRESS_BYTES: usize = 256 << 10;
 
 /// How long an answer may take to be read, and a kept-alive connection may idle.
 const ANSWER_NS_MAX: u64 = 30_000 * MILLISECOND_NS;
+
+/// Time after which an accept that failed is tried again.
+const ACCEPT_RETRY_NS: u64 = 10 * MILLISECOND_NS;
 
 /// Time between two looks at deadlines.
 const HOUSEKEEPING_NS: u64 = 100 * MILLISECOND_NS;
@@ -81,7 +93,7 @@ enum State {
     /// `control` was asked for a page.
     Asking { keep_alive: bool, head_only: bool },
     /// An answer is on its way out.
-    Answering { head: Vec<u8>, body: Bytes, sent: usize, keep_alive: bool },
+    Answering { head: Vec<u8>, body: Bytes, sent: usize, paid: usize, keep_alive: bool },
 }
 
 struct Pending {
@@ -91,6 +103,8 @@ struct Pending {
     received: Vec<u8>,
     state: State,
     deadline_ns: u64,
+    /// Nothing was answered on it yet.
+    fresh: bool,
 }
 
 /// Everything the door owns.
@@ -108,6 +122,12 @@ pub struct Door {
     housekeeping_ns: u64,
     /// Accepting stopped early: out of descriptors, or the turn's budget.
     accept_again: bool,
+    /// Connections whose pipelined requests wait for their turn, first come first served.
+    again: VecDeque<Handle>,
+    /// Sessions that could not be given back yet.
+    abandoned: Vec<SessionId>,
+    /// Failed accepts are logged once a second.
+    accept_logged_ns: u64,
 }
 
 impl Door {
@@ -145,6 +165,9 @@ impl Door {
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
             housekeeping_ns: 0,
             accept_again: false,
+            again: VecDeque::new(),
+            abandoned: Vec::new(),
+            accept_logged_ns: 0,
         })
     }
 
@@ -156,14 +179,19 @@ impl Door {
         let mut events = Events::with_capacity(1_024);
         loop {
             self.take_replies();
+            self.give_back_abandoned();
             if self.lanes.stop.pop().is_some() {
                 return Ok(());
             }
             self.bell.arm();
-            let work = self.accept_again || !self.lanes.replies.is_empty() || !self.lanes.stop.is_empty();
-            let timeout = if work { 10 * MILLISECOND_NS } else { HOUSEKEEPING_NS };
-            let idle = self.pending.is_empty() && !work;
-            let answer = self.poll.poll(&mut events, if idle { None } else { Some(Duration::from_nanos(timeout)) });
+            let work = !(self.again.is_empty() && self.lanes.replies.is_empty() && self.lanes.stop.is_empty());
+            let timeout = match (work, self.accept_again) {
+                (true, _) => Duration::ZERO,
+                (false, true) => Duration::from_nanos(ACCEPT_RETRY_NS),
+                (false, false) => Duration::from_nanos(HOUSEKEEPING_NS),
+            };
+            let idle = self.pending.is_empty() && self.abandoned.is_empty() && !self.accept_again && !work;
+            let answer = self.poll.poll(&mut events, if idle { None } else { Some(timeout) });
             self.bell.disarm();
             match answer {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -180,6 +208,11 @@ impl Door {
                             self.serve(handle, now_ns);
                         }
                     }
+                }
+            }
+            for _ in 0..self.again.len() {
+                if let Some(handle) = self.again.pop_front() {
+                    self.serve(handle, now_ns);
                 }
             }
             if accept {
@@ -204,7 +237,10 @@ impl Door {
                 Err(error) => {
                     // Out of descriptors, mostly: the ones that wait are looked at again in a moment.
                     self.metrics.door.accept_errors.add(1);
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    if now_ns >= self.accept_logged_ns {
+                        self.accept_logged_ns = now_ns + SECOND_NS;
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
                     return true;
                 }
             }
@@ -216,15 +252,11 @@ impl Door {
         self.metrics.door.accepted.add(1);
         let _ = stream.set_nodelay(true);
         let deadline_ns = now_ns + self.options.handshake_ns_max;
-        let made = self.pending.insert_with(|_| Pending {
-            stream,
-            peer,
-            transport,
-            received: Vec::new(),
-            state: State::Reading,
-            deadline_ns,
-        });
-        let Some(handle) = made else { return self.metrics.door.refused.add(1) };
+        if self.pending.len() == PENDING_MAX {
+            self.drop_most_overdue();
+        }
+        let made = self.pending.insert_with(|_| Pending::new(stream, peer, transport, deadline_ns));
+        let Some(handle) = made else { return };
         let registry = self.poll.registry();
         if let Some(pending) = self.pending.get_mut(handle) {
             let interest = Interest::READABLE | Interest::WRITABLE;
@@ -236,57 +268,66 @@ impl Door {
         self.serve(handle, now_ns);
     }
 
-    /// Goes on with one connection as far as it can.
-    fn serve(&mut self, handle: Handle, now_ns: u64) {
-        loop {
-            let Some(pending) = self.pending.get_mut(handle) else { return };
-            let goes_on = match &mut pending.state {
-                State::Reading => match read_more(pending, &mut self.scratch) {
-                    Progress::Gone => false,
-                    Progress::Waits => {
-                        // Bytes may be here from before: a request pipelined behind the last one.
-                        if pending.received.is_empty() || !self.act(handle, now_ns) {
-                            return;
-                        }
-                        continue;
-                    }
-                    Progress::Moved => {
-                        self.act(handle, now_ns);
-                        continue;
-                    }
-                },
-                State::Opening { .. } | State::Asking { .. } => return self.watch_waiting(handle),
-                State::Answering { head, body, sent, keep_alive } => {
-                    match write_more(&mut pending.stream, head, body, sent) {
-                        Progress::Gone => false,
-                        Progress::Waits => return,
-                        Progress::Moved if *keep_alive => {
-                            pending.state = State::Reading;
-                            pending.deadline_ns = now_ns + ANSWER_NS_MAX;
-                            continue;
-                        }
-                        Progress::Moved => {
-                            // Unread input would make close() reset the connection and lose the answer.
-                            let _ = pending.stream.shutdown(std::net::Shutdown::Write);
-                            let _ = pending.stream.read(&mut self.scratch);
-                            false
-                        }
-                    }
-                }
-            };
-            if !goes_on {
-                return self.drop_pending(handle);
-            }
+    /// Makes room: of the connections that have not asked for anything yet, the one nearest its deadline goes.
+    #[cold]
+    fn drop_most_overdue(&mut self) {
+        let silent = self.pending.iter_mut().filter(|(_, pending)| matches!(pending.state, State::Reading));
+        if let Some((handle, _)) = silent.min_by_key(|(_, pending)| pending.deadline_ns) {
+            self.metrics.door.handshake_timeouts.add(1);
+            self.drop_pending(handle);
         }
     }
 
-    /// A connection that waits for `control` may send on (up to a head's length) or go away.
-    fn watch_waiting(&mut self, handle: Handle) {
-        let Some(pending) = self.pending.get_mut(handle) else { return };
-        if pending.received.len() < http::HEAD_BYTES_MAX
-            && matches!(read_more(pending, &mut self.scratch), Progress::Gone)
-        {
-            self.drop_pending(handle);
+    /// Goes on with one connection as far as it can: what is here is acted on before more is read.
+    fn serve(&mut self, handle: Handle, now_ns: u64) {
+        let mut acted = 0;
+        loop {
+            let Some(pending) = self.pending.get_mut(handle) else { return };
+            match &mut pending.state {
+                State::Reading => {
+                    if acted == REQUESTS_PER_TURN_MAX {
+                        return self.again.push_back(handle);
+                    }
+                    if !pending.received.is_empty() && self.act(handle, now_ns) {
+                        acted += 1;
+                        continue;
+                    }
+                    let Some(pending) = self.pending.get_mut(handle) else { return };
+                    match read_more(pending, &mut self.scratch) {
+                        Progress::Moved => {}
+                        Progress::Waits => return,
+                        Progress::Gone => return self.drop_pending(handle),
+                    }
+                }
+                // Bytes that come meanwhile stay in the kernel; a peer that is gone shows at the write.
+                State::Opening { .. } | State::Asking { .. } => return,
+                State::Answering { head, body, sent, paid, keep_alive } => {
+                    match write_more(&mut pending.stream, head, body, sent) {
+                        Progress::Gone => return self.drop_pending(handle),
+                        Progress::Waits => {
+                            if *sent >= *paid + ANSWER_PROGRESS_BYTES {
+                                *paid = *sent;
+                                pending.deadline_ns = now_ns + ANSWER_NS_MAX;
+                            }
+                            return;
+                        }
+                        Progress::Moved if *keep_alive => {
+                            pending.state = State::Reading;
+                            pending.deadline_ns = now_ns + ANSWER_NS_MAX;
+                        }
+                        Progress::Moved => {
+                            // With unread input close() would reset the connection, which can take the answer back.
+                            let _ = pending.stream.shutdown(std::net::Shutdown::Write);
+                            for _ in 0..REQUESTS_PER_TURN_MAX {
+                                if !matches!(pending.stream.read(&mut self.scratch), Ok(1..)) {
+                                    break;
+                                }
+                            }
+                            return self.drop_pending(handle);
+                        }
+                    }
+                }
+            }
         }
     }
 
@@ -376,14 +417,15 @@ impl Door {
                     let status = if matches!(refusal, Refusal::IdRange { .. }) { 400 } else { 503 };
                     self.refuse(token, refusal.code(), &refusal.to_string(), status, now_ns);
                 }
-                DoorReply::Http { token, status, content_type, body } => {
+                DoorReply::Http { token, status, content_type, lead, body } => {
                     let Some(Pending { state: State::Asking { keep_alive, head_only }, .. }) =
                         self.pending.get_mut(token)
                     else {
                         continue;
                     };
                     let (keep_alive, head_only) = (*keep_alive, *head_only);
-                    self.answer(token, Response::new(status, content_type, body), keep_alive, head_only, now_ns);
+                    let response = Response { lead, ..Response::new(status, content_type, body) };
+                    self.answer(token, response, keep_alive, head_only, now_ns);
                     self.serve(token, now_ns);
                 }
             }
@@ -405,7 +447,8 @@ impl Door {
             // Stale bytes stay with us, where a newer frame can replace them, instead of in the kernel.
             let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(bytes);
         }
-        let least = (0..self.lanes.adopt.len()).min_by(|left, right| self.load(*left).total_cmp(&self.load(*right)));
+        let load = |shard: &usize| self.load(*shard, grant.demand_bytes);
+        let least = (0..self.lanes.adopt.len()).min_by(|left, right| load(left).total_cmp(&load(right)));
         let Some(lane) = least.and_then(|shard| self.lanes.adopt.get_mut(shard)) else {
             return self.abandon(session);
         };
@@ -430,20 +473,31 @@ impl Door {
                 Token(handle.slot as usize),
                 Interest::READABLE | Interest::WRITABLE,
             );
-            Pending { stream, peer, transport, received: Vec::new(), state: State::Reading, deadline_ns }
+            Pending::new(stream, peer, transport, deadline_ns)
         });
         if let Some(handle) = made {
             self.refuse(handle, "busy", "the network threads have too much to do", 503, now_ns);
         }
     }
 
-    fn load(&self, shard: usize) -> f64 {
-        self.metrics.shards.get(shard).map_or(f64::INFINITY, |shard| shard.demand_bytes.get())
+    /// Bytes a second that a shard has to send, those on their way to it included.
+    fn load(&self, shard: usize, demand_bytes: u64) -> f64 {
+        let demand = self.metrics.shards.get(shard).map_or(f64::INFINITY, |shard| shard.demand_bytes.get());
+        let on_the_way = self.lanes.adopt.get(shard).map_or(0, |lane| lane.stats().depth());
+        demand + (on_the_way * demand_bytes) as f64
     }
 
-    fn abandon(&mut self, session: crate::handoff::SessionId) {
-        if self.lanes.requests.push(DoorRequest::Abandon { session }).is_err() {
-            tracing::error!(session = session.0, "a session could not be given back: the lane to control is full");
+    fn abandon(&mut self, session: SessionId) {
+        self.abandoned.push(session);
+        self.give_back_abandoned();
+    }
+
+    /// Gives sessions back that no shard took; what does not fit into the lane waits for the next turn.
+    fn give_back_abandoned(&mut self) {
+        while let Some(session) = self.abandoned.pop() {
+            if self.lanes.requests.push(DoorRequest::Abandon { session }).is_err() {
+                return self.abandoned.push(session);
+            }
         }
     }
 
@@ -478,7 +532,7 @@ impl Door {
         push_tcp_text(json, &mut head);
         push_tcp_text(&ServerMessage::Goodbye { code: code.number(), reason }.to_vec(), &mut head);
         if let Some(pending) = self.pending.get_mut(handle) {
-            pending.state = State::Answering { head, body: Bytes::new(), sent: 0, keep_alive: false };
+            pending.state = State::Answering { head, body: Bytes::new(), sent: 0, paid: 0, keep_alive: false };
             pending.deadline_ns = now_ns + ANSWER_NS_MAX;
         }
     }
@@ -486,11 +540,15 @@ impl Door {
     fn answer(&mut self, handle: Handle, response: Response, keep_alive: bool, head_only: bool, now_ns: u64) {
         self.metrics.door.http_requests.add(1);
         self.metrics.door.http_errors.add(u64::from(response.status >= 400));
-        let head = response.head(keep_alive);
+        let mut head = response.head(keep_alive);
+        if !head_only {
+            head.extend_from_slice(&response.lead);
+        }
         let body = if head_only { Bytes::new() } else { response.body };
         if let Some(pending) = self.pending.get_mut(handle) {
-            pending.state = State::Answering { head, body, sent: 0, keep_alive };
+            pending.state = State::Answering { head, body, sent: 0, paid: 0, keep_alive };
             pending.deadline_ns = now_ns + ANSWER_NS_MAX;
+            pending.fresh = false;
         }
     }
 
@@ -545,17 +603,17 @@ impl Door {
     fn time_out(&mut self, handle: Handle, now_ns: u64) {
         let Some(pending) = self.pending.get_mut(handle) else { return };
         let unfinished = matches!(pending.state, State::Reading) && !pending.received.is_empty();
-        if matches!(pending.state, State::Reading) {
+        let waiting = matches!(pending.state, State::Reading);
+        if waiting && pending.fresh {
             self.metrics.door.handshake_timeouts.add(1);
         }
-        let (transport, silent) = (pending.transport, pending.received.is_empty());
-        match transport {
+        match pending.transport {
             Transport::WebSocket if unfinished => {
                 let response = Response::error(408, "timeout", "the request did not come in time", &[]);
                 self.answer(handle, response, false, false, now_ns);
                 self.serve(handle, now_ns);
             }
-            Transport::Tcp if silent || unfinished => {
+            Transport::Tcp if waiting => {
                 let error = ServerError {
                     code: "timeout",
                     message: "a line of JSON was expected first (net.handshake_timeout_ms)",
@@ -579,6 +637,13 @@ impl Door {
     }
 }
 
+impl Pending {
+    fn new(stream: TcpStream, peer: SocketAddr, transport: Transport, deadline_ns: u64) -> Self {
+        let (received, state) = (Vec::new(), State::Reading);
+        Self { stream, peer, transport, received, state, deadline_ns, fresh: true }
+    }
+}
+
 enum Progress {
     /// Something was read, or everything written.
     Moved,
@@ -588,7 +653,7 @@ enum Progress {
     Gone,
 }
 
-/// Reads once, up to a head's length in all.
+/// Reads once. What was read before was an unfinished head, so this holds at most a head and one read.
 fn read_more(pending: &mut Pending, scratch: &mut [u8]) -> Progress {
     loop {
         match pending.stream.read(scratch) {

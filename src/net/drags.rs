@@ -1,6 +1,6 @@
 //! Which nodes one client drags: at most five, updates at least 16 ms apart, a silent one forgotten.
 
-use crate::graph::NodeId;
+use crate::handoff::NodeId;
 use crate::limits::{DRAG_INTERVAL_MIN_NS, DRAG_SILENCE_MAX_NS, DRAGS_PER_CLIENT_MAX};
 
 /// What to do with an update.
@@ -38,6 +38,11 @@ impl Drags {
             }
             None => Admission::TooMany,
         }
+    }
+
+    /// Whether `node` is dragged.
+    pub fn holds(&self, node: NodeId) -> bool {
+        self.held.iter().flatten().any(|(held, _)| *held == node)
     }
 
     /// Forgets `node`; false when it was not dragged.

@@ -146,7 +146,9 @@ pub struct Response {
     pub status: u16,
     /// MIME type of the body.
     pub content_type: &'static str,
-    /// The body.
+    /// First bytes of the body, the answer's own.
+    pub lead: Bytes,
+    /// The rest of the body, which many answers may share.
     pub body: Bytes,
     /// Further header lines, each with its line end.
     pub extra: String,
@@ -156,7 +158,7 @@ impl Response {
     /// An answer with a body.
     #[must_use]
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, body: body.into(), extra: String::new() }
+        Self { status, content_type, lead: Bytes::new(), body: body.into(), extra: String::new() }
     }
 
     /// An error as JSON, with the fields of an `error` message.
@@ -198,7 +200,7 @@ impl Response {
             self.status,
             reason.unwrap_or("Unknown"),
             self.content_type,
-            self.body.len(),
+            self.lead.len() + self.body.len(),
             if keep_alive { "keep-alive" } else { "close" },
             self.extra,
         )

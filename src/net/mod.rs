@@ -8,6 +8,7 @@ mod drags;
 mod http;
 mod inbound;
 mod outbound;
+mod rate_limit;
 mod routes;
 mod shard;
 
@@ -27,7 +28,7 @@ pub use shard::{Shard, ShardLanes, ShardOptions};
 pub fn poll_with_bell() -> std::io::Result<(Poll, Arc<Doorbell>)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), shard::WAKE)?;
-    // A failed wake-up costs a nap of at most a housekeeping interval.
+    // Writing to an eventfd fails only when its count would overflow, and then the loop is awake anyway.
     let bell = Doorbell::new(Box::new(move || drop(waker.wake())));
     Ok((poll, Arc::new(bell)))
 }

@@ -15,10 +15,11 @@ use crossbeam::utils::CachePadded;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::conn::{Conn, Requests};
+use super::conn::{Conn, Received, Requests};
 use super::drags::Drags;
 use super::inbound::{Ending, Inbound};
 use super::outbound::{Flushed, Outbound, Sent};
+use super::rate_limit::RateLimit;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
 use crate::handoff::{
@@ -35,8 +36,9 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 /// Readiness events taken per `epoll_wait`; the rest comes with the next one.
 const EVENTS_PER_TURN_MAX: usize = 1_024;
 
-/// Bytes read from one connection in one turn. A client that sends more waits a turn.
-const READ_BYTES_PER_TURN_MAX: usize = 64 << 10;
+/// Bytes read from one connection in one turn: more than the longest text. A client that sends more waits a turn,
+/// and frames are looked at between any two connections.
+const READ_BYTES_PER_TURN_MAX: usize = 8 << 10;
 
 /// Connections adopted and messages taken per turn.
 const LANE_ITEMS_PER_TURN_MAX: usize = 64;
@@ -44,7 +46,7 @@ const LANE_ITEMS_PER_TURN_MAX: usize = 64;
 /// Time between two looks at leases and stalls.
 const HOUSEKEEPING_NS: u64 = 50 * MILLISECOND_NS;
 
-/// How long a goodbye may take: the rest of a frame, the close frame, the peer's own close.
+/// How long a goodbye may take: at a shutdown from the start of it, otherwise from our last byte to the peer's own close.
 const LINGER_NS: u64 = 1_500 * MILLISECOND_NS;
 
 /// Settings of a shard.
@@ -91,8 +93,10 @@ pub struct Shard {
     /// Newest frame that carries each class slot.
     front: [Option<Arc<Frame>>; CLASSES_MAX],
     epoch: u32,
-    /// Connections with work left from the turn before.
+    /// Connections with work left, first come first served.
     ready: Vec<Handle>,
+    /// Those of `ready` that are being served; kept for its capacity.
+    ready_now: Vec<Handle>,
     /// Sessions whose end did not fit into the lane yet, and drags to release.
     ended: Vec<(SessionId, bool)>,
     scratch: Box<[u8]>,
@@ -101,7 +105,8 @@ pub struct Shard {
     housekeeping_ns: u64,
     copied_bytes: usize,
     demand_bytes: u64,
-    stopping: bool,
+    /// Why and with what words everyone is being sent away.
+    stopping: Option<(CloseCode, &'static str)>,
 }
 
 /// The two lanes a connection's messages go to.
@@ -144,13 +149,14 @@ impl Shard {
             front: [const { None }; CLASSES_MAX],
             epoch: 0,
             ready: Vec::with_capacity(256),
+            ready_now: Vec::with_capacity(256),
             ended: Vec::with_capacity(256),
             scratch: vec![0; READ_BYTES_PER_TURN_MAX].into_boxed_slice(),
             rotor: 0,
             housekeeping_ns: 0,
             copied_bytes: 0,
             demand_bytes: 0,
-            stopping: false,
+            stopping: None,
         }
     }
 
@@ -170,7 +176,7 @@ impl Shard {
             let now_ns = monotonic_ns();
             self.take_lanes(now_ns);
             self.housekeep(now_ns);
-            if self.stopping && self.conns.is_empty() {
+            if self.stopping.is_some() && self.conns.is_empty() {
                 return Ok(0);
             }
             self.wait(&mut events)?;
@@ -185,6 +191,9 @@ impl Shard {
                 let handle = conn.origin.handle;
                 conn.writable |= event.is_writable();
                 self.serve(handle, event.is_readable() || event.is_read_closed() || event.is_error(), now_ns);
+                if !self.lanes.frames.is_empty() {
+                    self.take_frames();
+                }
             }
             self.serve_ready(now_ns);
         }
@@ -199,7 +208,7 @@ impl Shard {
             && self.lanes.messages.is_empty());
         // Rounded up to whole milliseconds by epoll, which housekeeping does not mind.
         let timeout = if work { Duration::ZERO } else { Duration::from_nanos(HOUSEKEEPING_NS) };
-        let idle = self.conns.is_empty() && !self.stopping && self.ended.is_empty() && !work;
+        let idle = self.conns.is_empty() && self.stopping.is_none() && self.ended.is_empty() && !work;
         let answer = self.poll.poll(events, if idle { None } else { Some(timeout) });
         self.bell.disarm();
         match answer {
@@ -288,9 +297,14 @@ impl Shard {
 
     /// Serves one connection's event. A panic in it costs this connection and nothing else.
     fn serve(&mut self, handle: Handle, readable: bool, now_ns: u64) {
+        self.guard(handle, now_ns, |shard| shard.serve_unguarded(handle, readable, now_ns));
+    }
+
+    /// Runs a connection's event, which says whether the connection goes on.
+    fn guard(&mut self, handle: Handle, now_ns: u64, event: impl FnOnce(&mut Self) -> bool) {
         let Some(conn) = self.conns.get_mut(handle) else { return };
         let boundary = conn.out.at_boundary();
-        let served = catch_unwind(AssertUnwindSafe(|| self.serve_unguarded(handle, readable, now_ns)));
+        let served = catch_unwind(AssertUnwindSafe(|| event(self)));
         match served {
             Ok(true) => {}
             Ok(false) => self.remove(handle),
@@ -350,14 +364,19 @@ impl Shard {
     }
 
     fn serve_ready(&mut self, now_ns: u64) {
-        let count = self.ready.len();
-        for _ in 0..count {
-            let Some(handle) = self.ready.pop() else { return };
+        std::mem::swap(&mut self.ready, &mut self.ready_now);
+        let mut place = 0;
+        while let Some(handle) = self.ready_now.get(place).copied() {
+            place += 1;
             if let Some(conn) = self.conns.get_mut(handle) {
                 conn.queued = false;
                 self.serve(handle, true, now_ns);
             }
+            if !self.lanes.frames.is_empty() {
+                self.take_frames();
+            }
         }
+        self.ready_now.clear();
     }
 
     fn adopt(&mut self, adopt: Adopt, now_ns: u64) {
@@ -376,6 +395,7 @@ impl Shard {
                 out,
                 inbound: Inbound::new(transport),
                 drags: Drags::default(),
+                limiter: RateLimit::default(),
                 demand_bytes: grant.demand_bytes,
                 member,
                 writable: true,
@@ -392,18 +412,22 @@ impl Shard {
         self.demand_bytes += grant.demand_bytes;
         self.metrics.adopted.add(1);
         self.gauge();
-        let Self { conns, poll, lanes, metrics, epoch, .. } = self;
-        if let Some(conn) = conns.get_mut(handle) {
-            let token = Token(handle.slot as usize);
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            if poll.registry().register(&mut conn.stream, token, interest).is_err() {
-                return self.remove(handle);
-            }
-            if !received.is_empty() {
+        let Some(conn) = self.conns.get_mut(handle) else { return };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut conn.stream, Token(handle.slot as usize), interest).is_err() {
+            return self.remove(handle);
+        }
+        if let Some((code, reason)) = self.stopping {
+            conn.out.close(code, reason);
+            conn.linger_until_ns = Some(now_ns + LINGER_NS);
+        }
+        self.guard(handle, now_ns, |shard| {
+            let Self { conns, lanes, metrics, epoch, .. } = shard;
+            if let Some(conn) = conns.get_mut(handle).filter(|_| !received.is_empty()) {
                 take_in(conn, &received, *epoch, now_ns, &mut Out { lanes }, metrics);
             }
-        }
-        self.serve(handle, false, now_ns);
+            shard.serve_unguarded(handle, false, now_ns)
+        });
     }
 
     fn obey(&mut self, message: ShardMessage, now_ns: u64) {
@@ -424,7 +448,7 @@ impl Shard {
                 self.serve(handle, false, now_ns);
             }
             ShardMessage::Shutdown { code, reason } => {
-                self.stopping = true;
+                self.stopping = Some((code, reason));
                 for (_, conn) in self.conns.iter_mut() {
                     conn.out.close(code, reason);
                     conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
@@ -471,6 +495,7 @@ impl Shard {
         self.demand_bytes -= conn.demand_bytes;
         self.ended.push((conn.origin.session, conn.drags.any()));
         self.metrics.ended.add(1);
+        tracing::debug!(session = conn.origin.session.0, peer = %conn.peer, "a connection ended");
         self.gauge();
         self.report_ended();
     }
@@ -529,21 +554,27 @@ impl Shard {
             let handle = conn.origin.handle;
             let lingered = conn.linger_until_ns.is_some_and(|until| now_ns >= until);
             let stalled = conn.out.stalled_ns(now_ns) > self.options.stall_ns_max;
-            let mut over = false;
             if conn.out.lease_ns(now_ns) > lease_ns_max {
                 self.copied_bytes += conn.out.copy_lease();
                 self.metrics.lease_copies.add(1);
-                over = self.copied_bytes > self.options.copy_bytes_max;
             }
-            if lingered || stalled || over {
-                self.metrics.stalled.add(u64::from(stalled || over));
+            // One that is stuck in the middle of a frame cannot be told why.
+            if lingered || stalled {
+                self.metrics.stalled.add(u64::from(stalled));
                 self.remove(handle);
             }
         }
         self.copied_bytes = self.conns.iter_mut().map(|(_, conn)| conn.out.copied_bytes()).sum();
+        while self.copied_bytes > self.options.copy_bytes_max {
+            let copying = self.conns.iter_mut().filter(|(_, conn)| conn.out.copied_bytes() > 0);
+            let Some((handle, _)) = copying.max_by_key(|(_, conn)| conn.out.stalled_ns(now_ns)) else { return };
+            self.metrics.stalled.add(1);
+            self.remove(handle);
+        }
     }
 
-    /// Gives back the last frames of slow classes, which would otherwise stay leased until their next one.
+    /// Gives back the last frames of slow classes, which would otherwise stay leased until their next one. Somebody
+    /// who joins such a class now waits for that.
     fn drop_old_fronts(&mut self) {
         let newest = self.front.iter().flatten().map(|frame| frame.stamp().published_ns).max();
         for front in &mut self.front {
@@ -564,19 +595,15 @@ fn queue(ready: &mut Vec<Handle>, conn: &mut Conn) {
 
 /// Acts on received bytes and queues the goodbye when they end the connection.
 fn take_in(conn: &mut Conn, bytes: &[u8], epoch: u32, now_ns: u64, out: &mut Out<'_>, metrics: &ShardMetrics) {
-    match conn.receive(bytes, epoch, now_ns, out) {
-        Ok(received) => {
-            metrics.messages.add(received.messages);
-            metrics.messages_refused.add(received.refused);
-        }
+    let mut received = Received::default();
+    let ended = conn.receive(bytes, epoch, now_ns, out, &mut received);
+    metrics.messages.add(received.messages);
+    metrics.messages_refused.add(received.refused);
+    match ended {
+        Ok(()) => {}
         Err(Ending::Peer) => conn.out.finish(),
         Err(Ending::Close(code, reason)) => {
-            if code != CloseCode::TryLater {
-                metrics.protocol_errors.add(1);
-            }
-            if conn.out.transport() == Transport::Tcp && code == CloseCode::TooLong {
-                tracing::debug!(peer = %conn.peer, "a line was too long");
-            }
+            metrics.protocol_errors.add(u64::from(code != CloseCode::TryLater));
             conn.out.close(code, reason);
         }
     }

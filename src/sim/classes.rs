@@ -17,6 +17,17 @@ struct Live {
     fresh: bool,
 }
 
+/// Which classes a frame is encoded for. One that has had no frame yet always is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// No other: nothing moved, somebody joined.
+    Fresh,
+    /// Those whose rate is due.
+    Due,
+    /// All: the last state before a rest, a heartbeat, or something was lost.
+    All,
+}
+
 /// The live classes of the simulation, by slot.
 #[derive(Debug)]
 pub(super) struct Classes {
@@ -54,16 +65,17 @@ impl Classes {
         self.slots.iter().flatten().any(|live| live.fresh)
     }
 
-    /// Encodes `frame` for every class that is due, or for all; notes the others' sequences in it.
-    pub(super) fn encode_due(&mut self, frame: &mut Frame, all: bool) {
+    /// Encodes `frame` for the classes that `want` says; notes the others' sequences in it.
+    pub(super) fn encode(&mut self, frame: &mut Frame, want: Want) {
         let tick_rate = u32::from(self.tick_rate_hz);
         for live in self.slots.iter_mut().flatten() {
-            live.phase += u32::from(live.rate_hz);
-            let on_time = live.phase >= tick_rate;
-            if on_time {
-                live.phase -= tick_rate;
-            }
-            if on_time || all || live.fresh {
+            let on_time = want != Want::Fresh && {
+                live.phase += u32::from(live.rate_hz);
+                let due = live.phase >= tick_rate;
+                live.phase -= if due { tick_rate } else { 0 };
+                due
+            };
+            if on_time || want == Want::All || live.fresh {
                 live.fresh = false;
                 live.sequence += 1;
                 frame.encode(live.class, live.profile, live.sequence);
@@ -89,7 +101,7 @@ mod tests {
             .filter(|_| {
                 let frame = pool.publish(|frame| {
                     frame.begin(Stamp::default(), &[1]);
-                    classes.encode_due(frame, false);
+                    classes.encode(frame, Want::Due);
                 });
                 frame.unwrap().head(class).is_some()
             })

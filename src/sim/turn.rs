@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::classes::Classes;
+use super::classes::{Classes, Want};
 use super::drags::{DragTable, Held};
 use super::{Backend, StepReport};
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_until};
@@ -14,6 +14,7 @@ use crate::graph::{IdIndex, NodeId};
 use crate::handoff::{
     Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Stamp, ViewCommand,
 };
+use crate::limits::DRAGS_MAX;
 use crate::metrics::Metrics;
 use crate::wire::{FLAG_HEARTBEAT, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL};
 
@@ -26,7 +27,7 @@ const HEARTBEAT_NS: u64 = 5 * SECOND_NS;
 /// Steps between two measurements of the repulsion's error.
 const ERROR_SAMPLE_TICKS: u64 = 600;
 
-/// Pairs that one such measurement may cost: about a tenth of a millisecond.
+/// Exact pairs of one such measurement. It costs these and the repulsion of one step, once in ten seconds at 60 Hz.
 const ERROR_SAMPLE_PAIRS: usize = 200_000;
 
 /// Part of the pool below which shards are asked to give leases back: one in this many frames.
@@ -73,7 +74,12 @@ pub struct Sim {
     tick: u64,
     /// Something may move: the backend steps.
     moving: bool,
-    published_ns: u64,
+    /// When every class last had its chance of a frame, ns of the turn's clock.
+    heard_ns: u64,
+    /// A frame that every class had to get was lost.
+    owed: bool,
+    /// Pins that `control` has not been told of yet, because its lane was full.
+    untold: Vec<SimEvent>,
     report: StepReport,
 }
 
@@ -104,7 +110,9 @@ impl Sim {
             two_dimensional,
             tick: 0,
             moving: true,
-            published_ns: 0,
+            heard_ns: 0,
+            owed: false,
+            untold: Vec::with_capacity(DRAGS_MAX),
             report: StepReport::default(),
         }
     }
@@ -137,6 +145,7 @@ impl Sim {
     /// One tick: what was asked, one step, one frame.
     pub fn turn(&mut self, due_ns: u64, now_ns: u64) {
         let taken = self.take_commands(now_ns);
+        self.tell_pins();
         self.release_silent(now_ns);
         self.metrics.sim.commands.add(taken);
         let moved = self.moving;
@@ -144,9 +153,20 @@ impl Sim {
             self.step();
         }
         let settled_now = moved && !self.moving;
-        let heartbeat = !moved && now_ns.saturating_sub(self.published_ns) >= HEARTBEAT_NS;
-        if moved || heartbeat || self.classes.any_fresh() {
-            self.publish(due_ns, settled_now || heartbeat, !moved);
+        let heartbeat = !moved && now_ns.saturating_sub(self.heard_ns) >= HEARTBEAT_NS;
+        let want = match (moved, self.classes.any_fresh()) {
+            _ if settled_now || heartbeat || self.owed => Some(Want::All),
+            (true, _) => Some(Want::Due),
+            (false, true) => Some(Want::Fresh),
+            (false, false) => None,
+        };
+        if let Some(want) = want {
+            let repeated = heartbeat && !self.owed;
+            // What found no free frame, or was displaced before a shard took it, is owed to every class.
+            self.owed = !self.publish(due_ns, want, repeated) && (self.owed || want != Want::Due);
+            if want != Want::Fresh {
+                self.heard_ns = now_ns;
+            }
         }
         let sim = &self.metrics.sim;
         sim.classes.set(self.classes.count() as f64);
@@ -174,8 +194,8 @@ impl Sim {
         }
     }
 
-    /// Fills a free frame and hands it to every shard and to control. `all`: every class gets it, due or not.
-    fn publish(&mut self, due_ns: u64, all: bool, repeated: bool) {
+    /// Fills a free frame and hands it to every shard and to control; false when some class may have missed it.
+    fn publish(&mut self, due_ns: u64, want: Want, repeated: bool) -> bool {
         let Self { backend, identity, pool, classes, metrics, .. } = self;
         let started_ns = monotonic_ns();
         let mut flags = 0;
@@ -187,7 +207,7 @@ impl Sim {
         let published = pool.publish(|frame| {
             frame.begin(stamp, &identity.words);
             backend.write_into(frame.nodes_mut());
-            classes.encode_due(frame, all);
+            classes.encode(frame, want);
             published_ns = monotonic_ns();
             frame.publish_at(published_ns);
         });
@@ -196,16 +216,18 @@ impl Sim {
         self.pool_low.store(free < pool.len() / POOL_LOW_PART, Ordering::Relaxed);
         let Some(frame) = published else {
             metrics.sim.pool_waits.add(1);
-            return;
+            return false;
         };
         metrics.sim.encode.record(published_ns.saturating_sub(started_ns));
         metrics.sim.frames_published.add(1);
-        self.published_ns = published_ns;
+        let mut complete = true;
         for shard in &mut self.lanes.frames {
-            // A shard that is 8 frames behind loses the oldest: its clients take the newest anyway.
-            let _ = shard.push(Arc::clone(&frame));
+            // A shard that is 8 frames behind loses the oldest. Its fast classes take the newest anyway, but the lost
+            // one may have been the only one for a slow class.
+            complete &= matches!(shard.push(Arc::clone(&frame)), Ok(None));
         }
         let _ = self.lanes.latest.push_quietly(frame);
+        complete
     }
 
     fn take_commands(&mut self, now_ns: u64) -> u64 {
@@ -245,7 +267,7 @@ impl Sim {
                 let Some(drag) = self.drags.end(node, origin.session) else { return };
                 if pin {
                     self.backend.pin(drag.index, true);
-                    self.tell(SimEvent::Pinned { node: drag.index });
+                    self.untold.push(SimEvent::Pinned { node: drag.index });
                 }
                 self.backend.release(drag.index);
                 self.moving = true;
@@ -277,6 +299,15 @@ impl Sim {
             self.backend.release(drag.index);
             self.moving = true;
             self.tell(SimEvent::DragReleased { node: drag.node, origin: drag.origin });
+        }
+    }
+
+    /// What `control` must know to keep its graph true is told until it fits.
+    fn tell_pins(&mut self) {
+        while let Some(event) = self.untold.pop() {
+            if self.lanes.events.push(event).is_err() {
+                return self.untold.push(event);
+            }
         }
     }
 

@@ -61,11 +61,13 @@ pub fn check(resolved: &Resolved) -> Result<(), StartError> {
 pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     let config = &resolved.config;
     logging::start(&config.log);
-    let stop = Arc::new(AtomicBool::new(false));
+    // Until everything runs a signal ends the process at once; later the first one says goodbye to everybody, and
+    // the second does not wait for that.
+    let (stop, at_once) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
     for signal in [SIGTERM, SIGINT] {
-        // The second signal does not wait for goodbyes.
-        let registered = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
+        let registered = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&at_once))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&at_once)));
         registered.map_err(|reason| StartError::System { step: "signals", reason })?;
     }
     // Ports first: whoever holds one is named before a large graph is read.
@@ -81,6 +83,7 @@ pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     let addresses = (address(&http), tcp.as_ref().and_then(address));
     let backend = backend(config, &loaded, csr)?;
     let engine = Engine::start(config, &plan, loaded, backend, http, tcp)?;
+    at_once.store(false, Ordering::Release);
     print(&address_lines(addresses));
     engine.watch(&stop)
 }

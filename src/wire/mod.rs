@@ -24,5 +24,5 @@ pub use header::{
 pub use legacy::{BodyError, RecordTail, RecordV1, RecordV2, RecordV3, decode_v1, decode_v2, decode_v3, encode_body};
 pub use node::NodeRecord;
 pub use profile::{PROFILES, Profile, RATE_HZ_MAX};
-pub(crate) use server::write_client_error;
+pub use server::write_client_error;
 pub use server::{ErrorCategory, Protocol, ServerError, ServerMessage};

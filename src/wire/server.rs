@@ -167,7 +167,7 @@ impl ServerMessage<'_> {
 }
 
 /// Appends the `error` message that answers a bad message of a client.
-pub(crate) fn write_client_error(error: &ClientError, out: &mut Vec<u8>) {
+pub fn write_client_error(error: &ClientError, out: &mut Vec<u8>) {
     let message = error.to_string();
     let field = error.field();
     let category = match error {

@@ -1,0 +1,47 @@
+//! How often one client may do something: the generic cell rate algorithm, sixteen bytes and no timer.
+
+use crate::base::clock::SECOND_NS;
+use crate::limits::{CONTROL_BURST, CONTROL_PER_MINUTE};
+
+/// Time that one request pays for.
+const PERIOD_NS: u64 = 60 * SECOND_NS / CONTROL_PER_MINUTE;
+
+/// Admits `CONTROL_BURST` at once and `CONTROL_PER_MINUTE` on average.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RateLimit {
+    /// Theoretical arrival time of the next request, monotonic ns.
+    arrival_ns: u64,
+}
+
+impl RateLimit {
+    /// Admits a request at `now_ns`, or says how long to wait.
+    ///
+    /// # Errors
+    /// Nanoseconds until the next one is admitted.
+    pub fn admit(&mut self, now_ns: u64) -> Result<(), u64> {
+        let next_ns = self.arrival_ns.max(now_ns) + PERIOD_NS;
+        let ahead_ns = next_ns - now_ns;
+        let allowed_ns = CONTROL_BURST * PERIOD_NS;
+        if ahead_ns > allowed_ns {
+            return Err(ahead_ns - allowed_ns);
+        }
+        self.arrival_ns = next_ns;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_then_the_rate_holds_and_the_wait_is_true() {
+        let mut limit = RateLimit::default();
+        assert_eq!((0..100).filter(|_| limit.admit(SECOND_NS).is_ok()).count() as u64, CONTROL_BURST);
+        let wait_ns = limit.admit(SECOND_NS).unwrap_err();
+        assert!(limit.admit(SECOND_NS + wait_ns - 1).is_err());
+        assert!(limit.admit(SECOND_NS + wait_ns).is_ok());
+        let minute = (0..60_000).filter(|ms| limit.admit(2 * SECOND_NS + ms * 1_000_000).is_ok()).count() as u64;
+        assert!((CONTROL_PER_MINUTE..=CONTROL_PER_MINUTE + CONTROL_BURST).contains(&minute), "{minute}");
+    }
+}
