@@ -285,7 +285,7 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "net.frames", kind: whole_or_auto(8, 256), unit: "frames", flag: "", field: field!(net.frames),
-        doc: "Frames in the pool. Each takes the encoded bytes of every class. 0 takes what rate and lease need.",
+        doc: "Frames in the pool. Each takes the encoded bytes of every class. 0 takes what fits into 512 MiB, 12 to 64.",
     },
     Key {
         name: "threads.pin", kind: Kind::Bool, unit: "", flag: "no-pin", field: field!(threads.pin),

@@ -1,0 +1,88 @@
+//! Goal: the bytes on the wire are those of PROTOCOL.md, and stay so.
+//! Method: `tests/golden/` was written by a Python script from that page alone. The engine must produce exactly these
+//! bytes for both transports, and read them back.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use swarmcast::handoff::{ClassRef, Frame, FramePool, Stamp};
+use swarmcast::wire::{FLAG_HEARTBEAT, FLAG_SETTLED, FrameHeader, PROFILES, Profile, decode_v1, decode_v2, decode_v3};
+
+const AGENT: u32 = 1 << 31;
+const KNOWLEDGE: u32 = 1 << 30;
+const PRIVATE: u32 = 1 << 29;
+const PROPERTY: u32 = 1 << 28;
+
+/// Id words, positions and velocities of the script.
+const NODES: [(u32, [f32; 3], [f32; 3]); 3] = [
+    (7 | KNOWLEDGE, [1.0, -2.5, 3.25], [0.5, 0.0, -8.0]),
+    (16_383 | AGENT, [-1000.125, 0.0, 1e-3], [0.0; 3]),
+    (12 | PROPERTY | PRIVATE, [9_999.5, -9_999.5, 0.1], [1.5, -1.5, 200.0]),
+];
+
+const SEQUENCE: u64 = (1 << 40) + 5;
+
+fn golden(profile: Profile, kind: &str) -> Vec<u8> {
+    let path = format!("{}/tests/golden/{}.{kind}", env!("CARGO_MANIFEST_DIR"), profile.name());
+    std::fs::read(path).unwrap()
+}
+
+fn class(profile: Profile) -> ClassRef {
+    // Serial 258 tells the two bytes of the class apart.
+    ClassRef { slot: profile.index() as u8, serial: 258 + profile.index() as u16 }
+}
+
+fn encoded() -> std::sync::Arc<Frame> {
+    let published = FramePool::new(1).publish(|frame| {
+        let stamp = Stamp {
+            epoch: 7,
+            tick: 123_456_789,
+            tick_ns: 1_000_000_000_000_001,
+            published_ns: 0,
+            flags: FLAG_SETTLED | FLAG_HEARTBEAT,
+        };
+        frame.begin(stamp, &NODES.map(|(word, _, _)| word));
+        for (record, (_, position, velocity)) in frame.nodes_mut().iter_mut().zip(NODES) {
+            record.set_motion(position, velocity);
+        }
+        for profile in PROFILES {
+            frame.encode(class(profile), profile, SEQUENCE);
+        }
+        frame.publish_at(1_000_000_000_000_002);
+    });
+    published.unwrap()
+}
+
+#[test]
+fn both_transports_send_the_golden_bytes() {
+    let frame = encoded();
+    for profile in PROFILES {
+        let head = frame.head(class(profile)).unwrap();
+        let whole = |head: &[u8]| [head, frame.body(profile)].concat();
+        assert_eq!(whole(head.ws()), golden(profile, "ws"), "{profile:?} over WebSocket");
+        assert_eq!(whole(head.tcp()), golden(profile, "tcp"), "{profile:?} over TCP");
+    }
+}
+
+#[test]
+fn golden_frames_are_read_back() {
+    let bytes = golden(Profile::Own, "frame");
+    let (header, nodes) = FrameHeader::parse(&bytes).unwrap();
+    assert_eq!((header.sequence.get(), header.epoch.get(), header.class.get()), (SEQUENCE, 7, 258));
+    assert_eq!(header.flags.get(), FLAG_SETTLED | FLAG_HEARTBEAT);
+    for (node, (word, position, velocity)) in nodes.iter().zip(NODES) {
+        assert_eq!((node.id_flags.get(), node.position(), node.velocity()), (word, position, velocity));
+    }
+    let (v1, v2, v3) = (golden(Profile::V1, "frame"), golden(Profile::V2, "frame"), golden(Profile::V3, "frame"));
+    assert_eq!(decode_v1(&v1).unwrap()[1].id_flags.get(), 0x8000 | 16_383);
+    assert_eq!(decode_v2(&v2).unwrap()[2].id_flags.get(), NODES[2].0);
+    let last = decode_v3(&v3).unwrap()[2];
+    assert_eq!(last.node.tail.position.map(|axis| axis.get()), NODES[2].1);
+    assert_eq!((last.cluster.get(), last.anomaly.get(), last.community.get()), (0, -1.0, 0));
+}
+
+#[test]
+fn lengths_are_those_of_the_page() {
+    assert_eq!(golden(Profile::Own, "frame").len(), 64 + 3 * 28);
+    assert_eq!(golden(Profile::V1, "frame").len(), 3 * 34);
+    assert_eq!(golden(Profile::V2, "frame").len(), 1 + 3 * 36);
+    assert_eq!(golden(Profile::V3, "frame").len(), 1 + 3 * 48);
+}
