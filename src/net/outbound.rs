@@ -51,8 +51,12 @@ enum Source {
 
 struct Sending {
     source: Source,
+    /// Its place in the class.
+    sequence: u64,
     /// Bytes of head and body (or of the copy) that are sent.
     sent: usize,
+    /// The kernel has its first byte: private bytes wait for its end.
+    begun: bool,
     /// When it was begun.
     since_ns: u64,
 }
@@ -70,6 +74,8 @@ pub struct Outbound {
     /// The newest frame goes out even if it has been sent already.
     resend: bool,
     closing: bool,
+    /// A frame waits, and the kernel has not taken its first byte.
+    starved: bool,
     /// When the kernel last took a byte, or there was nothing to take.
     progress_ns: u64,
 }
@@ -87,6 +93,7 @@ impl Outbound {
             last_sequence: 0,
             resend: false,
             closing: false,
+            starved: false,
             progress_ns: now_ns,
         }
     }
@@ -171,7 +178,7 @@ impl Outbound {
 
     /// How long the kernel has taken nothing although there was something, ns.
     pub fn stalled_ns(&self, now_ns: u64) -> u64 {
-        if self.at_boundary() { 0 } else { now_ns.saturating_sub(self.progress_ns) }
+        if self.at_boundary() && !self.starved { 0 } else { now_ns.saturating_sub(self.progress_ns) }
     }
 
     /// How long it has leased the frame it is sending, ns; 0 when it leases none.
@@ -196,6 +203,7 @@ impl Outbound {
         let transport = self.transport;
         let Some(sending) = &mut self.sending else { return 0 };
         let Source::Leased { frame, class, profile } = &sending.source else { return 0 };
+        debug_assert!(sending.begun, "a flush ends with no frame or one in writing");
         let (head, body) = parts(frame, *class, *profile, transport, sending.sent);
         let mut rest = Vec::with_capacity(head.len() + body.len());
         rest.extend_from_slice(head);
@@ -218,10 +226,23 @@ impl Outbound {
         now_ns: u64,
         sent: &mut Sent,
     ) -> Result<Flushed> {
+        let flushed = self.flush_on(sink, front, now_ns, sent);
+        // A frame of which nothing has gone yet is given back: by the time the kernel takes more, a newer one is there.
+        self.starved = self.sending.take_if(|sending| !sending.begun).is_some();
+        flushed
+    }
+
+    fn flush_on(
+        &mut self,
+        sink: &mut impl Write,
+        front: Option<&Arc<Frame>>,
+        now_ns: u64,
+        sent: &mut Sent,
+    ) -> Result<Flushed> {
         let mut budget = TURN_BYTES_MAX;
         loop {
             if self.sending.is_none() && !self.closing {
-                self.take_front(front, now_ns, sent);
+                self.take_front(front, now_ns);
             }
             if self.at_boundary() {
                 self.progress_ns = now_ns;
@@ -241,34 +262,28 @@ impl Outbound {
             budget = budget.saturating_sub(taken);
             sent.bytes += taken as u64;
             sent.writes += 1;
-            sent.frames += u64::from(self.advance(taken));
+            self.advance(taken, sent);
         }
     }
 
     /// Leases the newest frame unless it was begun already.
-    fn take_front(&mut self, front: Option<&Arc<Frame>>, now_ns: u64, sent: &mut Sent) {
+    fn take_front(&mut self, front: Option<&Arc<Frame>>, now_ns: u64) {
         let Some(frame) = front else { return };
         let Some(head) = frame.head(self.class) else { return };
-        let newer = head.sequence() > self.last_sequence;
-        if !(newer || self.resend) {
-            return;
+        let sequence = head.sequence();
+        if sequence > self.last_sequence || self.resend {
+            let source = Source::Leased { frame: Arc::clone(frame), class: self.class, profile: self.profile };
+            self.sending = Some(Sending { source, sequence, sent: 0, begun: false, since_ns: now_ns });
         }
-        if newer && self.last_sequence > 0 {
-            sent.conflated += head.sequence() - self.last_sequence - 1;
-        }
-        self.last_sequence = head.sequence();
-        self.resend = false;
-        let source = Source::Leased { frame: Arc::clone(frame), class: self.class, profile: self.profile };
-        self.sending = Some(Sending { source, sent: 0, since_ns: now_ns });
     }
 
     fn write_once(&self, sink: &mut impl Write) -> Result<usize> {
         let private = self.private.get(self.private_sent..).unwrap_or(&[]);
         match &self.sending {
             // Private bytes go first only while the frame has not begun.
-            Some(Sending { source: Source::Leased { frame, class, profile }, sent, .. }) => {
+            Some(Sending { source: Source::Leased { frame, class, profile }, sent, begun, .. }) => {
                 let (head, body) = parts(frame, *class, *profile, self.transport, *sent);
-                let private = if *sent == 0 { private } else { &[] };
+                let private = if *begun { &[] } else { private };
                 match (private.is_empty(), head.is_empty()) {
                     (true, true) => sink.write(body),
                     (true, false) => sink.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
@@ -280,14 +295,10 @@ impl Outbound {
         }
     }
 
-    /// Moves the cursors over `taken` bytes; true when that ended a frame.
-    fn advance(&mut self, mut taken: usize) -> bool {
-        let frame_begun = match &self.sending {
-            Some(sending) => sending.sent > 0 || matches!(sending.source, Source::Copied(_)),
-            None => false,
-        };
-        if !frame_begun {
-            let of_private = taken.min(self.private.len() - self.private_sent);
+    /// Moves the cursors over `taken` bytes and counts the frames that begin and end in them.
+    fn advance(&mut self, mut taken: usize, count: &mut Sent) {
+        if !self.sending.as_ref().is_some_and(|sending| sending.begun) {
+            let of_private = taken.min(self.private_bytes());
             self.private_sent += of_private;
             taken -= of_private;
             if self.private_sent == self.private.len() {
@@ -295,7 +306,15 @@ impl Outbound {
                 self.private_sent = 0;
             }
         }
-        let Some(sending) = &mut self.sending else { return false };
+        let Some(sending) = &mut self.sending else { return };
+        if taken > 0 && !sending.begun {
+            sending.begun = true;
+            if self.last_sequence > 0 {
+                count.conflated += sending.sequence.saturating_sub(self.last_sequence + 1);
+            }
+            self.last_sequence = sending.sequence;
+            self.resend = false;
+        }
         sending.sent += taken;
         let total = match &sending.source {
             Source::Leased { frame, class, profile } => {
@@ -305,11 +324,10 @@ impl Outbound {
             Source::Copied(rest) => rest.len(),
         };
         debug_assert!(sending.sent <= total, "the kernel takes no more than it was given");
-        if sending.sent < total {
-            return false;
+        if sending.sent == total {
+            self.sending = None;
+            count.frames += 1;
         }
-        self.sending = None;
-        true
     }
 }
 
@@ -444,6 +462,37 @@ mod tests {
             let expected: &[&str] = if stop_after > 0 { &["frame 7", "{}"] } else { &["{}"] };
             assert_eq!(records(&sink.bytes), expected);
         }
+    }
+
+    #[test]
+    fn a_text_that_the_kernel_cut_is_ended_before_any_frame() {
+        let mut pool = FramePool::new(2);
+        let mut sink = Trickle { step: 5, refuse: true, bytes: Vec::new() };
+        let (mut out, mut sent) = (outbound(b""), Sent::default());
+        assert!(out.text(b"{\"a\":1}"));
+        let front = frame(&mut pool, 1);
+        assert_eq!(out.flush(&mut sink, Some(&front), 1, &mut sent).unwrap(), Flushed::Blocked);
+        drop(front);
+        assert_eq!(pool.free(), 2, "a frame that has not begun is not leased");
+        // What housekeeping does to old leases.
+        out.copy_lease();
+        let newer = frame(&mut pool, 2);
+        drain(&mut out, &mut sink, Some(&newer), &mut sent);
+        assert_eq!(records(&sink.bytes), ["{\"a\":1}", "frame 2"]);
+    }
+
+    #[test]
+    fn a_frame_that_waits_for_its_first_byte_counts_as_a_stall_and_makes_way_for_a_newer_one() {
+        let mut pool = FramePool::new(2);
+        let mut sink = Trickle { step: 10_000, refuse: false, bytes: Vec::new() };
+        let (mut out, mut sent) = (outbound(b""), Sent::default());
+        let front = frame(&mut pool, 1);
+        assert_eq!(out.flush(&mut sink, Some(&front), 1, &mut sent).unwrap(), Flushed::Blocked);
+        assert_eq!((out.stalled_ns(51), sent.frames), (51, 0));
+        let newer = frame(&mut pool, 2);
+        drain(&mut out, &mut sink, Some(&newer), &mut sent);
+        assert_eq!(records(&sink.bytes), ["frame 2"]);
+        assert_eq!(out.stalled_ns(51), 0);
     }
 
     #[test]
