@@ -101,7 +101,8 @@ pub struct Shard {
     housekeeping_ns: u64,
     copied_bytes: usize,
     demand_bytes: u64,
-    stopping: bool,
+    /// What every connection is told once the server goes away, those that come late among them.
+    stopping: Option<(CloseCode, &'static str)>,
 }
 
 /// The two lanes a connection's messages go to.
@@ -150,7 +151,7 @@ impl Shard {
             housekeeping_ns: 0,
             copied_bytes: 0,
             demand_bytes: 0,
-            stopping: false,
+            stopping: None,
         }
     }
 
@@ -170,7 +171,7 @@ impl Shard {
             let now_ns = monotonic_ns();
             self.take_lanes(now_ns);
             self.housekeep(now_ns);
-            if self.stopping && self.conns.is_empty() {
+            if self.stopping.is_some() && self.conns.is_empty() {
                 return Ok(0);
             }
             self.wait(&mut events)?;
@@ -199,7 +200,7 @@ impl Shard {
             && self.lanes.messages.is_empty());
         // Rounded up to whole milliseconds by epoll, which housekeeping does not mind.
         let timeout = if work { Duration::ZERO } else { Duration::from_nanos(HOUSEKEEPING_NS) };
-        let idle = self.conns.is_empty() && !self.stopping && self.ended.is_empty() && !work;
+        let idle = self.conns.is_empty() && self.stopping.is_none() && self.ended.is_empty() && !work;
         let answer = self.poll.poll(events, if idle { None } else { Some(timeout) });
         self.bell.disarm();
         match answer {
@@ -392,7 +393,7 @@ impl Shard {
         self.demand_bytes += grant.demand_bytes;
         self.metrics.adopted.add(1);
         self.gauge();
-        let Self { conns, poll, lanes, metrics, epoch, .. } = self;
+        let Self { conns, poll, lanes, metrics, epoch, stopping, .. } = self;
         if let Some(conn) = conns.get_mut(handle) {
             let token = Token(handle.slot as usize);
             let interest = Interest::READABLE | Interest::WRITABLE;
@@ -401,6 +402,10 @@ impl Shard {
             }
             if !received.is_empty() {
                 take_in(conn, &received, *epoch, now_ns, &mut Out { lanes }, metrics);
+            }
+            if let Some((code, reason)) = *stopping {
+                conn.out.close(code, reason);
+                conn.linger_until_ns = Some(now_ns + LINGER_NS);
             }
         }
         self.serve(handle, false, now_ns);
@@ -424,7 +429,7 @@ impl Shard {
                 self.serve(handle, false, now_ns);
             }
             ShardMessage::Shutdown { code, reason } => {
-                self.stopping = true;
+                self.stopping = Some((code, reason));
                 for (_, conn) in self.conns.iter_mut() {
                     conn.out.close(code, reason);
                     conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
