@@ -9,7 +9,7 @@ use super::drags::{Admission, Drags};
 use super::inbound::{Ending, Inbound};
 use super::outbound::{Flushed, Outbound, Sent};
 use crate::graph::NodeId;
-use crate::handoff::{DragPhase, Frame, Origin, ShardEvent, ViewCommand};
+use crate::handoff::{DragPhase, Frame, Origin, ShardEvent, Transport, ViewCommand};
 use crate::limits::DRAGS_PER_CLIENT_MAX;
 use crate::wire::{
     ClientMessage, CloseCode, ErrorCategory, ServerError, ServerMessage, parse_message, write_client_error,
@@ -72,6 +72,7 @@ impl Conn {
     ) -> Result<Received, Ending> {
         let Self { inbound, out, drags, origin, .. } = self;
         let mut received = Received::default();
+        let transport = out.transport();
         let mut overrun = false;
         // The parser writes its replies into a buffer of its own so that texts can be queued while it runs.
         let mut replies = Vec::new();
@@ -81,7 +82,8 @@ impl Conn {
             }
             received.messages += 1;
             let mut answer = Answer { out, origin: *origin, epoch, now_ns, refused: false, overrun: false };
-            if !text.is_empty() {
+            // A blank line is a customary sign of life; an empty WebSocket message is a message.
+            if !text.is_empty() || transport == Transport::WebSocket {
                 answer.act(text, drags, requests);
             }
             received.refused += u64::from(answer.refused);
