@@ -7,12 +7,13 @@ use crate::graph::{Attributes, Edge, Graph, Node, NodeIndex, Value};
 use crate::handoff::{ClassRef, Frame};
 
 /// The whole graph as JSON. Positions are those of `frame`, null without one; `sequence` is that of the class with
-/// serial `class` in the same frame, null when no such class lives in it. O(nodes + edges).
+/// serial `class` in the same frame, 0 when it had had none by then, null when no class or no frame is given.
+/// O(nodes + edges).
 #[must_use]
 pub fn graph_data(graph: &Graph, name: &str, epoch: u32, frame: Option<&Frame>, class: Option<u16>) -> Vec<u8> {
     let frame = frame.filter(|frame| frame.stamp().epoch == epoch);
     let sequence = match (frame, class) {
-        (Some(frame), Some(serial)) => sequence_of(frame, serial),
+        (Some(frame), Some(serial)) => Some(sequence_of(frame, serial).unwrap_or(0)),
         _ => None,
     };
     let data = Data {
@@ -215,6 +216,9 @@ mod tests {
         assert_eq!(json["nodes"][1]["z"], -2.0);
         assert_eq!(json["edges"][0]["source"], 300);
         assert_eq!(json["edges"][0]["relation"], "needs");
+        let young: serde_json::Value =
+            serde_json::from_slice(&graph_data(&graph, "g", 5, frame.as_deref(), Some(13))).unwrap();
+        assert_eq!(young["sequence"], 0, "a class that has had no frame yet");
         let other: serde_json::Value =
             serde_json::from_slice(&graph_data(&graph, "g", 6, frame.as_deref(), Some(12))).unwrap();
         assert!(other["tick"].is_null() && other["nodes"][1]["x"].is_null(), "a frame of another epoch says nothing");

@@ -371,6 +371,12 @@ impl Control {
             self.latest = Some(frame);
         }
         let (content_type, body) = match query {
+            HttpQuery::GraphData { class: Some(class) }
+                if !self.classes.iter().any(|live| live.class.serial == class) =>
+            {
+                let body = no_such_class(class).into();
+                return self.reply(DoorReply::Http { token, status: 404, content_type: JSON, body });
+            }
             HttpQuery::GraphData { class } => (JSON, self.data(class)),
             HttpQuery::GraphState => (JSON, graph_state(&self.graph, &self.state()).to_string().into()),
             HttpQuery::HealthDetail => (JSON, self.health_detail().to_string().into()),
@@ -467,6 +473,19 @@ impl Control {
         }
         extras
     }
+}
+
+/// The answer to data asked for by a class that nobody subscribes to.
+fn no_such_class(class: u16) -> Vec<u8> {
+    ServerMessage::Error(ServerError {
+        code: "unknown_class",
+        message: &format!("no client of this server subscribes to class {class}"),
+        category: ErrorCategory::Validation,
+        retryable: false,
+        retry_after: None,
+        affected_paths: &["class"],
+    })
+    .to_vec()
 }
 
 fn lane_row(stats: &LaneStats) -> LaneRow {
