@@ -313,10 +313,10 @@ mod tests {
         let head = frame.head(CLASS).unwrap();
         let mut bytes = head.ws()[2..].to_vec();
         bytes.extend(frame.body(Profile::Own));
-        let (header, nodes) = FrameHeader::parse(&bytes[2..]).unwrap();
+        let (header, nodes) = FrameHeader::parse(&bytes).unwrap();
         assert_eq!((header.sequence.get(), header.published_ns.get(), header.class.get()), (41, 123, 77));
         assert_eq!((nodes[1].id(), nodes[1].position()), (6, [1.0, 2.0, 3.0]));
-        assert_eq!(head.ws()[..4], [0x82, 126, 0, 64 + 56]);
+        assert_eq!(head.ws()[..2], [0x82, 64 + 56]);
         assert_eq!(head.tcp()[..4], [64 + 56, 0, 0, 0]);
         let v2 = frame.head(ClassRef { slot: 3, serial: 78 }).unwrap();
         assert_eq!((v2.ws(), v2.tcp()), (&[0x82, 73][..], &[73, 0, 0, 0][..]));
