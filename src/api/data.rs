@@ -28,8 +28,8 @@ pub fn graph_data(graph: &Graph, name: &str, epoch: u32, frame: Option<&Frame>) 
     out
 }
 
-/// The opening of the answer to one client: the sequence that its class had reached in the frame of the positions,
-/// null when it names no class or one that did not live then.
+/// The opening of the answer to one client: the sequence that its class had reached in the frame of the positions, 0
+/// when it had had none, null when the client names no class.
 #[must_use]
 pub fn graph_data_lead(sequence: Option<u64>) -> String {
     match sequence {

@@ -211,7 +211,7 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "sim.cooling", kind: decimal(0.0, 0.5), unit: "", flag: "", field: field!(sim.params.cooling),
-        doc: "Share of the temperature that each later tick takes away. 0 never comes to rest by itself.",
+        doc: "Share of the temperature that each later tick takes away. 0 lets the layout rest only where its forces balance.",
     },
     Key {
         name: "sim.settle_velocity", kind: decimal(0.0, 1e6), unit: "world units/s", flag: "", field: field!(sim.params.settle_velocity),

@@ -409,6 +409,12 @@ impl Control {
             self.latest = Some(frame);
         }
         let (lead, content_type, body) = match query {
+            HttpQuery::GraphData { class: Some(class) }
+                if !self.classes.iter().any(|live| live.class.serial == class) =>
+            {
+                let (lead, body) = (Bytes::new(), no_such_class(class).into());
+                return self.reply(DoorReply::Http { token, status: 404, content_type: JSON, lead, body });
+            }
             HttpQuery::GraphData { class } => {
                 let (lead, body) = self.data(class);
                 (lead, JSON, body)
@@ -430,8 +436,8 @@ impl Control {
             Some(data) if now_ns < data.stale_ns => data,
             _ => self.render(now_ns),
         };
-        let sequence =
-            rendered.sequences.iter().find(|(serial, _)| Some(*serial) == class).map(|(_, sequence)| *sequence);
+        let had = |class: u16| rendered.sequences.iter().find(|(serial, _)| *serial == class);
+        let sequence = class.map(|class| had(class).map_or(0, |(_, sequence)| *sequence));
         let answer = (graph_data_lead(sequence).into(), rendered.body.clone());
         self.data = Some(rendered);
         answer
@@ -517,6 +523,19 @@ impl Control {
         }
         extras
     }
+}
+
+/// The answer to data asked for by a class that nobody subscribes to.
+fn no_such_class(class: u16) -> Vec<u8> {
+    ServerMessage::Error(ServerError {
+        code: "unknown_class",
+        message: &format!("no client of this server subscribes to class {class}"),
+        category: ErrorCategory::Validation,
+        retryable: false,
+        retry_after: None,
+        affected_paths: &["class"],
+    })
+    .to_vec()
 }
 
 fn lane_row(stats: &LaneStats) -> LaneRow {

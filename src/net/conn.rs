@@ -10,7 +10,7 @@ use super::inbound::{Ending, Inbound};
 use super::outbound::{Flushed, Outbound, Sent};
 use super::rate_limit::RateLimit;
 use crate::base::clock::SECOND_NS;
-use crate::handoff::{DragPhase, Frame, NodeId, Origin, ShardEvent, ViewCommand};
+use crate::handoff::{DragPhase, Frame, NodeId, Origin, ShardEvent, Transport, ViewCommand};
 use crate::limits::{CONTROL_BURST, CONTROL_PER_MINUTE, DRAGS_PER_CLIENT_MAX};
 use crate::wire::{
     ClientMessage, CloseCode, ErrorCategory, ServerError, ServerMessage, parse_message, write_client_error,
@@ -75,6 +75,7 @@ impl Conn {
         received: &mut Received,
     ) -> Result<(), Ending> {
         let Self { inbound, out, drags, limiter, origin, .. } = self;
+        let transport = out.transport();
         let mut overrun = false;
         // The parser writes its replies into a buffer of its own so that texts can be queued while it runs.
         let mut replies = Vec::new();
@@ -82,7 +83,8 @@ impl Conn {
             if !replies.is_empty() {
                 out.private_mut().append(replies);
             }
-            if overrun || text.is_empty() {
+            // A blank line is a customary sign of life; an empty WebSocket message is a message.
+            if overrun || (text.is_empty() && transport == Transport::Tcp) {
                 return;
             }
             received.messages += 1;

@@ -21,6 +21,8 @@ pub struct Request {
     pub query: Vec<(String, String)>,
     /// Lower-case names, in order.
     pub headers: Vec<(String, String)>,
+    /// HTTP/1.1 rather than 1.0, which knows no upgrade.
+    pub http_1_1: bool,
     /// HTTP/1.1, or 1.0 with keep-alive, and no `Connection: close`.
     pub keep_alive: bool,
     /// Announced bytes of a body.
@@ -88,6 +90,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, BadRequest> {
         path: path.to_owned(),
         query: parse_query(query).ok_or(bad(400, "the query is not percent-encoded UTF-8"))?,
         headers,
+        http_1_1: parsed.version == Some(1),
         keep_alive: false,
         content_length: 0,
     };

@@ -10,7 +10,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use crate::handoff::Transport;
-use crate::limits::{CLIENT_TEXT_BYTES_MAX, WS_MESSAGE_BYTES_MAX};
+use crate::limits::WS_MESSAGE_BYTES_MAX;
 use crate::wire::CloseCode;
 
 /// Parser buffer of one connection. The default of 128 KiB is allocated at once and zeroed again at every read.
@@ -117,7 +117,7 @@ fn feed_ws(
     }
 }
 
-/// Splits a TCP stream into lines, holding back an unfinished one.
+/// Splits a TCP stream into lines, holding back an unfinished one. The bounds are those of a WebSocket's texts.
 #[derive(Default)]
 pub struct Lines {
     partial: Vec<u8>,
@@ -125,27 +125,35 @@ pub struct Lines {
 
 impl Lines {
     fn feed(&mut self, mut received: &[u8], each: &mut impl FnMut(&[u8])) -> Result<(), Ending> {
-        const TOO_LONG: Ending = Ending::Close(CloseCode::TooLong, "a line is longer than 4096 bytes");
+        const TOO_LONG: Ending = Ending::Close(CloseCode::TooLong, "a line is longer than 65536 bytes");
         while let Some(end) = received.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = received.split_at(end);
-            if self.partial.len() + line.len() > CLIENT_TEXT_BYTES_MAX {
+            if self.partial.len() + line.len() > WS_MESSAGE_BYTES_MAX {
                 return Err(TOO_LONG);
             }
             if self.partial.is_empty() {
-                each(line.trim_ascii());
+                whole(line, each)?;
             } else {
                 self.partial.extend_from_slice(line);
-                each(self.partial.trim_ascii());
+                whole(&self.partial, each)?;
                 self.partial.clear();
             }
             received = rest.get(1..).unwrap_or(&[]);
         }
-        if self.partial.len() + received.len() > CLIENT_TEXT_BYTES_MAX {
+        if self.partial.len() + received.len() > WS_MESSAGE_BYTES_MAX {
             return Err(TOO_LONG);
         }
         self.partial.extend_from_slice(received);
         Ok(())
     }
+}
+
+fn whole(line: &[u8], each: &mut impl FnMut(&[u8])) -> Result<(), Ending> {
+    if std::str::from_utf8(line).is_err() {
+        return Err(Ending::Close(CloseCode::NotUtf8, "a line is not UTF-8"));
+    }
+    each(line.trim_ascii());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -208,9 +216,12 @@ mod tests {
         let mut inbound = Inbound::new(Transport::Tcp);
         assert_eq!(fed(&mut inbound, b"{\"a\"").0, [""; 0]);
         assert_eq!(fed(&mut inbound, b":1}\r\nping\n{").0, ["{\"a\":1}", "ping"]);
-        let long = [b'x'; CLIENT_TEXT_BYTES_MAX];
-        let (_, _, ended) = fed(&mut inbound, &long);
+        let (texts, _, ended) = fed(&mut inbound, &[[b'x'; 5_000].as_slice(), b"\n"].concat());
+        assert_eq!((texts.len(), ended), (1, Ok(())), "over 4096 bytes is the parser's to refuse");
+        let (_, _, ended) = fed(&mut inbound, &[b'x'; WS_MESSAGE_BYTES_MAX + 1]);
         assert!(matches!(ended, Err(Ending::Close(CloseCode::TooLong, _))));
+        let (_, _, ended) = fed(&mut Inbound::new(Transport::Tcp), b"{\"type\":\"\xFF\"}\n");
+        assert!(matches!(ended, Err(Ending::Close(CloseCode::NotUtf8, _))));
     }
 
     proptest::proptest! {

@@ -78,7 +78,9 @@ pub struct Outbound {
     /// The newest frame goes out even if it has been sent already.
     resend: bool,
     closing: bool,
-    /// When the kernel last took a byte, or there was nothing to take.
+    /// The kernel took nothing of what there was.
+    blocked: bool,
+    /// When it last took a byte, or refused the first one.
     progress_ns: u64,
 }
 
@@ -95,6 +97,7 @@ impl Outbound {
             last_sequence: 0,
             resend: false,
             closing: false,
+            blocked: false,
             progress_ns: now_ns,
         }
     }
@@ -182,7 +185,7 @@ impl Outbound {
 
     /// How long the kernel has taken nothing although there was something, ns.
     pub fn stalled_ns(&self, now_ns: u64) -> u64 {
-        if self.at_boundary() { 0 } else { now_ns.saturating_sub(self.progress_ns) }
+        if self.blocked { now_ns.saturating_sub(self.progress_ns) } else { 0 }
     }
 
     /// How long it has leased the frame it is sending, ns; 0 when it leases none.
@@ -230,6 +233,11 @@ impl Outbound {
         sent: &mut Sent,
     ) -> Result<Flushed> {
         let flushed = self.flush_begun(sink, front, now_ns, sent);
+        let blocked = matches!(flushed, Ok(Flushed::Blocked));
+        if blocked && !self.blocked {
+            self.progress_ns = now_ns;
+        }
+        self.blocked = blocked;
         self.give_back_unbegun();
         flushed
     }
@@ -537,6 +545,27 @@ mod tests {
         let taken = (0..100).take_while(|_| out.text(&text)).count();
         assert_eq!(taken, 65, "65 texts of 1,004 bytes fit into 64 KiB");
         assert!(out.private_bytes() <= PRIVATE_BYTES_MAX);
-        assert_eq!(out.stalled_ns(50), 50);
+    }
+
+    #[test]
+    fn a_client_that_stops_between_two_frames_is_stalled_too() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> Result<usize> {
+                Err(ErrorKind::WouldBlock.into())
+            }
+            fn flush(&mut self) -> Result<()> {
+                Ok(())
+            }
+        }
+        let mut pool = FramePool::new(2);
+        let (mut out, mut sent) = (outbound(b""), Sent::default());
+        let front = frame(&mut pool, 1);
+        assert_eq!(out.flush(&mut Full, Some(&front), 10, &mut sent).unwrap(), Flushed::Blocked);
+        assert_eq!((out.stalled_ns(60), out.lease_ns(60)), (50, 0));
+        let newer = frame(&mut pool, 2);
+        let mut sink = Trickle { step: 10_000, refuse: true, bytes: Vec::new() };
+        drain(&mut out, &mut sink, Some(&newer), &mut sent);
+        assert_eq!((records(&sink.bytes), out.stalled_ns(90)), (vec!["frame 2".to_owned()], 0));
     }
 }

@@ -130,7 +130,11 @@ fn class_parameter(request: &Request) -> Result<Option<u16>, Response> {
 
 /// Checks an upgrade to a stream and prepares its answer.
 fn upgrade(request: &Request) -> Route {
-    if request.method != "GET" || !request.header_has("upgrade", "websocket") {
+    if request.method != "GET" {
+        let response = Response::error(405, "method", "a stream is opened with GET", &[]);
+        return Route::Respond(response.with("Allow", "GET"));
+    }
+    if !request.http_1_1 || !request.header_has("upgrade", "websocket") {
         let response = Response::error(426, "upgrade", "this path speaks WebSocket", &["Upgrade"]);
         return Route::Respond(response.with("Upgrade", "websocket"));
     }
@@ -250,6 +254,8 @@ mod tests {
         assert_eq!(of("/stream?profile=v1", "\nSec-WebSocket-Protocol: v2"), 400);
         assert_eq!(of("/stream", "\nOrigin: http://evil.example"), 403);
         assert_eq!(status("GET /stream HTTP/1.1\nHost: localhost"), 426);
+        assert_eq!(status(&format!("POST /stream HTTP/1.1\n{WS}")), 405);
+        assert_eq!(status(&format!("GET /stream HTTP/1.0\n{WS}")), 426, "HTTP/1.0 knows no upgrade");
         let short_key = WS.replace("dGhlIHNhbXBsZSBub25jZQ==", "short");
         assert_eq!(status(&format!("GET /stream HTTP/1.1\n{short_key}")), 400);
     }

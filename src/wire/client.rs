@@ -226,7 +226,7 @@ pub fn parse_message(text: &[u8]) -> Result<ClientMessage, ClientError> {
     if text.len() > CLIENT_TEXT_BYTES_MAX {
         return Err(ClientError::TooLong { bytes: text.len() });
     }
-    let raw: Raw<'_> = serde_json::from_slice(text).map_err(|error| ClientError::Json { column: error.column() })?;
+    let raw: Raw<'_> = object(text)?;
     match raw.kind.ok_or(ClientError::UnknownType)? {
         "ping" => Ok(ClientMessage::Ping { timestamp: raw.timestamp }),
         "subscribe_position_updates" => subscribe(&raw),
@@ -289,15 +289,24 @@ fn position(raw: &Raw<'_>) -> Result<[f32; 3], ClientError> {
     }
 }
 
-#[derive(Deserialize)]
-struct RawHello<'text> {
-    #[serde(borrow, default)]
-    profile: Option<&'text str>,
-    #[serde(default)]
-    rate: Option<f64>,
+/// Reads a JSON object. A derived struct would take an array of its fields as well.
+fn object<'text, T: Deserialize<'text>>(text: &'text [u8]) -> Result<T, ClientError> {
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ClientError::Json { column: 1 });
+    }
+    serde_json::from_slice(text).map_err(|error| ClientError::Json { column: error.column() })
 }
 
-/// Parses the hello line of a TCP client, without its newline; an empty line asks for the defaults.
+/// Values of any type, so that one of a wrong type is refused by its field's name.
+#[derive(Deserialize)]
+struct RawHello {
+    #[serde(default)]
+    profile: Option<serde_json::Value>,
+    #[serde(default)]
+    rate: Option<serde_json::Value>,
+}
+
+/// Parses the hello line of a TCP client, without its newline.
 ///
 /// # Errors
 /// [`ClientError`], naming the field and its limit.
@@ -305,12 +314,10 @@ pub fn parse_hello(line: &[u8]) -> Result<Hello, ClientError> {
     if line.len() > CLIENT_TEXT_BYTES_MAX {
         return Err(ClientError::TooLong { bytes: line.len() });
     }
-    if line.trim_ascii().is_empty() {
-        return Ok(Hello::default());
-    }
-    let raw: RawHello<'_> =
-        serde_json::from_slice(line).map_err(|error| ClientError::Json { column: error.column() })?;
-    Hello::from_parts(raw.profile, raw.rate)
+    let raw: RawHello = object(line)?;
+    let rate = raw.rate.map(|rate| rate.as_f64().unwrap_or(f64::NAN));
+    // No profile has an empty name.
+    Hello::from_parts(raw.profile.as_ref().map(|name| name.as_str().unwrap_or("")), rate)
 }
 
 impl Hello {
@@ -379,14 +386,22 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(message(text).unwrap_err().to_string(), expected, "{text}");
         }
-        assert!(matches!(message("[1"), Err(ClientError::Json { .. })));
+        for no_object in ["[1", "", r#"["ping"]"#] {
+            assert!(matches!(message(no_object), Err(ClientError::Json { .. })), "{no_object}");
+        }
         let long = format!("{{\"type\":\"{}\"}}", "x".repeat(CLIENT_TEXT_BYTES_MAX));
         assert!(matches!(message(&long), Err(ClientError::TooLong { .. })));
     }
 
     #[test]
     fn hello_lines_take_defaults_and_refuse_the_rest() {
-        assert_eq!(parse_hello(b"  "), Ok(Hello::default()));
+        assert_eq!(parse_hello(b" {} "), Ok(Hello::default()));
+        assert_eq!(parse_hello(br#"{"profile":null,"rate":null}"#), Ok(Hello::default()));
+        for no_object in [&b""[..], b"  ", b"[]", b"[\"v1\",60]", b"5"] {
+            assert!(matches!(parse_hello(no_object), Err(ClientError::Json { .. })), "{no_object:?}");
+        }
+        assert!(matches!(parse_hello(br#"{"profile":3}"#), Err(ClientError::Unsupported { field: "profile", .. })));
+        assert!(matches!(parse_hello(br#"{"rate":"60"}"#), Err(ClientError::Range { field: "rate", .. })));
         let hello = Hello { profile: Some(Profile::V1), rate_hz: Some(60) };
         assert_eq!(parse_hello(br#"{"profile":"v1","rate":60}"#), Ok(hello));
         assert!(matches!(parse_hello(br#"{"profile":"v9"}"#), Err(ClientError::Unsupported { field: "profile", .. })));

@@ -429,6 +429,9 @@ async def main():
                     await refuse(1009, "a line is over 65,536 bytes")
                     return
                 if not line:
+                    # A viewer that shuts its half goes on watching, until a write finds it gone.
+                    with contextlib.suppress(ConnectionError):
+                        await writer.wait_closed()
                     return
                 yield line
 

@@ -471,4 +471,5 @@ console.log(line);
 if (options.out) writeFileSync(options.out, `${line}\n`);
 for (const failure of result.failures) console.error(`FAILED ws_node ${options.profile}: ${failure}`);
 session.socket?.terminate();
-process.exitCode = result.ok ? 0 : 1;
+// Not left to the event loop: connections that `fetch` keeps for later would hold it for seconds.
+process.exit(result.ok ? 0 : 1);
