@@ -56,8 +56,8 @@ fn all_clients(server: &Server, python: &[&str]) {
         };
         for (program, arguments) in [
             ("ws_python.py", of(["--url", &url], python)),
-            ("tcp_python.py", of(["--addr", &tcp], &[python, &["--rate", "30"]].concat())),
-            ("ws_node.mjs", of(["--url", &url], &["--by", "query", "--rate", "20"])),
+            ("tcp_python.py", of(["--addr", &tcp], python)),
+            ("ws_node.mjs", of(["--url", &url], &["--by", "query", "--rate", "60"])),
         ] {
             let result = run(program, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
             assert!(result["frames"].as_u64().unwrap() >= 40, "{result}");

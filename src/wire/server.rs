@@ -194,6 +194,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_timestamp_is_echoed_bit_for_bit() {
+        for number in ["816.2999999523163", "11589.100000023842", "1732156800123.4568", "5e-324"] {
+            let ping = format!(r#"{{"type":"ping","timestamp":{number}}}"#);
+            let Ok(crate::wire::ClientMessage::Ping { timestamp }) = crate::wire::parse_message(ping.as_bytes()) else {
+                panic!("{ping} is a ping");
+            };
+            let pong = String::from_utf8(ServerMessage::Pong { timestamp, server_ns: 1 }.to_vec()).unwrap();
+            assert_eq!(pong, format!(r#"{{"type":"pong","timestamp":{number},"server_ns":1}}"#));
+        }
+    }
+
+    #[test]
     fn messages_have_the_names_that_clients_expect() {
         let text = |message: ServerMessage<'_>| String::from_utf8(message.to_vec()).unwrap();
         assert_eq!(

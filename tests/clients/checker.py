@@ -395,6 +395,15 @@ class Session:
         same = [frame for frame in self.frames.recent if frame.header.sequence == sequence]
         if not same:
             return None
+        if same[0].header.tick < answer["tick"] and self.established["rate"] < self.established["tick_rate"]:
+            # A class below the tick rate: the positions lie between its frame of that sequence and the next one.
+            while not (after := [frame for frame in self.frames.recent if frame.header.sequence == sequence + 1]):
+                if self.frames.last.header.sequence > sequence + 1:
+                    return None
+                self.wait_frames(1)
+            if after[0].header.tick < answer["tick"]:
+                raise Failed(f"sequence {sequence + 1} is of tick {after[0].header.tick}, REST of {answer['tick']}: stale")
+            return {"nodes": len(nodes), "edges": len(edges), "sequence": sequence}
         if same[0].header.tick != answer["tick"]:
             raise Failed(f"sequence {sequence} is tick {answer['tick']} in REST, {same[0].header.tick} in the stream")
         streamed = same[0].records["position"]
