@@ -68,14 +68,18 @@ pub fn send(load: Load, core: Option<usize>) -> Result<()> {
     let (mut sequence, mut rotor) = (0, 0);
     let mut head = Vec::new();
     while !links.is_empty() {
-        while wait(&mut poll, &mut events, deadline_ns, links.iter().any(|link| link.blocked))? {
+        loop {
+            let due = wait(&mut poll, &mut events, deadline_ns, links.iter().any(|link| link.blocked))?;
+            // Those that come with the deadline too: an edge that is dropped never comes again.
             for event in &events {
-                let place = event.token().0;
-                let Some(link) = links.get_mut(place) else { continue };
+                let Some(link) = links.get_mut(event.token().0) else { continue };
                 link.blocked = false;
                 if sequence > 0 && !link.flush(&head, &body, sequence) {
                     return Ok(());
                 }
+            }
+            if due {
+                break;
             }
         }
         sequence += 1;
@@ -119,23 +123,21 @@ fn accept(load: &Load, poll: &Poll) -> Result<Vec<Link>> {
     Ok(links)
 }
 
-/// Waits for the deadline; true when sockets became writable before it. While none is full there is nothing to poll
-/// for, so the wait is a sleep, which unlike a poll is exact below a millisecond.
+/// Waits for sockets that become writable, at most until the deadline; true when it has come. While none is full there
+/// is nothing to poll for, so the wait is a sleep, which unlike a poll is exact below a millisecond.
 fn wait(poll: &mut Poll, events: &mut Events, deadline_ns: u64, any_blocked: bool) -> Result<bool> {
-    let left_ns = deadline_ns.saturating_sub(monotonic_ns());
-    if !any_blocked {
-        sleep_until(deadline_ns);
-        return Ok(false);
+    events.clear();
+    let left_ms = deadline_ns.saturating_sub(monotonic_ns()) / MILLISECOND_NS;
+    if any_blocked {
+        match poll.poll(events, Some(Duration::from_millis(left_ms))) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(false),
+            other => other.context("polling")?,
+        }
     }
-    let whole_ms = Duration::from_millis(left_ns / MILLISECOND_NS);
-    match poll.poll(events, Some(whole_ms)) {
-        Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
-        other => other.context("polling")?,
-    }
-    if events.is_empty() && whole_ms.is_zero() {
+    if events.is_empty() {
         sleep_until(deadline_ns);
     }
-    Ok(left_ns > 0)
+    Ok(monotonic_ns() >= deadline_ns)
 }
 
 fn make_head(load: &Load, sequence: u64, due_ns: u64) -> Vec<u8> {
