@@ -133,11 +133,8 @@ impl Sim {
             let ended_ns = monotonic_ns();
             let turn_ended = &self.metrics.sim.turn_ended_ns;
             turn_ended.add(ended_ns.saturating_sub(turn_ended.get()));
-            // Deadlines that passed during the turn are skipped, never caught up in a burst.
             let next = count + 1;
-            let passed = ended_ns.saturating_sub(start_ns);
-            let first_ahead = passed / SECOND_NS * rate + passed % SECOND_NS * rate / SECOND_NS + 1;
-            count = if ended_ns > deadline(next) { first_ahead.max(next) } else { next };
+            count = tick_after(count, rate, ended_ns.saturating_sub(start_ns));
             self.metrics.sim.ticks_skipped.add(count - next);
         }
     }
@@ -317,4 +314,32 @@ impl Sim {
     }
 }
 
+/// The tick that follows `count` when `passed_ns` have passed since tick 0 was due: the next one; or, when others were
+/// due meanwhile, the newest of those, at once. The ones before it are skipped, never caught up in a burst.
+///
+/// Waiting for the first deadline ahead instead would halve the rate of a step that is only a little too long.
+fn tick_after(count: u64, rate: u64, passed_ns: u64) -> u64 {
+    let newest_due = passed_ns / SECOND_NS * rate + passed_ns % SECOND_NS * rate / SECOND_NS;
+    newest_due.max(count + 1)
+}
+
 const _: () = assert!(HEARTBEAT_NS > 100 * MILLISECOND_NS, "a heartbeat is rarer than any tick");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_tick_is_followed_at_once_and_by_one_only() {
+        let after = |count, passed_ms| tick_after(count, 50, passed_ms * MILLISECOND_NS);
+        assert_eq!(after(0, 5), 1, "in time: the next deadline, in 15 ms");
+        assert_eq!(after(0, 25), 1, "late: the deadline of 20 ms, at once");
+        assert_eq!(
+            after(1, 119),
+            5,
+            "very late: those of 40, 60 and 80 ms are skipped, that of 100 ms is taken at once"
+        );
+        assert_eq!(after(5, 121), 6, "and then the next one");
+        assert_eq!(after(180_000_000, 0), 180_000_001, "never the same again");
+    }
+}

@@ -1,0 +1,109 @@
+//! Question: what does this machine ask at least for giving N WebSocket clients the same B bytes at a rate?
+//!
+//! Method: one bare thread sends, in a process of its own; one thread of this process reads as all clients. Processor
+//! time is that of the sending process. Budget: none, this is the bar that the engine is read against. Every frame is
+//! checked by every client before it counts.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::{Args, Parser, Subcommand};
+use swarmcast::wire::Profile;
+use swarmcast_bench::client::Ask;
+use swarmcast_bench::machine::Machine;
+use swarmcast_bench::report::{hardware, latency, short};
+use swarmcast_bench::round::{Span, measure, median};
+use swarmcast_bench::sender::{Load, send, whole_frame_bytes};
+use swarmcast_bench::server::Server;
+
+/// What a bare broadcast loop costs per delivered frame.
+#[derive(Parser)]
+struct Options {
+    #[command(subcommand)]
+    role: Option<Role>,
+    #[command(flatten)]
+    load: LoadOptions,
+    /// Windows; the figures are medians over them.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Length of a window.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Left out before it.
+    #[arg(long, default_value_t = 1.0)]
+    warm: f64,
+    /// One short window with three clients: a test, not a measurement.
+    #[arg(long)]
+    small: bool,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Only send: print the address, wait for all clients, end with them.
+    Send(LoadOptions),
+}
+
+#[derive(Args, Clone, Copy)]
+struct LoadOptions {
+    /// Payload of a frame, rounded down to a header and whole records.
+    #[arg(long, default_value_t = 29_576)]
+    bytes: usize,
+    /// Connections.
+    #[arg(long, default_value_t = 200)]
+    clients: usize,
+    /// Frames a second.
+    #[arg(long, default_value_t = 60.0)]
+    rate: f64,
+    /// Pin the sender to this core.
+    #[arg(long)]
+    core: Option<usize>,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    match options.role {
+        Some(Role::Send(LoadOptions { bytes, clients, rate, core })) => {
+            send(Load { frame_bytes: whole_frame_bytes(bytes), clients, rate_hz: rate }, core)
+        }
+        None => run(&options),
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let LoadOptions { bytes, mut clients, rate, core } = options.load;
+    let (mut rounds, mut seconds, mut warm) = (options.rounds, options.seconds, options.warm);
+    if options.small {
+        (clients, rounds, seconds, warm) = (3, 1, 0.3, 0.1);
+    }
+    ensure!(rounds > 0 && seconds > 0.0 && warm >= 0.0, "rounds and seconds above 0");
+    let span = Span { warm: Duration::from_secs_f64(warm), measured: Duration::from_secs_f64(seconds) };
+    let own = std::env::current_exe()?;
+    print!("{}", hardware(&Machine::here()));
+    println!("- clients and sender share these cores");
+    println!(
+        "| clients | frame bytes | delivered Hz per client: min / median / max | conflated % | MB/s | CPU us per delivered frame | sender cores | client cores | publish to last byte, ms: p50 / p99 / max |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let mut cost = Vec::new();
+    for _ in 0..rounds {
+        let server = Server::floor(&own, bytes, clients, rate, core)?;
+        let ask = Ask { address: server.address, profile: Profile::Own, rate_hz: rate.ceil() as u32, clients };
+        let round = measure(&server, ask, span, None)?;
+        cost.push(round.server_us);
+        println!(
+            "| {clients} | {} | {} | {:.1} | {} | {} | {:.2} | {:.2} | {} |",
+            round.frame_bytes,
+            round.delivered_hz.map(short).join(" / "),
+            round.conflated_share.unwrap_or(f64::NAN) * 100.0,
+            short(round.bytes_per_s / 1e6),
+            short(round.server_us),
+            round.sender_cores,
+            round.client_cores,
+            latency(round.latency_ns),
+        );
+    }
+    println!("\nmedian: {} us of the sender per delivered frame", short(median(cost)));
+    Ok(())
+}

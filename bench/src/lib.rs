@@ -1,0 +1,12 @@
+//! What the benches share: a server to measure, a floor to measure it against, clients that read, and the report.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod machine;
+pub mod process;
+pub mod report;
+pub mod round;
+pub mod scrape;
+pub mod sender;
+pub mod server;

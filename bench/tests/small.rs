@@ -1,0 +1,63 @@
+//! Goal: the benches still run, against the engine as it is, and say what they are there to say.
+//! Method: both binaries in their small size, with the engine of the same build.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// `swarmcast` beside the benches. `cargo test --workspace` builds it; a run of this package alone may not have.
+fn engine() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_floor")).with_file_name("swarmcast");
+    if !path.exists() {
+        let profile = if path.parent().is_some_and(|folder| folder.ends_with("release")) { "release" } else { "test" };
+        output(Command::new(env!("CARGO")).args(["build", "--package", "swarmcast", "--profile", profile]));
+    }
+    path
+}
+
+#[test]
+fn the_floor_says_what_a_frame_costs() {
+    let text = output(Command::new(env!("CARGO_BIN_EXE_floor")).arg("--small"));
+    assert!(text.contains("| 3 | 29576 | "), "{text}");
+    assert!(text.contains("us of the sender per delivered frame"), "{text}");
+}
+
+#[test]
+fn first_light_reports_every_profile() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let server = engine();
+    for profile in ["swarmcast.v1", "v3"] {
+        let stem = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("first-light-{profile}"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_first-light"));
+        command.current_dir(&root).args(["--small", "--profile", profile]).arg("--server").arg(&server);
+        let text = output(command.arg("--out").arg(&stem));
+        assert!(text.contains("| les_miserables.graphml | 3 | "), "{text}");
+        let json = std::fs::read_to_string(format!("{}.json", stem.display())).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let engine = &json["rows"][1]["rounds"][0]["engine"];
+        let published = engine["engine"]["published_hz"].as_f64().unwrap();
+        assert!((30.0..70.0).contains(&published), "{published}");
+        assert_eq!(engine["latency_ns"].is_null(), profile == "v3");
+        assert!(Path::new(&format!("{}.md", stem.display())).exists());
+    }
+}
+
+#[test]
+fn a_graph_that_is_not_there_is_a_row_that_says_so() {
+    let stem = Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-light-none");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_first-light"));
+    command.args(["--small", "--graph", "nowhere/out/debian.json"]);
+    let text = output(command.arg("--out").arg(&stem));
+    assert!(
+        text.contains("not measured: no nowhere/out/debian.json; `python3 examples/graphs/make_debian.py`"),
+        "{text}"
+    );
+}
