@@ -56,7 +56,9 @@ pub fn listener_on(port: u16) -> Option<String> {
     })?;
     let socket = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        if process.file_name().to_string_lossy().parse::<u32>().is_err() {
+        let id = process.file_name().to_string_lossy().into_owned();
+        // `self` and its kin are links to one of the numbers.
+        if !id.bytes().all(|digit| digit.is_ascii_digit()) {
             continue;
         }
         let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
@@ -64,7 +66,7 @@ pub fn listener_on(port: u16) -> Option<String> {
             |file: std::fs::DirEntry| std::fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*socket);
         if files.flatten().any(holds) {
             let name = std::fs::read_to_string(process.path().join("comm")).ok()?;
-            return Some(format!("{} (process {})", name.trim(), process.file_name().to_string_lossy()));
+            return Some(format!("{} (process {})", name.trim(), id));
         }
     }
     None

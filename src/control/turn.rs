@@ -408,12 +408,15 @@ impl Control {
         if let Some(frame) = self.lanes.latest.pop() {
             self.latest = Some(frame);
         }
+        if let (HttpQuery::GraphData { .. }, None) = (query, &self.latest) {
+            return self.refuse_http(token, 503, "starting", "the first positions are being computed", &[]);
+        }
         let (lead, content_type, body) = match query {
             HttpQuery::GraphData { class: Some(class) }
                 if !self.classes.iter().any(|live| live.class.serial == class) =>
             {
-                let (lead, body) = (Bytes::new(), no_such_class(class).into());
-                return self.reply(DoorReply::Http { token, status: 404, content_type: JSON, lead, body });
+                let message = format!("no client of this server subscribes to class {class}");
+                return self.refuse_http(token, 404, "unknown_class", &message, &["class"]);
             }
             HttpQuery::GraphData { class } => {
                 let (lead, body) = self.data(class);
@@ -427,6 +430,20 @@ impl Control {
             }
         };
         self.reply(DoorReply::Http { token, status: 200, content_type, lead, body });
+    }
+
+    fn refuse_http(&mut self, token: Handle, status: u16, code: &str, message: &str, affected_paths: &[&str]) {
+        let retryable = status == 503;
+        let error = ServerError {
+            code,
+            message,
+            category: if retryable { ErrorCategory::Server } else { ErrorCategory::Validation },
+            retryable,
+            retry_after: retryable.then_some(1.0),
+            affected_paths,
+        };
+        let (lead, body) = (Bytes::new(), ServerMessage::Error(error).to_vec().into());
+        self.reply(DoorReply::Http { token, status, content_type: JSON, lead, body });
     }
 
     /// The whole graph, with the sequence of the class that is asked for in front.
@@ -523,19 +540,6 @@ impl Control {
         }
         extras
     }
-}
-
-/// The answer to data asked for by a class that nobody subscribes to.
-fn no_such_class(class: u16) -> Vec<u8> {
-    ServerMessage::Error(ServerError {
-        code: "unknown_class",
-        message: &format!("no client of this server subscribes to class {class}"),
-        category: ErrorCategory::Validation,
-        retryable: false,
-        retry_after: None,
-        affected_paths: &["class"],
-    })
-    .to_vec()
 }
 
 fn lane_row(stats: &LaneStats) -> LaneRow {

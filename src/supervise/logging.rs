@@ -6,6 +6,24 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{LogFormat, LogLevel, LogOptions};
 
+/// Logs a panic as one event. Threads other than shards, whose panics end the engine, go on to the hook before, which
+/// may print a backtrace; on a shard its symbols would be looked up for some hundred milliseconds, in which no client
+/// gets a frame, because of one whose message failed.
+fn log_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text");
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        tracing::error!(place, "panicked: {text}");
+        let thread = std::thread::current();
+        if !thread.name().is_some_and(|name| name.starts_with("shard-")) {
+            before(panic);
+        }
+    }));
+}
+
 /// Starts logging; a second call in one process changes nothing.
 pub(super) fn start(options: &LogOptions) {
     let level = match options.level {
@@ -25,5 +43,7 @@ pub(super) fn start(options: &LogOptions) {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
-    drop(started);
+    if started.is_ok() {
+        log_panics();
+    }
 }

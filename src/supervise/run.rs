@@ -84,6 +84,7 @@ pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     let backend = backend(config, &loaded, csr)?;
     let engine = Engine::start(config, &plan, loaded, backend, http, tcp)?;
     at_once.store(false, Ordering::Release);
+    engine.await_first_frame(&stop);
     print(&address_lines(addresses));
     engine.watch(&stop)
 }
@@ -211,6 +212,7 @@ struct Engine {
     stop_door: Producer<()>,
     wake_control: Arc<Doorbell>,
     health: Arc<Health>,
+    metrics: Arc<Metrics>,
 }
 
 impl Engine {
@@ -323,8 +325,8 @@ impl Engine {
             viewer: VIEWER,
         };
         let own = DoorLanes { requests: requests_out, replies: replies_in, adopt: adopts, stop: stop_in };
-        let door =
-            Door::new(door_poll, door_bell, http, tcp, own, options, metrics, Arc::clone(&health)).map_err(loops)?;
+        let door = Door::new(door_poll, door_bell, http, tcp, own, options, Arc::clone(&metrics), Arc::clone(&health))
+            .map_err(loops)?;
 
         // In the order of who needs whom: control answers, shards stream, sim produces, the door lets in last.
         let stop = Arc::clone(&stop_control);
@@ -345,7 +347,6 @@ impl Engine {
             Ok(())
         })?;
         let door = Role::spawn("door", None, move || door.run().map_err(|error| error.to_string()))?;
-        health.enter(Phase::Ready);
         Ok(Self {
             sim,
             shards: shard_roles,
@@ -356,7 +357,20 @@ impl Engine {
             stop_door,
             wake_control: control_bell,
             health,
+            metrics,
         })
+    }
+
+    /// Ready means that there are positions: until then the graph's data is refused. A signal or the end of a thread
+    /// is for [`Self::watch`].
+    fn await_first_frame(&self, stop: &AtomicBool) {
+        while self.metrics.sim.frames_published.get() == 0 {
+            if stop.load(Ordering::Relaxed) || self.roles().any(Role::is_over) {
+                return;
+            }
+            sleep(WATCH_INTERVAL / 4);
+        }
+        self.health.enter(Phase::Ready);
     }
 
     /// Waits for a signal or the end of a thread, then stops everything in order.

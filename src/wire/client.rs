@@ -1,7 +1,7 @@
 //! What a client may say: the hello line of TCP and the control messages of `PROTOCOL.md` section 4.
 
 use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Profile, RATE_HZ_MAX};
 use crate::limits::{CLIENT_TEXT_BYTES_MAX, COORDINATE_MAX, NODE_ID_MAX};
@@ -15,13 +15,26 @@ pub struct Hello {
     pub rate_hz: Option<u16>,
 }
 
+/// A client's own clock, echoed as it came: nanoseconds since 1970 need all 64 bits of an integer, and a browser
+/// compares the fraction of its milliseconds bit for bit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Timestamp {
+    /// From 0 to `u64::MAX`.
+    Unsigned(u64),
+    /// A negative whole number.
+    Signed(i64),
+    /// Any other number.
+    Float(f64),
+}
+
 /// A control message, checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ClientMessage {
     /// Answer with the same timestamp.
     Ping {
         /// Whatever the client's clock says; `None` when it did not say.
-        timestamp: Option<f64>,
+        timestamp: Option<Timestamp>,
     },
     /// Change the rate.
     Subscribe {
@@ -198,7 +211,7 @@ struct Raw<'text> {
     #[serde(rename = "type", borrow, default)]
     kind: Option<&'text str>,
     #[serde(default)]
-    timestamp: Option<f64>,
+    timestamp: Option<Timestamp>,
     #[serde(default)]
     rate: Option<f64>,
     #[serde(default)]
@@ -351,7 +364,10 @@ mod tests {
         let end = r#"{"type":"nodeDragEnd","nodeId":7}"#;
         assert_eq!(message(end), Ok(ClientMessage::DragEnd { node: 7, pin: false }));
         assert_eq!(message("ping"), Ok(ClientMessage::Ping { timestamp: None }));
-        assert_eq!(message(r#"{"type":"ping","timestamp":5}"#), Ok(ClientMessage::Ping { timestamp: Some(5.0) }));
+        assert_eq!(
+            message(r#"{"type":"ping","timestamp":5}"#),
+            Ok(ClientMessage::Ping { timestamp: Some(Timestamp::Unsigned(5)) })
+        );
         let subscribe = r#"{"type":"subscribe_position_updates","interval":60,"binary":true}"#;
         assert_eq!(message(subscribe), Ok(ClientMessage::Subscribe { rate_hz: Some(17) }));
         let pin = r#"{"type":"pinNode","nodeId":0,"pinned":true}"#;
@@ -410,6 +426,29 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn a_timestamp_is_echoed_to_the_bit(float: f64, whole: u64, signed: i64) {
+            // A page's clock: milliseconds with a fraction, below a day.
+            let float = float % 86_400_000.0;
+            for timestamp in [Timestamp::Float(float), Timestamp::Unsigned(whole), Timestamp::Signed(signed)] {
+                let number = match timestamp {
+                    Timestamp::Float(float) if float.is_nan() => continue,
+                    Timestamp::Float(float) => format!("{float:?}"),
+                    Timestamp::Unsigned(whole) => whole.to_string(),
+                    Timestamp::Signed(signed) => signed.to_string(),
+                };
+                let text = format!("{{\"type\":\"ping\",\"timestamp\":{number}}}");
+                let Ok(ClientMessage::Ping { timestamp }) = message(&text) else { panic!("{text}") };
+                let pong = crate::wire::ServerMessage::Pong { timestamp, server_ns: 1 }.to_vec();
+                let pong = String::from_utf8(pong).unwrap();
+                let echoed = pong.split("timestamp\":").nth(1).unwrap().split(',').next().unwrap();
+                match echoed.parse::<i128>() {
+                    Ok(whole) => assert_eq!(whole.to_string(), number),
+                    Err(_) => assert_eq!(echoed.parse::<f64>().unwrap().to_bits(), float.to_bits(), "{number}"),
+                }
+            }
+        }
+
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             let _ = (parse_message(&bytes), parse_hello(&bytes));

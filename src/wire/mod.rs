@@ -12,7 +12,7 @@ mod node;
 mod profile;
 mod server;
 
-pub use client::{ClientError, ClientMessage, Hello, parse_hello, parse_message};
+pub use client::{ClientError, ClientMessage, Hello, Timestamp, parse_hello, parse_message};
 pub use framing::{
     CloseCode, TCP_PREFIX_BYTES, TCP_TEXT_BIT, WS_HEADER_BYTES_MAX, push_tcp_text, push_ws_close, push_ws_text,
     tcp_prefix, ws_header,

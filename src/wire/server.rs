@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::ClientError;
+use super::{ClientError, Timestamp};
 
 /// Who is at fault, in an `error` message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,7 +73,7 @@ pub enum ServerMessage<'text> {
     /// Answer to `ping`.
     Pong {
         /// The client's own, echoed.
-        timestamp: Option<f64>,
+        timestamp: Option<Timestamp>,
         /// Monotonic ns of the server.
         server_ns: u64,
     },
@@ -209,7 +209,7 @@ mod tests {
     fn messages_have_the_names_that_clients_expect() {
         let text = |message: ServerMessage<'_>| String::from_utf8(message.to_vec()).unwrap();
         assert_eq!(
-            text(ServerMessage::Pong { timestamp: Some(1.5), server_ns: 7 }),
+            text(ServerMessage::Pong { timestamp: Some(Timestamp::Float(1.5)), server_ns: 7 }),
             r#"{"type":"pong","timestamp":1.5,"server_ns":7}"#
         );
         assert_eq!(
