@@ -120,9 +120,9 @@ impl Reference {
 
 #[test]
 fn the_first_steps_are_those_of_a_plain_integrator() {
-    // 300 nodes are summed exactly; 1,600 go through the tree, whose error is a few per cent of the forces.
+    // 250 nodes are summed exactly; 1,600 go through the tree, whose error is a few per cent of the forces.
     for (node_count, dimensions, tolerance) in
-        [(300, Dimensions::Two, 1e-4), (300, Dimensions::Three, 1e-4), (1_600, Dimensions::Three, 0.03)]
+        [(250, Dimensions::Two, 1e-4), (250, Dimensions::Three, 1e-4), (1_600, Dimensions::Three, 0.03)]
     {
         let params = SimParams { dimensions, max_force: 1e7, max_velocity: 1e6, ..SimParams::default() };
         let graph = topology(node_count, &real_shaped(node_count));

@@ -8,8 +8,9 @@ use super::tree::{List, Tree};
 use crate::sim::SimParams;
 use crate::sim::hash::{direction, mix};
 
-/// Nodes up to which all pairs are summed.
-pub(super) const EXACT_NODES_MAX: usize = 1_500;
+/// Nodes up to which all pairs are summed. At 1,054 nodes (`desktops.csv`) a step takes 9.7 ms that way and 1.5 ms by
+/// the tree, at 0.75 % error (medians of 60 steps).
+pub(super) const EXACT_NODES_MAX: usize = 256;
 
 /// Largest value of u / (1 + u^2)^2, at u = 1 / sqrt(3).
 const LAW_PEAK: f32 = 0.324_76;
