@@ -276,7 +276,7 @@ pub(super) static KEYS: &[Key] = &[
                 true
             }),
         },
-        doc: "A connection that takes no byte for so long is closed with code 1013.",
+        doc: "A connection that takes no byte for so long is closed. It would not take a goodbye either.",
     },
     Key {
         name: "net.lease_copy_bytes_max", kind: whole(65_536, 1 << 34), unit: "bytes", flag: "",
