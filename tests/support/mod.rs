@@ -66,6 +66,8 @@ impl Server {
         let mut child = Command::new(PROGRAM)
             .args(["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
             .args(flags.iter().map(AsRef::as_ref))
+            // As a careful operator runs it: a panic must not cost others more for that.
+            .env("RUST_BACKTRACE", "1")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
