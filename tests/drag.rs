@@ -286,18 +286,27 @@ fn each_client_gets_its_own_rate_and_may_change_it() {
 }
 
 #[test]
-fn a_seventeenth_class_joins_the_nearest_rate() {
+fn odd_rates_share_what_is_left_and_every_full_rate_has_a_class() {
     let server = karate(&[]);
-    let clients: Vec<_> = (1..=16).map(|rate| server.ws(&format!("?rate={}", rate * 3))).collect();
-    assert!(within(PATIENCE, || server.metric("swarmcast_classes") == 16.0));
+    let clients: Vec<_> = (1..=12).map(|rate| server.ws(&format!("?rate={}", rate * 3))).collect();
+    assert!(within(PATIENCE, || server.metric("swarmcast_classes") == 12.0));
     let class = |index: usize| &clients[index].hello()["class"];
-    for (rate, joined, index) in [(10, 9, 2), (60, 48, 15), (1, 3, 0), (12, 12, 3)] {
+    for (rate, joined, index) in [(10, 9, 2), (50, 36, 11), (1, 3, 0), (12, 12, 3)] {
         let mut late = server.tcp(&format!("{{\"rate\":{rate}}}"));
         assert_eq!((&late.hello()["rate"], &late.hello()["class"]), (&json!(joined), class(index)), "{rate} Hz");
         late.frame();
     }
-    let mut other = support::Tcp::open(server.tcp, "{\"profile\":\"v2\"}", None);
-    let error = other.text("error");
-    assert_eq!((error["code"].as_str(), error["retryable"].as_bool()), (Some("classes"), Some(true)), "{error}");
-    assert_eq!(other.goodbye(PATIENCE), Some(1013));
+    let full: Vec<_> = ["swarmcast.v1", "v1", "v2", "v3"]
+        .map(|profile| {
+            let mut full = server.tcp(&format!("{{\"profile\":\"{profile}\"}}"));
+            assert_eq!(full.hello()["rate"], 60, "{profile}");
+            full.frame();
+            full
+        })
+        .into_iter()
+        .collect();
+    assert!(within(PATIENCE, || server.metric("swarmcast_classes") == 16.0));
+    // With all sixteen taken, an odd rate of a legacy profile joins the one class there is of it.
+    let late = server.tcp("{\"profile\":\"v2\",\"rate\":7}");
+    assert_eq!((&late.hello()["rate"], &late.hello()["class"]), (&json!(60), &full[2].hello()["class"]));
 }

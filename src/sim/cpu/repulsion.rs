@@ -161,5 +161,5 @@ fn push(params: &SimParams, slot: usize, mass: f32, force: &mut [f32; 3]) {
 /// was measured.
 #[cfg(test)]
 pub(super) fn error_bound(theta: f32) -> f32 {
-    1e-4 + 0.1 * theta * theta
+    1e-4 + 0.13 * theta * theta
 }
