@@ -87,6 +87,20 @@ impl Reading {
     }
 }
 
+/// Processor time of everything on this machine since it started, seconds: all but idle and waiting.
+///
+/// # Errors
+/// When `/proc/stat` is not what it always was.
+pub fn machine_busy_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().context("/proc/stat")?;
+    let fields = line.split_whitespace().skip(1).map(|field| field.parse::<u64>().unwrap_or(0));
+    // user nice system idle iowait irq softirq steal; guests are counted in the first two.
+    let busy: u64 =
+        fields.take(8).enumerate().filter(|(place, _)| ![3, 4].contains(place)).map(|(_, ticks)| ticks).sum();
+    Ok(busy as f64 / TICKS_PER_SECOND)
+}
+
 /// Resident memory of `process`, MiB.
 ///
 /// # Errors

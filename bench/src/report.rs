@@ -21,6 +21,8 @@ pub struct Row {
     pub clients: usize,
     /// Why there are no rounds.
     pub not_measured: Option<String>,
+    /// Rounds that were thrown away because the machine had other things to do.
+    pub repeated: usize,
     /// Engine and floor in turn.
     pub rounds: Vec<Pair>,
 }
@@ -81,6 +83,14 @@ pub struct Summary {
     pub writes_per_frame: f64,
     /// Resident memory of the server.
     pub rss_mib: f64,
+}
+
+impl Pair {
+    /// The most that others used in any of its windows.
+    #[must_use]
+    pub fn others_cores(&self) -> f64 {
+        [&self.engine, &self.beside, &self.floor].iter().map(|round| round.others_cores).fold(0.0, f64::max)
+    }
 }
 
 impl Row {

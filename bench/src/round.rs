@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::client::{self, Ask, Clients, Tally};
-use crate::process::{Reading, Time, rss_mib};
+use crate::process::{Reading, Time, machine_busy_seconds, rss_mib};
 use crate::scrape::{Bucket, Scrape};
 use crate::server::Server;
 
@@ -51,6 +51,8 @@ pub struct Round {
     pub latency_ns: Option<[u64; 5]>,
     /// Frames in that.
     pub latency_samples: u64,
+    /// What everything else on the machine used meanwhile, cores.
+    pub others_cores: f64,
     /// Resident memory of the server.
     pub rss_mib: f64,
     /// What only the engine says.
@@ -104,9 +106,10 @@ pub fn measure(server: &Server, ask: Ask, span: Span, metrics: Option<SocketAddr
     let scrape = || metrics.map(Scrape::now).transpose();
     let first = scrape()?;
     clients.measure();
-    let (server_before, own_before) = (Reading::now(process)?, Reading::now(own)?);
+    let (server_before, own_before, busy_before) =
+        (Reading::now(process)?, Reading::now(own)?, machine_busy_seconds()?);
     sleep(span.measured);
-    let (server_after, own_after) = (Reading::now(process)?, Reading::now(own)?);
+    let (server_after, own_after, busy_after) = (Reading::now(process)?, Reading::now(own)?, machine_busy_seconds()?);
     let rss = rss_mib(process)?;
     let tally = clients.stop()?;
     let last = scrape()?;
@@ -115,18 +118,12 @@ pub fn measure(server: &Server, ask: Ask, span: Span, metrics: Option<SocketAddr
     let clients_ns = own_after.since(&own_before, client::THREAD).ns;
     let engine = first.zip(last).map(|(first, last)| engine(&first, &last, &tally, &time));
     let sender = if engine.is_some() { time("shard-") } else { time("") };
-    Ok(round(tally, ask, time(""), sender, clients_ns, rss, engine))
+    let ours = (time("").ns + own_after.since(&own_before, "").ns) as f64 / 1e9;
+    let others_cores = (busy_after - busy_before - ours).max(0.0) / tally.seconds;
+    Ok(Round { others_cores, rss_mib: rss, engine, ..round(tally, ask, time(""), sender, clients_ns) })
 }
 
-fn round(
-    tally: Tally,
-    ask: Ask,
-    server: Time,
-    sender: Time,
-    clients_ns: u64,
-    rss_mib: f64,
-    engine: Option<Engine>,
-) -> Round {
+fn round(tally: Tally, ask: Ask, server: Time, sender: Time, clients_ns: u64) -> Round {
     let delivered = tally.delivered();
     // By bytes, so that a frame that begins or ends outside of the window counts for its part of it.
     let frames = tally.frames_by_bytes();
@@ -152,8 +149,9 @@ fn round(
         server_stat_us: each_us(server.stat_seconds() * 1e9),
         latency_ns: percentiles(&tally.latency_ns),
         latency_samples: tally.latency_ns.len(),
-        rss_mib,
-        engine,
+        others_cores: 0.0,
+        rss_mib: 0.0,
+        engine: None,
         latency: tally.latency_ns,
     }
 }
