@@ -192,7 +192,7 @@ fn write_unknown(f: &mut fmt::Formatter<'_>, what: &str, nearest: Option<&str>) 
     }
 }
 
-/// Everything that is wrong with the configuration, or the first [`PROBLEMS_MAX`] of it: never empty, in the order of
+/// Everything that is wrong with the configuration, or the first 50 of it: never empty, in the order of
 /// the sources.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigError {
