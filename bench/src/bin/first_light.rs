@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -23,6 +24,7 @@ use clap::Parser;
 use swarmcast::wire::Profile;
 use swarmcast_bench::client::Ask;
 use swarmcast_bench::machine::{self, Machine};
+use swarmcast_bench::process::machine_busy_seconds;
 use swarmcast_bench::report::{Pair, Row, hardware, short, tables, write};
 use swarmcast_bench::round::{Span, measure};
 use swarmcast_bench::server::Server;
@@ -149,6 +151,9 @@ fn quiet_pair(options: &Options, floor: &Path, graph: &Path, clients: usize) -> 
     let tries = if options.small { 1 } else { TRIES_MAX };
     let mut repeated = 0;
     loop {
+        if !options.small {
+            wait_for_quiet(options.quiet)?;
+        }
         let pair = pair(options, floor, graph, clients)?;
         if pair.others_cores() <= options.quiet || repeated + 1 >= tries {
             return Ok((pair, repeated));
@@ -156,6 +161,19 @@ fn quiet_pair(options: &Options, floor: &Path, graph: &Path, clients: usize) -> 
         repeated += 1;
         eprintln!("others used {:.2} cores: once more", pair.others_cores());
     }
+}
+
+/// Returns when the machine has had little to do for two seconds, or after two minutes.
+fn wait_for_quiet(cores: f64) -> Result<()> {
+    const LOOK: Duration = Duration::from_secs(2);
+    for _ in 0..60 {
+        let before = machine_busy_seconds()?;
+        sleep(LOOK);
+        if machine_busy_seconds()? - before <= cores * LOOK.as_secs_f64() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The engine, then the floor at the rate that the engine published: beside the simulation, and alone.
