@@ -127,11 +127,12 @@ fn main() -> Result<()> {
                 }
             }
             rows.push(row);
+            // After every row: a run that is stopped keeps what it has.
+            write(&options.out, "First light", &machine, &notes(&options, &rows), &rows)?;
         }
     }
-    let notes = notes(&options, &rows);
-    println!("{}{notes}\n{}", hardware(&machine), tables(&rows));
-    write(&options.out, "First light", &machine, &notes, &rows)
+    println!("{}{}\n{}", hardware(&machine), notes(&options, &rows), tables(&rows));
+    Ok(())
 }
 
 /// Why this graph cannot be measured.
