@@ -1,0 +1,5 @@
+//! `swarmcast-load`: args -> plan -> run -> report, nothing else.
+
+#![forbid(unsafe_code)]
+
+fn main() {}
