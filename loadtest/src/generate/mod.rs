@@ -1,5 +1,11 @@
 //! Plays a plan: threads with a mio loop each, which connect clients, read what comes, send what is due, and record.
 
+mod calls;
+mod cutter;
+mod handshake;
+mod owed;
+mod schedule;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
