@@ -154,22 +154,28 @@ impl Worker {
             self.now_ns = monotonic_ns();
             for event in &events {
                 if event.token() == TIMER {
+                    // In its place among the sockets: what it waited, a frame that came just then has waited too.
                     self.timers.rung();
+                    self.act_on_due();
                 } else {
                     let hung_up = event.is_read_closed() || event.is_error();
                     self.happen(event.token().0, event.is_readable(), event.is_writable(), hung_up);
                 }
             }
             self.read_ready();
-            for _ in 0..TASKS_MAX {
-                self.now_ns = monotonic_ns();
-                let Some(due) = self.timers.pop(self.now_ns) else { break };
-                self.act(due);
-            }
+            self.act_on_due();
             if self.is_over() {
                 self.finish();
                 return Ok(());
             }
+        }
+    }
+
+    fn act_on_due(&mut self) {
+        for _ in 0..TASKS_MAX {
+            self.now_ns = monotonic_ns();
+            let Some(due) = self.timers.pop(self.now_ns) else { return };
+            self.act(due);
         }
     }
 
