@@ -57,6 +57,7 @@ pub struct Worker {
     job: Job,
     poll: Poll,
     timers: Timers,
+    thread: usize,
     clients: Vec<Client>,
     scratch: Box<[u8]>,
     /// Clients with more to read than their turn allowed.
@@ -118,6 +119,7 @@ impl Worker {
         Ok(Self {
             poll,
             timers,
+            thread,
             clients,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             ready: VecDeque::new(),
@@ -583,7 +585,7 @@ impl Worker {
         let groups = std::mem::replace(&mut self.records, empty);
         let watch = self.watcher.take();
         // A collector that is gone has nothing to hear.
-        let _ = self.out.send(Interval { slice: self.slice, groups, watch });
+        let _ = self.out.send(Interval { thread: self.thread, slice: self.slice, groups, watch });
     }
 
     fn is_over(&self) -> bool {
