@@ -22,7 +22,7 @@ use super::watch::Watcher;
 use super::{Job, timings_of};
 use crate::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::collect::Interval;
-use crate::plan::{Behaviour, Group, Protocol, Slice, Transport};
+use crate::plan::{Behaviour, Protocol, Slice, Transport};
 use crate::record::{Record, Timing};
 
 /// Read from one socket at once.
