@@ -16,3 +16,4 @@ pub mod record;
 pub mod run;
 pub mod threshold;
 pub mod validity;
+pub mod verify;
