@@ -11,6 +11,7 @@ pub mod collect;
 pub mod figures;
 pub mod generate;
 pub mod machine;
+pub mod offset;
 pub mod plan;
 pub mod record;
 pub mod run;

@@ -13,7 +13,7 @@ const LONG_AGO: u64 = 0x4000_0000_0000_0000;
 
 fn nodes(frame: u32, flat: bool) -> Vec<NodeRecord> {
     let node = |index: u32| {
-        let mut node = NodeRecord { id_flags: (index * 3 | 1 << 31).into(), ..NodeRecord::default() };
+        let mut node = NodeRecord { id_flags: ((index * 3) | (1 << 31)).into(), ..NodeRecord::default() };
         let z = if flat { 0.0 } else { 3.0 };
         node.set_motion([index as f32, frame as f32, z], [0.5, -1.0, z]);
         node
