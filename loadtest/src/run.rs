@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::{MILLISECOND_NS, monotonic_ns, realtime_ns};
-use crate::collect::{ClockNote, Collected, Collector, GeneratorNote, Merged};
+use crate::collect::{Collected, Collector, GeneratorNote, Merged};
 use crate::generate::{Job, Offsets, Share, raise_open_files, start};
 use crate::machine;
+use crate::offset::{ClockError, Clocks};
 use crate::plan::{Behaviour, Plan};
 use crate::record::{Count, PackError};
 
@@ -33,6 +34,9 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
+    /// The server's clock cannot be compared with ours.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
     /// Too few descriptors.
     #[error("{0}")]
     OpenFiles(String),
@@ -82,6 +86,7 @@ pub fn run(plan: Plan, command: String, stop: &AtomicBool, watching: &mut dyn Wa
     raise_open_files(sockets).map_err(RunError::OpenFiles)?;
     try_targets(&plan)?;
     let offsets = Arc::new(Offsets::none(plan.groups.len()));
+    let clocks = Clocks::start(&plan, &offsets)?;
     let start_ns = monotonic_ns() + LEAD_NS;
     let started_unix_ms = (realtime_ns() + LEAD_NS) / MILLISECOND_NS;
     let mut collector = Collector::new(Arc::clone(&plan), command, started_unix_ms, plan.threads);
@@ -116,10 +121,9 @@ pub fn run(plan: Plan, command: String, stop: &AtomicBool, watching: &mut dyn Wa
         }
     }
     running.join()?;
-    let clocks = plan.groups.iter().map(|_| ClockNote { offset_ns: 0, error_ns: Some(0), samples: 0 }).collect();
     let here =
         GeneratorNote { name: "local".to_owned(), machine: machine::describe(), threads: plan.threads, trouble: None };
-    Ok(collector.finish(clocks, vec![here], cut_short)?)
+    Ok(collector.finish(clocks.finish(), vec![here], cut_short)?)
 }
 
 /// Whether anything connects at all.
