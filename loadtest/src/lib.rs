@@ -6,10 +6,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod args;
 pub mod clock;
 pub mod collect;
 pub mod figures;
 pub mod generate;
+mod nearest;
 pub mod plan;
+pub mod quantity;
 pub mod record;
+pub mod scenario;
+pub mod target;
 pub mod threshold;
