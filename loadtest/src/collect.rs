@@ -1,6 +1,7 @@
 //! Merges what generating threads and generators on other hosts recorded into one account of the run.
 
 use hdrhistogram::Histogram;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Plan, Slice};
@@ -63,7 +64,7 @@ pub struct Merged {
 }
 
 /// The clock of the server against ours.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClockNote {
     /// Server's clock minus ours, ns; 0 when they are one.
     pub offset_ns: i64,
@@ -74,7 +75,7 @@ pub struct ClockNote {
 }
 
 /// One generating process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GeneratorNote {
     /// Its address, or `local`.
     pub name: String,

@@ -3,22 +3,31 @@
 //! A distribution has `.p50` `.p90` `.p99` `.p99.9` `.p99.99` (any `.pNUMBER`), `.min`, `.max`, `.mean` and `.count`.
 //! What was not measured is `None`, never 0.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::record::{Count, Record, TIMINGS, Timing};
 
 /// What a figure is measured in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Unit {
     /// Nanoseconds.
+    #[serde(rename = "ns")]
     Time,
     /// From 0 to 1.
+    #[serde(rename = "share")]
     Share,
     /// Pieces.
+    #[serde(rename = "count")]
     Count,
     /// Pieces per second.
+    #[serde(rename = "per_s")]
     Rate,
     /// Bytes.
+    #[serde(rename = "bytes")]
     Bytes,
     /// Bytes per second.
+    #[serde(rename = "bytes_per_s")]
     ByteRate,
 }
 
@@ -161,7 +170,9 @@ pub fn lookup(name: &str) -> Option<Figure> {
         "count" => Stat::Count,
         _ => {
             let percent: f64 = stat.strip_prefix('p')?.parse().ok()?;
-            (0.0..=100.0).contains(&percent).then_some(Stat::Quantile(percent / 100.0))?
+            // 99.9 / 100 is a hair more than 0.999, which would ask for the next sample up: of 1,000, the greatest.
+            let quantile = (percent * 1e7).round() / 1e9;
+            (0.0..=100.0).contains(&percent).then_some(Stat::Quantile(quantile))?
         }
     };
     Some(Figure::Timing(timing, stat))
@@ -252,7 +263,7 @@ mod tests {
             assert!(lookup(scalar.name).is_some());
         }
         assert!(
-            matches!(lookup("latency.p99.9"), Some(Figure::Timing(Timing::Latency, Stat::Quantile(q))) if (q - 0.999).abs() < 1e-12)
+            matches!(lookup("latency.p99.9"), Some(Figure::Timing(Timing::Latency, Stat::Quantile(q))) if q == 0.999)
         );
         for wrong in ["latency", "latency.99", "latency.p101", "latency.pNaN", "nothing.p50", "", "."] {
             assert!(lookup(wrong).is_none(), "{wrong}");

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Highest value that is told apart: ten minutes in ns. Longer ones count as this.
@@ -283,8 +284,10 @@ impl Record {
     pub fn pack(&self) -> Result<Packed, PackError> {
         let mut timings = BTreeMap::new();
         for timing in TIMINGS {
-            if let Some(histogram) = self.timing(timing).filter(|histogram| !histogram.is_empty()) {
-                timings.insert(timing.name().to_owned(), pack_histogram(histogram)?);
+            if let Some(histogram) = self.timing(timing) {
+                // An empty one says that nothing came in a group that gets such things, which is 0 and not unknown.
+                let text = if histogram.is_empty() { String::new() } else { pack_histogram(histogram)? };
+                timings.insert(timing.name().to_owned(), text);
             }
         }
         let counts = COUNTS.into_iter().filter(|count| self.of(*count) > 0);
@@ -293,8 +296,8 @@ impl Record {
     }
 }
 
-/// A [`Record`] as text. Histograms are V2 deflate in base64, as in `.hlog` files; what is empty is left out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// A [`Record`] as text. Histograms are V2 deflate in base64, as in `.hlog` files, and an empty text when empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Packed {
     /// By [`Timing::name`].
     #[serde(default)]
@@ -321,7 +324,7 @@ impl Packed {
             let timing = TIMINGS.into_iter().find(|timing| timing.name() == name);
             let timing = timing.ok_or_else(|| PackError::Name(name.clone()))?;
             if let Some(place) = record.timings.get_mut(timing as usize) {
-                *place = Some(unpack_histogram(text)?);
+                *place = Some(if text.is_empty() { histogram() } else { unpack_histogram(text)? });
             }
         }
         for (name, count) in &self.counts {
@@ -415,6 +418,8 @@ mod tests {
         assert!(one.timing(Timing::Connect).unwrap().max() >= VALUE_MAX);
         let again = one.pack().unwrap().unpack().unwrap();
         assert_eq!(again, one);
+        let nothing = Record::with(&[Timing::Gap]);
+        assert_eq!(nothing.pack().unwrap().unpack().unwrap(), nothing);
         let mut total = Record::with(&[]);
         total.append(&one, false);
         assert_eq!(total.timing(Timing::Latency), None);

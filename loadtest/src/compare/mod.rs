@@ -1,0 +1,1 @@
+//! Two reports against each other: what differs beyond noise.
