@@ -26,9 +26,8 @@
   const tick = (unit) => (value) => show[unit](value).replace(/\.0+(?= |$)/, "").replace(/(\.\d*[1-9])0+(?= |$)/, "$1");
   const percent = (x) => {
     if (x <= 1) return "0 %";
-    const nines = Math.log10(x);
-    const places = Math.max(0, Math.ceil(nines - 1e-9) - 2);
-    return `${(100 * (1 - 1 / x)).toFixed(Math.abs(nines - Math.round(nines)) < 1e-9 ? places : places + 1)} %`;
+    const places = Math.max(0, Math.ceil(Math.log10(x) - 1e-9) - 2);
+    return `${+(100 * (1 - 1 / x)).toFixed(places + 1)} %`;
   };
 
   /* Ticks of a logarithmic axis: as many as fit, at round numbers. */
@@ -78,6 +77,9 @@
     ctx.restore();
   };
 
+  /* In the legend a dashed line is dashed as well. */
+  const marker = (one) => (one?.dash ? `repeating-linear-gradient(90deg, ${one.color} 0 4px, transparent 4px 6px)` : one?.color);
+
   let logarithmic = true;
   let plots = [];
 
@@ -93,14 +95,14 @@
     const wide = into.clientWidth;
     const first = x[0] ?? 0;
     const last = x[x.length - 1] ?? 1;
-    const xTicks = [1, 2, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8].filter((at) => at <= last);
+    const xTicks = [1, 2, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8].filter((at) => at <= last && !(narrow.matches && at === 2));
     const scaleY = log
       ? { distr: 3, log: 10, range: () => [low / 1.15, high * 1.2] }
       : { range: () => [0, high > 0 ? high * 1.08 : 1] };
     const plot = new uPlot({
       width: wide, height, padding: [byTime && data.stages.length > 1 ? 18 : 10, byTime ? 14 : 30, 0, 0],
       cursor: { sync: byTime ? { key: "time" } : undefined, points: { size: 7 }, drag: { x: true, y: false } },
-      legend: { live: true },
+      legend: { markers: { fill: (u, index) => marker(series[index - 1]) } },
       scales: {
         x: byTime ? { time: false, range: (u, from, to) => (from === first && to === last ? [data.start, data.end] : [from, to]) }
           : { time: false, distr: 3, log: 10, range: (u, from, to) => (from === first && to === last ? [1, last] : [from, to]) },
@@ -165,7 +167,7 @@
       { label: "offered", values: of.offered_per_s, color: color(7), dash: [5, 4] },
     ], "count"));
     box(parent, "Gaps between frames", "of one client", time(three(of.gap), "time", log));
-    box(parent, "Bytes per second", "read from sockets", time([{ label: "read", values: of.bytes_per_s, color: color(0) }], "bytes"));
+    if (of.bytes_per_s.some((value) => value > 0)) box(parent, "Bytes per second", "read from sockets", time([{ label: "read", values: of.bytes_per_s, color: color(0) }], "bytes"));
     box(parent, "Clients connected", "at the end of each slice", time([{ label: "connected", values: of.connected, color: color(0) }], "count"));
     box(parent, "Errors", "in each slice", time([{ label: "errors", values: of.errors, color: color(6) }], "count"));
   };
@@ -179,6 +181,10 @@
       return element;
     };
     const percentiles = holder("percentiles");
+    if (percentiles === null) {
+      document.documentElement.dataset.plots = "0";
+      return;
+    }
     for (const { title, note, lines } of data.percentiles) {
       box(percentiles, title, note, {
         x: data.quantiles, unit: "time", over: "quantile", log: logarithmic, tall: true,
@@ -197,7 +203,8 @@
       box(overlay, "Latency p99 by group", "corrected, per slice", time(each((group) => group.latency.p99), "time", logarithmic));
       box(overlay, "Frames per second by group", "delivered", time(each((group) => group.delivered_per_s), "count"));
       for (const group of data.groups) {
-        const head = document.createElement("h2");
+        const head = document.createElement("h3");
+        head.className = "group";
         head.textContent = group.name;
         const grid = document.createElement("div");
         grid.className = "plots";
@@ -209,7 +216,7 @@
   };
 
   build();
-  document.getElementById("log").addEventListener("change", (event) => {
+  document.getElementById("log")?.addEventListener("change", (event) => {
     logarithmic = event.target.checked;
     build();
   });

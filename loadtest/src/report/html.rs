@@ -122,16 +122,19 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
          <style>\n{PLOTTER_STYLE}\n{STYLE}</style>\n</head>\n<body>\n"
     );
     head(&mut out, report);
-    let _ = write!(
-        out,
-        "<div class=\"bar\"><h2>Percentiles</h2>\
-         <label><input type=\"checkbox\" id=\"log\" checked> times on a logarithmic axis</label></div>\n\
-         <div class=\"plots\" id=\"percentiles\"></div>\n<h2>Over time</h2>\n<p class=\"note\">Shaded: not measured \
-         (warm-up and ramps). Drag across a plot to zoom, double-click to leave.</p>\n<div class=\"plots\" \
-         id=\"all\"></div>\n"
-    );
+    if report.series.is_empty() {
+        out.push_str("<p class=\"note\">Nothing was recorded, so there is nothing to draw.</p>\n");
+    } else {
+        out.push_str(
+            "<div class=\"bar\"><h2>Percentiles</h2>\
+             <label><input type=\"checkbox\" id=\"log\" checked> times on a logarithmic axis</label></div>\n\
+             <div class=\"plots\" id=\"percentiles\"></div>\n<h2>Over time</h2>\n<p class=\"note\">Shaded: not \
+             measured (warm-up and ramps). Drag across a plot to zoom, double-click to leave.</p>\n<div \
+             class=\"plots\" id=\"all\"></div>\n",
+        );
+    }
     table(&mut out, report);
-    if report.groups.len() > 1 {
+    if report.groups.len() > 1 && !report.series.is_empty() {
         out.push_str("<h2>By group</h2>\n<div id=\"groups\"></div>\n");
     }
     plan(&mut out, report);
@@ -148,7 +151,8 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
 /// Title, verdict, thresholds and the figures that matter most.
 fn head(out: &mut String, report: &Report) {
     let (word, why) = rows::verdict(report);
-    let tone = if report.verdict.valid && report.held() { "good" } else { "bad" };
+    let fine = report.verdict.valid && report.verdict.cut_short.is_none() && report.held();
+    let tone = if fine { "good" } else { "bad" };
     let measured = show::time(report.measured_s * 1e9);
     let _ = write!(
         out,
@@ -181,7 +185,7 @@ fn head(out: &mut String, report: &Report) {
         show::figure(errors.value, errors.unit)
     );
     if !report.thresholds.is_empty() {
-        out.push_str("<h2>Thresholds</h2>\n<div class=\"box scroll\"><table>\n");
+        out.push_str("<h2>Thresholds</h2>\n<div class=\"box scroll fit\"><table>\n");
         for (index, threshold) in report.thresholds.iter().enumerate() {
             let (tone, word) = if threshold.held { ("good", "✓ held") } else { ("bad", "✗ BROKEN") };
             let _ = writeln!(
@@ -201,7 +205,7 @@ fn plural(count: usize, what: &str) -> String {
 
 /// Every figure, one column per group.
 fn table(out: &mut String, report: &Report) {
-    out.push_str("<h2>All figures</h2>\n<div class=\"box scroll\"><table id=\"figures\">\n<tr><th></th>");
+    out.push_str("<h2>All figures</h2>\n<div class=\"box scroll fit\"><table id=\"figures\">\n<tr><th></th>");
     for group in report.columns() {
         let _ = write!(out, "<th>{}</th>", escaped(&group.name));
     }
@@ -239,7 +243,7 @@ fn plan(out: &mut String, report: &Report) {
             show::share(number("to")),
             if measured { "yes" } else { "no" }.to_owned(),
         ];
-        table_row(out, &cells);
+        table_row(out, &cells, None);
     }
     out.push_str(
         "</table></div>\n<div class=\"box scroll\"><table class=\"left\">\n<tr><th>host</th><th>machine</th>\
@@ -248,7 +252,7 @@ fn plan(out: &mut String, report: &Report) {
     for generator in &report.generators {
         let trouble = generator.trouble.as_ref().map_or(String::new(), |trouble| format!(" – {trouble}"));
         let cells = [generator.name.clone() + &trouble, generator.machine.clone(), generator.threads.to_string()];
-        table_row(out, &cells);
+        table_row(out, &cells, Some(1));
     }
     out.push_str(
         "</table></div>\n<div class=\"box wide scroll\"><table class=\"left\">\n<tr><th>group</th><th>clients</th>\
@@ -257,7 +261,7 @@ fn plan(out: &mut String, report: &Report) {
     for group in list("groups") {
         let at = |name: &str| brief(group.get(name));
         let target = brief(group.get("target").and_then(|target| target.get("url")));
-        table_row(out, &[at("name"), at("clients"), target, at("protocol"), at("behaviour")]);
+        table_row(out, &[at("name"), at("clients"), target, at("protocol"), at("behaviour")], Some(3));
     }
     let whole = serde_json::to_string_pretty(&report.plan).unwrap_or_default();
     let _ = writeln!(
@@ -268,8 +272,11 @@ fn plan(out: &mut String, report: &Report) {
     );
 }
 
-fn table_row(out: &mut String, cells: &[String]) {
-    let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
+/// `wrap` is the cell that may take several lines.
+fn table_row(out: &mut String, cells: &[String], wrap: Option<usize>) {
+    let class = |index: usize| if wrap == Some(index) { " class=\"wrap\"" } else { "" };
+    let cell = |(index, cell): (usize, &String)| format!("<td{}>{}</td>", class(index), escaped(cell));
+    let cells: String = cells.iter().enumerate().map(cell).collect();
     let _ = writeln!(out, "<tr>{cells}</tr>");
 }
 
@@ -293,6 +300,9 @@ fn brief(value: Option<&Value>) -> String {
 }
 
 fn word(name: &str, value: &Value) -> String {
+    if let (Some(name), Some(ns)) = (name.strip_suffix("_ns"), value.as_f64()) {
+        return format!("{name} {}", show::time(ns));
+    }
     match value {
         Value::String(text) => format!("{name} {text}"),
         Value::Array(items) => format!("{name} [{}]", items.len()),
@@ -357,24 +367,24 @@ fn percentiles(plots: &mut Plots, groups: &[GroupReport]) -> Result<(), ReportEr
         (
             "Latency of frames",
             "Solid: from when a frame was due (corrected). Dashed: from its publish stamp (raw), frames that came only.",
-            Timing::Latency,
-            Timing::LatencyRaw,
+            (Timing::Latency, ""),
+            (Timing::LatencyRaw, " (raw)"),
         ),
         (
             "Latency of calls",
             "Solid: from when a call was due. Dashed: from when it was sent.",
-            Timing::Call,
-            Timing::CallService,
+            (Timing::Call, ""),
+            (Timing::CallService, " (from sent)"),
         ),
     ];
     let samples = |record: &Record, timing: Timing| record.timing(timing).map_or(0, |values| values.len());
-    let timings = wanted.iter().flat_map(|(_, _, solid, dashed)| [*solid, *dashed]);
+    let timings = wanted.iter().flat_map(|(_, _, solid, dashed)| [solid.0, dashed.0]);
     let most = timings.flat_map(|timing| records.iter().map(move |record| samples(record, timing))).max().unwrap_or(0);
     plots.quantiles = grid(most);
     for (title, note, solid, dashed) in wanted {
         let mut lines = Vec::new();
         for (group, (record, report)) in records.iter().zip(groups).enumerate() {
-            for (timing, dashed) in [(solid, false), (dashed, true)] {
+            for ((timing, suffix), dashed) in [(solid, false), (dashed, true)] {
                 let Some(values) = record.timing(timing).filter(|values| !values.is_empty()) else { continue };
                 let mut done = false;
                 let at = |x: &f64| {
@@ -384,7 +394,7 @@ fn percentiles(plots: &mut Plots, groups: &[GroupReport]) -> Result<(), ReportEr
                     done |= beyond;
                     value
                 };
-                let label = if dashed { format!("{} raw", report.name) } else { report.name.clone() };
+                let label = format!("{}{suffix}", report.name);
                 lines.push(Line { label, group, dashed, values: plots.quantiles.iter().map(at).collect() });
             }
         }

@@ -12,10 +12,10 @@ pub fn render(report: &Report) -> String {
     let (word, why) = rows::verdict(report);
     let measured = show::time(report.measured_s * 1e9);
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "### Load test: {}\n", escaped(&report.name));
+    let _ = writeln!(out, "### Load test: {}\n", show::markdown(&report.name));
     let _ = writeln!(out, "**{word}** · {measured} measured · started {}\n", report.started);
     for reason in why {
-        let _ = writeln!(out, "- {}", escaped(&reason));
+        let _ = writeln!(out, "- {}", show::markdown(&reason));
     }
     if !report.thresholds.is_empty() {
         out.push_str("\n| threshold | figure | |\n|---|--:|---|\n");
@@ -27,40 +27,25 @@ pub fn render(report: &Report) -> String {
         out.push('\n');
     }
     let columns = report.columns();
-    let names: Vec<String> = columns.iter().map(|group| escaped(&group.name)).collect();
+    let names: Vec<String> = columns.iter().map(|group| show::markdown(&group.name)).collect();
     let _ = writeln!(out, "| | {} |\n|---|{}", names.join(" | "), "--:|".repeat(names.len()));
     let clients: Vec<String> = columns.iter().map(|group| show::count(group.clients as f64)).collect();
     let _ = writeln!(out, "| clients connected, most | {} |", clients.join(" | "));
     for row in rows::rows(report) {
-        let _ = writeln!(out, "| {} | {} |", escaped(row.title.trim()), row.cells.join(" | "));
+        let _ = writeln!(out, "| {} | {} |", show::markdown(row.title.trim()), row.cells.join(" | "));
     }
     let _ = writeln!(out, "\n<details><summary>How it was measured</summary>\n");
     let _ = writeln!(out, "- command: {}", code(&report.command));
     let _ = writeln!(out, "- tool: {}", rows::tool_line(report));
     for line in rows::clock_lines(report) {
-        let _ = writeln!(out, "- clock: {}", escaped(&line));
+        let _ = writeln!(out, "- clock: {}", show::markdown(&line));
     }
     for generator in &report.generators {
         let trouble = generator.trouble.as_ref().map_or(String::new(), |trouble| format!(": {trouble}"));
         let line = format!("{} ({}, {} threads){trouble}", generator.name, generator.machine, generator.threads);
-        let _ = writeln!(out, "- from: {}", escaped(&line));
+        let _ = writeln!(out, "- from: {}", show::markdown(&line));
     }
     let _ = writeln!(out, "- swarmcast-load {}\n\n</details>", report.tool_version);
-    out
-}
-
-/// Text that Markdown, tables and HTML leave as it is.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for letter in text.chars() {
-        match letter {
-            '<' => out.push_str("&lt;"),
-            '&' => out.push_str("&amp;"),
-            '\n' | '\r' => out.push(' '),
-            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '#' => out.extend(['\\', letter]),
-            _ => out.push(letter),
-        }
-    }
     out
 }
 

@@ -175,6 +175,7 @@ pub fn verdict(report: &Report) -> (&'static str, Vec<String>) {
     let broken = report.thresholds.iter().filter(|threshold| !threshold.held).count();
     let word = match (report.verdict.valid, broken, report.thresholds.len()) {
         (false, ..) => "INVALID",
+        (true, 0, _) if report.verdict.cut_short.is_some() => "CUT SHORT",
         (true, 0, 0) => "valid",
         (true, 0, _) => "valid, every threshold held",
         (true, ..) => "valid, THRESHOLD BROKEN",

@@ -1,4 +1,4 @@
-//! Numbers for people: three digits and a unit that fits.
+//! Numbers and text for people: three digits and a unit that fits.
 
 use crate::figures::Unit;
 
@@ -63,6 +63,22 @@ pub fn count(value: f64) -> String {
 #[must_use]
 pub fn rate(value: f64) -> String {
     if value.abs() >= 100.0 { count(value.round()) } else { significant(value) }
+}
+
+/// Text that Markdown, tables and HTML leave as it is.
+#[must_use]
+pub fn markdown(text: &str) -> String {
+    let mut out = String::new();
+    for letter in text.chars() {
+        match letter {
+            '<' => out.push_str("&lt;"),
+            '&' => out.push_str("&amp;"),
+            '\n' | '\r' => out.push(' '),
+            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '#' => out.extend(['\\', letter]),
+            _ => out.push(letter),
+        }
+    }
+    out
 }
 
 fn scaled(value: f64, units: &[(f64, &str)]) -> String {
