@@ -314,7 +314,9 @@ mod tests {
         let mut viewers = Record::with(&[Timing::Latency, Timing::Gap]);
         viewers.record(Timing::Latency, 2_000_000, 99);
         viewers.record(Timing::Latency, 40_000_000, 1);
+        viewers.count(Count::Owing, 1);
         viewers.count(Count::Delivered, 99);
+        viewers.count(Count::Owed, 99);
         viewers.count(Count::Missing, 1);
         let mut slow = Record::with(&[]);
         slow.error("reset");
