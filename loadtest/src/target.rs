@@ -40,8 +40,8 @@ pub struct Asked {
 pub enum TargetError {
     /// `wss`, `https` and the like.
     #[error(
-        "{0}:// needs TLS, which this tool does not speak: aim at the server's plain port, or put a proxy that ends TLS \
-         (stunnel, socat, haproxy) between and use ws://"
+        "{0}:// needs TLS, which this tool does not speak: aim at the server's plain port, or put a proxy that \
+         ends TLS (stunnel, socat, haproxy) between and use ws://"
     )]
     Tls(String),
     /// `http://`.

@@ -278,34 +278,33 @@ mod tests {
 
     #[test]
     fn what_names_no_figure_group_or_unit_is_refused() {
-        let time = "a time and needs a unit, such as 5ms (ns, us, ms, s, m, h)";
+        let compare = " compares nothing: write FIGURE < BOUND, with one of < <= > >= ==, as in latency.p99 < 5ms";
+        let time = "is a time and needs a unit, such as 5ms (ns, us, ms, s, m, h), found";
+        let share = "is a share, such as 0.1% or 0.001 (from 0 to 1), found";
+        let near = "; did you mean latency.p50, latency.p90 or latency.p99?";
         for (text, message) in [
-            (
-                "latency.p99",
-                "`latency.p99` compares nothing: write FIGURE < BOUND, with one of < <= > >= ==, as in latency.p99 < 5ms"
-                    .to_owned(),
-            ),
-            ("errors = 0", "`errors = 0` compares nothing: write FIGURE < BOUND, with one of < <= > >= ==, as in latency.p99 < 5ms".to_owned()),
-            ("1ms < gap.max < 5ms", "`1ms < gap.max < 5ms` compares more than once: write one threshold for each bound".to_owned()),
-            ("errors => 0", "`errors => 0` compares nothing: write FIGURE < BOUND, with one of < <= > >= ==, as in latency.p99 < 5ms".to_owned()),
-            ("errors <", "`errors <` compares nothing: write FIGURE < BOUND, with one of < <= > >= ==, as in latency.p99 < 5ms".to_owned()),
-            ("latnecy.p99 < 5ms", "`latnecy.p99 < 5ms`: no figure is called latnecy.p99; did you mean latency.p99, latency.p90 or latency.p99.9?".to_owned()),
-            ("latency < 5ms", "`latency < 5ms`: no figure is called latency; did you mean latency.p50, latency.p90 or latency.p99?".to_owned()),
-            ("mising < 1%", "`mising < 1%`: no figure is called mising; did you mean missing?".to_owned()),
-            ("zzz < 1", "`zzz < 1`: no figure is called zzz".to_owned()),
-            ("latency.p101 < 1ms", "`latency.p101 < 1ms`: no figure is called latency.p101; did you mean latency.p50, latency.p90 or latency.p99?".to_owned()),
-            ("agents/errors == 0", "`agents/errors == 0`: no group is called agents; the groups are viewers, slow-ones".to_owned()),
-            ("latency.p99 < 5", format!("`latency.p99 < 5`: latency.p99 is {time}, found `5`")),
-            ("latency.p99 < 5KB", format!("`latency.p99 < 5KB`: latency.p99 is {time}, found `5KB`")),
-            ("latency.p99 < -5ms", format!("`latency.p99 < -5ms`: latency.p99 is {time}, found `-5ms`")),
-            ("missing < 2", "`missing < 2`: missing is a share, such as 0.1% or 0.001 (from 0 to 1), found `2`".to_owned()),
-            ("missing < 5ms", "`missing < 5ms`: missing is a share, such as 0.1% or 0.001 (from 0 to 1), found `5ms`".to_owned()),
-            ("errors < 1%", "`errors < 1%`: errors is a count, a number without unit, found `1%`".to_owned()),
-            ("calls_per_s > 10ms", "`calls_per_s > 10ms`: calls_per_s is a rate, such as 59000 or 59000/s, found `10ms`".to_owned()),
-            ("bytes > 10ms", "`bytes > 10ms`: bytes is a size, such as 64KB or 16MiB, found `10ms`".to_owned()),
-            ("bytes_per_s > NaN", "`bytes_per_s > NaN`: bytes_per_s is bytes per second, such as 10MB or 10MB/s, found `NaN`".to_owned()),
+            ("latency.p99", compare.to_owned()),
+            ("errors = 0", compare.to_owned()),
+            ("errors => 0", compare.to_owned()),
+            ("errors <", compare.to_owned()),
+            ("< 5", compare.to_owned()),
+            ("1ms < gap.max < 5ms", " compares more than once: write one threshold for each bound".to_owned()),
+            ("latency < 5ms", format!(": no figure is called latency{near}")),
+            ("latency.p101 < 1ms", format!(": no figure is called latency.p101{near}")),
+            ("mising < 1%", ": no figure is called mising; did you mean missing?".to_owned()),
+            ("zzz < 1", ": no figure is called zzz".to_owned()),
+            ("agents/errors == 0", ": no group is called agents; the groups are viewers, slow-ones".to_owned()),
+            ("latency.p99 < 5", format!(": latency.p99 {time} `5`")),
+            ("latency.p99 < 5KB", format!(": latency.p99 {time} `5KB`")),
+            ("latency.p99 < -5ms", format!(": latency.p99 {time} `-5ms`")),
+            ("missing < 2", format!(": missing {share} `2`")),
+            ("missing < 5ms", format!(": missing {share} `5ms`")),
+            ("errors < 1%", ": errors is a count, a number without unit, found `1%`".to_owned()),
+            ("calls_per_s > 10ms", ": calls_per_s is a rate, such as 59000 or 59000/s, found `10ms`".to_owned()),
+            ("bytes > 10ms", ": bytes is a size, such as 64KB or 16MiB, found `10ms`".to_owned()),
+            ("bytes_per_s > NaN", ": bytes_per_s is bytes per second, such as 10MB or 10MB/s, found `NaN`".to_owned()),
         ] {
-            assert_eq!(Threshold::parse(text, &GROUPS).unwrap_err().to_string(), message);
+            assert_eq!(Threshold::parse(text, &GROUPS).unwrap_err().to_string(), format!("`{text}`{message}"));
         }
     }
 
@@ -343,7 +342,11 @@ mod tests {
         }
 
         #[test]
-        fn near_thresholds_do_not_panic(text in "(viewers/)?(latency|missing|errors)?(\\.p9{0,3}\\.?9?)? ?[<>=]{0,3} ?[0-9.]{0,5}(ms|s|%|KB|é)?") {
+        fn near_thresholds_do_not_panic(
+            figure in "(viewers/)?(latency|missing|errors)?(\\.p9{0,3}\\.?9?)?",
+            bound in " ?[<>=]{0,3} ?[0-9.]{0,5}(ms|s|%|KB|é)?",
+        ) {
+            let text = figure + &bound;
             let _ = Threshold::parse(&text, &GROUPS);
         }
     }

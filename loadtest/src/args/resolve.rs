@@ -1,9 +1,10 @@
 //! From typed flags to a plan, or to everything that is wrong with them.
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Outputs, RunArgs};
+use super::{AgentArgs, Outputs, RunArgs};
 use crate::nearest;
 use crate::plan::Plan;
 use crate::scenario::{
@@ -80,6 +81,9 @@ pub enum UsageError {
         /// What happened.
         error: String,
     },
+    /// An agent that anyone could use.
+    #[error("--listen {0} can be reached from other machines: give --token-file, or listen on 127.0.0.1")]
+    OpenAgent(SocketAddr),
     /// Flags that are wrong in themselves or together; one a line.
     #[error("{0}")]
     Flags(String),
@@ -228,6 +232,20 @@ fn read_text(path: &Path) -> Result<String, UsageError> {
         return Err(wrong(format!("is longer than {FILE_BYTES_MAX} bytes")));
     }
     String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text".to_owned()))
+}
+
+impl AgentArgs {
+    /// The token that coordinators must know; `None` lets every one in, and only from this host.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or there is none and other hosts could connect.
+    pub fn token(&self) -> Result<Option<String>, UsageError> {
+        match &self.token_file {
+            Some(file) => read_token(file).map(Some),
+            None if self.listen.ip().is_loopback() => Ok(None),
+            None => Err(UsageError::OpenAgent(self.listen)),
+        }
+    }
 }
 
 /// A token is the file without the white space around it.

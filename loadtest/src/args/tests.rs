@@ -47,9 +47,9 @@ fn a_target_alone_is_a_plan() {
 
 #[test]
 fn flags_change_the_plan() {
-    let words = "--clients 3000 --duration 5s --rate 20 --protocol v1 --ramp 250ms --warmup 0s --threads 2 --expect 19.5 \
-                 --threshold errors==0 --threshold viewers/lost==0 --verify --source 127.0.0.2 --source 127.0.0.3 --clock ping \
-                 --agents a:1,b:2 --agent-token x --quiet --check";
+    let words = "--clients 3000 --duration 5s --rate 20 --protocol v1 --ramp 250ms --warmup 0s --threads 2 \
+                 --expect 19.5 --threshold errors==0 --threshold viewers/lost==0 --verify --source 127.0.0.2 --source 127.0.0.3 \
+                 --clock ping --agents a:1,b:2 --agent-token x --quiet --check";
     let words: Vec<&str> = [WS].into_iter().chain(words.split_whitespace()).collect();
     let Resolved { plan, agents, agent_token, quiet, check, .. } = resolved(&words);
     assert_eq!(
@@ -181,6 +181,14 @@ fn the_other_commands() {
     };
     assert_eq!((agent.listen.port(), agent.token_file), (7500, Some("t".into())));
     assert!(parse("x agent").is_err());
+    let agent = |listen: &str, token_file: Option<&str>| {
+        let agent = AgentArgs { listen: listen.parse().unwrap(), token_file: token_file.map(PathBuf::from) };
+        agent.token().map_err(|error| error.to_string())
+    };
+    assert_eq!(agent("127.0.0.1:1", None), Ok(None));
+    let open = "--listen 0.0.0.0:1 can be reached from other machines: give --token-file, or listen on 127.0.0.1";
+    assert_eq!(agent("0.0.0.0:1", None), Err(open.to_owned()));
+    assert_eq!(agent("0.0.0.0:1", Some("/dev/null")), Err("/dev/null: holds no token".to_owned()));
     let list = ScenarioArgs { name: None }.text().unwrap();
     assert!(list.contains("\nstorm           Do 200 watchers notice"), "{list}");
     assert!(ScenarioArgs { name: Some("storm".into()) }.text().unwrap().contains("[[group]]"));

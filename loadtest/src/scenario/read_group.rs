@@ -199,7 +199,8 @@ fn stamp(table: &Table<'_, '_>) -> Option<Stamp> {
 }
 
 /// What a stamp on the command line looks like.
-pub(crate) const STAMP_FORM: &str = "OFFSET:KIND:UNIT[:CLOCK], such as 48:u64-le:ns:monotonic (u64-le, u64-be, f64-le, f64-be; ns, us, ms, s; unix, monotonic)";
+pub(crate) const STAMP_FORM: &str = "OFFSET:KIND:UNIT[:CLOCK], such as 48:u64-le:ns:monotonic (u64-le, u64-be, f64-le, \
+                                     f64-be; ns, us, ms, s; unix, monotonic)";
 
 /// `OFFSET:KIND:UNIT[:CLOCK]`.
 pub(crate) fn parse_stamp(text: &str) -> Option<Stamp> {

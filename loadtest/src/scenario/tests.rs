@@ -226,7 +226,8 @@ fn the_command_line_wins_over_the_file() {
 
 #[test]
 fn verify_from_the_command_line_leaves_out_who_cannot() {
-    let more = "[[group]]\nname = \"b\"\nclients = 1\nsilent = true\n[[group]]\nname = \"c\"\nclients = 1\nprotocol = \"generic\"";
+    let more = "[[group]]\nname = \"b\"\nclients = 1\nsilent = true\n\
+                [[group]]\nname = \"c\"\nclients = 1\nprotocol = \"generic\"";
     let over = Overrides { verify: true, ..Overrides::default() };
     let plan = plan_of(&with(more), &over).unwrap();
     assert_eq!(plan.groups.iter().map(|group| group.verify).collect::<Vec<_>>(), [true, false, false]);
@@ -247,12 +248,62 @@ proptest! {
             "in_flight", "reconnect", "verify", "receive_buffer", "stage.to", "thresholds",
         ]),
         value in prop::sample::select(vec![
-            "0", "-1", "9223372036854775807", "1e308", "inf", "nan", "true", "\"\"", "\"é\"", "\"1-2\"", "\"99999999999999999999s\"",
+            "0", "-1", "9223372036854775807", "1e308", "inf", "nan", "true", "\"\"", "\"é\"", "\"1-2\"",
+            "\"99999999999999999999s\"",
             "\"-\"", "\"$int(\"", "[]", "{}", "[[]]", "[{}]", "{ a = 1 }", "1979-05-27", "[1, \"x\", {}]",
             "{ what = \"drag\", rate = 5, nodes = \"0-4294967295\" }", "{ offset = 0, kind = \"u64-le\" }",
         ]),
     ) {
         let _ = plan_of(&format!("target = \"ws://127.0.0.1:1\"\n[[group]]\n{key} = {value}\n"), &Overrides::default());
         let _ = plan_of(&format!("{key} = {value}\n"), &Overrides::default());
+    }
+}
+
+#[test]
+fn the_readme_shows_what_is() {
+    let readme = include_str!("../../README.md");
+    let mut scenarios = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    plan(scenarios.next().unwrap());
+    scenarios.for_each(|text| drop(plan(text)));
+    for ready in READY {
+        assert!(readme.contains(&format!("`{}`", ready.name)), "{}", ready.name);
+    }
+    let figures = crate::figures::SCALARS.iter().map(|scalar| scalar.name);
+    for name in figures.chain(crate::record::TIMINGS.iter().map(|timing| timing.name())) {
+        assert!(readme.contains(&format!("`{name}`")), "{name}");
+    }
+    let thresholds = readme.split("## Thresholds").nth(1).unwrap().split("```text\n").nth(1).unwrap();
+    for line in thresholds.split("```").next().unwrap().lines() {
+        let text = line.split("  ").next().unwrap();
+        Threshold::parse(text, &["viewers"]).unwrap_or_else(|error| panic!("{error}"));
+    }
+    // The messages shown are those that come.
+    let shown = format!("stage[2].duration: must be {}, from 1ms to 7d, found 30", crate::quantity::DURATION_FORM);
+    let text =
+        with("raet = 1\n[[stage]]\nkind = \"ramp\"\nduration = \"1s\"\n[[stage]]\nkind = \"hold\"\nduration = 30");
+    let message = plan_of(&text, &Overrides::default()).unwrap_err().to_string();
+    for part in [shown.as_str(), "group[1].raet: no such key; did you mean rate?"] {
+        assert!(message.contains(part) && readme.contains(part), "{part}\n{message}");
+    }
+}
+
+/// `mixed` explains every key: one that is added must be added there.
+#[test]
+fn mixed_has_every_key() {
+    let mixed = ready("mixed").unwrap().text;
+    let bad = "zzzzzz = 1\n[self_check]\nzzzzzz = 1\n[[stage]]\nzzzzzz = 1\n[[group]]\nzzzzzz = 1\n\
+               [group.stall]\nzzzzzz = 1\n[group.storm]\nzzzzzz = 1\n[group.send]\nzzzzzz = 1\n[group.stamp]\nzzzzzz = 1\n\
+               [[group.call]]\nzzzzzz = 1";
+    let message = plan_of(bad, &Overrides::default()).unwrap_err().to_string();
+    let lists: Vec<&str> = message.lines().filter_map(|line| line.split("no such key; known: ").nth(1)).collect();
+    assert_eq!(lists.len(), 9, "{message}");
+    for key in lists.into_iter().flat_map(|list| list.split(", ")) {
+        // Given at the start of a line or in an inline table, or for the simple form said in words.
+        let given = ["", "# "].iter().any(|before| {
+            mixed.contains(&format!("\n{before}{key} = ")) || mixed.contains(&format!("\n{before}[[group.{key}]]"))
+        });
+        let inline = mixed.contains(&format!("{{ {key} = ")) || mixed.contains(&format!(", {key} = "));
+        let said = mixed.contains(&format!("[{key}]")) || mixed.contains(&format!("`{key}`"));
+        assert!(given || inline || said, "{key}");
     }
 }
