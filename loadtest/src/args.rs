@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::clock::MILLISECOND_NS;
 use crate::plan::ClockMode;
 use crate::quantity::{DURATION_FORM, duration_ns};
+use crate::report::Outputs;
 use crate::scenario::{CLOCKS, READY, STAMP_FORM, THREADS_MAX};
 
 pub use resolve::{Resolved, UsageError, resolve, show_plan};
@@ -143,21 +144,6 @@ pub struct OutputArgs {
     /// All of them, named after the run, in this folder.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-}
-
-/// Where results go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outputs {
-    /// The whole result.
-    pub json: Option<PathBuf>,
-    /// HdrHistogram log.
-    pub hlog: Option<PathBuf>,
-    /// A row per second and group.
-    pub csv: Option<PathBuf>,
-    /// A page with plots.
-    pub html: Option<PathBuf>,
-    /// A table for a pull request.
-    pub markdown: Option<PathBuf>,
 }
 
 impl OutputArgs {

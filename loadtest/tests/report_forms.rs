@@ -283,9 +283,14 @@ fn the_table_says_what_people_ask_for() {
         println!("{text}");
     }
     let collected = rich(7);
-    let line = report::progress_line(&collected.series[22].unpack().unwrap(), Duration::from_secs(23), Duration::from_secs(50));
+    let line = report::progress_line(
+        &collected.series[22].unpack().unwrap(),
+        Duration::from_secs(23),
+        Duration::from_secs(50),
+    );
     assert!(line.starts_with("23/50 s · 134 connected · ") && line.contains(" errors"), "{line}");
-    let unmeasured = report::progress_line(&collected.series[0].unpack().unwrap(), Duration::from_secs(1), Duration::from_secs(50));
+    let unmeasured =
+        report::progress_line(&collected.series[0].unpack().unwrap(), Duration::from_secs(1), Duration::from_secs(50));
     assert!(unmeasured.contains("not measured"), "{unmeasured}");
 }
 

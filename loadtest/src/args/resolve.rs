@@ -4,9 +4,10 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{AgentArgs, Outputs, RunArgs};
+use super::{AgentArgs, RunArgs};
 use crate::nearest;
 use crate::plan::Plan;
+use crate::report::Outputs;
 use crate::scenario::{
     Draft, FRAMING_FORM, GroupDraft, Overrides, READY, Ready, SPOKEN, STAMP_FORM, ScenarioError, framing, parse_stamp,
     read, ready,
