@@ -102,7 +102,7 @@
     const plot = new uPlot({
       width: wide, height, padding: [byTime && data.stages.length > 1 ? 18 : 10, byTime ? 14 : 30, 0, 0],
       cursor: { sync: byTime ? { key: "time" } : undefined, points: { size: 7 }, drag: { x: true, y: false } },
-      legend: { markers: { fill: (u, index) => marker(series[index - 1]) } },
+      legend: { markers: { width: 0, fill: (u, index) => marker(series[index - 1]) } },
       scales: {
         x: byTime ? { time: false, range: (u, from, to) => (from === first && to === last ? [data.start, data.end] : [from, to]) }
           : { time: false, distr: 3, log: 10, range: (u, from, to) => (from === first && to === last ? [1, last] : [from, to]) },

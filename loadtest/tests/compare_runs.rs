@@ -16,41 +16,33 @@ mod made;
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
-use made::{normal, steady, viewers};
+use made::{log_normal, normal, steady, viewers};
 use swarmcast_load::clock::thread_ns;
 use swarmcast_load::compare::{self, CONFIDENCE, Comparison, FigureComparison, Verdict, compare};
 use swarmcast_load::record::{Count, Record, Timing};
 use swarmcast_load::report::Report;
 
-/// A run whose median wanders from slice to slice: `rho` is how much of a slice's mood the next one keeps.
+/// A run whose median wanders from slice to slice: `rho` is how much of a slice's mood the next one keeps, `mood` how
+/// much moods differ. Latencies from twice the median on are `tail` times as long.
 fn run(seed: u64, seconds: u64, rho: f64, mood: f64, tail: f64) -> Report {
-    let mut rng = Rng::with_seed(seed);
+    // The generator only counts up from its seed: seeds far apart make draws that have nothing to do with each other.
+    let mut rng = Rng::with_seed((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut state = normal(&mut rng);
     steady(seconds, |_| {
         state = rho * state + (1.0 - rho * rho).sqrt() * normal(&mut rng);
-        let median = 1e6 * (mood * state).exp();
-        let drawn = viewers(&mut rng, 30, median, 0.0, 0.002 * (mood * state).exp());
-        if tail == 1.0 { drawn } else { stretched(&drawn, tail) }
-    })
-}
-
-/// The same record with all latencies from twice the median on `factor` times as long.
-fn stretched(record: &Record, factor: f64) -> Record {
-    let mut out = Record::with(&[Timing::Latency, Timing::LatencyRaw, Timing::Gap]);
-    for timing in [Timing::Latency, Timing::LatencyRaw, Timing::Gap] {
-        let values = record.timing(timing).unwrap();
-        let from = if timing == Timing::Gap { u64::MAX } else { 2 * values.value_at_quantile(0.5) };
-        for at in values.iter_recorded() {
-            let value = at.value_iterated_to();
-            let value = if value >= from { (value as f64 * factor) as u64 } else { value };
-            out.record(timing, value, at.count_since_last_iteration());
+        let slow = (mood * state).exp();
+        let mut record = Record::with(&[Timing::Latency, Timing::Gap]);
+        record.connected = 30;
+        for _ in 0..600 {
+            record.count(Count::BytesRead, rng.u64(40_000..60_000));
+            let latency = log_normal(&mut rng, 1e6 * slow, 0.45);
+            let latency = if latency > 2e6 * slow { latency * tail } else { latency };
+            let missing = rng.f64() < 0.002 * slow;
+            record.record(Timing::Latency, latency as u64, 1);
+            record.count(if missing { Count::Missing } else { Count::Delivered }, 1);
         }
-    }
-    for count in [Count::Delivered, Count::Missing, Count::Conflated, Count::BytesRead] {
-        out.count(count, record.of(count));
-    }
-    out.connected = record.connected;
-    out
+        record
+    })
 }
 
 fn figure<'a>(of: &'a Comparison, name: &str) -> &'a FigureComparison {
@@ -74,7 +66,7 @@ fn false_alarms(seconds: u64, rho: f64, mood: f64) -> BTreeMap<String, usize> {
 #[test]
 fn draws_of_one_distribution_are_alike() {
     let alarms = false_alarms(30, 0.0, 0.0);
-    assert!(alarms.len() >= 10, "{alarms:?}");
+    assert!(alarms.len() >= 7, "{alarms:?}");
     assert!(alarms.values().all(|alarms| *alarms <= 7), "{alarms:?}");
 }
 
@@ -86,7 +78,7 @@ fn draws_of_slices_that_vary_are_alike() {
 
 #[test]
 fn slow_seconds_in_rows_raise_few_false_alarms() {
-    // An interval that takes slices for independent is wrong here about 35 times of 100.
+    // An interval that takes slices for independent is wrong here about 33 times of 100.
     let alarms = false_alarms(60, 0.6, 0.1);
     assert!(alarms.values().all(|alarms| *alarms <= 12), "{alarms:?}");
 }

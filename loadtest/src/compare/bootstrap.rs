@@ -1,9 +1,10 @@
 //! Confidence intervals by a moving-block bootstrap over slices.
 //!
 //! A draw of a run of n slices is made of blocks of about sqrt(n) neighbours, each beginning anywhere (Künsch 1989), so
-//! that what lasts a few slices lasts as long in the draws. Intervals are percentile intervals of the drawn
-//! differences, widened as in Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5.3, because
-//! few blocks vary less than the truth does; what counts there is the number of blocks.
+//! that what lasts a few slices lasts as long in the draws. A block that begins near the end goes on at the start
+//! (Politis and Romano 1992): otherwise slices near the ends would be drawn less often than the others. Intervals are
+//! percentile intervals of the drawn differences, widened as in Hesterberg 2015, "What Teachers Should Know About the
+//! Bootstrap", because few blocks vary less than the truth does; what counts there is the number of blocks.
 //!
 //! Quantiles need no histogram per draw: cumulative counts of every slice are kept per value, and a draw finds its
 //! quantile by bisection over the values. That is exact and costs slices x log(values) instead of slices x values.
@@ -167,11 +168,11 @@ fn draw(rng: &mut Rng, weights: &mut [u32]) {
     weights.fill(0);
     let mut left = slices;
     while left > 0 {
-        let start = rng.usize(0..=slices - block);
-        for weight in weights.iter_mut().skip(start).take(block.min(left)) {
-            *weight += 1;
-        }
-        left -= block.min(left);
+        let (start, length) = (rng.usize(0..slices), block.min(left));
+        let around = (start + length).saturating_sub(slices);
+        let (first, rest) = weights.split_at_mut(start);
+        rest.iter_mut().take(length).chain(first.iter_mut().take(around)).for_each(|weight| *weight += 1);
+        left -= length;
     }
 }
 
@@ -191,13 +192,14 @@ fn interval(mut drawn: Vec<f64>, tail: f64) -> Option<Interval> {
 }
 
 /// The share of draws beyond each end: that of a normal distribution at the place where Student's t, for the blocks
-/// there are, has half of `1 - confidence`, scaled by what the draws of so few blocks vary too little.
+/// there are, has half of `1 - confidence`, scaled by what the draws of so few blocks vary too little. Both go by the
+/// run with fewer blocks. Of 1,500 simulated pairs of equal runs of 30 to 120 slices, at 95 %, the means of 2 % then
+/// seem to differ where slices are independent, and of 5 % where each keeps 0.6 of the one before; with the blocks of
+/// both runs as degrees of freedom it is 4 to 5 % and 7 %.
 fn widened_tail(blocks: [f64; 2], confidence: f64) -> f64 {
-    // Two runs: their blocks less one each, and the scale of the shorter.
-    let freedom = (blocks.iter().sum::<f64>() - 2.0).max(1.0);
-    let fewest = blocks.into_iter().fold(f64::INFINITY, f64::min);
-    let scale = (fewest / (fewest - 1.0).max(0.5)).sqrt();
-    normal_tail(scale * student(0.5 + confidence / 2.0, freedom))
+    let fewest = blocks.into_iter().fold(f64::INFINITY, f64::min).max(2.0);
+    let scale = (fewest / (fewest - 1.0)).sqrt();
+    normal_tail(scale * student(0.5 + confidence / 2.0, fewest - 1.0))
 }
 
 /// The place below which Student's t lies with `probability`, from 0.5 to 1, by Hill's expansion (1970) in the normal
@@ -276,7 +278,8 @@ mod tests {
             draw(&mut rng, &mut weights);
             seen.iter_mut().zip(&weights).for_each(|(seen, weight)| *seen += weight);
         }
-        assert!(seen.iter().all(|seen| *seen > 0), "{seen:?}");
+        // About 500 times each, near the ends too.
+        assert!(seen.iter().all(|seen| (400..600).contains(seen)), "{seen:?}");
         let samples = vec![Sample { part: 1.0, whole: 2.0 }; SLICES_MIN];
         assert_eq!(share(&samples, &samples[1..], 0.95), None);
         let (difference, ratio) = share(&samples, &samples, 0.95).unwrap();

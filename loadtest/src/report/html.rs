@@ -140,7 +140,7 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
     plan(&mut out, report);
     let _ = write!(
         out,
-        "<p class=\"note\">Written by swarmcast-load {}. Plots by uPlot.</p>\n\
+        "<p class=\"note foot\">Written by swarmcast-load {}. Plots by uPlot.</p>\n\
          <script type=\"application/json\" id=\"data\">{plots}</script>\n\
          <script>\n/*\n{PLOTTER_LICENCE}*/\n{PLOTTER}\n</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         escaped(&report.tool_version)

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::collect::{ClockNote, Collected, GeneratorNote, Merged, PackedSlice, Watch};
 use crate::figures::{self, SCALARS, Unit};
 use crate::plan::Slice;
-use crate::record::{PackError, Packed, Record, TIMINGS, Timing, pack_histogram, unpack_histogram};
+use crate::record::{PackError, Packed, Record, TIMINGS, Timing, histogram, pack_histogram, unpack_histogram};
 
 /// What `report` says in every file.
 pub const KIND: &str = "swarmcast-load";
@@ -99,7 +99,7 @@ pub struct ToolReport {
     pub thread_cpu: f64,
     /// Greatest share of the time that one thread waited for a core; null where the kernel does not say.
     pub thread_wait: Option<f64>,
-    /// All of the lateness: V2 deflate in base64.
+    /// All of the lateness: V2 deflate in base64; empty when there is none.
     pub lateness: String,
 }
 
@@ -324,12 +324,12 @@ impl ToolReport {
             lateness_max: some.then(|| of.lateness.max() as f64),
             thread_cpu: of.thread_cpu,
             thread_wait: of.thread_wait,
-            lateness: pack_histogram(&of.lateness)?,
+            lateness: if some { pack_histogram(&of.lateness)? } else { String::new() },
         })
     }
 
     fn unpack(&self) -> Result<Watch, PackError> {
-        let lateness = unpack_histogram(&self.lateness)?;
+        let lateness = if self.lateness.is_empty() { histogram() } else { unpack_histogram(&self.lateness)? };
         Ok(Watch { lateness, thread_cpu: self.thread_cpu, thread_wait: self.thread_wait })
     }
 }

@@ -42,11 +42,14 @@ try {
   report.blocked = await page.evaluate(() => fetch("http://127.0.0.1:9/").then(() => false, () => true));
   await page.waitForTimeout(100);
   report.complaints = problems.splice(before);
-  await page.uncheck("#log");
-  await page.waitForTimeout(200);
-  report.linear = (await page.evaluate(drawn)).filter((plot) => plot.colored > 0.002).length;
-  await page.check("#log");
-  await page.waitForTimeout(200);
+  report.linear = report.colored;
+  if ((await page.$("#log")) !== null) {
+    await page.uncheck("#log");
+    await page.waitForTimeout(200);
+    report.linear = (await page.evaluate(drawn)).filter((plot) => plot.colored > 0.002).length;
+    await page.check("#log");
+    await page.waitForTimeout(200);
+  }
   await page.screenshot({ path: picture, fullPage: true });
 } catch (error) {
   problems.push(String(error));
