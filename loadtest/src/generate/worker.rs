@@ -563,17 +563,21 @@ impl Worker {
             return;
         };
         let at_ns = self.job.start_ns + next.end_ns;
+        self.count_connected();
         self.hand_over();
         self.slice += 1;
         self.timers.push(Due { at_ns, task: Task::Slice, client: THREAD, attempt: None });
     }
 
-    /// Gives the slice's records away and takes empty ones.
-    fn hand_over(&mut self) {
+    fn count_connected(&mut self) {
         for (group, record) in self.records.iter_mut().enumerate() {
             let open = self.clients.iter().filter(|client| client.group == group && client.phase == Phase::Open);
             record.connected = open.count() as u64;
         }
+    }
+
+    /// Gives the slice's records away and takes empty ones.
+    fn hand_over(&mut self) {
         let empty = self.spare.try_recv().map_or_else(
             |_| self.job.plan.groups.iter().map(|group| Record::with(&timings_of(group))).collect(),
             |spare| {
@@ -594,6 +598,7 @@ impl Worker {
     }
 
     fn finish(&mut self) {
+        self.count_connected();
         for place in 0..self.clients.len() {
             self.end(place, Close::Over, None);
         }
