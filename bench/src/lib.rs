@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod limits;
 pub mod machine;
 pub mod process;
+pub mod receiver;
 pub mod report;
 pub mod round;
 pub mod scrape;

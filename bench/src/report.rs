@@ -145,7 +145,8 @@ impl Row {
 }
 
 /// Percentiles are never averaged: those of the merged histogram.
-fn merged<'rounds>(rounds: impl Iterator<Item = &'rounds Histogram<u64>>) -> Option<[u64; 5]> {
+#[must_use]
+pub fn merged<'rounds>(rounds: impl Iterator<Item = &'rounds Histogram<u64>>) -> Option<[u64; 5]> {
     let mut all: Option<Histogram<u64>> = None;
     for latency in rounds {
         match &mut all {

@@ -31,7 +31,10 @@ pub struct Load {
 }
 
 /// Bytes of a record in the body, so that clients can check it as a frame of the engine.
-const RECORD_BYTES: usize = 28;
+pub const RECORD_BYTES: usize = 28;
+
+/// Every byte of the body: records of finite numbers.
+pub const BODY_BYTE: u8 = 0x5A;
 
 /// The frame size nearest to `bytes` that is a header and whole records.
 #[must_use]
@@ -61,7 +64,7 @@ pub fn send(load: Load, core: Option<usize>) -> Result<()> {
     }
     let mut poll = Poll::new()?;
     let mut links = accept(&load, &poll)?;
-    let body = vec![0x5A; load.frame_bytes - HEADER_BYTES];
+    let body = vec![BODY_BYTE; load.frame_bytes - HEADER_BYTES];
     let mut events = Events::with_capacity(1_024);
     let period_ns = (SECOND_NS as f64 / load.rate_hz) as u64;
     let mut deadline_ns = monotonic_ns();
@@ -141,9 +144,17 @@ fn wait(poll: &mut Poll, events: &mut Events, deadline_ns: u64, any_blocked: boo
 }
 
 fn make_head(load: &Load, sequence: u64, due_ns: u64) -> Vec<u8> {
-    let body_bytes = load.frame_bytes - HEADER_BYTES;
     let (ws, ws_bytes) = ws_header(load.frame_bytes);
-    let header = FrameHeader {
+    let mut head = ws.get(..ws_bytes).unwrap_or(&[]).to_vec();
+    head.extend_from_slice(frame_header(load.frame_bytes, sequence, due_ns).as_bytes());
+    head
+}
+
+/// The header of a frame of `frame_bytes` that is published now.
+#[must_use]
+pub fn frame_header(frame_bytes: usize, sequence: u64, due_ns: u64) -> FrameHeader {
+    let body_bytes = frame_bytes.saturating_sub(HEADER_BYTES);
+    FrameHeader {
         magic: MAGIC,
         version: VERSION,
         kind: KIND_FULL,
@@ -155,10 +166,7 @@ fn make_head(load: &Load, sequence: u64, due_ns: u64) -> Vec<u8> {
         node_count: ((body_bytes / RECORD_BYTES) as u32).into(),
         body_bytes: (body_bytes as u32).into(),
         ..FrameHeader::default()
-    };
-    let mut head = ws.get(..ws_bytes).unwrap_or(&[]).to_vec();
-    head.extend_from_slice(header.as_bytes());
-    head
+    }
 }
 
 impl Link {

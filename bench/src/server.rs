@@ -45,7 +45,15 @@ impl Server {
         Self::start(command)
     }
 
-    /// Both say `stream  ws://ADDRESS/stream` when they are ready.
+    /// A server of somebody else, which says where it streams as ours do.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn other(command: Command) -> Result<Self> {
+        Self::start(command)
+    }
+
+    /// All say `stream  ws://ADDRESS/stream` when they are ready.
     fn start(mut command: Command) -> Result<Self> {
         let name = command.get_program().display().to_string();
         let mut child = command

@@ -31,6 +31,16 @@ fn the_floor_says_what_a_frame_costs() {
 }
 
 #[test]
+fn the_floor_says_what_receiving_costs() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floor"));
+    let text = output(command.args("receive --clients 3 --bytes 2048 --rounds 1 --seconds 0.3 --warm 0.1".split(' ')));
+    let row = text.lines().find(|line| line.starts_with("| 3 | 2024 | ")).unwrap();
+    let hz: f64 = row.split('|').nth(3).unwrap().trim().parse().unwrap();
+    assert!((100.0..220.0).contains(&hz), "three clients at 60 Hz: {text}");
+    assert!(text.contains("us of the receiver per received frame"), "{text}");
+}
+
+#[test]
 fn first_light_reports_every_profile() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let server = engine();

@@ -60,7 +60,7 @@ pub enum StageKind {
     Hold,
     /// Jumps to `to` at once, and back again at the end.
     Spike,
-    /// As `Hold`; the report compares its first and last tenth.
+    /// As `Hold`, for hours.
     Soak,
 }
 

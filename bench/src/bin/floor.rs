@@ -1,18 +1,26 @@
-//! Question: what does this machine ask at least for giving N WebSocket clients the same B bytes at a rate?
+//! Question: what does this machine ask at least for giving N WebSocket clients the same B bytes at a rate, and for
+//! taking them in?
+//!
+//! `floor` and `floor send` are the first, `floor receive` is the second.
 //!
 //! Method: one bare thread sends, in a process of its own; one thread of this process reads as all clients. Processor
 //! time is that of the sending process. Budget: none, this is the bar that the engine is read against. Every frame is
-//! checked by every client before it counts.
+//! checked by every client before it counts. `floor receive` turns it round: one bare thread of this process receives and parses nothing, and
+//! its processor time is divided by what it received, in frames.
 
 #![forbid(unsafe_code)]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
+use swarmcast::base::clock::SECOND_NS;
 use swarmcast::wire::Profile;
 use swarmcast_bench::client::Ask;
+use swarmcast_bench::limits::raise_open_files;
 use swarmcast_bench::machine::Machine;
+use swarmcast_bench::receiver::{Take, receive};
 use swarmcast_bench::report::{hardware, latency, short};
 use swarmcast_bench::round::{Span, measure, median};
 use swarmcast_bench::sender::{Load, send, whole_frame_bytes};
@@ -43,6 +51,29 @@ struct Options {
 enum Role {
     /// Only send: print the address, wait for all clients, end with them.
     Send(LoadOptions),
+    /// Only receive, parse nothing, and print the processor time per received frame.
+    Receive(ReceiveOptions),
+}
+
+#[derive(Args)]
+struct ReceiveOptions {
+    /// A WebSocket server that sends frames of --bytes; without it a bare sender is started.
+    #[arg(long)]
+    address: Option<SocketAddr>,
+    /// Path and query of the handshake.
+    #[arg(long, default_value = "/stream")]
+    path: String,
+    #[command(flatten)]
+    load: LoadOptions,
+    /// Windows.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Length of a window.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Left out before it.
+    #[arg(long, default_value_t = 1.0)]
+    warm: f64,
 }
 
 #[derive(Args, Clone, Copy)]
@@ -63,12 +94,53 @@ struct LoadOptions {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    raise_open_files();
     match options.role {
         Some(Role::Send(LoadOptions { bytes, clients, rate, core })) => {
             send(Load { frame_bytes: whole_frame_bytes(bytes), clients, rate_hz: rate }, core)
         }
+        Some(Role::Receive(options)) => run_receive(&options),
         None => run(&options),
     }
+}
+
+fn run_receive(options: &ReceiveOptions) -> Result<()> {
+    let LoadOptions { bytes, clients, rate, core } = options.load;
+    let (rounds, seconds, warm) = (options.rounds, options.seconds, options.warm);
+    ensure!(clients > 0 && rounds > 0 && seconds > 0.0 && warm >= 0.0, "clients, rounds and seconds above 0");
+    let frame_bytes = whole_frame_bytes(bytes);
+    let own = std::env::current_exe()?;
+    print!("{}", hardware(&Machine::here()));
+    println!("| clients | frame bytes | frames/s | MB/s | CPU us per received frame | recv calls per frame | cores |");
+    println!("|---|---|---|---|---|---|---|");
+    let mut cost = Vec::new();
+    for _ in 0..rounds {
+        let sender = match options.address {
+            Some(_) => None,
+            None => Some(Server::floor(&own, bytes, clients, rate, core)?),
+        };
+        let address = options.address.or(sender.as_ref().map(|sender| sender.address));
+        let ns = |seconds: f64| (seconds * SECOND_NS as f64) as u64;
+        let taken = receive(&Take {
+            address: address.context("an address is given or started")?,
+            path: options.path.clone(),
+            clients,
+            warm_ns: ns(warm),
+            measured_ns: ns(seconds),
+        })?;
+        ensure!(taken.bytes > 0, "nothing was received");
+        cost.push(taken.frame_us(frame_bytes));
+        println!(
+            "| {clients} | {frame_bytes} | {} | {} | {} | {:.2} | {:.2} |",
+            short(taken.frames(frame_bytes) / taken.seconds),
+            short(taken.bytes as f64 / taken.seconds / 1e6),
+            short(taken.frame_us(frame_bytes)),
+            taken.calls as f64 / taken.frames(frame_bytes),
+            taken.cpu_ns as f64 / SECOND_NS as f64 / taken.seconds,
+        );
+    }
+    println!("\nmedian: {} us of the receiver per received frame", short(median(cost)));
+    Ok(())
 }
 
 fn run(options: &Options) -> Result<()> {
