@@ -14,6 +14,7 @@ use mio::{Events, Interest, Poll, Token};
 use swarmcast::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_until};
 use swarmcast::base::cores;
 use swarmcast::wire::{FrameHeader, HEADER_BYTES, KIND_FULL, MAGIC, VERSION, ws_header};
+use tungstenite::handshake::derive_accept_key;
 use zerocopy::IntoBytes;
 
 /// As in the engine's default configuration.
@@ -107,15 +108,23 @@ fn accept(load: &Load, poll: &Poll) -> Result<Vec<Link>> {
     println!("  stream  ws://{}/stream", listener.local_addr()?);
     std::io::stdout().flush()?;
     let mut links = Vec::with_capacity(load.clients);
-    let greeting = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     while links.len() < load.clients {
         let (mut stream, _) = listener.accept()?;
         let mut request = BufReader::new(stream.try_clone()?);
-        let mut line = String::new();
+        let (mut line, mut accept) = (String::new(), String::new());
         while request.read_line(&mut line)? > 2 {
+            if let Some((name, key)) = line.split_once(": ")
+                && name.eq_ignore_ascii_case("Sec-WebSocket-Key")
+            {
+                accept = derive_accept_key(key.trim().as_bytes());
+            }
             line.clear();
         }
-        stream.write_all(greeting.as_bytes())?;
+        write!(
+            stream,
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        )?;
         stream.set_nodelay(true)?;
         socket2::SockRef::from(&stream).set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES)?;
         stream.set_nonblocking(true)?;

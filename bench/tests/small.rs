@@ -71,3 +71,12 @@ fn a_graph_that_is_not_there_is_a_row_that_says_so() {
         "{text}"
     );
 }
+
+#[test]
+fn the_load_tester_is_set_beside_a_bare_receive_loop() {
+    let text = output(
+        Command::new(env!("CARGO_BIN_EXE_receive")).arg("--small").arg("--floor").arg(env!("CARGO_BIN_EXE_floor")),
+    );
+    assert!(text.contains("| 2052 | 3 | 180 |") || text.contains("| 2,052 | 3 | 180"), "{text}");
+    assert!(text.contains("budget of 1.3 times the bare loop"), "{text}");
+}
