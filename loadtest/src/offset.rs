@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 
-pub use estimate::{Estimate, Estimator};
+pub use estimate::{Estimate, Estimator, Sample};
 pub use line::PingError;
 
 use crate::clock::monotonic_ns;
