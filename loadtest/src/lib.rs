@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod agents;
 pub mod clock;
 pub mod collect;
 pub mod compare;

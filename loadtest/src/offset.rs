@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 
-pub use estimate::{Estimate, Estimator};
+pub use estimate::{Estimate, Estimator, Sample};
 pub use line::PingError;
 
 use crate::clock::monotonic_ns;
@@ -175,6 +175,7 @@ impl Clocks {
     }
 
     fn notes(&self) -> Vec<ClockNote> {
+        let now_ns = monotonic_ns();
         let watched = |group: usize| self.watched.iter().find(|watched| watched.groups.contains(&group));
         let note = |(group, known): (usize, &Known)| match known {
             Known::Loopback | Known::OwnAddress | Known::Told => {
@@ -182,7 +183,7 @@ impl Clocks {
             }
             Known::Unknown => ClockNote { offset_ns: 0, error_ns: None, samples: 0 },
             Known::Pings => match watched(group) {
-                Some(watched) => watched.note(),
+                Some(watched) => watched.note(now_ns),
                 None => ClockNote { offset_ns: 0, error_ns: None, samples: 0 },
             },
         };
@@ -235,11 +236,11 @@ impl Drop for Clocks {
 }
 
 impl Watched {
-    fn note(&self) -> ClockNote {
+    fn note(&self, now_ns: u64) -> ClockNote {
         let shared = lock(&self.shared);
         let error_ns = shared.estimate.map(|estimate| {
             // A server that has not answered for a while has drifted since.
-            shared.worst_ns.max(estimate.error_at(monotonic_ns()))
+            shared.worst_ns.max(estimate.error_at(now_ns))
         });
         let offset_ns = shared.estimate.map_or(0, |estimate| estimate.offset_ns);
         ClockNote { offset_ns, error_ns, samples: shared.samples }
