@@ -214,7 +214,7 @@ fn frames(of: &Record, count: Count) -> Option<f64> {
 
 /// What was owed: known where a rate is.
 fn offered(of: &Record) -> Option<f64> {
-    of.timing(Timing::Latency).map(|_| (of.of(Count::Delivered) + of.of(Count::Missing)) as f64)
+    (of.of(Count::Owing) > 0).then(|| (of.of(Count::Delivered) + of.of(Count::Missing)) as f64)
 }
 
 /// Left out by sequence, of all that were sent or left out; known where frames carry a sequence.
@@ -267,6 +267,7 @@ mod tests {
         }
         assert_eq!(lookup("errors").unwrap().read(&empty, 1.0), Some(0.0));
         let mut record = Record::with(&[Timing::Latency, Timing::Gap]);
+        record.count(Count::Owing, 1);
         record.count(Count::Delivered, 90);
         record.count(Count::Missing, 10);
         record.record(Timing::Latency, 2_000_000, 100);

@@ -95,7 +95,7 @@ impl Timing {
     /// Counts outside measured stages too: connecting happens in ramps.
     #[must_use]
     pub const fn counts_always(self) -> bool {
-        matches!(self, Self::FirstFrame | Self::Connect | Self::Eviction)
+        matches!(self, Self::FirstFrame | Self::Connect | Self::Eviction | Self::ClientRate)
     }
 }
 
@@ -131,10 +131,12 @@ pub enum Count {
     CallsFailed,
     /// Frames whose every byte was checked.
     Verified,
+    /// Connections whose rate of frames is known, so that what is missing is, too.
+    Owing,
 }
 
 /// All of them, in the order of the enum.
-pub const COUNTS: [Count; 14] = [
+pub const COUNTS: [Count; 15] = [
     Count::Delivered,
     Count::Missing,
     Count::Conflated,
@@ -149,6 +151,7 @@ pub const COUNTS: [Count; 14] = [
     Count::CallsAnswered,
     Count::CallsFailed,
     Count::Verified,
+    Count::Owing,
 ];
 
 impl Count {
@@ -170,13 +173,14 @@ impl Count {
             Self::CallsAnswered => "calls_answered",
             Self::CallsFailed => "calls_failed",
             Self::Verified => "verified",
+            Self::Owing => "owing",
         }
     }
 
     /// Counts outside measured stages too.
     #[must_use]
     pub const fn counts_always(self) -> bool {
-        matches!(self, Self::Connected | Self::Lost | Self::Verified)
+        matches!(self, Self::Connected | Self::Lost | Self::Verified | Self::Owing)
     }
 }
 
