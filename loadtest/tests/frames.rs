@@ -6,14 +6,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use support::fake::{Act, Door, Fake, Script, Stream};
-use support::run::{Outcome, plan, play, viewer};
+use support::run::{Cast, Played, between, plan};
 use swarmcast::wire::Profile;
-use swarmcast_load::plan::{Group, Protocol, Transport};
+use swarmcast_load::plan::{Group, Protocol};
 use swarmcast_load::record::{Count, Timing};
 
 /// A turn that is due in the measured part of the run, whatever the machine does: 1.5 s after its client came.
@@ -24,20 +23,9 @@ const DIGITS_MS: f64 = 0.1;
 
 const STALL: Duration = Duration::from_millis(80);
 
-struct Played {
-    outcome: Outcome,
-    fakes: BTreeMap<String, Fake>,
-}
-
 static PLAYED: LazyLock<Played> = LazyLock::new(|| {
-    let mut groups = Vec::new();
-    let mut fakes = BTreeMap::new();
-    let mut add = |name: &str, fake: Fake, change: fn(&mut Group)| {
-        let mut group = viewer(name, &fake);
-        change(&mut group);
-        groups.push(group);
-        fakes.insert(name.to_owned(), fake);
-    };
+    let mut cast = Cast::default();
+    let mut add = |name: &str, fake: Fake, change: fn(&mut Group)| cast.add(name, fake, change);
     let stream = |stream: Stream| Fake::ws(Script::stream(stream));
     let acting = |act: fn(u64) -> Act| Stream { act: Arc::new(act), ..Stream::default() };
     let ms = Duration::from_millis;
@@ -82,145 +70,125 @@ static PLAYED: LazyLock<Played> = LazyLock::new(|| {
     for (name, profile) in [("v1", Profile::V1), ("v2", Profile::V2), ("v3", Profile::V3)] {
         let script = Script::stream(Stream::default());
         let fake = if name == "v2" { Fake::tcp(script) } else { Fake::ws(script) };
-        let mut group = viewer(name, &fake);
-        group.protocol = Protocol::Swarmcast { profile, rate_hz: 60 };
-        if group.target.transport == Transport::WebSocket {
-            group.target.path = format!("/stream?profile={name}&rate=60");
-        }
-        groups.push(group);
-        fakes.insert(name.to_owned(), fake);
+        cast.add(name, fake, |group| {
+            group.protocol = Protocol::Swarmcast { profile, rate_hz: 60 };
+            group.target.path = group.target.path.replace("swarmcast.v1", name);
+        });
     }
-    Played { outcome: play(plan("frames", 2.5, groups)), fakes }
+    cast.play(|groups| plan("frames", 2.5, groups))
 });
-
-fn outcome() -> &'static Outcome {
-    &PLAYED.outcome
-}
-
-#[track_caller]
-fn between(what: f64, low: f64, high: f64) {
-    assert!((low..=high).contains(&what), "{what} is not in {low}..={high}");
-}
 
 #[test]
 fn latency_is_counted_from_the_due_tick_and_from_the_publish_stamp() {
     for group in ["constant", "constant_tcp"] {
-        let corrected = outcome().ms(group, "latency.p50");
+        let corrected = PLAYED.ms(group, "latency.p50");
         between(corrected, 7.0 - DIGITS_MS, 10.0);
-        between(outcome().ms(group, "latency_raw.p50"), 4.0 - DIGITS_MS, 7.0);
-        between(outcome().ms(group, "latency.min"), 7.0 - DIGITS_MS, corrected);
-        between(outcome().ms(group, "latency_raw.min"), 4.0 - DIGITS_MS, 7.0);
-        assert_eq!((outcome().figure(group, "missing"), outcome().figure(group, "conflated")), (Some(0.0), Some(0.0)));
-        assert_eq!(outcome().errors(group), [""; 0]);
+        between(PLAYED.ms(group, "latency_raw.p50"), 4.0 - DIGITS_MS, 7.0);
+        between(PLAYED.ms(group, "latency.min"), 7.0 - DIGITS_MS, corrected);
+        between(PLAYED.ms(group, "latency_raw.min"), 4.0 - DIGITS_MS, 7.0);
+        assert_eq!((PLAYED.figure(group, "missing"), PLAYED.figure(group, "conflated")), (Some(0.0), Some(0.0)));
+        assert_eq!(PLAYED.errors(group), [""; 0]);
         // 2 s at 60 Hz for three clients, one more or fewer at each end.
-        between(outcome().figure(group, "delivered").unwrap(), 3.0 * 118.0, 3.0 * 122.0);
-        between(outcome().figure(group, "offered_per_s").unwrap(), 3.0 * 59.0, 3.0 * 61.0);
+        between(PLAYED.figure(group, "delivered").unwrap(), 3.0 * 118.0, 3.0 * 122.0);
+        between(PLAYED.figure(group, "offered_per_s").unwrap(), 3.0 * 59.0, 3.0 * 61.0);
     }
 }
 
 #[test]
 fn a_stall_is_in_the_corrected_histogram_in_full_and_not_in_the_raw_one() {
     for (group, conflated) in [("stall", 0), ("stall_counted", 4)] {
-        let seen = outcome().greatest(group, Timing::Latency, 5);
+        let seen = PLAYED.greatest(group, Timing::Latency, 5);
         // 80 ms of nothing, at 60 Hz: the frame that ends it was due 66.7 ms into it, four before it never came.
         for (place, latency) in seen.iter().enumerate() {
             let planned = 80.0 - place as f64 * 1_000.0 / 60.0;
             between(*latency, planned - DIGITS_MS, planned + 15.0);
         }
-        assert_eq!((outcome().count(group, Count::Missing), outcome().count(group, Count::Conflated)), (4, conflated));
-        between(outcome().ms(group, "latency_raw.max"), 0.0, 40.0);
-        assert_eq!(outcome().errors(group), [""; 0]);
+        assert_eq!((PLAYED.count(group, Count::Missing), PLAYED.count(group, Count::Conflated)), (4, conflated));
+        between(PLAYED.ms(group, "latency_raw.max"), 0.0, 40.0);
+        assert_eq!(PLAYED.errors(group), [""; 0]);
     }
 }
 
 #[test]
 fn the_warm_up_is_left_out() {
     let group = "stall_in_warmup";
-    between(outcome().ms(group, "latency.max"), 0.0, 80.0);
-    assert_eq!((outcome().count(group, Count::Missing), outcome().count(group, Count::Conflated)), (0, 0));
+    between(PLAYED.ms(group, "latency.max"), 0.0, 80.0);
+    assert_eq!((PLAYED.count(group, Count::Missing), PLAYED.count(group, Count::Conflated)), (0, 0));
 }
 
 #[test]
 fn frames_that_are_left_out_are_counted_exactly() {
-    let (conflated, missing) =
-        (outcome().count("dropped", Count::Conflated), outcome().count("dropped", Count::Missing));
+    let (conflated, missing) = (PLAYED.count("dropped", Count::Conflated), PLAYED.count("dropped", Count::Missing));
     assert_eq!((conflated, missing), (3 * 10, 3 * 10));
-    let delivered = outcome().count("dropped", Count::Delivered) as f64;
-    assert_eq!(outcome().figure("dropped", "missing"), Some(30.0 / (delivered + 30.0)));
-    assert_eq!(outcome().figure("dropped", "conflated"), Some(30.0 / (delivered + 30.0)));
-    let truth: usize = PLAYED.fakes["dropped"].seen().iter().map(|seen| seen.left_out.len()).sum();
+    let delivered = PLAYED.count("dropped", Count::Delivered) as f64;
+    assert_eq!(PLAYED.figure("dropped", "missing"), Some(30.0 / (delivered + 30.0)));
+    assert_eq!(PLAYED.figure("dropped", "conflated"), Some(30.0 / (delivered + 30.0)));
+    let truth: usize = PLAYED.seen("dropped").iter().map(|seen| seen.left_out.len()).sum();
     assert_eq!(truth, 30);
 }
 
 #[test]
 fn frames_that_never_come_count_until_the_end() {
-    let seen = &PLAYED.fakes["silence"].seen()[0];
+    let seen = &PLAYED.seen("silence")[0];
     let last = seen.sent.iter().find(|sent| sent.turn == PLANTED - 1).unwrap();
-    let silence_s = (outcome().end_ns - last.due_ns) as f64 / 1e9;
-    between(
-        outcome().count("silence", Count::Missing) as f64,
-        (silence_s * 60.0).floor() - 1.0,
-        silence_s * 60.0 + 1.0,
-    );
+    let silence_s = (PLAYED.outcome.end_ns - last.due_ns) as f64 / 1e9;
+    between(PLAYED.count("silence", Count::Missing) as f64, (silence_s * 60.0).floor() - 1.0, silence_s * 60.0 + 1.0);
     // The first one that did not come was due a period after the last one that did.
-    between(outcome().ms("silence", "latency.max"), (silence_s - 1.0 / 60.0) * 1e3 - 2.0, silence_s * 1e3 + 1_100.0);
+    between(PLAYED.ms("silence", "latency.max"), (silence_s - 1.0 / 60.0) * 1e3 - 2.0, silence_s * 1e3 + 1_100.0);
     // Without a first frame everything is missing, from the moment that the connection stood.
-    assert_eq!((outcome().figure("never", "missing"), outcome().count("never", Count::Delivered)), (Some(1.0), 0));
-    between(outcome().count("never", Count::Missing) as f64, 118.0, 160.0);
-    between(outcome().ms("never", "latency.max"), 1_990.0, 4_000.0);
-    assert_eq!(outcome().figure("never", "first_frame.p50"), None);
+    assert_eq!((PLAYED.figure("never", "missing"), PLAYED.count("never", Count::Delivered)), (Some(1.0), 0));
+    between(PLAYED.count("never", Count::Missing) as f64, 118.0, 160.0);
+    between(PLAYED.ms("never", "latency.max"), 1_990.0, 4_000.0);
+    assert_eq!(PLAYED.figure("never", "first_frame.p50"), None);
 }
 
 #[test]
 fn a_server_at_rest_owes_nothing() {
-    assert_eq!(outcome().figure("settled", "missing"), Some(0.0));
-    assert_eq!(outcome().errors("settled"), [""; 0]);
-    between(outcome().ms("settled", "gap.max"), 10.0, 150.0);
-    between(outcome().ms("settled", "latency.max"), 0.0, 150.0);
+    assert_eq!(PLAYED.figure("settled", "missing"), Some(0.0));
+    assert_eq!(PLAYED.errors("settled"), [""; 0]);
+    between(PLAYED.ms("settled", "gap.max"), 10.0, 150.0);
+    between(PLAYED.ms("settled", "latency.max"), 0.0, 150.0);
 }
 
 #[test]
 fn the_confirmed_rate_is_what_is_owed() {
-    assert_eq!(outcome().figure("lowered", "missing"), Some(0.0));
-    between(outcome().figure("lowered", "offered_per_s").unwrap(), 29.0, 31.0);
-    assert_eq!(outcome().figure("lowered_later", "missing"), Some(0.0));
-    assert_eq!(outcome().figure("lowered_later", "conflated"), Some(0.0));
-    between(outcome().figure("lowered_later", "offered_per_s").unwrap(), 20.0, 35.0);
+    assert_eq!(PLAYED.figure("lowered", "missing"), Some(0.0));
+    between(PLAYED.figure("lowered", "offered_per_s").unwrap(), 29.0, 31.0);
+    assert_eq!(PLAYED.figure("lowered_later", "missing"), Some(0.0));
+    assert_eq!(PLAYED.figure("lowered_later", "conflated"), Some(0.0));
+    between(PLAYED.figure("lowered_later", "offered_per_s").unwrap(), 20.0, 35.0);
 }
 
 #[test]
 fn gaps_are_between_two_frames_of_one_client() {
-    between(outcome().ms("gap", "gap.max"), 200.0, 260.0);
-    between(outcome().ms("gap", "gap.p50"), 15.0, 18.5);
-    between(outcome().ms("constant", "gap.max"), 16.0, 80.0);
-    let second = outcome().greatest("gap", Timing::Gap, 2)[1];
+    between(PLAYED.ms("gap", "gap.max"), 200.0, 260.0);
+    between(PLAYED.ms("gap", "gap.p50"), 15.0, 18.5);
+    between(PLAYED.ms("constant", "gap.max"), 16.0, 80.0);
+    let second = PLAYED.greatest("gap", Timing::Gap, 2)[1];
     between(second, 16.0, 80.0);
 }
 
 #[test]
 fn fairness_is_the_slowest_client_against_the_median() {
-    between(outcome().figure("unfair", "fairness").unwrap(), 0.45, 0.55);
-    between(outcome().figure("fair", "fairness").unwrap(), 0.95, 1.0);
-    between(outcome().figure("fair", "client_rate.p50").unwrap(), 58.0, 62.0);
+    between(PLAYED.figure("unfair", "fairness").unwrap(), 0.45, 0.55);
+    between(PLAYED.figure("fair", "fairness").unwrap(), 0.95, 1.0);
+    between(PLAYED.figure("fair", "client_rate.p50").unwrap(), 58.0, 62.0);
 }
 
 #[test]
 fn connecting_and_the_first_frame_count_from_when_the_client_should_have_begun() {
-    between(outcome().ms("slow_start", "first_frame.min"), 300.0 - 0.4, 400.0);
-    between(outcome().ms("slow_start", "connect.max"), 0.0, 100.0);
-    between(outcome().ms("slow_door", "connect.min"), 150.0 - 0.2, 250.0);
-    between(outcome().ms("slow_door", "first_frame.min"), 150.0 - 0.2, 260.0);
-    assert_eq!(outcome().of("constant").timing(Timing::Connect).unwrap().len(), 3);
+    between(PLAYED.ms("slow_start", "first_frame.min"), 300.0 - 0.4, 400.0);
+    between(PLAYED.ms("slow_start", "connect.max"), 0.0, 100.0);
+    between(PLAYED.ms("slow_door", "connect.min"), 150.0 - 0.2, 250.0);
+    between(PLAYED.ms("slow_door", "first_frame.min"), 150.0 - 0.2, 260.0);
+    assert_eq!(PLAYED.of("constant").timing(Timing::Connect).unwrap().len(), 3);
 }
 
 #[test]
 fn fragments_with_pings_between_them_are_whole_frames() {
-    assert_eq!(
-        (outcome().figure("pieces", "missing"), outcome().figure("pieces", "conflated")),
-        (Some(0.0), Some(0.0))
-    );
-    assert_eq!(outcome().errors("pieces"), [""; 0]);
-    let seen = &PLAYED.fakes["pieces"].seen()[0];
+    assert_eq!((PLAYED.figure("pieces", "missing"), PLAYED.figure("pieces", "conflated")), (Some(0.0), Some(0.0)));
+    assert_eq!(PLAYED.errors("pieces"), [""; 0]);
+    let seen = &PLAYED.seen("pieces")[0];
     let pongs = seen.controls.iter().filter(|(_, opcode, payload)| *opcode == 10 && payload == b"in between").count();
     // Those of the last few frames may still be on their way when the run ends.
     between(pongs as f64, seen.sent.len() as f64 - 4.0, seen.sent.len() as f64);
@@ -229,20 +197,20 @@ fn fragments_with_pings_between_them_are_whole_frames() {
 
 #[test]
 fn doubled_and_swapped_frames_are_errors() {
-    assert_eq!(outcome().errors("twice"), ["frame_twice 1"]);
-    assert_eq!((outcome().count("twice", Count::Conflated), outcome().count("twice", Count::Missing)), (1, 1));
-    assert_eq!(outcome().errors("swapped"), ["frame_order 1"]);
+    assert_eq!(PLAYED.errors("twice"), ["frame_twice 1"]);
+    assert_eq!((PLAYED.count("twice", Count::Conflated), PLAYED.count("twice", Count::Missing)), (1, 1));
+    assert_eq!(PLAYED.errors("swapped"), ["frame_order 1"]);
 }
 
 #[test]
 fn legacy_frames_have_no_stamps_and_so_no_latency() {
     for group in ["v1", "v2", "v3"] {
-        between(outcome().figure(group, "delivered").unwrap(), 118.0, 122.0);
-        between(outcome().ms(group, "gap.p50"), 15.0, 18.5);
+        between(PLAYED.figure(group, "delivered").unwrap(), 118.0, 122.0);
+        between(PLAYED.ms(group, "gap.p50"), 15.0, 18.5);
         for unknown in ["latency.p50", "latency_raw.p50", "conflated", "missing"] {
-            assert_eq!(outcome().figure(group, unknown), None, "{group} {unknown}");
+            assert_eq!(PLAYED.figure(group, unknown), None, "{group} {unknown}");
         }
-        assert_eq!(outcome().errors(group), [""; 0]);
+        assert_eq!(PLAYED.errors(group), [""; 0]);
     }
 }
 

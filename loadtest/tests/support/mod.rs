@@ -1,6 +1,6 @@
 //! What the tests share: the fake server, a run of the real program against it, and the figures it reports.
 
-#![allow(dead_code, reason = "each test program uses its own part of this")]
+#![allow(dead_code, unused_imports, reason = "each test program uses its own part of this")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,9 +1,10 @@
 //! A run of the load tester, from a plan to its figures.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use swarmcast::wire::Profile;
-use swarmcast_load::clock::{SECOND_NS, monotonic_ns, realtime_ns};
+use swarmcast_load::clock::{SECOND_NS, monotonic_ns};
 use swarmcast_load::figures;
 use swarmcast_load::generate::{Job, Offsets, Share, start};
 use swarmcast_load::plan::{
@@ -11,7 +12,7 @@ use swarmcast_load::plan::{
 };
 use swarmcast_load::record::{Count, Record, Timing};
 
-use super::fake::Fake;
+use super::fake::{Fake, Seen};
 
 pub const MS: u64 = 1_000_000;
 
@@ -65,6 +66,63 @@ impl Outcome {
     }
 }
 
+/// The groups of one run, each with a server of its own.
+#[derive(Default)]
+pub struct Cast {
+    pub groups: Vec<Group>,
+    fakes: BTreeMap<String, Fake>,
+}
+
+impl Cast {
+    /// A viewer of our own format at 60 Hz, changed as the test needs it.
+    pub fn add(&mut self, name: &str, fake: Fake, change: impl FnOnce(&mut Group)) {
+        let mut group = viewer(name, &fake);
+        change(&mut group);
+        self.groups.push(group);
+        self.fakes.insert(name.to_owned(), fake);
+    }
+
+    /// A client that speaks something else.
+    pub fn speak(&mut self, name: &str, fake: Fake, protocol: Protocol, change: impl FnOnce(&mut Group)) {
+        let plain = fake.plain_path();
+        self.add(name, fake, |group| {
+            (group.protocol, group.target.path) = (protocol, plain);
+            change(group);
+        });
+    }
+
+    pub fn play(self, plan: impl FnOnce(Vec<Group>) -> Plan) -> Played {
+        Played { outcome: play(plan(self.groups)), fakes: self.fakes }
+    }
+}
+
+/// A finished run and the servers that it was against.
+pub struct Played {
+    pub outcome: Outcome,
+    pub fakes: BTreeMap<String, Fake>,
+}
+
+impl Played {
+    /// What the server of a group saw.
+    pub fn seen(&self, group: &str) -> Vec<Seen> {
+        self.fakes[group].seen()
+    }
+}
+
+impl std::ops::Deref for Played {
+    type Target = Outcome;
+
+    fn deref(&self) -> &Outcome {
+        &self.outcome
+    }
+}
+
+/// Holds when `what` is in the range.
+#[track_caller]
+pub fn between(what: f64, low: f64, high: f64) {
+    assert!((low..=high).contains(&what), "{what} is not in {low}..={high}");
+}
+
 /// One viewer of our own format at 60 Hz.
 pub fn viewer(name: &str, fake: &Fake) -> Group {
     let url = fake.url();
@@ -94,15 +152,6 @@ pub fn viewer(name: &str, fake: &Fake) -> Group {
         verify: false,
         receive_buffer_bytes: None,
     }
-}
-
-/// A client of another kind.
-pub fn client(name: &str, fake: &Fake, protocol: Protocol) -> Group {
-    let mut group = viewer(name, fake);
-    if group.target.transport == Transport::WebSocket {
-        "/stream".clone_into(&mut group.target.path);
-    }
-    Group { protocol, ..group }
 }
 
 pub fn sending(rate_hz: f64, what: Message) -> Option<Sending> {

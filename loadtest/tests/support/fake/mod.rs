@@ -220,6 +220,11 @@ impl Fake {
         }
     }
 
+    /// The path that a client asks for when it wants nothing special.
+    pub fn plain_path(&self) -> String {
+        if self.shared.transport == Transport::WebSocket { "/stream".to_owned() } else { String::new() }
+    }
+
     /// All connections so far.
     pub fn seen(&self) -> Vec<Seen> {
         lock(&self.shared.seen).clone()
