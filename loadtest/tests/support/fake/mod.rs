@@ -433,8 +433,8 @@ impl Connection {
                 };
                 if let Some(code) = end {
                     pen.end(End::Close(code));
-                    // The client wants its close frame back before it leaves.
-                    pen.write(&ws::close(code));
+                    // The client wants its close frame back before it leaves. It reads no more, so nothing is counted.
+                    let _ = lock(&pen.socket).write_all(&ws::close(code));
                     let _ = socket.shutdown(Shutdown::Write);
                 }
                 let mut part = [0; 16_384];
