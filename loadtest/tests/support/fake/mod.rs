@@ -131,6 +131,8 @@ pub struct Seen {
     /// From 0, in order of arrival.
     pub index: u64,
     pub accepted_ns: u64,
+    /// The client's address, without its port.
+    pub peer: String,
     /// Request head on WebSocket, first line on TCP.
     pub opening: String,
     /// When the answer to the handshake was written; on TCP when the first line had come.
@@ -265,12 +267,12 @@ fn ns(duration: Duration) -> u64 {
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for index in 0.. {
-        let Ok((socket, _)) = listener.accept() else { return };
+        let Ok((socket, peer)) = listener.accept() else { return };
         if shared.over.load(Ordering::SeqCst) {
             return;
         }
         let accepted_ns = monotonic_ns();
-        lock(&shared.seen).push(Seen { index, accepted_ns, ..Seen::default() });
+        lock(&shared.seen).push(Seen { index, accepted_ns, peer: peer.ip().to_string(), ..Seen::default() });
         lock(&shared.sockets).push(Some(socket.try_clone().unwrap()));
         let connection = Connection { index, script: (shared.script)(index), socket, shared: Arc::clone(shared) };
         let thread = thread::Builder::new().name(format!("fake-{index}")).stack_size(256 << 10);
