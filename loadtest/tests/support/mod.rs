@@ -11,3 +11,4 @@
 
 pub mod fake;
 pub mod run;
+pub mod scenario;

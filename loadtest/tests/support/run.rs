@@ -1,25 +1,105 @@
 //! A run of the load tester, from a plan to its figures.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde_json::Value;
 use swarmcast::wire::Profile;
-use swarmcast_load::clock::{SECOND_NS, monotonic_ns};
+use swarmcast_load::clock::{SECOND_NS, monotonic_ns, realtime_ns};
 use swarmcast_load::figures;
-use swarmcast_load::generate::{Job, Offsets, Share, start};
 use swarmcast_load::plan::{
     Behaviour, ClockMode, Group, Message, Plan, Protocol, SelfCheck, Sending, Stage, StageKind, Target, Transport,
 };
-use swarmcast_load::record::{Count, Record, Timing};
+use swarmcast_load::record::{Count, Packed, Record, Timing};
 
 use super::fake::{Fake, Seen};
+use super::scenario;
 
 pub const MS: u64 = 1_000_000;
+
+/// The program as a child process, with a scenario of its own.
+pub struct Tool {
+    child: Child,
+    folder: PathBuf,
+}
+
+/// What a run of the program left.
+pub struct Finished {
+    pub code: Option<i32>,
+    pub said: String,
+    /// The JSON that it wrote, if it did.
+    pub report: Option<Value>,
+}
+
+/// The program, quiet.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swarmcast-load"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Starts the program on a plan. `before` are words in front of the program, such as `nice`.
+pub fn start(plan: &Plan, before: &[&str], more: &[&str]) -> Tool {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::SeqCst);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{}-{count}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (scenario, json) = (folder.join("scenario.toml"), folder.join("out.json"));
+    fs::write(&scenario, scenario::toml(plan)).unwrap();
+    let words = [before, &[env!("CARGO_BIN_EXE_swarmcast-load"), "run", "--quiet", "--scenario"]].concat();
+    let said = fs::File::create(folder.join("said")).unwrap();
+    let child = Command::new(words[0])
+        .args(&words[1..])
+        .arg(scenario)
+        .arg("--json")
+        .arg(json)
+        .args(more)
+        .stdin(Stdio::null())
+        .stdout(said.try_clone().unwrap())
+        .stderr(said)
+        .spawn()
+        .unwrap();
+    Tool { child, folder }
+}
+
+impl Tool {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it has ended.
+    pub fn finish(mut self) -> Finished {
+        let code = self.child.wait().unwrap().code();
+        let said = fs::read_to_string(self.folder.join("said")).unwrap();
+        let report = fs::read(self.folder.join("out.json")).ok();
+        let report = report.map(|bytes| serde_json::from_slice(&bytes).unwrap());
+        assert!(!said.contains("panicked"), "{said}");
+        Finished { code, said, report }
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        // A test that failed leaves it running.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
 
 /// What a test reads off a finished run.
 pub struct Outcome {
     names: Vec<String>,
     totals: Vec<Record>,
+    pub report: Value,
     pub measured_s: f64,
     /// Start and end of the run, monotonic ns; the start is known to a millisecond.
     pub start_ns: u64,
@@ -27,15 +107,44 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    fn new(plan: &Plan, report: Value) -> Self {
+        let groups = report["groups"].as_array().unwrap();
+        let unpack = |group: &Value| {
+            let packed: Packed = serde_json::from_value(group["record"].clone()).unwrap();
+            packed.unpack().unwrap()
+        };
+        let since_1970 = realtime_ns() - monotonic_ns();
+        let start_ns = report["started_unix_ms"].as_u64().unwrap() * MS - since_1970;
+        Self {
+            names: groups.iter().map(|group| group["name"].as_str().unwrap().to_owned()).collect(),
+            totals: groups.iter().map(unpack).collect(),
+            measured_s: report["measured_s"].as_f64().unwrap(),
+            start_ns,
+            end_ns: start_ns + plan.duration_ns(),
+            report,
+        }
+    }
+
+    fn place(&self, group: &str) -> usize {
+        self.names.iter().position(|name| name == group).unwrap_or_else(|| panic!("no group {group}"))
+    }
+
     /// All that was recorded of a group in measured slices, and what counts always.
     pub fn of(&self, group: &str) -> &Record {
-        let place = self.names.iter().position(|name| name == group).unwrap_or_else(|| panic!("no group {group}"));
-        &self.totals[place]
+        &self.totals[self.place(group)]
     }
 
     /// A figure by its name; `None` when it was not measured.
     pub fn figure(&self, group: &str, name: &str) -> Option<f64> {
-        figures::lookup(name).unwrap_or_else(|| panic!("no figure {name}")).read(self.of(group), self.measured_s)
+        let stated = &self.report["groups"][self.place(group)];
+        if let Some(figure) = stated["figures"].get(name) {
+            return figure["value"].as_f64();
+        }
+        let (timing, stat) = name.split_once('.').unwrap_or_else(|| panic!("no figure {name}"));
+        let stated = stated["timings"].get(timing).unwrap_or_else(|| panic!("no figure {name}"));
+        // Those that the report does not state are in its records.
+        let read = || figures::lookup(name).unwrap_or_else(|| panic!("no figure {name}")).read(self.of(group), 1.0);
+        stated.get(stat).map_or_else(read, Value::as_f64)
     }
 
     /// A time in ms.
@@ -92,7 +201,8 @@ impl Cast {
     }
 
     pub fn play(self, plan: impl FnOnce(Vec<Group>) -> Plan) -> Played {
-        Played { outcome: play(plan(self.groups)), fakes: self.fakes }
+        self.fakes.values().for_each(Fake::expect_probe);
+        Played { outcome: play(&plan(self.groups)), fakes: self.fakes }
     }
 }
 
@@ -183,25 +293,10 @@ pub fn plan(name: &str, seconds: f64, groups: Vec<Group>) -> Plan {
 }
 
 /// Plays a plan to its end.
-pub fn play(plan: Plan) -> Outcome {
-    let plan = Arc::new(plan);
-    let (start_ns, offsets) = (monotonic_ns() + 50 * MS, Arc::new(Offsets::none(plan.groups.len())));
-    let job = Job { plan: Arc::clone(&plan), share: Share { index: 0, of: 1 }, start_ns, offsets };
-    let running = start(&job).unwrap();
-    let slices = plan.slices();
-    let mut totals = vec![Record::with(&[]); plan.groups.len()];
-    for interval in running.intervals() {
-        for (total, record) in totals.iter_mut().zip(&interval.groups) {
-            total.append(record, slices[interval.slice].measured);
-        }
-    }
-    running.join().unwrap();
-    let measured = slices.iter().filter(|slice| slice.measured).map(|slice| slice.end_ns - slice.start_ns);
-    Outcome {
-        names: plan.groups.iter().map(|group| group.name.clone()).collect(),
-        totals,
-        measured_s: measured.sum::<u64>() as f64 / 1e9,
-        start_ns,
-        end_ns: start_ns + plan.duration_ns(),
-    }
+pub fn play(plan: &Plan) -> Outcome {
+    let done = start(plan, &[], &[]).finish();
+    let report = done.report.unwrap_or_else(|| panic!("no report, exit code {:?}: {}", done.code, done.said));
+    // A machine that is short of time makes a run invalid; what it says of the server holds within wide bounds.
+    assert!(matches!(done.code, Some(0 | 3)), "exit code {:?}: {}", done.code, done.said);
+    Outcome::new(plan, report)
 }

@@ -170,6 +170,8 @@ struct Shared {
     /// Calls that came, over all connections.
     calls: AtomicU64,
     origin_ns: u64,
+    /// Connections that are to be taken and not looked at: the tool tries every target before a run.
+    probes: AtomicU64,
     over: AtomicBool,
 }
 
@@ -193,6 +195,7 @@ impl Fake {
             script: Box::new(script),
             calls: AtomicU64::new(0),
             origin_ns: monotonic_ns(),
+            probes: AtomicU64::new(0),
             over: AtomicBool::new(false),
         });
         let fake = Self { address: listener.local_addr().unwrap(), shared: Arc::clone(&shared) };
@@ -225,6 +228,11 @@ impl Fake {
     /// The path that a client asks for when it wants nothing special.
     pub fn plain_path(&self) -> String {
         if self.shared.transport == Transport::WebSocket { "/stream".to_owned() } else { String::new() }
+    }
+
+    /// The next connection is one that only tries whether the server is there: it is no part of the script.
+    pub fn expect_probe(&self) {
+        self.shared.probes.fetch_add(1, Ordering::SeqCst);
     }
 
     /// All connections so far.
@@ -266,10 +274,17 @@ fn ns(duration: Duration) -> u64 {
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    for index in 0.. {
-        let Ok((socket, peer)) = listener.accept() else { return };
+    let mut index = 0;
+    loop {
+        let Ok((mut socket, peer)) = listener.accept() else { return };
         if shared.over.load(Ordering::SeqCst) {
             return;
+        }
+        let probes = shared.probes.load(Ordering::SeqCst);
+        if probes > 0 {
+            shared.probes.store(probes - 1, Ordering::SeqCst);
+            thread::spawn(move || assert_eq!(socket.read(&mut [0]).unwrap_or(0), 0, "a probe says nothing"));
+            continue;
         }
         let accepted_ns = monotonic_ns();
         lock(&shared.seen).push(Seen { index, accepted_ns, peer: peer.ip().to_string(), ..Seen::default() });
@@ -277,6 +292,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let connection = Connection { index, script: (shared.script)(index), socket, shared: Arc::clone(shared) };
         let thread = thread::Builder::new().name(format!("fake-{index}")).stack_size(256 << 10);
         thread.spawn(move || connection.live()).unwrap();
+        index += 1;
     }
 }
 

@@ -147,6 +147,8 @@ struct Player<'all> {
     origin_ns: u64,
     /// Frames that the sequence does not count.
     uncounted: u64,
+    /// Another rate is another class.
+    class: u16,
     /// Held back by [`Act::Swap`].
     held: Option<(Vec<u8>, Sent)>,
 }
@@ -182,7 +184,7 @@ impl Stream {
     /// Greets, sends the one frame of a world at rest, and leaves the connection as it is.
     pub(super) fn park(&self, pen: &Pen, connection: &Connection, asked: &Asked) {
         let mut player = self.greet(pen, connection, asked);
-        player.settled_frame(0, FLAG_SETTLED, player.due_ns(player.newest()));
+        player.settled_frame(0, FLAG_SETTLED, player.newest());
     }
 
     fn greet<'all>(&'all self, pen: &'all Pen, connection: &Connection, asked: &Asked) -> Player<'all> {
@@ -213,6 +215,7 @@ impl Stream {
             clock_ahead_ns: connection.script.clock_ahead_ns,
             origin_ns: connection.shared.origin_ns,
             uncounted: 0,
+            class: 0,
             held: None,
         }
     }
@@ -249,11 +252,12 @@ impl Player<'_> {
         let due_ns = self.due_ns(slot);
         let sequence = self.sequence(slot);
         self.rate_hz = rate_hz;
+        self.class += 1;
         let confirmed = ServerMessage::SubscriptionConfirmed {
             interval: (1_000 / rate_hz) as u32,
             rate: rate_hz as u16,
             binary: true,
-            class: 1,
+            class: self.class,
             profile: self.profile.name(),
         };
         self.pen.text(&confirmed.to_vec());
@@ -277,6 +281,7 @@ impl Player<'_> {
             magic: MAGIC,
             version: VERSION,
             kind: KIND_FULL,
+            class: self.class.into(),
             epoch: 1.into(),
             sequence: self.sequence(slot).into(),
             tick: self.tick(slot).into(),
@@ -387,26 +392,29 @@ impl Player<'_> {
         self.send(&bytes, sent).then_some(newest + 1)
     }
 
-    /// At rest: the last state once, marked as settled, then heartbeats.
+    /// At rest: the last state once, marked as settled, then heartbeats with the same one.
     fn rest(&mut self, connection: &Connection, from: u64) {
         let Some((_, every)) = self.stream.settle else { return };
+        let last = self.newest();
         for turn in from.. {
             let flags = if turn == from { FLAG_SETTLED } else { FLAG_SETTLED | FLAG_HEARTBEAT };
             let due_ns = self.due_ns(self.newest());
-            if connection.over() || !self.settled_frame(turn, flags, due_ns) {
+            if connection.over() || !self.settled_frame(turn, flags, last) {
                 return;
             }
             sleep_until(due_ns + ns(every));
         }
     }
 
-    fn settled_frame(&mut self, turn: u64, flags: u16, due_ns: u64) -> bool {
-        let mut header = self.header(self.newest());
-        // At rest a sequence counts what is sent, and nothing is.
-        let sequence =
-            lock(&self.pen.shared.seen)[self.pen.index as usize].sent.last().map_or(1, |sent| sent.sequence + 1);
-        header.sequence = sequence.into();
-        header.flags = flags.into();
+    /// The state of slot `last`, sent now.
+    fn settled_frame(&mut self, turn: u64, flags: u16, last: u64) -> bool {
+        let (now, mut header) = (self.header(self.newest()), self.header(last));
+        let due_ns = self.due_ns(self.newest());
+        // At rest a sequence counts what is sent.
+        let sent = lock(&self.pen.shared.seen)[self.pen.index as usize].sent.last().map(|sent| sent.sequence);
+        let sequence = sent.map_or(1, |sequence| sequence + 1);
+        (header.sequence, header.flags) = (sequence.into(), flags.into());
+        (header.tick_ns, header.published_ns) = (now.tick_ns, now.published_ns);
         let bytes = ws::binary(self.transport, &self.payload(header, |_, _| ()));
         self.send(&bytes, Sent { turn, sequence, due_ns, sent_ns: 0 })
     }
