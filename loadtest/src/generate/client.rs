@@ -14,6 +14,7 @@ use super::write::{Wrap, push_close, push_frame, push_text};
 use crate::clock::MILLISECOND_NS;
 use crate::plan::{self, Behaviour, Group, Protocol, Sending, Transport};
 use crate::record::{Count, Record, Timing};
+use crate::verify::Verifier;
 
 /// A stamp this far ahead of our clock is a wrong clock, not a frame that came at once.
 const FUTURE_NS: u64 = MILLISECOND_NS;
@@ -106,6 +107,8 @@ pub struct Client {
     pub sent: u64,
     /// Only of callers.
     pub caller: Option<Box<Caller>>,
+    /// Only where frames are checked byte for byte.
+    verifier: Option<Box<Verifier>>,
     /// Bytes of a handshake's answer.
     inbox: Vec<u8>,
     key: String,
@@ -152,6 +155,7 @@ impl Client {
             hung_up: false,
             sent: 0,
             caller: None,
+            verifier: None,
             inbox: Vec::new(),
             key: String::new(),
             cutter: Cutter::new(Marks::WebSocket, false),
@@ -204,6 +208,10 @@ impl Client {
         let calls = matches!(see.group.protocol, Protocol::JsonRpc(_));
         self.cutter = Cutter::new(marks, see.group.verify || calls);
         self.set_rate(see.group.owed_hz, see);
+        self.verifier = match see.group.protocol {
+            Protocol::Swarmcast { profile, .. } if see.group.verify => Some(Box::new(Verifier::new(profile))),
+            _ => None,
+        };
         match &see.group.protocol {
             Protocol::Generic { hello, .. } => {
                 for text in hello {
@@ -324,6 +332,12 @@ impl Client {
     }
 
     fn frame(&mut self, message: Message<'_>, see: &mut Sight<'_>) -> Result<(), Ended> {
+        if let Some(verifier) = &mut self.verifier {
+            match verifier.check(message.bytes) {
+                Ok(_) => see.record.count(Count::Verified, 1),
+                Err(wrong) => see.record.error(wrong.kind()),
+            }
+        }
         let facts = facts(&see.group.protocol, message.bytes, message.length, see.clocks)?;
         let now = see.now_ns;
         let due = facts.due_ns.unwrap_or(now);
@@ -405,7 +419,7 @@ impl Client {
             let kind = if why == Close::Lost { "call_connection_lost" } else { "call_unanswered" };
             caller.sweep(calls, Some(kind), now, see.record);
         }
-        self.caller = None;
+        (self.caller, self.verifier) = (None, None);
         self.phase = Phase::Away;
         self.measured_frames = 0;
         self.stream = None;

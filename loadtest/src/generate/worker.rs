@@ -22,7 +22,7 @@ use super::watch::Watcher;
 use super::{Job, timings_of};
 use crate::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::collect::Interval;
-use crate::plan::{Behaviour, Group, Protocol, Slice, Transport};
+use crate::plan::{Behaviour, Protocol, Slice, Transport};
 use crate::record::{Record, Timing};
 
 /// Read from one socket at once.
@@ -57,6 +57,7 @@ pub struct Worker {
     job: Job,
     poll: Poll,
     timers: Timers,
+    thread: usize,
     clients: Vec<Client>,
     scratch: Box<[u8]>,
     /// Clients with more to read than their turn allowed.
@@ -118,6 +119,7 @@ impl Worker {
         Ok(Self {
             poll,
             timers,
+            thread,
             clients,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             ready: VecDeque::new(),
@@ -154,22 +156,28 @@ impl Worker {
             self.now_ns = monotonic_ns();
             for event in &events {
                 if event.token() == TIMER {
+                    // In its place among the sockets: what it waited, a frame that came just then has waited too.
                     self.timers.rung();
+                    self.act_on_due();
                 } else {
                     let hung_up = event.is_read_closed() || event.is_error();
                     self.happen(event.token().0, event.is_readable(), event.is_writable(), hung_up);
                 }
             }
             self.read_ready();
-            for _ in 0..TASKS_MAX {
-                self.now_ns = monotonic_ns();
-                let Some(due) = self.timers.pop(self.now_ns) else { break };
-                self.act(due);
-            }
+            self.act_on_due();
             if self.is_over() {
                 self.finish();
                 return Ok(());
             }
+        }
+    }
+
+    fn act_on_due(&mut self) {
+        for _ in 0..TASKS_MAX {
+            self.now_ns = monotonic_ns();
+            let Some(due) = self.timers.pop(self.now_ns) else { return };
+            self.act(due);
         }
     }
 
@@ -577,7 +585,7 @@ impl Worker {
         let groups = std::mem::replace(&mut self.records, empty);
         let watch = self.watcher.take();
         // A collector that is gone has nothing to hear.
-        let _ = self.out.send(Interval { slice: self.slice, groups, watch });
+        let _ = self.out.send(Interval { thread: self.thread, slice: self.slice, groups, watch });
     }
 
     fn is_over(&self) -> bool {
