@@ -49,7 +49,7 @@ fn bare(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn thresholds_that_hold_are_0_and_one_that_does_not_is_99() {
-    let held = ["latency.p50 < 10s", "missing <= 0%", "viewers: connected == 2", "errors == 0", "latency.min > 2.9ms"];
+    let held = ["latency.p50 < 10s", "missing <= 0%", "viewers/connected == 2", "errors == 0", "latency.min > 2.9ms"];
     let done = with_thresholds(&held);
     assert_eq!(done.code, Some(0), "{}", done.said);
     let report = done.report.unwrap();
@@ -59,11 +59,11 @@ fn thresholds_that_hold_are_0_and_one_that_does_not_is_99() {
     assert_eq!(done.code, Some(99), "{}", done.said);
     assert!(done.said.contains("latency.min < 2ms"), "{}", done.said);
     // Nobody knows the round trip of clients that do not ping: refused before the run, as a wrong name is.
-    for wrong in ["nothing.p50 < 1ms", "latency.p50 < 1", "latency.p50", "others: errors == 0", "round_trip.p50 < 1s"] {
+    for wrong in ["nothing.p50 < 1ms", "latency.p50 < 1", "latency.p50", "others/errors == 0", "round_trip.p50 < 1s"] {
         let fake = Fake::ws(Script::stream(Stream::default()));
         let done = start(&short(&fake), &[], &["--threshold", wrong]).finish();
         assert_eq!((done.code, done.report), (Some(1), None), "{wrong}: {}", done.said);
-        assert!(done.said.contains(wrong.split(['.', ' ', ':']).next().unwrap()), "{}", done.said);
+        assert!(done.said.contains(wrong.split(['.', ' ', '/']).next().unwrap()), "{}", done.said);
         assert_eq!(fake.seen().len(), 0, "{wrong}: the run has begun");
     }
 }
@@ -73,7 +73,7 @@ fn a_threshold_of_the_scenario_counts_as_one_of_the_command_line() {
     let fake = fake();
     let mut plan = short(&fake);
     let names = ["viewers".to_owned()];
-    plan.thresholds = vec![Threshold::parse("viewers: latency.max < 1us", &names).unwrap()];
+    plan.thresholds = vec![Threshold::parse("viewers/latency.max < 1us", &names).unwrap()];
     let done = start(&plan, &[], &[]).finish();
     assert_eq!(done.code, Some(99), "{}", done.said);
     assert_eq!(done.report.unwrap()["thresholds"][0]["held"], false);
