@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Plan, Slice};
@@ -150,7 +151,7 @@ impl PackedWatch {
 }
 
 /// The clock of the server against ours.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClockNote {
     /// Server's clock minus ours, ns; 0 when they are one.
     pub offset_ns: i64,
@@ -161,7 +162,7 @@ pub struct ClockNote {
 }
 
 /// One generating process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GeneratorNote {
     /// Its address, or `local`.
     pub name: String,

@@ -3,22 +3,31 @@
 //! A distribution has `.p50` `.p90` `.p99` `.p99.9` `.p99.99` (any `.pNUMBER`), `.min`, `.max`, `.mean` and `.count`.
 //! What was not measured is `None`, never 0.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::record::{Count, Record, TIMINGS, Timing};
 
 /// What a figure is measured in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Unit {
     /// Nanoseconds.
+    #[serde(rename = "ns")]
     Time,
     /// From 0 to 1.
+    #[serde(rename = "share")]
     Share,
     /// Pieces.
+    #[serde(rename = "count")]
     Count,
     /// Pieces per second.
+    #[serde(rename = "per_s")]
     Rate,
     /// Bytes.
+    #[serde(rename = "bytes")]
     Bytes,
     /// Bytes per second.
+    #[serde(rename = "bytes_per_s")]
     ByteRate,
 }
 
@@ -161,7 +170,9 @@ pub fn lookup(name: &str) -> Option<Figure> {
         "count" => Stat::Count,
         _ => {
             let percent: f64 = stat.strip_prefix('p')?.parse().ok()?;
-            (0.0..=100.0).contains(&percent).then_some(Stat::Quantile(percent / 100.0))?
+            // 99.9 / 100 is a hair more than 0.999, which would ask for the next sample up: of 1,000, the greatest.
+            let quantile = (percent * 1e7).round() / 1e9;
+            (0.0..=100.0).contains(&percent).then_some(Stat::Quantile(quantile))?
         }
     };
     Some(Figure::Timing(timing, stat))
@@ -214,13 +225,12 @@ fn frames(of: &Record, count: Count) -> Option<f64> {
 
 /// What was owed: known where a rate is.
 fn offered(of: &Record) -> Option<f64> {
-    (of.of(Count::Owing) > 0).then(|| (of.of(Count::Delivered) + of.of(Count::Missing)) as f64)
+    (of.of(Count::Owing) > 0).then(|| (of.of(Count::Owed) + of.of(Count::Missing)) as f64)
 }
 
 /// Left out by sequence, of all that were sent or left out; known where frames carry a sequence.
 fn conflated(of: &Record, _: f64) -> Option<f64> {
-    of.timing(Timing::LatencyRaw)?;
-    share(of.of(Count::Conflated), Some((of.of(Count::Delivered) + of.of(Count::Conflated)) as f64))
+    share(of.of(Count::Conflated), Some((of.of(Count::Sequenced) + of.of(Count::Conflated)) as f64))
 }
 
 fn fairness(of: &Record) -> Option<f64> {
@@ -252,7 +262,7 @@ mod tests {
             assert!(lookup(scalar.name).is_some());
         }
         assert!(
-            matches!(lookup("latency.p99.9"), Some(Figure::Timing(Timing::Latency, Stat::Quantile(q))) if (q - 0.999).abs() < 1e-12)
+            matches!(lookup("latency.p99.9"), Some(Figure::Timing(Timing::Latency, Stat::Quantile(q))) if q == 0.999)
         );
         for wrong in ["latency", "latency.99", "latency.p101", "latency.pNaN", "nothing.p50", "", "."] {
             assert!(lookup(wrong).is_none(), "{wrong}");
@@ -268,7 +278,8 @@ mod tests {
         assert_eq!(lookup("errors").unwrap().read(&empty, 1.0), Some(0.0));
         let mut record = Record::with(&[Timing::Latency, Timing::Gap]);
         record.count(Count::Owing, 1);
-        record.count(Count::Delivered, 90);
+        record.count(Count::Owed, 90);
+        record.count(Count::Delivered, 95);
         record.count(Count::Missing, 10);
         record.record(Timing::Latency, 2_000_000, 100);
         assert_eq!(lookup("missing").unwrap().read(&record, 2.0), Some(0.1));

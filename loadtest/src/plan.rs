@@ -337,14 +337,14 @@ impl Plan {
     #[must_use]
     pub fn slices(&self) -> Vec<Slice> {
         let mut slices = Vec::new();
-        let (mut stage_start, mut warm_end) = (0, None);
+        let (mut stage_start, mut warm_end) = (0, None::<u64>);
         for (stage, what) in self.stages.iter().enumerate() {
             let stage_end = stage_start + what.duration_ns;
-            let warm = *warm_end.get_or_insert(stage_start + self.warmup_ns);
-            if !what.measured {
-                // The warm-up belongs to the first stage that counts.
-                warm_end = None;
+            // The warm-up belongs to the first stage that counts.
+            if what.measured && warm_end.is_none() {
+                warm_end = Some(stage_start + self.warmup_ns);
             }
+            let warm = warm_end.unwrap_or(stage_end);
             let mut start = stage_start;
             while start < stage_end {
                 let second = (start / SECOND_NS + 1) * SECOND_NS;
@@ -403,5 +403,144 @@ mod profile_name {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Profile, D::Error> {
         let name = String::deserialize(from)?;
         Profile::from_name(&name).ok_or_else(|| D::Error::custom(format!("no profile is called {name}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const S: u64 = SECOND_NS;
+
+    fn stage(kind: StageKind, duration_ns: u64, to: f64, measured: bool) -> Stage {
+        Stage { name: String::new(), kind, duration_ns, to, measured }
+    }
+
+    fn plan(warmup_ns: u64, stages: Vec<Stage>) -> Plan {
+        Plan {
+            name: String::new(),
+            seed: 1,
+            stages,
+            groups: Vec::new(),
+            thresholds: Vec::new(),
+            warmup_ns,
+            threads: 1,
+            sources: Vec::new(),
+            connect_timeout_ns: S,
+            clock: ClockMode::Auto,
+            self_check: SelfCheck::default(),
+        }
+    }
+
+    /// Start and end in tenths of a second, stage, measured.
+    fn cut(plan: &Plan) -> Vec<(u64, u64, usize, bool)> {
+        let tenths = |slice: Slice| (slice.start_ns * 10 / S, slice.end_ns * 10 / S, slice.stage, slice.measured);
+        plan.slices().into_iter().map(tenths).collect()
+    }
+
+    #[test]
+    fn slices_end_at_seconds_stages_and_the_end_of_the_warm_up() {
+        use StageKind::{Hold, Ramp};
+        let plan = plan(S * 7 / 10, vec![stage(Ramp, S * 3 / 2, 1.0, false), stage(Hold, S * 2, 1.0, true)]);
+        let wanted = [
+            (0, 10, 0, false),
+            (10, 15, 0, false),
+            (15, 20, 1, false),
+            (20, 22, 1, false),
+            (22, 30, 1, true),
+            (30, 35, 1, true),
+        ];
+        assert_eq!(cut(&plan), wanted);
+        assert_eq!(plan.duration_ns(), S * 7 / 2);
+    }
+
+    #[test]
+    fn the_warm_up_is_cut_once_and_reaches_over_a_short_stage() {
+        use StageKind::{Hold, Ramp};
+        let (hold, ramp) = (stage(Hold, S, 1.0, true), stage(Ramp, S, 1.0, false));
+        let once = plan(S / 2, vec![ramp.clone(), hold.clone(), ramp.clone(), hold.clone()]);
+        let wanted = [(0, 10, 0, false), (10, 15, 1, false), (15, 20, 1, true), (20, 30, 2, false), (30, 40, 3, true)];
+        assert_eq!(cut(&once), wanted);
+        let over = plan(S * 3 / 2, vec![hold.clone(), hold]);
+        assert_eq!(cut(&over), [(0, 10, 0, false), (10, 15, 1, false), (15, 20, 1, true)]);
+        assert_eq!(cut(&plan(0, vec![stage(Hold, S, 1.0, true)])), [(0, 10, 0, true)]);
+    }
+
+    #[test]
+    fn levels_rise_hold_jump_and_fall_back() {
+        use StageKind::{Hold, Ramp, Soak, Spike};
+        let plan = plan(
+            0,
+            vec![
+                stage(Ramp, 2 * S, 0.5, false),
+                stage(Hold, S, 0.5, true),
+                stage(Spike, S, 1.0, true),
+                stage(Soak, S, 0.5, true),
+                stage(Ramp, S, 0.0, true),
+            ],
+        );
+        for (tenths, level) in [
+            (0, 0.0),
+            (10, 0.25),
+            (20, 0.5),
+            (29, 0.5),
+            (30, 1.0),
+            (39, 1.0),
+            (40, 0.5),
+            (50, 0.5),
+            (55, 0.25),
+            (60, 0.0),
+            (600, 0.0),
+        ] {
+            assert!((plan.level(tenths * S / 10) - level).abs() < 1e-9, "{tenths}");
+        }
+    }
+
+    fn any_stage() -> impl Strategy<Value = Stage> {
+        use StageKind::{Hold, Ramp, Soak, Spike};
+        let kind = prop_oneof![Just(Ramp), Just(Hold), Just(Soak), Just(Spike)];
+        let made = |(kind, duration_ns, to, measured)| stage(kind, duration_ns, to, measured);
+        (kind, 1..5 * S, 0.0..=1.0, any::<bool>()).prop_map(made)
+    }
+
+    proptest! {
+        #[test]
+        fn slices_cover_the_run_without_gaps(stages in prop::collection::vec(any_stage(), 1..6), warmup in 0..4 * S) {
+            let plan = plan(warmup, stages);
+            let mut end = 0;
+            for slice in plan.slices() {
+                prop_assert_eq!(slice.start_ns, end);
+                prop_assert!(slice.end_ns > slice.start_ns && slice.end_ns - slice.start_ns <= S);
+                prop_assert_eq!(slice.start_ns / S, (slice.end_ns - 1) / S);
+                let stage = &plan.stages[slice.stage];
+                let start: u64 = plan.stages[..slice.stage].iter().map(|stage| stage.duration_ns).sum();
+                prop_assert!(slice.start_ns >= start && slice.end_ns <= start + stage.duration_ns);
+                prop_assert!(stage.measured || !slice.measured);
+                end = slice.end_ns;
+            }
+            prop_assert_eq!(end, plan.duration_ns());
+        }
+
+        /// All that is measured is the measured stages without the warm-up.
+        #[test]
+        fn the_warm_up_is_all_that_is_cut(stages in prop::collection::vec(any_stage(), 1..6), warmup in 0..S) {
+            let plan = plan(warmup, stages);
+            let measured: u64 =
+                plan.slices().iter().filter(|slice| slice.measured).map(|slice| slice.end_ns - slice.start_ns).sum();
+            let stages: u64 = plan.stages.iter().filter(|stage| stage.measured).map(|stage| stage.duration_ns).sum();
+            prop_assert!(measured <= stages && stages - measured <= warmup);
+            let first = plan.stages.iter().find(|stage| stage.measured);
+            if first.is_some_and(|stage| stage.duration_ns >= warmup) {
+                prop_assert_eq!(stages - measured, warmup);
+            }
+        }
+
+        #[test]
+        fn a_level_is_a_share(stages in prop::collection::vec(any_stage(), 1..6), at in 0..40 * S) {
+            let level = plan(0, stages).level(at);
+            prop_assert!((0.0..=1.0).contains(&level));
+        }
     }
 }

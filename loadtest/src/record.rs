@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Highest value that is told apart: ten minutes in ns. Longer ones count as this.
@@ -133,10 +134,14 @@ pub enum Count {
     Verified,
     /// Connections whose rate of frames is known, so that what is missing is, too.
     Owing,
+    /// Frames that came to clients whose rate is known.
+    Owed,
+    /// Frames that came and carry a sequence.
+    Sequenced,
 }
 
 /// All of them, in the order of the enum.
-pub const COUNTS: [Count; 15] = [
+pub const COUNTS: [Count; 17] = [
     Count::Delivered,
     Count::Missing,
     Count::Conflated,
@@ -152,6 +157,8 @@ pub const COUNTS: [Count; 15] = [
     Count::CallsFailed,
     Count::Verified,
     Count::Owing,
+    Count::Owed,
+    Count::Sequenced,
 ];
 
 impl Count {
@@ -174,6 +181,8 @@ impl Count {
             Self::CallsFailed => "calls_failed",
             Self::Verified => "verified",
             Self::Owing => "owing",
+            Self::Owed => "owed",
+            Self::Sequenced => "sequenced",
         }
     }
 
@@ -287,8 +296,10 @@ impl Record {
     pub fn pack(&self) -> Result<Packed, PackError> {
         let mut timings = BTreeMap::new();
         for timing in TIMINGS {
-            if let Some(histogram) = self.timing(timing).filter(|histogram| !histogram.is_empty()) {
-                timings.insert(timing.name().to_owned(), pack_histogram(histogram)?);
+            if let Some(histogram) = self.timing(timing) {
+                // An empty one says that nothing came in a group that gets such things, which is 0 and not unknown.
+                let text = if histogram.is_empty() { String::new() } else { pack_histogram(histogram)? };
+                timings.insert(timing.name().to_owned(), text);
             }
         }
         let counts = COUNTS.into_iter().filter(|count| self.of(*count) > 0);
@@ -297,8 +308,8 @@ impl Record {
     }
 }
 
-/// A [`Record`] as text. Histograms are V2 deflate in base64, as in `.hlog` files; what is empty is left out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// A [`Record`] as text. Histograms are V2 deflate in base64, as in `.hlog` files, and an empty text when empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Packed {
     /// By [`Timing::name`].
     #[serde(default)]
@@ -325,7 +336,7 @@ impl Packed {
             let timing = TIMINGS.into_iter().find(|timing| timing.name() == name);
             let timing = timing.ok_or_else(|| PackError::Name(name.clone()))?;
             if let Some(place) = record.timings.get_mut(timing as usize) {
-                *place = Some(unpack_histogram(text)?);
+                *place = Some(if text.is_empty() { histogram() } else { unpack_histogram(text)? });
             }
         }
         for (name, count) in &self.counts {
@@ -419,6 +430,8 @@ mod tests {
         assert!(one.timing(Timing::Connect).unwrap().max() >= VALUE_MAX);
         let again = one.pack().unwrap().unpack().unwrap();
         assert_eq!(again, one);
+        let nothing = Record::with(&[Timing::Gap]);
+        assert_eq!(nothing.pack().unwrap().unpack().unwrap(), nothing);
         let mut total = Record::with(&[]);
         total.append(&one, false);
         assert_eq!(total.timing(Timing::Latency), None);

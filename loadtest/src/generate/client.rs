@@ -354,8 +354,10 @@ impl Client {
         }
         self.last_frame_ns = now;
         see.record.count(Count::Delivered, 1);
+        see.record.count(Count::Owed, u64::from(self.owed.is_known()));
         self.measured_frames += u64::from(see.measured);
         if let Some(sequence) = facts.sequence {
+            see.record.count(Count::Sequenced, 1);
             self.follow(sequence, see);
         }
         self.time(facts, see);
