@@ -47,7 +47,7 @@ pub enum Door {
     Never,
     /// Ends the connection with a reset at once.
     Reset,
-    /// Ends it in good order at once.
+    /// Ends it in good order in place of an answer.
     Shut,
     /// Waits for the request so long at most, and then ends the connection.
     Limit(Duration),
@@ -361,7 +361,6 @@ impl Connection {
     fn enter(&mut self) -> Option<(String, Vec<u8>)> {
         match &self.script.door {
             Door::Reset => return self.reset(),
-            Door::Shut => return self.end(End::Ours),
             Door::Limit(limit) => self.socket.set_read_timeout(Some(*limit)).unwrap(),
             _ => {}
         }
@@ -392,6 +391,9 @@ impl Connection {
         let opening = String::from_utf8_lossy(&bytes).into_owned();
         if let Door::Slow(after) = self.script.door {
             thread::sleep(after);
+        }
+        if matches!(self.script.door, Door::Shut) {
+            return self.end(End::Ours);
         }
         if self.shared.transport == Transport::Tcp && !matches!(self.script.door, Door::Never | Door::Endless(..)) {
             return Some((opening, rest));
