@@ -235,8 +235,9 @@ fn one_line_without_a_scenario_is_a_run() {
     let fake = Fake::ws(script);
     fake.expect_probe();
     let json = format!("{}/line-{}.json", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let url = fake.url();
     let arguments = [
-        &["run", &fake.url(), "--clients", "3", "--duration", "1s", "--ramp", "100ms", "--warmup", "200ms"][..],
+        &["run", &url, "--clients", "3", "--duration", "1s", "--ramp", "100ms", "--warmup", "200ms"][..],
         &["--protocol", "generic", "--expect", "20", "--threads", "1", "--json", &json],
     ];
     let (code, said) = bare(&arguments.concat());
