@@ -24,6 +24,8 @@ pub struct Interval {
     pub thread: usize,
     /// Place in [`Plan::slices`].
     pub slice: usize,
+    /// Where it ended, ns from the start of the run: before its slice's end when the run was stopped in it.
+    pub end_ns: u64,
     /// One per group, in the plan's order.
     pub groups: Vec<Record>,
     /// The thread about itself.
@@ -262,7 +264,8 @@ impl Collector {
     ///
     /// An interval of a slice that the plan does not have is dropped.
     pub fn take(&mut self, source: usize, interval: Interval) -> Option<&Merged> {
-        let slice = *self.slices.get(interval.slice)?;
+        let mut slice = *self.slices.get(interval.slice)?;
+        slice.end_ns = interval.end_ns.clamp(slice.start_ns + 1, slice.end_ns);
         if let Some(source) = self.sources.get_mut(source) {
             source.next = source.next.max(interval.slice + 1);
         }
@@ -331,6 +334,7 @@ impl Collector {
         let Some(place) = self.pending.get_mut(ahead) else { return };
         match place {
             Some(merged) => {
+                merged.slice.end_ns = merged.slice.end_ns.max(slice.end_ns);
                 merged.merge(&interval.groups, &interval.watch);
                 self.keep_spare(interval.groups, interval.watch);
             }
@@ -399,7 +403,7 @@ impl Collector {
             groups.iter_mut().for_each(Record::clear);
             watch.lateness.reset();
             let watch = Watch { lateness: watch.lateness, thread_cpu: 0.0, thread_wait: None };
-            self.spare.push(Interval { thread: 0, slice: 0, groups, watch });
+            self.spare.push(Interval { thread: 0, slice: 0, end_ns: 0, groups, watch });
         }
     }
 
@@ -508,7 +512,13 @@ pub(crate) mod tests {
         };
         let mut watch = Watch { thread_cpu: 0.1 * (source + 1) as f64, ..Watch::default() };
         watch.lateness.saturating_record(10_000 * (source as u64 + 1));
-        Interval { thread: source, slice, groups: (0..plan.groups.len()).map(record).collect(), watch }
+        Interval {
+            thread: source,
+            slice,
+            end_ns: u64::MAX,
+            groups: (0..plan.groups.len()).map(record).collect(),
+            watch,
+        }
     }
 
     /// The totals of these sources and slices, summed the simplest way.
@@ -631,8 +641,10 @@ pub(crate) mod tests {
         for slice in 0..seconds as usize {
             let mut record = Record::with(&[]);
             record.count(Count::Delivered, slice as u64);
-            let merged =
-                collector.take(0, Interval { thread: 0, slice, groups: vec![record], watch: Watch::default() });
+            let merged = collector.take(
+                0,
+                Interval { thread: 0, slice, end_ns: u64::MAX, groups: vec![record], watch: Watch::default() },
+            );
             assert_eq!(merged.unwrap().slice, plan.slices()[slice], "live slices are never pairs");
         }
         let collected = finish(collector);

@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use swarmcast_load::args::{Cli, Command, CompareArgs, ReportArgs, Resolved, RunArgs, resolve, show_plan};
+use swarmcast_load::agents::{self, Agent, AgentsError, Load, token_or_environment};
+use swarmcast_load::args::{AgentArgs, Cli, Command, CompareArgs, ReportArgs, Resolved, RunArgs, resolve, show_plan};
 use swarmcast_load::collect::{Collected, Merged};
 use swarmcast_load::compare;
 use swarmcast_load::report::{self, HlogWriter, Outputs, Report, ThresholdResult};
@@ -38,13 +39,14 @@ fn main() -> ExitCode {
         Command::Run(args) => play(&args),
         Command::Report(args) => render(&args),
         Command::Compare(args) => set_side_by_side(&args),
-        Command::Agent(_) => Err(anyhow::anyhow!("agents are merged later")),
+        Command::Agent(args) => serve(&args),
         Command::Scenario(args) => args.text().map(print).map_err(Into::into),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
         eprintln!("swarmcast-load: {error:#}");
         match error.downcast_ref() {
             Some(RunError::Connect { .. } | RunError::Clock(_)) => NO_CONNECTION,
+            _ if matches!(error.downcast_ref(), Some(AgentsError::Connect { .. })) => NO_CONNECTION,
             _ => WRONG_USE,
         }
     }))
@@ -57,23 +59,23 @@ fn print(text: impl AsRef<str>) -> u8 {
 }
 
 fn play(args: &RunArgs) -> Result<u8> {
-    let Resolved { plan, outputs, quiet, check, .. } = resolve(args)?;
+    let Resolved { plan, outputs, agents, agent_token, quiet, check } = resolve(args)?;
     if check {
         return Ok(print(show_plan(&plan)));
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second one ends the process at once.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    let stop = stop_by_signal()?;
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     let groups: Vec<String> = plan.groups.iter().map(|group| group.name.clone()).collect();
     let mut live = Live::new(quiet, plan.duration_ns(), groups);
     if let Some(path) = &outputs.hlog {
         live.log(path, &command)?;
     }
-    let collected = run(plan, command, &stop, &mut live)?;
+    let collected = if agents.is_empty() {
+        run(plan, command, &stop, &mut live)?
+    } else {
+        let token = token_or_environment(agent_token);
+        agents::run(plan, command, &agents, token.as_deref(), &stop, &mut live)?
+    };
     live.end();
     tell(&collected, &outputs)
 }
@@ -101,6 +103,24 @@ fn tell(collected: &Collected, outputs: &Outputs) -> Result<u8> {
         (_, _, true) => BROKEN,
         _ => HELD,
     })
+}
+
+/// Set by the first signal that asks to end; the second one ends the process at once.
+fn stop_by_signal() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+fn serve(args: &AgentArgs) -> Result<u8> {
+    let stop = stop_by_signal()?;
+    let agent = Agent::bind(args.listen, token_or_environment(args.token()?))?;
+    eprintln!("agent on {}, for: swarmcast-load run TARGET --agents HOST:PORT; stop with Ctrl-C", agent.address()?);
+    agent.serve(&Load, &stop)?;
+    Ok(HELD)
 }
 
 fn render(args: &ReportArgs) -> Result<u8> {

@@ -305,8 +305,8 @@ impl Listener {
         match answer {
             Answer::Slice { index, packed } if index < self.slices && packed.groups.len() == self.groups => {
                 match packed.unpack() {
-                    Ok(Merged { groups, watch, .. }) => {
-                        Event::Interval(Interval { thread: 0, slice: index, groups, watch })
+                    Ok(Merged { slice, groups, watch }) => {
+                        Event::Interval(Interval { thread: 0, slice: index, end_ns: slice.end_ns, groups, watch })
                     }
                     Err(error) => Event::End(Err(format!("its figures cannot be read: {error}"))),
                 }

@@ -32,6 +32,7 @@ impl Merging {
             Some(pending) => {
                 pending.sum.groups.iter_mut().zip(&interval.groups).for_each(|(mine, theirs)| mine.merge(theirs));
                 pending.sum.watch.merge(&interval.watch);
+                pending.sum.end_ns = pending.sum.end_ns.max(interval.end_ns);
                 pending.threads += 1;
                 Some(interval)
             }

@@ -250,7 +250,8 @@ impl Player {
     fn tell(&mut self, over: bool) -> Result<(), Trouble> {
         while let Some(interval) = self.merging.next(over) {
             let index = interval.slice;
-            let Some(slice) = self.slices.get(index).copied() else { continue };
+            let Some(mut slice) = self.slices.get(index).copied() else { continue };
+            slice.end_ns = slice.end_ns.min(interval.end_ns);
             let merged = Merged { slice, groups: interval.groups, watch: interval.watch };
             let packed = merged.pack().map_err(|error| Trouble::Failed(error.to_string()))?;
             self.say(&Answer::Slice { index, packed })?;

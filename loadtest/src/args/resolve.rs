@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::{AgentArgs, RunArgs};
+use crate::agents::TOKEN_VARIABLE;
 use crate::nearest;
 use crate::plan::Plan;
 use crate::report::Outputs;
@@ -243,7 +244,7 @@ impl AgentArgs {
     pub fn token(&self) -> Result<Option<String>, UsageError> {
         match &self.token_file {
             Some(file) => read_token(file).map(Some),
-            None if self.listen.ip().is_loopback() => Ok(None),
+            None if self.listen.ip().is_loopback() || std::env::var_os(TOKEN_VARIABLE).is_some() => Ok(None),
             None => Err(UsageError::OpenAgent(self.listen)),
         }
     }

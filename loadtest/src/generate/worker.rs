@@ -588,8 +588,10 @@ impl Worker {
         );
         let groups = std::mem::replace(&mut self.records, empty);
         let watch = self.watcher.take();
+        let end_ns = self.now_ns.min(self.end_ns).saturating_sub(self.job.start_ns);
+        let end_ns = if self.draining { end_ns } else { u64::MAX };
         // A collector that is gone has nothing to hear.
-        let _ = self.out.send(Interval { thread: self.thread, slice: self.slice, groups, watch });
+        let _ = self.out.send(Interval { thread: self.thread, slice: self.slice, end_ns, groups, watch });
     }
 
     fn is_over(&self) -> bool {
