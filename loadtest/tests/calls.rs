@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::fake::{Answer, Calls as Server, Fake, Script, Speak};
 use support::run::{Cast, MS, Played, between, plan};
 use swarmcast_load::plan::{Call, Calls, Group, Protocol};
-use swarmcast_load::record::Count;
+use swarmcast_load::record::{Count, Timing};
 
 /// Of each group.
 const RATE_HZ: f64 = 50.0;
@@ -31,7 +31,7 @@ static PLAYED: LazyLock<Played> = LazyLock::new(|| {
     let soon = |_, _: &Value| Answer::After(Duration::from_millis(15));
     add("steady", soon, |_| (), |group| group.clients = 4);
     add("mcp", soon, |calls| calls.mcp = true, |group| group.clients = 2);
-    // The 40th call holds the connection up for 200 ms; those behind it wait.
+    // The 61st call holds the connection up for 200 ms; those behind it wait.
     let held = |nth, _: &Value| Answer::Hold(Duration::from_millis(if nth == 60 { 200 } else { 0 }));
     add("held", held, |_| (), |_| ());
     let lost = |nth, _: &Value| if nth % 10 == 0 { Answer::Never } else { Answer::After(Duration::ZERO) };
@@ -120,7 +120,7 @@ fn a_server_that_holds_up_does_not_slow_the_calls() {
     between(PLAYED.figure("held", "calls_per_s").unwrap(), RATE_HZ - 1.0, RATE_HZ + 1.0);
     between(PLAYED.ms("held", "call.max"), 200.0 - 0.2, 280.0);
     // 200 ms at 50 a second: ten calls wait 200, 180, 160 ms and so on.
-    let slow = PLAYED.greatest("held", swarmcast_load::record::Timing::Call, 9);
+    let slow = PLAYED.greatest("held", Timing::Call, 9);
     for (place, waited) in slow.iter().enumerate() {
         between(*waited, 200.0 - 20.0 * place as f64 - 0.2 - 4.0, 200.0 - 20.0 * place as f64 + 40.0);
     }
@@ -154,7 +154,7 @@ fn answers_in_another_order_find_their_calls() {
     assert_eq!((PLAYED.errors("out_of_order"), PLAYED.figure("out_of_order", "calls_failed")), (vec![], Some(0.0)));
     between(PLAYED.ms("out_of_order", "call.min"), 30.0 - 0.1, 33.0);
     between(PLAYED.ms("out_of_order", "call.p90"), 90.0 - 0.1, 96.0);
-    let fast = PLAYED.of("out_of_order").timing(swarmcast_load::record::Timing::Call).unwrap();
+    let fast = PLAYED.of("out_of_order").timing(Timing::Call).unwrap();
     let share = fast.count_between(29 * MS, 60 * MS) as f64 / fast.len() as f64;
     between(share, 0.45, 0.55);
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::fake::{Door, Fake, Generic, Script, Speak, Stream, refused_address};
-use support::run::{Finished, MS, command, plan, sending, start, viewer};
-use swarmcast_load::plan::{Message, Plan};
+use support::run::{Finished, MS, command, plan, start, viewer};
+use swarmcast_load::plan::{ClockMode, Plan, SelfCheck};
 use swarmcast_load::threshold::Threshold;
 
 fn fake() -> Fake {
@@ -136,7 +136,7 @@ fn when_nothing_connects_it_is_2() {
 fn a_tool_that_was_stopped_for_a_while_says_that_the_run_is_invalid() {
     let fake = fake();
     let mut plan = short(&fake);
-    plan.self_check = swarmcast_load::plan::SelfCheck::default();
+    plan.self_check = SelfCheck::default();
     plan.self_check.lateness_p99_max_ns = 50 * MS;
     plan.stages[1].duration_ns = 2_000 * MS;
     let tool = start(&plan, &[], &["--threshold", "latency.p50 < 1us"]);
@@ -181,7 +181,7 @@ impl Drop for Spinners {
 fn a_tool_without_a_core_of_its_own_says_that_the_run_is_invalid() {
     let fake = fake();
     let mut plan = short(&fake);
-    plan.self_check = swarmcast_load::plan::SelfCheck::default();
+    plan.self_check = SelfCheck::default();
     plan.groups[0].clients = 20;
     let spinners = Spinners::on_core_0(3);
     let done = start(&plan, &["taskset", "-c", "0", "nice", "-n", "19"], &[]).finish();
@@ -195,7 +195,7 @@ fn a_clock_that_is_not_ours_makes_the_run_invalid() {
     let fake = Fake::ws(Script { clock_ahead_ns: 10_000_000_000, ..Script::stream(Stream::default()) });
     fake.expect_probe();
     let mut plan = short(&fake);
-    plan.clock = swarmcast_load::plan::ClockMode::Same;
+    plan.clock = ClockMode::Same;
     let done = start(&plan, &[], &[]).finish();
     assert_eq!(done.code, Some(3), "{}", done.said);
     assert!(reasons(&done)[0].as_str().unwrap().contains("clock"), "{:?}", reasons(&done));
@@ -247,5 +247,4 @@ fn one_line_without_a_scenario_is_a_run() {
     let delivered = report["all"]["figures"]["delivered"]["value"].as_f64().unwrap();
     assert!((57.0..=63.0).contains(&delivered), "{delivered}");
     assert_eq!(fake.seen().len(), 3);
-    let _ = (sending(1.0, Message::Ping), said);
 }

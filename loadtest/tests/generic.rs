@@ -7,7 +7,7 @@ mod support;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use support::fake::{Act, Cut, Fake, Generic, Script, Speak, Stamping, Stream};
+use support::fake::{Cut, Fake, Generic, Script, Speak, Stamping, Stream};
 use support::run::{Cast, Played, between, plan, sending};
 use swarmcast_load::plan::{Framing, Message, Protocol, Stamp, StampClock, StampKind};
 use swarmcast_load::record::{Count, Timing};
@@ -99,7 +99,6 @@ static PLAYED: LazyLock<Played> = LazyLock::new(|| {
     cast.speak("texts", Fake::ws(silent), protocol(Framing::None, None), |group| {
         (group.clients, group.sending) = (3, sending(10.0, text));
     });
-    let _ = Act::Send;
     cast.play(|groups| plan("generic", 2.3, groups))
 });
 
