@@ -6,8 +6,8 @@
 
 #![forbid(unsafe_code)]
 
-pub mod args;
 pub mod agents;
+pub mod args;
 pub mod clock;
 pub mod collect;
 pub mod compare;
