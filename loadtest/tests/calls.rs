@@ -44,7 +44,7 @@ static PLAYED: LazyLock<Played> = LazyLock::new(|| {
     add("too_many", |_, _| Answer::After(Duration::from_millis(250)), |calls| calls.in_flight_max = 5, |_| ());
     let mixed = |calls: &mut Calls| {
         calls.rate_hz = 200.0;
-        calls.mix = vec![call("one", None, 3.0), call("two", Some(json!(["$int(-2,2)", "$int(x)", "plain"])), 1.0)];
+        calls.mix = vec![call("one", None, 3.0), call("two", Some(json!(["$int(-2,2)", "int(1,2)", "plain"])), 1.0)];
     };
     add("mix", soon, mixed, |group| group.clients = 2);
     cast.play(|groups| plan("calls", 2.5, groups))
@@ -86,7 +86,7 @@ fn placeholders_become_numbers_of_their_range() {
     let two: Vec<Value> =
         got("mix").into_iter().filter(|(_, call)| call["method"] == "two").map(|(_, call)| call).collect();
     assert!(two.iter().all(|call| (-2..=2).contains(&call["params"][0].as_i64().unwrap())));
-    assert!(two.iter().all(|call| call["params"][1] == "$int(x)" && call["params"][2] == "plain"));
+    assert!(two.iter().all(|call| call["params"][1] == "int(1,2)" && call["params"][2] == "plain"));
 }
 
 #[test]

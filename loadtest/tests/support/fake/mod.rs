@@ -47,7 +47,7 @@ pub enum Door {
     Never,
     /// Ends the connection with a reset at once.
     Reset,
-    /// Ends it in good order at once.
+    /// Ends it in good order in place of an answer.
     Shut,
     /// Waits for the request so long at most, and then ends the connection.
     Limit(Duration),
@@ -172,6 +172,8 @@ struct Shared {
     origin_ns: u64,
     /// Connections that are to be taken and not looked at: the tool tries every target before a run.
     probes: AtomicU64,
+    /// Nobody listens any more once they have come.
+    gone_after_probes: bool,
     over: AtomicBool,
 }
 
@@ -184,6 +186,19 @@ pub struct Fake {
 impl Fake {
     /// Starts it; `script` is asked for each connection, with its index from 0.
     pub fn start(transport: Transport, script: impl Fn(u64) -> Script + Send + Sync + 'static) -> Self {
+        Self::start_all(transport, false, script)
+    }
+
+    /// There when it is tried, and gone when the clients come.
+    pub fn gone() -> Self {
+        Self::start_all(Transport::WebSocket, true, |_| Script::new(Speak::Nothing))
+    }
+
+    fn start_all(
+        transport: Transport,
+        gone_after_probes: bool,
+        script: impl Fn(u64) -> Script + Send + Sync + 'static,
+    ) -> Self {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         socket.listen(4_096).unwrap();
@@ -196,6 +211,7 @@ impl Fake {
             calls: AtomicU64::new(0),
             origin_ns: monotonic_ns(),
             probes: AtomicU64::new(0),
+            gone_after_probes,
             over: AtomicBool::new(false),
         });
         let fake = Self { address: listener.local_addr().unwrap(), shared: Arc::clone(&shared) };
@@ -284,6 +300,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if probes > 0 {
             shared.probes.store(probes - 1, Ordering::SeqCst);
             thread::spawn(move || assert_eq!(socket.read(&mut [0]).unwrap_or(0), 0, "a probe says nothing"));
+            if shared.gone_after_probes {
+                return;
+            }
             continue;
         }
         let accepted_ns = monotonic_ns();
@@ -361,7 +380,6 @@ impl Connection {
     fn enter(&mut self) -> Option<(String, Vec<u8>)> {
         match &self.script.door {
             Door::Reset => return self.reset(),
-            Door::Shut => return self.end(End::Ours),
             Door::Limit(limit) => self.socket.set_read_timeout(Some(*limit)).unwrap(),
             _ => {}
         }
@@ -392,6 +410,9 @@ impl Connection {
         let opening = String::from_utf8_lossy(&bytes).into_owned();
         if let Door::Slow(after) = self.script.door {
             thread::sleep(after);
+        }
+        if matches!(self.script.door, Door::Shut) {
+            return self.end(End::Ours);
         }
         if self.shared.transport == Transport::Tcp && !matches!(self.script.door, Door::Never | Door::Endless(..)) {
             return Some((opening, rest));

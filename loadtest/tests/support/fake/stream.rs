@@ -345,6 +345,8 @@ impl Player<'_> {
                 return self.leave();
             }
             Act::Close(code) => {
+                // Before the client can answer it.
+                self.pen.end(End::Ours);
                 let goodbye = json!({"type": "goodbye", "code": code, "reason": "planned"}).to_string();
                 self.pen.write(&match transport {
                     Transport::WebSocket => ws::close(code),
