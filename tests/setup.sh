@@ -54,3 +54,6 @@ want="$(node --version) $(cat clients/viewer/package.json clients/viewer/package
         echo "$want" >clients/viewer/node_modules/.stamp
     fi
 ) 9<clients/viewer/package.json
+
+# Servers of others that benches measure Swarmcast against. One that cannot be had is printed as not installed.
+sh bench/peers/setup.sh || echo "tests/setup.sh: not every peer is installed; the peers bench says which" >&2

@@ -1,11 +1,13 @@
 //! The bare sender: the least that a process can do to give N clients the same bytes at a rate.
 //!
-//! One thread. A tick is one `writev` of a shared head and a shared body per client; a client whose socket is full
+//! One thread. A tick is one call per client: a `writev` of a shared head and a shared body, as the engine does it, or
+//! a `write` of both in one piece, which has to be put together once a tick and is then cheaper. A client whose socket is full
 //! gets the rest when it can take it, and then the newest frame, so that it conflates as the engine does. No classes,
 //! no counters, no inbound, no housekeeping, no other threads. Sockets have the engine's options.
 
 use std::io::{BufRead, BufReader, ErrorKind, IoSlice, Write};
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -29,6 +31,8 @@ pub struct Load {
     pub clients: usize,
     /// Frames a second.
     pub rate_hz: f64,
+    /// Head and body as one piece.
+    pub one_piece: bool,
 }
 
 /// Bytes of a record in the body, so that clients can check it as a frame of the engine.
@@ -46,7 +50,8 @@ pub fn whole_frame_bytes(bytes: usize) -> usize {
 
 struct Link {
     stream: TcpStream,
-    head: Vec<u8>,
+    /// Of the frame in writing; the whole frame where it is one piece.
+    head: Rc<Vec<u8>>,
     /// Bytes of the frame in writing that are still to go.
     left: usize,
     sequence: u64,
@@ -66,11 +71,12 @@ pub fn send(load: Load, core: Option<usize>) -> Result<()> {
     let mut poll = Poll::new()?;
     let mut links = accept(&load, &poll)?;
     let body = vec![BODY_BYTE; load.frame_bytes - HEADER_BYTES];
+    let (in_head, body) = if load.one_piece { (body, Vec::new()) } else { (Vec::new(), body) };
     let mut events = Events::with_capacity(1_024);
     let period_ns = (SECOND_NS as f64 / load.rate_hz) as u64;
     let mut deadline_ns = monotonic_ns();
     let (mut sequence, mut rotor) = (0, 0);
-    let mut head = Vec::new();
+    let mut head = Rc::new(Vec::new());
     while !links.is_empty() {
         loop {
             let due = wait(&mut poll, &mut events, deadline_ns, links.iter().any(|link| link.blocked))?;
@@ -87,7 +93,7 @@ pub fn send(load: Load, core: Option<usize>) -> Result<()> {
             }
         }
         sequence += 1;
-        head = make_head(&load, sequence, deadline_ns);
+        head = Rc::new(make_head(&load, sequence, deadline_ns, &in_head));
         rotor = (rotor + 1) % links.len();
         let (first, second) = links.split_at_mut(rotor);
         for link in second.iter_mut().chain(first) {
@@ -130,7 +136,7 @@ fn accept(load: &Load, poll: &Poll) -> Result<Vec<Link>> {
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         poll.registry().register(&mut stream, Token(links.len()), Interest::WRITABLE)?;
-        links.push(Link { stream, head: Vec::with_capacity(80), left: 0, sequence: 0, blocked: false });
+        links.push(Link { stream, head: Rc::default(), left: 0, sequence: 0, blocked: false });
     }
     Ok(links)
 }
@@ -152,10 +158,12 @@ fn wait(poll: &mut Poll, events: &mut Events, deadline_ns: u64, any_blocked: boo
     Ok(monotonic_ns() >= deadline_ns)
 }
 
-fn make_head(load: &Load, sequence: u64, due_ns: u64) -> Vec<u8> {
+fn make_head(load: &Load, sequence: u64, due_ns: u64, in_head: &[u8]) -> Vec<u8> {
     let (ws, ws_bytes) = ws_header(load.frame_bytes);
-    let mut head = ws.get(..ws_bytes).unwrap_or(&[]).to_vec();
+    let mut head = Vec::with_capacity(ws_bytes + HEADER_BYTES + in_head.len());
+    head.extend_from_slice(ws.get(..ws_bytes).unwrap_or(&[]));
     head.extend_from_slice(frame_header(load.frame_bytes, sequence, due_ns).as_bytes());
+    head.extend_from_slice(in_head);
     head
 }
 
@@ -180,19 +188,19 @@ pub fn frame_header(frame_bytes: usize, sequence: u64, due_ns: u64) -> FrameHead
 
 impl Link {
     /// Sends what the socket takes of the frame begun, then of the newest one. False when the client is gone.
-    fn flush(&mut self, head: &[u8], body: &[u8], sequence: u64) -> bool {
+    fn flush(&mut self, head: &Rc<Vec<u8>>, body: &[u8], sequence: u64) -> bool {
         loop {
             if self.left == 0 {
                 if self.sequence == sequence {
                     return true;
                 }
                 self.sequence = sequence;
-                self.head.clear();
-                self.head.extend_from_slice(head);
+                self.head = Rc::clone(head);
                 self.left = head.len() + body.len();
             }
             let sent = self.head.len() + body.len() - self.left;
             let written = match self.head.get(sent..) {
+                Some(rest) if body.is_empty() => self.stream.write(rest),
                 Some(rest) => self.stream.write_vectored(&[IoSlice::new(rest), IoSlice::new(body)]),
                 None => self.stream.write(body.get(sent - self.head.len()..).unwrap_or(&[])),
             };

@@ -7,6 +7,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::sender::Load;
+
 /// A started server. It ends with this value.
 #[derive(Debug)]
 pub struct Server {
@@ -31,14 +33,14 @@ impl Server {
         Self::start(command)
     }
 
-    /// The bare sender of `frame_bytes` to `clients`, `rate_hz` times a second, on `core`.
+    /// The bare sender of `load`, on `core`.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn floor(binary: &Path, frame_bytes: usize, clients: usize, rate_hz: f64, core: Option<usize>) -> Result<Self> {
+    pub fn floor(binary: &Path, load: Load, core: Option<usize>) -> Result<Self> {
         let mut command = Command::new(binary);
-        command.arg("send").args(["--bytes", &frame_bytes.to_string(), "--clients", &clients.to_string()]);
-        command.args(["--rate", &rate_hz.to_string()]);
+        command.arg("send").args(["--bytes", &load.frame_bytes.to_string(), "--clients", &load.clients.to_string()]);
+        command.args(["--rate", &load.rate_hz.to_string()]).args(load.one_piece.then_some("--one-piece"));
         if let Some(core) = core {
             command.args(["--core", &core.to_string()]);
         }

@@ -296,7 +296,7 @@ impl Watcher {
         shared.worst_ns = shared.worst_ns.max(before_ns).max(estimate.error_at(now_ns));
         shared.estimate = Some(estimate);
         shared.samples = self.estimator.samples();
-        self.groups.iter().for_each(|group| self.offsets.set(*group, estimate.offset_ns));
+        self.groups.iter().for_each(|group| self.offsets.set(*group, estimate.offset_ns, estimate.error_at(now_ns)));
         answered
     }
 }

@@ -60,7 +60,7 @@ pub enum StageKind {
     Hold,
     /// Jumps to `to` at once, and back again at the end.
     Spike,
-    /// As `Hold`, for hours.
+    /// As `Hold`; the report sets its first tenth beside its last.
     Soak,
 }
 

@@ -10,11 +10,14 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::json;
 use swarmcast::wire::HEADER_BYTES;
-use swarmcast_bench::sender::RECORD_BYTES;
+use swarmcast_bench::sender::{Load, RECORD_BYTES};
 use swarmcast_bench::server::Server;
 
-/// The bare send loop that everyone is compared with.
+/// The bare send loop that everyone is compared with: a frame is one piece, and one `write` a client.
 pub const FLOOR: &str = "floor";
+
+/// The same with a shared head and a shared body, as the engine has them.
+pub const FLOOR_WRITEV: &str = "floor-writev";
 
 /// Ourselves.
 pub const SWARMCAST: &str = "swarmcast";
@@ -61,7 +64,9 @@ pub struct Player {
 
 #[derive(Clone, Debug)]
 enum How {
-    Floor,
+    Floor {
+        one_piece: bool,
+    },
     Engine,
     /// A subcommand of `peer`.
     Peer,
@@ -80,13 +85,13 @@ pub fn field(paths: &Paths) -> Vec<Player> {
         let parts: Vec<String> = parts.iter().map(|part| version(part)).collect();
         Player { name, version: parts.join(", "), absent: no_file(&paths.peer), how: How::Peer }
     };
+    let floor = |name: &'static str, what: &str, one_piece: bool| {
+        let (version, absent) = (format!("bare loop, one {what} a client"), no_file(&paths.floor));
+        Player { name, version, absent, how: How::Floor { one_piece } }
+    };
     vec![
-        Player {
-            name: FLOOR,
-            version: "bare loop, one writev a client".to_owned(),
-            absent: no_file(&paths.floor),
-            how: How::Floor,
-        },
+        floor(FLOOR, "write of one piece", true),
+        floor(FLOOR_WRITEV, "writev of two pieces", false),
         Player {
             name: SWARMCAST,
             version: format!("{}, over a simulated ring", env!("CARGO_PKG_VERSION")),
@@ -188,8 +193,10 @@ impl Player {
     pub fn start(&self, paths: &Paths, asked: Asked) -> Result<Server> {
         let (bytes, rate) = (asked.frame_bytes.to_string(), asked.rate_hz.to_string());
         match &self.how {
-            How::Floor => {
-                Server::floor(&paths.floor, asked.frame_bytes, asked.clients, asked.rate_hz.into(), asked.core)
+            How::Floor { one_piece } => {
+                let Asked { frame_bytes, clients, rate_hz, core } = asked;
+                let load = Load { frame_bytes, clients, rate_hz: rate_hz.into(), one_piece: *one_piece };
+                Server::floor(&paths.floor, load, core)
             }
             How::Engine => {
                 let graph = ring(paths, (asked.frame_bytes - HEADER_BYTES) / RECORD_BYTES)?;
@@ -266,7 +273,7 @@ mod tests {
             graphs: nowhere,
         };
         let field = field(&paths);
-        assert_eq!(field.len(), 9);
+        assert_eq!(field.len(), 10);
         assert!(field.iter().all(|player| player.absent.is_some()), "{field:?}");
     }
 }

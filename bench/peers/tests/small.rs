@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SERVERS: [&str; 9] = [
+const SERVERS: [&str; 10] = [
     "floor",
+    "floor-writev",
     "swarmcast",
     "tungstenite-mio",
     "tokio-tungstenite",
@@ -104,5 +105,5 @@ fn an_unknown_name_is_refused() {
     let output = command.current_dir(root()).args(["--small", "--only", "nginx"]).output().unwrap();
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.contains("--only nginx: there are floor, swarmcast, "), "{text}");
+    assert!(text.contains("--only nginx: there are floor, floor-writev, swarmcast, "), "{text}");
 }

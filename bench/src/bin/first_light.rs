@@ -27,6 +27,7 @@ use swarmcast_bench::machine::{self, Machine};
 use swarmcast_bench::process::machine_busy_seconds;
 use swarmcast_bench::report::{Pair, Row, hardware, short, tables, write};
 use swarmcast_bench::round::{Span, measure};
+use swarmcast_bench::sender::Load;
 use swarmcast_bench::server::Server;
 
 const RATIO_MAX: f64 = 1.25;
@@ -189,7 +190,8 @@ fn pair(options: &Options, floor: &Path, graph: &Path, clients: usize) -> Result
     let published_hz = engine.engine.as_ref().map_or(0.0, |engine| engine.published_hz);
     ensure!(published_hz > 0.0, "the engine published nothing");
     let bare = || {
-        let sender = Server::floor(floor, engine.frame_bytes, clients, published_hz, core)?;
+        let load = Load { frame_bytes: engine.frame_bytes, clients, rate_hz: published_hz, one_piece: false };
+        let sender = Server::floor(floor, load, core)?;
         measure(&sender, Ask { address: sender.address, profile: Profile::Own, ..ask }, span, None)
     };
     // Its clients have left, its simulation runs on: the sender finds the caches and cores that the shards found.

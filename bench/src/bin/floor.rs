@@ -90,25 +90,32 @@ struct LoadOptions {
     /// Pin the sender to this core.
     #[arg(long)]
     core: Option<usize>,
+    /// Head and body of a frame in one piece and one `write`, not in two pieces and a `writev` as the engine has them.
+    #[arg(long)]
+    one_piece: bool,
+}
+
+impl LoadOptions {
+    fn load(self) -> Load {
+        let Self { bytes, clients, rate: rate_hz, one_piece, .. } = self;
+        Load { frame_bytes: whole_frame_bytes(bytes), clients, rate_hz, one_piece }
+    }
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
     raise_open_files();
     match options.role {
-        Some(Role::Send(LoadOptions { bytes, clients, rate, core })) => {
-            send(Load { frame_bytes: whole_frame_bytes(bytes), clients, rate_hz: rate }, core)
-        }
+        Some(Role::Send(options)) => send(options.load(), options.core),
         Some(Role::Receive(options)) => run_receive(&options),
         None => run(&options),
     }
 }
 
 fn run_receive(options: &ReceiveOptions) -> Result<()> {
-    let LoadOptions { bytes, clients, rate, core } = options.load;
+    let Load { frame_bytes, clients, .. } = options.load.load();
     let (rounds, seconds, warm) = (options.rounds, options.seconds, options.warm);
     ensure!(clients > 0 && rounds > 0 && seconds > 0.0 && warm >= 0.0, "clients, rounds and seconds above 0");
-    let frame_bytes = whole_frame_bytes(bytes);
     let own = std::env::current_exe()?;
     print!("{}", hardware(&Machine::here()));
     println!("| clients | frame bytes | frames/s | MB/s | CPU us per received frame | recv calls per frame | cores |");
@@ -117,7 +124,7 @@ fn run_receive(options: &ReceiveOptions) -> Result<()> {
     for _ in 0..rounds {
         let sender = match options.address {
             Some(_) => None,
-            None => Some(Server::floor(&own, bytes, clients, rate, core)?),
+            None => Some(Server::floor(&own, options.load.load(), options.load.core)?),
         };
         let address = options.address.or(sender.as_ref().map(|sender| sender.address));
         let ns = |seconds: f64| (seconds * SECOND_NS as f64) as u64;
@@ -144,10 +151,10 @@ fn run_receive(options: &ReceiveOptions) -> Result<()> {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let LoadOptions { bytes, mut clients, rate, core } = options.load;
+    let mut load = options.load.load();
     let (mut rounds, mut seconds, mut warm) = (options.rounds, options.seconds, options.warm);
     if options.small {
-        (clients, rounds, seconds, warm) = (3, 1, 0.3, 0.1);
+        (load.clients, rounds, seconds, warm) = (3, 1, 0.3, 0.1);
     }
     ensure!(rounds > 0 && seconds > 0.0 && warm >= 0.0, "rounds and seconds above 0");
     let span = Span { warm: Duration::from_secs_f64(warm), measured: Duration::from_secs_f64(seconds) };
@@ -160,8 +167,9 @@ fn run(options: &Options) -> Result<()> {
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut cost = Vec::new();
     for _ in 0..rounds {
-        let server = Server::floor(&own, bytes, clients, rate, core)?;
-        let ask = Ask { address: server.address, profile: Profile::Own, rate_hz: rate.ceil() as u32, clients };
+        let server = Server::floor(&own, load, options.load.core)?;
+        let (rate_hz, clients) = (load.rate_hz.ceil() as u32, load.clients);
+        let ask = Ask { address: server.address, profile: Profile::Own, rate_hz, clients };
         let round = measure(&server, ask, span, None)?;
         cost.push(round.server_us);
         println!(

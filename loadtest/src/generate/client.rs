@@ -381,7 +381,7 @@ impl Client {
 
     fn time(&self, facts: Facts, see: &mut Sight<'_>) {
         let (Some(due), Some(published)) = (facts.due_ns, facts.published_ns) else { return };
-        if published > see.now_ns + FUTURE_NS {
+        if published > see.now_ns + FUTURE_NS + see.clocks.error_ns {
             see.record.error("stamp_in_the_future");
             return;
         }
@@ -532,7 +532,7 @@ mod tests {
             measured: true,
             end_ns: 1_000_000_000,
             draining: false,
-            clocks: Clocks { offset_ns: 0, unix_ns: 0 },
+            clocks: Clocks { offset_ns: 0, error_ns: 0, unix_ns: 0 },
             rng: &mut rng,
         };
         client.shake_hands(&mut see);

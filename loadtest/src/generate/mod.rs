@@ -16,7 +16,7 @@ mod write;
 use std::io;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
@@ -56,26 +56,28 @@ pub struct Job {
 
 /// Per group: the server's monotonic clock minus ours, ns. Written by whoever measures it, read for every frame.
 #[derive(Debug)]
-pub struct Offsets(Vec<AtomicI64>);
+pub struct Offsets(Vec<(AtomicI64, AtomicU64)>);
 
 impl Offsets {
     /// All clocks are one.
     #[must_use]
     pub fn none(groups: usize) -> Self {
-        Self((0..groups).map(|_| AtomicI64::new(0)).collect())
+        Self((0..groups).map(|_| (AtomicI64::new(0), AtomicU64::new(0))).collect())
     }
 
-    /// Sets a group's. Relaxed: a frame may be read with the one before.
-    pub fn set(&self, group: usize, offset_ns: i64) {
-        if let Some(place) = self.0.get(group) {
-            place.store(offset_ns, Ordering::Relaxed);
+    /// Sets a group's, and by how much it may be off. Relaxed: a frame may be read with the ones before.
+    pub fn set(&self, group: usize, offset_ns: i64, error_ns: u64) {
+        if let Some((offset, error)) = self.0.get(group) {
+            offset.store(offset_ns, Ordering::Relaxed);
+            error.store(error_ns, Ordering::Relaxed);
         }
     }
 
-    /// A group's.
+    /// A group's, and by how much it may be off.
     #[must_use]
-    pub fn get(&self, group: usize) -> i64 {
-        self.0.get(group).map_or(0, |place| place.load(Ordering::Relaxed))
+    pub fn get(&self, group: usize) -> (i64, u64) {
+        let place = self.0.get(group);
+        place.map_or((0, 0), |(offset, error)| (offset.load(Ordering::Relaxed), error.load(Ordering::Relaxed)))
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Facts {
 pub struct Clocks {
     /// Server's monotonic clock minus ours.
     pub offset_ns: i64,
+    /// By how much that may be off.
+    pub error_ns: u64,
     /// Our wall clock minus our monotonic one.
     pub unix_ns: i64,
 }
@@ -31,8 +33,8 @@ pub struct Clocks {
 impl Clocks {
     /// With our wall clock as it is now.
     #[must_use]
-    pub fn now(offset_ns: i64) -> Self {
-        Self { offset_ns, unix_ns: realtime_ns().wrapping_sub(monotonic_ns()).cast_signed() }
+    pub fn now((offset_ns, error_ns): (i64, u64)) -> Self {
+        Self { offset_ns, error_ns, unix_ns: realtime_ns().wrapping_sub(monotonic_ns()).cast_signed() }
     }
 }
 
@@ -118,7 +120,7 @@ mod tests {
             ..FrameHeader::default()
         };
         let protocol = Protocol::Swarmcast { profile: Profile::Own, rate_hz: 60 };
-        let clocks = Clocks { offset_ns: 1_000, unix_ns: 0 };
+        let clocks = Clocks { offset_ns: 1_000, error_ns: 0, unix_ns: 0 };
         let read = |head: &[u8], length| facts(&protocol, head, length, clocks);
         let expected = Facts { due_ns: Some(4_000), published_ns: Some(5_000), sequence: Some(9), resting: true };
         assert_eq!(read(header.as_bytes(), 120), Ok(expected));
@@ -132,7 +134,7 @@ mod tests {
 
     #[test]
     fn stamps_of_any_kind_are_read() {
-        let clocks = Clocks { offset_ns: -7, unix_ns: 1_000_000 };
+        let clocks = Clocks { offset_ns: -7, error_ns: 0, unix_ns: 1_000_000 };
         let read = |kind, unit_ns, clock, bytes: [u8; 8]| {
             let stamp = Stamp { offset: 2, kind, unit_ns, clock };
             let protocol = Protocol::Generic { framing: Framing::None, stamp: Some(stamp), hello: vec![] };

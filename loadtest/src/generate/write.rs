@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use bytes::Bytes;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::Frame;
-use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 
 use crate::plan::{Message, Protocol, Sending, Transport};
 
@@ -28,12 +28,13 @@ pub enum Wrap {
 
 /// Appends `payload` as one masked WebSocket frame.
 pub fn push_frame(wrap: Wrap, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
-    let opcode = match wrap {
-        Wrap::Text => OpCode::Data(Data::Text),
-        Wrap::Ping => OpCode::Control(Control::Ping),
-        Wrap::Pong => OpCode::Control(Control::Pong),
+    let payload = Bytes::copy_from_slice(payload);
+    let frame = match wrap {
+        Wrap::Text => Frame::message(payload, OpCode::Data(Data::Text), true),
+        Wrap::Ping => Frame::ping(payload),
+        Wrap::Pong => Frame::pong(payload),
     };
-    push(Frame::message(Bytes::copy_from_slice(payload), opcode, true), mask, out);
+    push(frame, mask, out);
 }
 
 /// Appends a close frame: 1000, or the code that the server gave.

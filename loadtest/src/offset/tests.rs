@@ -116,9 +116,9 @@ fn the_true_offset_lies_within_the_error() {
             let offsets = Arc::new(Offsets::none(2));
             let clocks = Clocks::start(&fake.plan(2, address), &offsets).unwrap();
             assert_eq!(clocks.known(), [Known::Pings, Known::Pings]);
-            let started = offsets.get(1);
+            let started = offsets.get(1).0;
             let [one, two] = clocks.finish()[..] else { panic!("two groups") };
-            assert_eq!((one, offsets.get(0)), (two, one.offset_ns), "one target, one estimate");
+            assert_eq!((one, offsets.get(0).0), (two, one.offset_ns), "one target, one estimate");
             assert_eq!(started, one.offset_ns, "known before the start");
             assert!(holds(one, shift), "{shift} {before} {after}: {one:?}");
             assert!(one.error_ns.unwrap() < 50_000_000 && one.samples == BURST as u64, "{one:?}");
@@ -136,7 +136,7 @@ fn the_offset_is_watched_and_survives_a_lost_connection() {
     let (address, connections) = fake.serve();
     let offsets = Arc::new(Offsets::none(1));
     let clocks = Clocks::start(&fake.plan(1, address), &offsets).unwrap();
-    offsets.set(0, 0);
+    offsets.set(0, 0, 0);
     let begun = Instant::now();
     while connections.load(Ordering::Relaxed) < 2 && begun.elapsed() < Duration::from_secs(20) {
         thread::sleep(10 * MS);
@@ -145,7 +145,7 @@ fn the_offset_is_watched_and_survives_a_lost_connection() {
     let notes = clocks.finish();
     assert!(connections.load(Ordering::Relaxed) >= 2);
     assert!(holds(notes[0], 42_000_000) && notes[0].samples > BURST as u64, "{notes:?}");
-    assert_eq!(offsets.get(0), notes[0].offset_ns, "written again by the thread");
+    assert_eq!(offsets.get(0).0, notes[0].offset_ns, "written again by the thread");
 }
 
 #[test]

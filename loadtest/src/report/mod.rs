@@ -3,6 +3,7 @@
 //! JSON holds everything; the other forms can be made of it again at any time.
 
 mod csv;
+mod drift;
 mod hlog;
 mod html;
 mod markdown;
@@ -14,6 +15,7 @@ mod table;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+pub use drift::Drift;
 pub use hlog::HlogWriter;
 pub use model::{
     ALL, FigureValue, GroupReport, KIND, Report, STATS, SliceReport, ThresholdResult, TimingValues, ToolReport,

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::drift::{Drift, drifts};
 use crate::collect::{ClockNote, Collected, GeneratorNote, Merged, PackedSlice, Watch};
 use crate::figures::{self, SCALARS, Unit};
 use crate::plan::Slice;
@@ -60,6 +61,8 @@ pub struct Report {
     pub all: GroupReport,
     /// In the plan's order.
     pub groups: Vec<GroupReport>,
+    /// How soak stages ended, beside how they began; empty where there is none that is long enough.
+    pub drift: Vec<Drift>,
     /// In order of time.
     pub series: Vec<SliceReport>,
 }
@@ -212,6 +215,7 @@ impl Report {
             tool: ToolReport::build(&of.watch)?,
             all: GroupReport::build(ALL, None, &all, of.measured_s)?,
             groups,
+            drift: drifts(of)?,
             series: of.series.iter().map(SliceReport::build).collect::<Result<_, _>>()?,
         })
     }

@@ -28,6 +28,9 @@ pub fn text(report: &Report) -> String {
     for line in rows::clock_lines(report) {
         let _ = writeln!(out, "clock  {line}");
     }
+    for drift in &report.drift {
+        let _ = writeln!(out, "soak   {}", drift.line());
+    }
     for generator in &report.generators {
         let trouble = generator.trouble.as_ref().map_or(String::new(), |trouble| format!(": {trouble}"));
         let _ =
