@@ -22,6 +22,13 @@ pub fn toml(plan: &Plan) -> String {
     if !plan.thresholds.is_empty() {
         set("thresholds", plan.thresholds.iter().map(|threshold| threshold.text.clone()).collect());
     }
+    let check = plan.self_check;
+    let lateness = time(check.lateness_p99_max_ns);
+    let share = check.lateness_share_max;
+    set(
+        "self_check",
+        json!({"thread_cpu_max": check.thread_cpu_max, "lateness_p99_max": lateness, "lateness_share_max": share}),
+    );
     set("stage", plan.stages.iter().map(stage).collect());
     set("group", plan.groups.iter().map(group).collect());
     toml::to_string(&file).unwrap()
