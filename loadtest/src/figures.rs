@@ -223,9 +223,10 @@ fn frames(of: &Record, count: Count) -> Option<f64> {
     of.timing(Timing::Gap).map(|_| of.of(count) as f64)
 }
 
-/// What was owed: known where a rate is.
+/// What was owed: known where a rate is, which is said when a connection opens and shows in every frame after.
 fn offered(of: &Record) -> Option<f64> {
-    (of.of(Count::Owing) > 0).then(|| (of.of(Count::Owed) + of.of(Count::Missing)) as f64)
+    let owed = of.of(Count::Owed) + of.of(Count::Missing);
+    (of.of(Count::Owing) + owed > 0).then_some(owed as f64)
 }
 
 /// Left out by sequence, of all that were sent or left out; known where frames carry a sequence.

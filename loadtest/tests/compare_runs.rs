@@ -40,6 +40,8 @@ fn run(seed: u64, seconds: u64, rho: f64, mood: f64, tail: f64) -> Report {
             let missing = rng.f64() < 0.002 * slow;
             record.record(Timing::Latency, latency as u64, 1);
             record.count(if missing { Count::Missing } else { Count::Delivered }, 1);
+            record.count(Count::Owed, u64::from(!missing));
+            record.count(Count::Owing, 1);
         }
         record
     })

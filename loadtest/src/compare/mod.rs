@@ -287,12 +287,14 @@ fn stream(slices: &[SliceOf], timing: Timing) -> Stream {
 /// A figure that is one sum over another, slice by slice. None for one that is not, such as fairness, which is only
 /// known for the whole run.
 fn samples(slices: &[SliceOf], name: &str) -> Vec<Sample> {
-    use crate::record::Count::{BytesRead, CallsAnswered, CallsDue, CallsFailed, Conflated, Delivered, Missing};
+    use crate::record::Count::{
+        BytesRead, CallsAnswered, CallsDue, CallsFailed, Conflated, Delivered, Missing, Owed, Sequenced,
+    };
     let sample = |slice: &SliceOf| {
         let of = |count| slice.record.of(count) as f64;
         let (part, whole) = match name {
-            "missing" => (of(Missing), of(Delivered) + of(Missing)),
-            "conflated" => (of(Conflated), of(Delivered) + of(Conflated)),
+            "missing" => (of(Missing), of(Owed) + of(Missing)),
+            "conflated" => (of(Conflated), of(Sequenced) + of(Conflated)),
             "delivered_per_s" => (of(Delivered), slice.seconds),
             "bytes_per_s" => (of(BytesRead), slice.seconds),
             "calls_per_s" => (of(CallsAnswered), slice.seconds),

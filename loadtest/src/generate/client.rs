@@ -416,6 +416,8 @@ impl Client {
         if let Some(until) = owed_until {
             self.owed.finish(since, until, |due, count| miss(see.record, now, end, due, count));
             self.owed.rest();
+            // Nothing is owed for this connection a second time.
+            self.opened_ns = 0;
         }
         if let (Some(caller), Protocol::JsonRpc(calls)) = (&mut self.caller, &see.group.protocol) {
             let kind = if why == Close::Lost { "call_connection_lost" } else { "call_unanswered" };

@@ -21,6 +21,8 @@ pub struct Owed {
     met: u64,
     /// A frame came that was a period too many: the next hole of one period is none.
     ahead: bool,
+    /// Due time of the newest frame: one that comes twice or late in order is not one too many.
+    newest_ns: u64,
 }
 
 impl Owed {
@@ -43,10 +45,14 @@ impl Owed {
     pub fn come(&mut self, due_ns: u64, missing: impl FnMut(u64, u64)) {
         let Some(anchor) = self.anchor_ns else {
             if self.is_known() {
-                (self.anchor_ns, self.met, self.ahead) = (Some(due_ns), 0, false);
+                (self.anchor_ns, self.met, self.ahead, self.newest_ns) = (Some(due_ns), 0, false, due_ns);
             }
             return;
         };
+        if due_ns <= self.newest_ns {
+            return;
+        }
+        self.newest_ns = due_ns;
         let place = self.place(anchor, due_ns, EARLY);
         if place <= self.met {
             self.ahead = true;
@@ -153,6 +159,12 @@ mod tests {
         owed.come(3_600_000 * MS, |_, count| (calls, periods) = (calls + 1, periods + count));
         assert_eq!(periods, 359_999);
         assert!(calls <= HOLE_STEPS);
+    }
+
+    #[test]
+    fn a_frame_that_comes_twice_does_not_stand_for_another() {
+        assert_eq!(missing(100.0, &[1_000.0, 1_010.0, 1_010.0, 1_030.0]), [1_020]);
+        assert_eq!(missing(100.0, &[1_000.0, 1_020.0, 1_010.0, 1_030.0, 1_050.0]), [1_010, 1_040]);
     }
 
     #[test]

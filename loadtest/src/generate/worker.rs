@@ -397,7 +397,7 @@ impl Worker {
                 client.wanted = wanted;
                 if wanted { self.connect(place, at_ns) } else { self.end(place, Close::Left, None) }
             }
-            Task::Reconnect if client.wanted => self.connect(place, at_ns),
+            Task::Reconnect if client.wanted && at_ns < self.end_ns => self.connect(place, at_ns),
             Task::ConnectTimeout => {
                 let held = group.behaviour == Behaviour::HalfOpen && client.phase == Phase::Handshake;
                 if held || client.phase == Phase::Open {
@@ -409,8 +409,10 @@ impl Worker {
             Task::Send => {
                 let Some(sending) = &group.sending else { return };
                 again(&mut self.timers, at_ns + (1e9 / sending.rate_hz) as u64);
-                self.with(place, |client, see| client.send(sending, at_ns, see));
-                self.flush(place);
+                if at_ns < self.end_ns {
+                    self.with(place, |client, see| client.send(sending, at_ns, see));
+                    self.flush(place);
+                }
             }
             Task::Call => {
                 let Protocol::JsonRpc(calls) = &group.protocol else { return };
@@ -525,7 +527,8 @@ impl Worker {
         let Some(client) = self.clients.get_mut(place) else { return };
         let group = self.job.plan.groups.get(client.group);
         let polite = group.is_some_and(|group| {
-            group.target.transport == Transport::WebSocket && group.behaviour != Behaviour::Silent
+            let abrupt = matches!(group.behaviour, Behaviour::Silent | Behaviour::Storm { reset: true, .. });
+            group.target.transport == Transport::WebSocket && !abrupt
         });
         if polite && client.outbox.is_empty() {
             let mut bytes = Vec::new();

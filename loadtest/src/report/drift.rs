@@ -87,10 +87,6 @@ fn sum<'a>(slices: impl Iterator<Item = &'a &'a PackedSlice>, group: usize) -> R
         length_ns += slice.slice.end_ns - slice.slice.start_ns;
         if let Some(record) = slice.groups.get(group).map(Packed::unpack).transpose()? {
             sum.append(&record, true);
-            // Who is owed frames is counted when a connection opens, long before most slices.
-            if record.of(crate::record::Count::Owed) > 0 && sum.of(crate::record::Count::Owing) == 0 {
-                sum.count(crate::record::Count::Owing, 1);
-            }
         }
     }
     Ok((sum, length_ns as f64 / 1e9))

@@ -150,6 +150,8 @@ pub fn viewers(rng: &mut Rng, clients: u64, median_ns: f64, stall: f64, missing:
             continue;
         }
         record.count(Count::Delivered, 1);
+        record.count(Count::Owed, 1);
+        record.count(Count::Sequenced, 1);
         record.record(Timing::LatencyRaw, raw as u64, 1);
         record.record(Timing::Latency, (raw + 200e3 * rng.f64()) as u64, 1);
         record.record(Timing::Gap, (50e6 + raw * normal(rng) * 0.3).max(1e5) as u64, 1);
@@ -163,6 +165,7 @@ fn joins(rng: &mut Rng, record: &mut Record, count: u64) {
         record.record(Timing::Connect, connect as u64, 1);
         record.record(Timing::FirstFrame, (connect + 50e6 * rng.f64()) as u64, 1);
         record.count(Count::Connected, 1);
+        record.count(Count::Owing, 1);
     }
 }
 
