@@ -62,9 +62,9 @@ fn got(group: &str) -> Vec<(u64, Value)> {
 fn calls_come_evenly_at_the_rate_of_the_group() {
     between(PLAYED.figure("steady", "calls_per_s").unwrap(), RATE_HZ - 1.0, RATE_HZ + 1.0);
     assert_eq!(PLAYED.figure("steady", "calls_failed"), Some(0.0));
-    between(PLAYED.ms("steady", "call.min"), 15.0 - 0.1, 18.0);
-    between(PLAYED.ms("steady", "call.p50"), 15.0 - 0.1, 19.0);
-    between(PLAYED.ms("steady", "call_service.p50"), 15.0 - 0.1, 19.0);
+    PLAYED.between_ms("steady", "call.min", 15.0 - 0.1, 18.0);
+    PLAYED.between_ms("steady", "call.p50", 15.0 - 0.1, 19.0);
+    PLAYED.between_ms("steady", "call_service.p50", 15.0 - 0.1, 19.0);
     assert_eq!(PLAYED.errors("steady"), [""; 0]);
     let at: Vec<u64> = got("steady").iter().map(|(at, _)| *at).collect();
     let mut between_ms: Vec<u64> = at.windows(2).map(|pair| (pair[1] - pair[0]) / 100_000).collect();
@@ -118,7 +118,7 @@ fn an_mcp_session_is_opened_first() {
 fn a_server_that_holds_up_does_not_slow_the_calls() {
     // All of them are made when they are due, and those behind the held one wait as long as it takes.
     between(PLAYED.figure("held", "calls_per_s").unwrap(), RATE_HZ - 1.0, RATE_HZ + 1.0);
-    between(PLAYED.ms("held", "call.max"), 200.0 - 0.2, 280.0);
+    PLAYED.between_ms("held", "call.max", 200.0 - 0.2, 280.0);
     // 200 ms at 50 a second: ten calls wait 200, 180, 160 ms and so on.
     let slow = PLAYED.greatest("held", Timing::Call, 9);
     for (place, waited) in slow.iter().enumerate() {
@@ -133,7 +133,7 @@ fn answers_that_never_come_time_out() {
     let ended = PLAYED.count("lost", Count::CallsAnswered) + PLAYED.count("lost", Count::CallsFailed);
     between(ended as f64 - PLAYED.count("lost", Count::CallsDue) as f64, 0.0, 3.0);
     between(PLAYED.figure("lost", "calls_failed").unwrap(), 0.08, 0.13);
-    between(PLAYED.ms("lost", "call.max"), 300.0 - 0.3, 420.0);
+    PLAYED.between_ms("lost", "call.max", 300.0 - 0.3, 420.0);
     let errors = PLAYED.errors("lost");
     assert!(
         errors.iter().all(|error| error.starts_with("call_timeout ") || error.starts_with("call_unanswered ")),
@@ -152,8 +152,8 @@ fn errors_are_failures_and_are_counted() {
 #[test]
 fn answers_in_another_order_find_their_calls() {
     assert_eq!((PLAYED.errors("out_of_order"), PLAYED.figure("out_of_order", "calls_failed")), (vec![], Some(0.0)));
-    between(PLAYED.ms("out_of_order", "call.min"), 30.0 - 0.1, 33.0);
-    between(PLAYED.ms("out_of_order", "call.p90"), 90.0 - 0.1, 96.0);
+    PLAYED.between_ms("out_of_order", "call.min", 30.0 - 0.1, 33.0);
+    PLAYED.between_ms("out_of_order", "call.p90", 90.0 - 0.1, 96.0);
     let fast = PLAYED.of("out_of_order").timing(Timing::Call).unwrap();
     let share = fast.count_between(29 * MS, 60 * MS) as f64 / fast.len() as f64;
     between(share, 0.45, 0.55);

@@ -95,7 +95,7 @@ fn handshakes_that_fail_say_how() {
         between(kept_ms, 690.0, 1_000.0);
     }
     assert_eq!((PLAYED.errors("single_bytes"), PLAYED.count("single_bytes", Count::Connected)), (vec![], 2));
-    between(PLAYED.ms("single_bytes", "connect.min"), 100.0, 1_500.0);
+    PLAYED.between_ms("single_bytes", "connect.min", 100.0, 1_500.0);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn reconnects_are_counted_and_spaced() {
         between(away_ms, 100.0, 200.0);
     }
     // What it missed while it was away shows when it is back.
-    between(PLAYED.ms("reconnecting", "latency.max"), 100.0, 250.0);
+    PLAYED.between_ms("reconnecting", "latency.max", 100.0, 250.0);
     let refused = PLAYED.seen("reconnecting_refused").len() as u64;
     between(refused as f64, 12.0, 22.0);
     assert_eq!(PLAYED.errors("reconnecting_refused"), [format!("http_503 {refused}")]);
@@ -185,7 +185,7 @@ fn the_end_of_a_half_open_connection_is_its_eviction() {
     assert_eq!(PLAYED.errors("half_open"), [""; 0]);
     let kept = PLAYED.of("half_open").timing(Timing::Eviction).unwrap();
     assert_eq!(kept.len(), 1);
-    between(PLAYED.ms("half_open", "eviction.min"), 399.0, 600.0);
+    PLAYED.between_ms("half_open", "eviction.min", 399.0, 600.0);
     let asked = &PLAYED.seen("half_open")[0].opening;
     assert!(asked.starts_with("GET /stream") && !asked.contains("\r\n\r\n"), "{asked}");
 }

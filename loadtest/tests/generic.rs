@@ -108,8 +108,8 @@ fn stamps_of_every_form_give_the_same_latency() {
         let unit_ms = f64::from(stamp.unit_ns) / 1e6;
         // A stamp of whole units is early by up to one; a double of seconds is exact to less than a microsecond.
         let coarse = if matches!(stamp.kind, StampKind::U64Le | StampKind::U64Be) { unit_ms } else { 0.0 };
-        between(PLAYED.ms(name, "latency_raw.min"), DELAY_MS as f64 - 0.1, 9.0 + coarse);
-        between(PLAYED.ms(name, "latency_raw.p50"), DELAY_MS as f64 - 0.1, 9.0 + coarse);
+        PLAYED.between_ms(name, "latency_raw.min", DELAY_MS as f64 - 0.1, 9.0 + coarse);
+        PLAYED.between_ms(name, "latency_raw.p50", DELAY_MS as f64 - 0.1, 9.0 + coarse);
         assert_eq!(PLAYED.of(name).timing(Timing::LatencyRaw).unwrap().len(), COUNT, "{name}");
         for unknown in ["latency.p50", "missing", "offered", "offered_per_s"] {
             assert_eq!(PLAYED.figure(name, unknown), None, "{name}: {unknown} without an owed rate");
@@ -134,8 +134,8 @@ fn every_byte_and_message_is_counted() {
     }
     assert_eq!(PLAYED.figure("bare", "delivered"), None);
     assert_eq!(PLAYED.figure("plain", "latency_raw.p50"), None);
-    between(PLAYED.ms("plain", "gap.p50"), 15.0, 18.5);
-    between(PLAYED.ms("plain", "first_frame.min"), 906.0, 1_200.0);
+    PLAYED.between_ms("plain", "gap.p50", 15.0, 18.5);
+    PLAYED.between_ms("plain", "first_frame.min", 906.0, 1_200.0);
 }
 
 #[test]
@@ -145,8 +145,8 @@ fn an_owed_rate_makes_the_corrected_latency_and_missing_known() {
     let last = seen.sent.last().unwrap();
     let owed = (PLAYED.outcome.end_ns - last.due_ns) as f64 * 60.0 / 1e9;
     between(PLAYED.count("owed", Count::Missing) as f64, owed - 1.1, owed + 1.1);
-    between(PLAYED.ms("owed", "latency.p20"), DELAY_MS as f64 - 0.1, 10.0);
-    between(PLAYED.ms("owed", "latency.max"), owed / 60.0 * 1e3 - 20.0, owed / 60.0 * 1e3 + 1_100.0);
+    PLAYED.between_ms("owed", "latency.p20", DELAY_MS as f64 - 0.1, 10.0);
+    PLAYED.between_ms("owed", "latency.max", owed / 60.0 * 1e3 - 20.0, owed / 60.0 * 1e3 + 1_100.0);
 }
 
 #[test]
@@ -166,8 +166,8 @@ fn the_hello_is_sent_first_and_once() {
 #[test]
 fn round_trips_count_from_when_a_ping_was_due() {
     for group in ["ping", "ping_tcp", "ws_ping"] {
-        between(PLAYED.ms(group, "round_trip.min"), 20.0 - 0.1, 24.0);
-        between(PLAYED.ms(group, "round_trip.p50"), 20.0 - 0.1, 26.0);
+        PLAYED.between_ms(group, "round_trip.min", 20.0 - 0.1, 24.0);
+        PLAYED.between_ms(group, "round_trip.p50", 20.0 - 0.1, 26.0);
         between(PLAYED.figure(group, "messages_per_s").unwrap(), 19.0, 21.0);
         between(PLAYED.figure(group, "round_trip.count").unwrap(), 34.0, 38.0);
         assert_eq!(PLAYED.errors(group), [""; 0], "{group}");

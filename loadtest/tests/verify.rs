@@ -125,8 +125,8 @@ fn a_server_with_another_clock_is_measured_by_its_pings() {
         let error_ms = clock["error_ns"].as_f64().unwrap() / MS as f64;
         assert!((offset_ms - truth_ms).abs() <= error_ms, "{name}: {clock} is not {truth_ms} ms");
         assert!(error_ms > 0.0 && error_ms < 5.0 && clock["samples"].as_u64().unwrap() >= 3, "{name}: {clock}");
-        between(AHEAD.ms(name, "latency.p50"), 7.0 - error_ms - 0.1, 11.0 + error_ms);
-        between(AHEAD.ms(name, "latency_raw.p50"), 4.0 - error_ms - 0.1, 8.0 + error_ms);
+        AHEAD.between_ms(name, "latency.p50", 7.0 - error_ms - 0.1, 11.0 + error_ms);
+        AHEAD.between_ms(name, "latency_raw.p50", 4.0 - error_ms - 0.1, 8.0 + error_ms);
         assert_eq!(AHEAD.errors(name), [""; 0], "{name}");
         assert_eq!(AHEAD.figure(name, "missing"), Some(0.0), "{name}");
     }

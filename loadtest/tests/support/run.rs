@@ -152,6 +152,18 @@ impl Outcome {
         self.figure(group, name).unwrap_or_else(|| panic!("{group}: {name} was not measured")) / MS as f64
     }
 
+    /// How late this machine was in this very run, as the tool saw it by itself, ms. The fake server and its clients
+    /// share the machine: what should take a time may take this much more, and never less.
+    pub fn slack_ms(&self) -> f64 {
+        3.0 * self.report["tool"]["lateness_max"].as_f64().unwrap_or(0.0) / MS as f64
+    }
+
+    /// Holds when a figure is in the range, give or take what the machine was late.
+    #[track_caller]
+    pub fn between_ms(&self, group: &str, name: &str, low: f64, high: f64) {
+        between(self.ms(group, name), low, high + self.slack_ms());
+    }
+
     pub fn count(&self, group: &str, what: Count) -> u64 {
         self.of(group).of(what)
     }
