@@ -212,7 +212,15 @@
         parts(grid, group);
       }
     }
+    // Boxes got their widths as the page grew: the first of a row had all of it to itself for a moment.
+    fit();
     document.documentElement.dataset.plots = String(plots.length);
+  };
+
+  const fit = () => {
+    for (const { plot, into, height } of plots) {
+      if (plot.width !== into.clientWidth) plot.setSize({ width: into.clientWidth, height });
+    }
   };
 
   build();
@@ -224,8 +232,6 @@
   let waiting = 0;
   addEventListener("resize", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => {
-      for (const { plot, into, height } of plots) plot.setSize({ width: into.clientWidth, height });
-    }, 60);
+    waiting = setTimeout(fit, 60);
   });
 })();

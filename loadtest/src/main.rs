@@ -66,6 +66,8 @@ fn play(args: &RunArgs) -> Result<u8> {
     let stop = stop_by_signal()?;
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     let groups: Vec<String> = plan.groups.iter().map(|group| group.name.clone()).collect();
+    // Before the run: a result that has nowhere to go is a run for nothing.
+    make_folders(&outputs)?;
     let mut live = Live::new(quiet, plan.duration_ns(), groups);
     if let Some(path) = &outputs.hlog {
         live.log(path, &command)?;
@@ -78,6 +80,16 @@ fn play(args: &RunArgs) -> Result<u8> {
     };
     live.end();
     tell(&collected, &outputs)
+}
+
+fn make_folders(outputs: &Outputs) -> Result<()> {
+    let Outputs { json, hlog, csv, html, markdown } = outputs;
+    for path in [json, hlog, csv, html, markdown].into_iter().flatten() {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Prints and writes what came of a run; its exit code.
@@ -129,6 +141,7 @@ fn render(args: &ReportArgs) -> Result<u8> {
     if outputs == Outputs::default() {
         return Ok(print(report::text(&report)));
     }
+    make_folders(&outputs)?;
     report::write(&report, &outputs)?;
     Ok(HELD)
 }
