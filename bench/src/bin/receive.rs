@@ -21,7 +21,7 @@ use swarmcast_bench::machine::Machine;
 use swarmcast_bench::receiver::{Take, receive};
 use swarmcast_bench::report::{hardware, short};
 use swarmcast_bench::round::median;
-use swarmcast_bench::sender::whole_frame_bytes;
+use swarmcast_bench::sender::{Load, whole_frame_bytes};
 use swarmcast_bench::server::Server;
 use swarmcast_load::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use swarmcast_load::generate::{Job, Offsets, Share, start};
@@ -81,9 +81,10 @@ fn main() -> Result<()> {
     for bytes in options.sizes.iter().map(|bytes| whole_frame_bytes(*bytes)) {
         for clients in options.clients.iter().copied() {
             let rate = (options.budget_mb * 1e6 / (bytes * clients) as f64).clamp(1.0, 60.0);
+            let load = Load { frame_bytes: bytes, clients, rate_hz: rate, one_piece: true };
             let (mut bare, mut tool, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..options.rounds {
-                let sender = Server::floor(&floor, bytes, clients, rate, None)?;
+                let sender = Server::floor(&floor, load, None)?;
                 let take = Take {
                     address: sender.address,
                     path: "/stream".to_owned(),
@@ -93,7 +94,7 @@ fn main() -> Result<()> {
                 };
                 let floor_us = receive(&take)?.frame_us(bytes);
                 drop(sender);
-                let sender = Server::floor(&floor, bytes, clients, rate, None)?;
+                let sender = Server::floor(&floor, load, None)?;
                 let tool_us = load_tester(&sender, clients, rate, options.seconds)?;
                 bare.push(floor_us);
                 tool.push(tool_us);
