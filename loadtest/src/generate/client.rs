@@ -586,6 +586,35 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_comes_allocates_nothing_in_whatever_pieces() {
+        let group = crate::generate::tests::group("tcp://127.0.0.1:1");
+        let mut record = Record::with(&crate::generate::timings_of(&group));
+        let mut rng = Rng::with_seed(1);
+        let mut client = Client::new(0, 0);
+        let mut see = Sight {
+            group: &group,
+            record: &mut record,
+            now_ns: 1,
+            measured: true,
+            end_ns: u64::MAX,
+            draining: false,
+            clocks: Clocks { offset_ns: 0, error_ns: 0, unix_ns: 0 },
+            rng: &mut rng,
+        };
+        client.shake_hands(&mut see);
+        client.set_rate(Some(100.0), &mut see);
+        let stream: Vec<u8> = (1..=1_000).flat_map(|tick| own_frame(tick, tick * 10_000_000)).collect();
+        let taken = allocation_counter::measure(|| {
+            for (place, piece) in stream.chunks(37).enumerate() {
+                see.now_ns = 12_000_000_000 + place as u64;
+                client.take(piece, &mut see).unwrap();
+            }
+        });
+        assert_eq!(taken.count_total, 0, "{taken:?}");
+        assert_eq!(record.of(Count::Delivered), 1_000);
+    }
+
+    #[test]
     fn a_stamp_from_the_future_is_no_latency() {
         let record = figures(&[(10, own_frame(1, 500_000_000))]);
         assert_eq!(record.errors.get("stamp_in_the_future"), Some(&1));
