@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod compact;
 mod framing;
 mod header;
 mod legacy;
