@@ -12,7 +12,7 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -22,8 +22,7 @@ use swarmcast::graph::{Csr, NodeIndex};
 use swarmcast::sim::cpu::CpuBackend;
 use swarmcast::sim::{Backend, SimParams, Topology};
 use swarmcast::wire::compact::{
-    Coding, CompactFrame, Decoder, Encoder, FLAG_CONTEXTS, HOT_CONTEXTS, Info, QUIET_CONTEXTS, SYMBOLS_HOT,
-    SYMBOLS_QUIET, Token,
+    Coding, CompactFrame, Decoder, Encoder, FLAG_CONTEXTS, Info, QUIET_CONTEXTS, SYMBOLS_HOT, SYMBOLS_QUIET, Token,
 };
 use swarmcast::wire::{NodeRecord, Profile, encode_body};
 
@@ -109,13 +108,15 @@ fn nearest(csr: &Csr, take: usize) -> Csr {
         next += 1;
     }
     let numbered = |node: usize| number.get(node).copied().flatten();
-    let edges = order.iter().flat_map(|node| {
-        let rows = csr.row(*node).filter(move |(other, _)| *node < *other as usize);
-        rows.filter_map(move |(other, weight)| {
-            Some((NodeIndex(numbered(*node)?), NodeIndex(numbered(other as usize)?), weight))
-        })
-    });
-    Csr::new(order.len(), edges)
+    let mut edges = Vec::new();
+    for node in &order {
+        for (other, weight) in csr.row(*node).filter(|(other, _)| *node < *other as usize) {
+            if let (Some(source), Some(target)) = (numbered(*node), numbered(other as usize)) {
+                edges.push((NodeIndex(source), NodeIndex(target), weight));
+            }
+        }
+    }
+    Csr::new(order.len(), edges.iter().copied())
 }
 
 fn simulate(name: String, csr: Csr, bits: u32) -> Result<Trajectory> {
@@ -383,20 +384,14 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The folder of example graphs, from this package.
-#[cfg(test)]
-fn examples() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/graphs"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_small_graph_costs_a_fraction_of_its_raw_bytes() {
-        let graph = examples().join("les_miserables.graphml");
-        let trajectory = trajectory(&graph.display().to_string(), 14).unwrap();
+        let graph = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/graphs/les_miserables.graphml");
+        let trajectory = trajectory(graph, 14).unwrap();
         let phases = measure(&trajectory).unwrap();
         for (phase, ticks) in phases.iter().zip(trajectory.phases()) {
             let node_frames = trajectory.node_count * ticks.len();
