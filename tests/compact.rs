@@ -369,3 +369,49 @@ fn zero_and_one_nodes_work() {
         assert_eq!(pair.decoder.nodes().count(), count);
     }
 }
+
+/// Kind, whether the tick normalises, body: the messages of the file that `make_compact.py` wrote.
+fn golden() -> Vec<(u8, bool, Vec<u8>)> {
+    let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/compact.stream")).unwrap();
+    let mut rest = file.as_slice();
+    let mut messages = Vec::new();
+    while let [kind, normalise, 0, 0, b0, b1, b2, b3, tail @ ..] = rest {
+        let (body, tail) = tail.split_at(u32::from_le_bytes([*b0, *b1, *b2, *b3]) as usize);
+        messages.push((*kind, *normalise == 1, body.to_vec()));
+        rest = tail;
+    }
+    assert!(rest.is_empty());
+    messages
+}
+
+#[test]
+fn the_stream_of_an_independent_encoder_is_followed_hash_by_hash() {
+    let mut decoders: Vec<Decoder> = Vec::new();
+    let (mut sequence, mut marks, mut info) = (1, 0, None);
+    for (kind, normalise, body) in golden() {
+        match kind {
+            4 => info = Some(Info::parse(&body, 2_000).unwrap()),
+            3 => {
+                // Whoever joins late must come to the same state as who was there.
+                let mut decoder = Decoder::new(info.unwrap()).unwrap();
+                decoder.snapshot(sequence, &body).unwrap();
+                decoders.push(decoder);
+            }
+            2 => {
+                sequence += 1;
+                let each = decoders.iter_mut();
+                each.for_each(|decoder| decoder.delta(sequence - 1, sequence, normalise, &body).unwrap());
+            }
+            5 => {
+                decoders.iter().for_each(|decoder| decoder.mark(&body).unwrap());
+                marks += 1;
+            }
+            other => panic!("kind {other}"),
+        }
+    }
+    assert_eq!((marks, decoders.len()), (40, 2));
+    let info = info.unwrap();
+    assert_eq!((info.node_count, info.origin, info.quantum), (1_100, [16.0, -8.5, 0.0], 0.25));
+    assert!(decoders[0].nodes().eq(decoders[1].nodes()));
+    assert_eq!(decoders[0].nodes().count(), 1_100);
+}

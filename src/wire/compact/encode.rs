@@ -4,7 +4,7 @@ use super::bits::{put_varint, varint_bytes};
 use super::error::EncodeError;
 use super::frame::CompactFrame;
 use super::info::Info;
-use super::model::{BLOCK_NODES, BOX_QUANTA, Block, HALF, HOT, Lane, UNITS, at};
+use super::model::{BLOCK_NODES, BOX_QUANTA, Block, HALF, HOT, LANE_PLACES, Lane, UNITS, at};
 use super::tables::Tables;
 use super::tokens::{
     SYMBOLS_HOT, SYMBOLS_QUIET, Token, along, first_of_hot, first_of_quiet, hot_context, push_value, quiet_context,
@@ -153,7 +153,7 @@ impl Encoder {
             blocks,
             tables: Tables::new(),
             scratch: Box::new(Scratch {
-                off: [[0; BLOCK_NODES]; 3],
+                off: [[0; LANE_PLACES]; 3],
                 over: [0; BLOCK_NODES],
                 active: [0; BLOCK_NODES],
                 tokens: Vec::with_capacity(BLOCK_NODES * NODE_TOKENS_MAX),

@@ -24,7 +24,7 @@ pub(super) const POSITION_GRID_LOG2: u32 = 10;
 /// Grid of a quiet node's velocity at a normalising tick.
 pub(super) const QUIET_GRID_LOG2: u32 = 7;
 /// Grid of a hot node's velocity at a normalising tick.
-pub(super) const HOT_GRID_LOG2: u32 = 10;
+pub(super) const HOT_GRID_LOG2: u32 = 11;
 
 /// Corrections further apart than this teach the velocity as if they were this far apart.
 const TICKS_MAX: i32 = 64;
@@ -35,17 +35,22 @@ const _: () = {
     assert!(BOX_QUANTA as i64 * UNITS as i64 + (HALF as i64) < i32::MAX as i64, "a reconstruction fits the state");
 };
 
+/// Places of a lane: those past the nodes keep lanes from lying 4,096 bytes apart, where all of a node's values would
+/// compete for one set of the cache.
+pub(super) const LANE_PLACES: usize = BLOCK_NODES + 16;
+
 /// One value of every node of a block.
-pub(super) type Lane = [i32; BLOCK_NODES];
+pub(super) type Lane = [i32; LANE_PLACES];
 
 /// `lane[index]`, free of a bounds check because the index is masked.
 #[inline(always)]
-pub(super) fn at<T: Copy + Default>(lane: &[T; BLOCK_NODES], index: usize) -> T {
+pub(super) fn at<T: Copy + Default, const PLACES: usize>(lane: &[T; PLACES], index: usize) -> T {
+    const { assert!(PLACES >= BLOCK_NODES) }
     lane.get(index & (BLOCK_NODES - 1)).copied().unwrap_or_default()
 }
 
 #[inline(always)]
-fn set<T>(lane: &mut [T; BLOCK_NODES], index: usize, value: T) {
+fn set<T, const PLACES: usize>(lane: &mut [T; PLACES], index: usize, value: T) {
     if let Some(place) = lane.get_mut(index & (BLOCK_NODES - 1)) {
         *place = value;
     }
@@ -74,10 +79,10 @@ pub(super) struct Block {
 impl Block {
     pub(super) fn new(count: usize) -> Self {
         Self {
-            position: [[0; BLOCK_NODES]; 3],
-            velocity: [[0; BLOCK_NODES]; 3],
-            moved: [[0; BLOCK_NODES]; 3],
-            energy: [0; BLOCK_NODES],
+            position: [[0; LANE_PLACES]; 3],
+            velocity: [[0; LANE_PLACES]; 3],
+            moved: [[0; LANE_PLACES]; 3],
+            energy: [0; LANE_PLACES],
             ticks: [0; BLOCK_NODES],
             decay: 0,
             count: count.min(BLOCK_NODES),
