@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes `compact.stream`: a chain of the compact profile, made from PROTOCOL.md section 6 with plain integers.
+"""Writes `compact.stream`: a chain of the compact profile, made from PROTOCOL.md section 6 with plain integers; and the
+viewer's copy of the tables.
 
 An encoder that shares no code with ours: it follows moving nodes, chooses its codings by a small generator so that all of
 them come up, and after every tick says what each block's state hashes to. Whoever decodes the file and agrees with every
@@ -13,7 +14,9 @@ import re
 import struct
 
 HERE = pathlib.Path(__file__).parent
-TABLES = HERE.parent.parent / "src/wire/compact/tables/trained.rs"
+ROOT = HERE.parent.parent
+TABLES = ROOT / "src/wire/compact/tables/trained.rs"
+VIEWER_TABLES = ROOT / "clients/viewer/src/wire/tables.ts"
 
 BLOCK, HALF, UNITS, HOT = 1024, 2048, 4096, 260
 NODES = BLOCK + 76
@@ -297,6 +300,22 @@ class Dice:
         return self.below(2 * limit + 1) - limit
 
 
+def viewer_tables():
+    def rows(tables):
+        return "".join(f"  [{', '.join(map(str, table))}],\n" for table in tables)
+
+    return (
+        "/** Written by tests/golden/make_compact.py from src/wire/compact/tables/trained.rs; not to be edited by hand. */\n"
+        f"\n/** Of 4,096 quiet nodes, how many are corrected. */\nexport const FLAGS: readonly number[] = [\n"
+        + "".join(f"  {', '.join(map(str, FLAGS[row:row + 11]))},\n" for row in range(0, 110, 11))
+        + "];\n\n/** Corrections of quiet nodes. */\nexport const QUIET: readonly (readonly number[])[] = [\n"
+        + rows(QUIET)
+        + "];\n\n/** Corrections of hot nodes. */\nexport const HOT: readonly (readonly number[])[] = [\n"
+        + rows(HOTS)
+        + "];\n"
+    )
+
+
 def main():
     dice = Dice(2026)
     blocks = [[Node() for _ in range(BLOCK)], [Node() for _ in range(NODES - BLOCK)]]
@@ -355,6 +374,7 @@ def main():
             add_snapshot()
     stream = b"".join(struct.pack("<BBHI", kind, flag, 0, len(body)) + body for kind, flag, body in messages)
     (HERE / "compact.stream").write_bytes(stream)
+    VIEWER_TABLES.write_text(viewer_tables())
     print(f"{len(messages)} messages, {len(stream)} bytes, table hash {TABLE_HASH:#010x}")
 
 

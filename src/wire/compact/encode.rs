@@ -7,7 +7,8 @@ use super::info::Info;
 use super::model::{BLOCK_NODES, BOX_QUANTA, Block, HALF, HOT, LANE_PLACES, Lane, UNITS, at};
 use super::tables::Tables;
 use super::tokens::{
-    SYMBOLS_HOT, SYMBOLS_QUIET, Token, along, first_of_hot, first_of_quiet, hot_context, push_value, quiet_context,
+    SYMBOLS_HOT, SYMBOLS_QUIET, Token, along, first_of_hot, first_of_quiet, hot_context, plain_values, push_value,
+    quiet_context,
 };
 use super::{gaps, rans, snapshot};
 use crate::wire::NodeRecord;
@@ -390,9 +391,15 @@ impl Scratch {
         let (context, shift) = hot_context(at(&block.energy, node));
         let first = first_of_hot(context);
         let [x, y, z] = self.off.each_ref().map(|axis| at(axis, node).wrapping_add(HALF) >> UNITS.ilog2());
-        for (step, velocity) in [x, y, z].iter().zip(&block.velocity) {
-            let value = along(*step, at(velocity, node));
-            push_value(first, SYMBOLS_HOT, shift, value, &mut |token| self.tokens.push(token));
+        let [vx, vy, vz] = block.velocity.each_ref().map(|axis| at(axis, node));
+        let values = [along(x, vx), along(y, vy), along(z, vz)];
+        match plain_values([first; 3], SYMBOLS_HOT, values).filter(|_| shift == 0) {
+            Some(tokens) => self.tokens.extend_from_slice(&tokens),
+            None => {
+                for value in values {
+                    push_value(first, SYMBOLS_HOT, shift, value, &mut |token| self.tokens.push(token));
+                }
+            }
         }
         block.correct_hot(node, [x, y, z]);
     }
@@ -401,17 +408,29 @@ impl Scratch {
     fn quiet(&mut self, block: &mut Block, node: usize) {
         let over = at(&self.over, node) != 0;
         let ticks = at(&block.ticks, node);
-        self.tokens.push(Token::flag(at(&block.energy, node), ticks, over));
+        let flag = Token::flag(at(&block.energy, node), ticks, over);
         if !over {
+            self.tokens.push(flag);
             return;
         }
         let steps = quiet_steps(&self.off, node);
-        let mut any = false;
-        for ((axis, step), velocity) in steps.iter().enumerate().zip(&block.velocity) {
-            let first = first_of_quiet(quiet_context(ticks, axis, any));
-            let value = along(*step, at(velocity, node));
-            push_value(first, SYMBOLS_QUIET, 0, value, &mut |token| self.tokens.push(token));
-            any |= *step != 0;
+        let [x, y, z] = steps;
+        let any = [false, x != 0, x != 0 || y != 0];
+        let [vx, vy, vz] = block.velocity.each_ref().map(|axis| at(axis, node));
+        let values = [along(x, vx), along(y, vy), along(z, vz)];
+        let mut axis = 0;
+        let firsts = any.map(|any| {
+            axis += 1;
+            first_of_quiet(quiet_context(ticks, axis - 1, any))
+        });
+        match plain_values(firsts, SYMBOLS_QUIET, values) {
+            Some([x, y, z]) => self.tokens.extend_from_slice(&[flag, x, y, z]),
+            None => {
+                self.tokens.push(flag);
+                for (first, value) in firsts.into_iter().zip(values) {
+                    push_value(first, SYMBOLS_QUIET, 0, value, &mut |token| self.tokens.push(token));
+                }
+            }
         }
         block.correct_quiet(node, steps);
     }

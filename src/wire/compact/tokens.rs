@@ -160,6 +160,17 @@ pub(super) fn unrank(rank: u32) -> i32 {
     unzigzag(rank).wrapping_neg()
 }
 
+/// Tokens of three corrections without plain bits, all in tables of as many symbols; `None` when one has to be escaped.
+/// Nearly every correction is such a one, and goes out in one piece.
+#[inline(always)]
+pub(super) fn plain_values(firsts: [usize; 3], symbols: usize, values: [i32; 3]) -> Option<[Token; 3]> {
+    let [x, y, z] = values.map(rank);
+    let [first_x, first_y, first_z] = firsts.map(|first| first as u32);
+    let escape = symbols as u32 - 1;
+    let token = |first, rank| Token((first + rank) as u16);
+    (x.max(y).max(z) < escape).then(|| [token(first_x, x), token(first_y, y), token(first_z, z)])
+}
+
 /// Tokens of one correction: the symbol of `value >> shift`, rounded, in the table that begins at `first`; then the low
 /// bits, or all of them after an escape.
 #[inline]
