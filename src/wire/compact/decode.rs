@@ -232,28 +232,29 @@ fn entropy(tables: &Tables, block: &mut Block, payload: &[u8]) -> Option<()> {
     let mut reader = RansReader::new(payload);
     for node in 0..block.count {
         let energy = at(&block.energy, node);
+        let ticks = at(&block.ticks, node);
+        let [vx, vy, vz] = &block.velocity;
+        let [vx, vy, vz] = [at(vx, node), at(vy, node), at(vz, node)];
         if energy >= HOT {
             let (context, shift) = hot_context(energy);
             let first = first_of_hot(context);
-            let steps = block.velocity.each_ref().map(|velocity| {
-                let symbol = reader.symbol(tables, first);
-                along(value_of(symbol, SYMBOLS_HOT, shift, |width| reader.raw(width)), at(velocity, node))
-            });
-            block.correct_hot(node, steps);
-            continue;
-        }
-        let ticks = at(&block.ticks, node);
-        if reader.flag(tables, first_of_flag(flag_context(energy, ticks))) {
-            let (mut axis, mut any) = (0, false);
-            let steps = block.velocity.each_ref().map(|velocity| {
-                let symbol = reader.symbol(tables, first_of_quiet(quiet_context(ticks, axis, any)));
-                let value = value_of(symbol, SYMBOLS_QUIET, 0, |width| reader.raw(width));
-                axis += 1;
-                any |= value != 0;
-                along(value, at(velocity, node))
-            });
-            block.correct_quiet(node, steps);
+            let x = along(value(&mut reader, tables, first, SYMBOLS_HOT, shift), vx);
+            let y = along(value(&mut reader, tables, first, SYMBOLS_HOT, shift), vy);
+            let z = along(value(&mut reader, tables, first, SYMBOLS_HOT, shift), vz);
+            block.correct_hot(node, [x, y, z]);
+        } else if reader.flag(tables, first_of_flag(flag_context(energy, ticks))) {
+            let first = |axis, any| first_of_quiet(quiet_context(ticks, axis, any));
+            let x = value(&mut reader, tables, first(0, false), SYMBOLS_QUIET, 0);
+            let y = value(&mut reader, tables, first(1, x != 0), SYMBOLS_QUIET, 0);
+            let z = value(&mut reader, tables, first(2, x != 0 || y != 0), SYMBOLS_QUIET, 0);
+            block.correct_quiet(node, [along(x, vx), along(y, vy), along(z, vz)]);
         }
     }
     reader.is_over().then_some(())
+}
+
+#[inline(always)]
+fn value(reader: &mut RansReader<'_>, tables: &Tables, first: usize, symbols: usize, shift: u32) -> i32 {
+    let symbol = reader.symbol(tables, first);
+    value_of(symbol, symbols, shift, |width| reader.raw(width))
 }

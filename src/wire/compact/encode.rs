@@ -375,10 +375,13 @@ impl Scratch {
         }
         self.tokens.clear();
         for node in 0..block.count {
-            if at(&block.energy, node) >= HOT {
+            let energy = at(&block.energy, node);
+            if energy >= HOT {
                 self.hot(block, node);
-            } else {
+            } else if at(&self.over, node) != 0 {
                 self.quiet(block, node);
+            } else {
+                self.tokens.push(Token::flag(energy, at(&block.ticks, node), false));
             }
         }
         watch(&self.tokens);
@@ -404,15 +407,9 @@ impl Scratch {
         block.correct_hot(node, [x, y, z]);
     }
 
-    #[inline]
     fn quiet(&mut self, block: &mut Block, node: usize) {
-        let over = at(&self.over, node) != 0;
         let ticks = at(&block.ticks, node);
-        let flag = Token::flag(at(&block.energy, node), ticks, over);
-        if !over {
-            self.tokens.push(flag);
-            return;
-        }
+        let flag = Token::flag(at(&block.energy, node), ticks, true);
         let steps = quiet_steps(&self.off, node);
         let [x, y, z] = steps;
         let any = [false, x != 0, x != 0 || y != 0];

@@ -94,9 +94,9 @@ impl Info {
         }
         // Both the step of a unit and its inverse must be normal numbers, and the box's corner finite.
         let corner = self.quantum * BOX_QUANTA as f32;
-        if !(self.quantum > 0.0 && self.units_per_world().is_normal() && self.world_per_unit().is_normal())
-            || !corner.is_finite()
-        {
+        let steps = self.units_per_world().is_normal() && self.world_per_unit().is_normal();
+        let usable = self.quantum > 0.0 && steps && corner.is_finite();
+        if !usable {
             return Err(CompactError::Info { field: "quantum", found: self.quantum.to_bits().into() });
         }
         Ok(())

@@ -73,7 +73,7 @@ impl<'bytes> RansReader<'bytes> {
     }
 
     /// The next symbol, as the place it has in the table whose symbols begin at place `first`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn symbol(&mut self, tables: &Tables, first: usize) -> usize {
         let slot = self.state & MASK;
         let place = tables.find(first, slot);
@@ -84,7 +84,7 @@ impl<'bytes> RansReader<'bytes> {
     }
 
     /// The next flag of the table whose two symbols begin at place `first`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn flag(&mut self, tables: &Tables, first: usize) -> bool {
         let slot = self.state & MASK;
         let one = tables.symbol(first + 1);

@@ -18,24 +18,33 @@ const BUCKET_LOG2: u32 = 4;
 const BUCKETS: usize = 1 << (SCALE_LOG2 - BUCKET_LOG2);
 
 const _: () = {
-    let mut table = 0;
-    while table < QUIET_CONTEXTS + HOT_CONTEXTS {
-        let symbols: &[u16] = if table < QUIET_CONTEXTS { &QUIET[table] } else { &HOT[table - QUIET_CONTEXTS] };
-        let (mut symbol, mut sum) = (0, 0);
-        while symbol < symbols.len() {
-            assert!(symbols[symbol] >= FREQUENCY_MIN);
-            sum += symbols[symbol] as u32;
-            symbol += 1;
-        }
-        assert!(sum == 1 << SCALE_LOG2, "the frequencies of a table add up to the scale");
-        table += 1;
+    let (mut quiet, mut hot, mut flags) = (QUIET.as_slice(), HOT.as_slice(), FLAGS.as_slice());
+    while let [table, rest @ ..] = quiet {
+        assert!(is_table(table));
+        quiet = rest;
     }
-    let mut flag = 0;
-    while flag < FLAG_CONTEXTS {
-        assert!(FLAGS[flag] >= FREQUENCY_MIN && FLAGS[flag] <= (1 << SCALE_LOG2) - FREQUENCY_MIN);
-        flag += 1;
+    while let [table, rest @ ..] = hot {
+        assert!(is_table(table));
+        hot = rest;
+    }
+    while let [one, rest @ ..] = flags {
+        assert!(is_table(&[(1 << SCALE_LOG2) - *one, *one]));
+        flags = rest;
     }
 };
+
+/// Whether every symbol has its least frequency, and all of them fill the scale.
+const fn is_table(mut frequencies: &[u16]) -> bool {
+    let mut sum = 0;
+    while let [frequency, rest @ ..] = frequencies {
+        if *frequency < FREQUENCY_MIN {
+            return false;
+        }
+        sum += *frequency as u32;
+        frequencies = rest;
+    }
+    sum == 1 << SCALE_LOG2
+}
 
 /// One symbol as the coder uses it.
 #[derive(Clone, Copy, Debug, Default)]
