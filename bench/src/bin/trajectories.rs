@@ -27,7 +27,6 @@ use swarmcast::wire::compact::{
 use swarmcast::wire::{NodeRecord, Profile, encode_body};
 
 const TICK_RATE: u16 = 60;
-const NORMALISE_EVERY: usize = 32;
 const HOT: Range<usize> = 10..130;
 const SETTLE_MAX: usize = 1_200;
 const DRAG_TICKS: usize = 60;
@@ -43,6 +42,10 @@ struct Options {
     /// The quantum is the settled layout's longest side by two to this.
     #[arg(long, default_value_t = 14)]
     bits: u32,
+    /// Ticks from one normalising tick, after which a snapshot can be taken, to the next; a server needs one when somebody
+    /// joins.
+    #[arg(long, default_value_t = 32)]
+    normalise: usize,
     /// Print tables instead of measuring.
     #[arg(long)]
     train: bool,
@@ -215,7 +218,7 @@ fn median(values: &mut [u64]) -> u64 {
     values.get(values.len() / 2).copied().unwrap_or(0)
 }
 
-fn measure(trajectory: &Trajectory) -> Result<[Phase; 3]> {
+fn measure(trajectory: &Trajectory, normalise_every: usize) -> Result<[Phase; 3]> {
     let info = trajectory.info();
     let first = trajectory.ticks.first().context("a tick")?;
     let mut encoder = Encoder::new(info, Coding::Cheapest)?;
@@ -232,7 +235,7 @@ fn measure(trajectory: &Trajectory) -> Result<[Phase; 3]> {
     let mut phases = PHASES.map(|_| Phase::new());
     for (tick, points) in trajectory.ticks.iter().enumerate().skip(1) {
         records.iter_mut().zip(points).for_each(|(record, point)| record.set_motion(*point, [0.0; 3]));
-        let normalise = tick % NORMALISE_EVERY == 0;
+        let normalise = tick.is_multiple_of(normalise_every);
         let start = Instant::now();
         encode_body(Profile::V1, &records, &mut raw);
         let raw_ns = start.elapsed().as_nanos() as u64;
@@ -313,10 +316,10 @@ fn frequencies(counts: &[u64], prior: &[f64]) -> Vec<u16> {
     out
 }
 
-fn train(graphs: &[Trajectory]) -> Result<()> {
+fn train(graphs: &[Trajectory], normalise_every: usize) -> Result<()> {
     let mut counts = vec![0_u64; Token::places()];
     for trajectory in graphs {
-        let mut phases = measure(trajectory)?;
+        let mut phases = measure(trajectory, normalise_every)?;
         // Every graph and phase weighs the same, so that the largest graph is not the only teacher.
         for phase in &mut phases {
             let all = phase.counts.iter().sum::<u64>().max(1) as f64;
@@ -370,7 +373,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     if options.train {
         let graphs = options.graphs.iter().map(|graph| trajectory(graph, options.bits));
-        return train(&graphs.collect::<Result<Vec<_>>>()?);
+        return train(&graphs.collect::<Result<Vec<_>>>()?, options.normalise);
     }
     println!(
         "| graph | nodes | quantum | phase | ticks | B/node | 28 B / | 34 B / | two-pass B | ratio | snapshot B/node | \
@@ -379,7 +382,7 @@ fn main() -> Result<()> {
     println!("|{}", "---|".repeat(15));
     for graph in &options.graphs {
         let trajectory = trajectory(graph, options.bits)?;
-        print(&trajectory, &mut measure(&trajectory)?);
+        print(&trajectory, &mut measure(&trajectory, options.normalise)?);
     }
     Ok(())
 }
@@ -392,7 +395,7 @@ mod tests {
     fn a_small_graph_costs_a_fraction_of_its_raw_bytes() {
         let graph = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/graphs/les_miserables.graphml");
         let trajectory = trajectory(graph, 14).unwrap();
-        let phases = measure(&trajectory).unwrap();
+        let phases = measure(&trajectory, 32).unwrap();
         for (phase, ticks) in phases.iter().zip(trajectory.phases()) {
             let node_frames = trajectory.node_count * ticks.len();
             assert!(phase.bytes < node_frames * 3, "{} bytes of {node_frames}", phase.bytes);
