@@ -11,6 +11,14 @@ pub const VERSION: u8 = 1;
 
 /// A frame that carries every node and needs no other frame.
 pub const KIND_FULL: u8 = 1;
+/// Corrections of the compact profile, on top of the frame before.
+pub const KIND_DELTA: u8 = 2;
+/// The state of the compact profile's decoder.
+pub const KIND_SNAPSHOT: u8 = 3;
+/// What a decoder of the compact profile must know.
+pub const KIND_INFO: u8 = 4;
+/// Hashes of the compact profile's state.
+pub const KIND_MARK: u8 = 5;
 
 /// The simulation is at rest.
 pub const FLAG_SETTLED: u16 = 1;
@@ -18,6 +26,8 @@ pub const FLAG_SETTLED: u16 = 1;
 pub const FLAG_TWO_DIMENSIONAL: u16 = 2;
 /// The same state as the frame before, sent as a sign of life.
 pub const FLAG_HEARTBEAT: u16 = 4;
+/// A delta of the compact profile whose tick normalises.
+pub const FLAG_NORMALISE: u16 = 8;
 
 /// Bytes of [`FrameHeader`].
 pub const HEADER_BYTES: usize = 64;
@@ -30,7 +40,7 @@ pub struct FrameHeader {
     pub magic: [u8; 4],
     /// [`VERSION`].
     pub version: u8,
-    /// [`KIND_FULL`].
+    /// A `KIND_`.
     pub kind: u8,
     /// `FLAG_` bits.
     pub flags: U16,
@@ -109,14 +119,7 @@ impl FrameHeader {
     /// # Errors
     /// [`HeaderError`], for anything but a frame of exactly this version whose counts agree with its bytes.
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[super::NodeRecord]), HeaderError> {
-        let short = HeaderError::Short { bytes: bytes.len() };
-        let (header, body) = Self::ref_from_prefix(bytes).map_err(|_| short)?;
-        if header.magic != MAGIC {
-            return Err(HeaderError::Magic { found: header.magic });
-        }
-        if header.version != VERSION {
-            return Err(HeaderError::Version { found: header.version });
-        }
+        let (header, body) = Self::split(bytes)?;
         if header.kind != KIND_FULL {
             return Err(HeaderError::Kind { found: header.kind });
         }
@@ -127,6 +130,34 @@ impl FrameHeader {
             return Err(length);
         }
         Ok((header, records))
+    }
+
+    /// Takes a message of the compact profile apart: header and body, which [`super::compact`] reads by its kind.
+    ///
+    /// # Errors
+    /// [`HeaderError`], for anything but a compact kind of exactly this version whose `body_bytes` agrees with its bytes.
+    pub fn parse_compact(bytes: &[u8]) -> Result<(&Self, &[u8]), HeaderError> {
+        let (header, body) = Self::split(bytes)?;
+        if !(KIND_DELTA..=KIND_MARK).contains(&header.kind) {
+            return Err(HeaderError::Kind { found: header.kind });
+        }
+        let (nodes, said) = (header.node_count.get(), header.body_bytes.get());
+        if body.len() != said as usize {
+            return Err(HeaderError::Length { nodes, said, found: body.len() });
+        }
+        Ok((header, body))
+    }
+
+    fn split(bytes: &[u8]) -> Result<(&Self, &[u8]), HeaderError> {
+        let short = HeaderError::Short { bytes: bytes.len() };
+        let (header, body) = Self::ref_from_prefix(bytes).map_err(|_| short)?;
+        if header.magic != MAGIC {
+            return Err(HeaderError::Magic { found: header.magic });
+        }
+        if header.version != VERSION {
+            return Err(HeaderError::Version { found: header.version });
+        }
+        Ok((header, body))
     }
 }
 
@@ -168,10 +199,23 @@ mod tests {
         assert!(matches!(FrameHeader::parse(&frame(3)[..100]), Err(HeaderError::Length { found: 36, .. })));
     }
 
+    #[test]
+    fn compact_messages_have_kinds_of_their_own() {
+        for kind in 0..8 {
+            let mut bytes = frame(3);
+            bytes[5] = kind;
+            let parsed = FrameHeader::parse_compact(&bytes).map(|(_, body)| body.len());
+            let expected = if (2..=5).contains(&kind) { Ok(84) } else { Err(HeaderError::Kind { found: kind }) };
+            assert_eq!(parsed, expected);
+            bytes.pop();
+            assert!(FrameHeader::parse_compact(&bytes).is_err());
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
-            let _ = FrameHeader::parse(&bytes);
+            let _ = (FrameHeader::parse(&bytes), FrameHeader::parse_compact(&bytes));
         }
     }
 }

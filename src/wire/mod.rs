@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod compact;
 mod framing;
 mod header;
 mod legacy;
@@ -18,8 +19,8 @@ pub use framing::{
     tcp_prefix, ws_header,
 };
 pub use header::{
-    FLAG_HEARTBEAT, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL, FrameHeader, HEADER_BYTES, HeaderError, KIND_FULL, MAGIC,
-    VERSION,
+    FLAG_HEARTBEAT, FLAG_NORMALISE, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL, FrameHeader, HEADER_BYTES, HeaderError,
+    KIND_DELTA, KIND_FULL, KIND_INFO, KIND_MARK, KIND_SNAPSHOT, MAGIC, VERSION,
 };
 pub use legacy::{BodyError, RecordTail, RecordV1, RecordV2, RecordV3, decode_v1, decode_v2, decode_v3, encode_body};
 pub use node::NodeRecord;

@@ -1,0 +1,101 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { BLOCK_NODES, CompactDecoder, parseInfo, type CompactInfo } from "../src/wire/compact.js";
+import { prng } from "./bytes.js";
+
+interface Message { kind: number; normalise: boolean; body: Uint8Array }
+
+/** The chain that `tests/golden/make_compact.py` wrote, with the hash of every state. */
+function golden(): Message[] {
+  const file = readFileSync(new URL("../../../tests/golden/compact.stream", import.meta.url));
+  const bytes = new Uint8Array(file);
+  const view = new DataView(bytes.buffer);
+  const messages: Message[] = [];
+  for (let place = 0; place < bytes.length;) {
+    const length = view.getUint32(place + 4, true);
+    messages.push({ kind: bytes[place]!, normalise: bytes[place + 1] === 1, body: bytes.subarray(place + 8, place + 8 + length) });
+    place += 8 + length;
+  }
+  return messages;
+}
+
+function infoOf(messages: Message[]): CompactInfo {
+  const body = messages.find((message) => message.kind === 4)!.body;
+  const info = parseInfo(new DataView(body.buffer, body.byteOffset, body.byteLength), 2_000);
+  if (typeof info === "string") throw new Error(info);
+  return info;
+}
+
+describe("the compact profile", () => {
+  it("agrees with every hash of an independent encoder, early and late", () => {
+    const messages = golden();
+    const info = infoOf(messages);
+    expect(info).toEqual({ nodeCount: 1_100, origin: [16, -8.5, 0], quantum: 0.25, tickRate: 60 });
+    const decoders: CompactDecoder[] = [];
+    let [sequence, marks] = [1, 0];
+    for (const { kind, normalise, body } of messages) {
+      if (kind === 3) {
+        const decoder = new CompactDecoder(info);
+        expect(decoder.snapshot(sequence, body)).toBeNull();
+        decoders.push(decoder);
+      } else if (kind === 2) {
+        sequence += 1;
+        for (const decoder of decoders) expect(decoder.delta(sequence - 1, sequence, normalise, body)).toBeNull();
+      } else if (kind === 5) {
+        marks += 1;
+        for (const decoder of decoders) expect(decoder.mark(body)).toBeNull();
+      }
+    }
+    expect([marks, decoders.length]).toEqual([40, 2]);
+    const [early, late] = decoders.map((decoder) => {
+      const out = new Float32Array(3 * info.nodeCount);
+      decoder.positions(out);
+      return out;
+    });
+    expect(early).toEqual(late);
+    expect(early!.every(Number.isFinite)).toBe(true);
+  });
+
+  it("refuses a gap and notices what it was not told", () => {
+    const messages = golden();
+    const decoder = new CompactDecoder(infoOf(messages));
+    expect(decoder.snapshot(1, messages.find((message) => message.kind === 3)!.body)).toBeNull();
+    const deltas = messages.filter((message) => message.kind === 2);
+    const marks = messages.filter((message) => message.kind === 5);
+    expect(decoder.delta(2, 3, false, deltas[1]!.body)).toBe("gap");
+    expect(decoder.delta(1, 2, false, new Uint8Array())).toBeNull();
+    expect(decoder.mark(marks[0]!.body)).toBe("drifted");
+  });
+
+  it("follows the blocks that it has", () => {
+    const messages = golden();
+    const decoder = new CompactDecoder(infoOf(messages));
+    decoder.snapshot(1, messages.find((message) => message.kind === 3)!.body);
+    decoder.leave(1);
+    let sequence = 1;
+    for (const { kind, normalise, body } of messages.slice(0, 60)) {
+      if (kind === 2) expect(decoder.delta(sequence, ++sequence, normalise, body)).toBeNull();
+      if (kind === 5) expect(decoder.mark(body)).toBeNull();
+    }
+    expect([decoder.follows(0), decoder.follows(1)]).toEqual([true, false]);
+    const out = new Float32Array(3 * 1_100);
+    decoder.positions(out);
+    expect(out.subarray(3 * BLOCK_NODES).every((value) => value === 0)).toBe(true);
+  });
+
+  it("takes no harm from any bytes", () => {
+    const messages = golden();
+    const info = infoOf(messages);
+    const random = prng(7);
+    const snapshot = messages.find((message) => message.kind === 3)!.body;
+    for (let round = 0; round < 300; round++) {
+      const decoder = new CompactDecoder(info);
+      decoder.snapshot(1, snapshot);
+      const from = messages[Math.floor(random() * messages.length)]!;
+      const bytes = from.body.slice(0, Math.floor(random() * (from.body.length + 1)));
+      for (let flip = 0; flip < 3 && bytes.length > 0; flip++) bytes[Math.floor(random() * bytes.length)]! ^= 1 << Math.floor(random() * 8);
+      const view = new DataView(bytes.buffer);
+      expect(() => [decoder.delta(1, 2, true, bytes), decoder.snapshot(9, bytes), decoder.mark(bytes), parseInfo(view, 10)]).not.toThrow();
+    }
+  });
+});
