@@ -77,6 +77,6 @@ fn the_load_tester_is_set_beside_a_bare_receive_loop() {
     let text = output(
         Command::new(env!("CARGO_BIN_EXE_receive")).arg("--small").arg("--floor").arg(env!("CARGO_BIN_EXE_floor")),
     );
-    assert!(text.contains("| 2052 | 3 | 180 |") || text.contains("| 2,052 | 3 | 180"), "{text}");
-    assert!(text.contains("budget of 1.3 times the bare loop"), "{text}");
+    assert!(text.contains("| 2024 | 3 | 180 |"), "{text}");
+    assert!(text.contains("not asked of any row"), "{text}");
 }

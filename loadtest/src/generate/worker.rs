@@ -398,7 +398,12 @@ impl Worker {
         match task {
             Task::Want(wanted) => {
                 client.wanted = wanted;
-                if wanted { self.connect(place, at_ns) } else { self.end(place, Close::Left, None) }
+                if wanted {
+                    return self.connect(place, at_ns);
+                }
+                self.end(place, Close::Left, None);
+                // One that was cut off when it was to leave is owed nothing from here on either.
+                self.with(place, |client, see| client.close(Close::Left, 0, see));
             }
             Task::Reconnect if client.wanted && at_ns < self.end_ns => self.connect(place, at_ns),
             Task::ConnectTimeout => {
