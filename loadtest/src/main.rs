@@ -43,13 +43,22 @@ fn main() -> ExitCode {
         Command::Scenario(args) => args.text().map(print).map_err(Into::into),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
-        eprintln!("swarmcast-load: {error:#}");
+        eprintln!("swarmcast-load: {}", in_words(&error));
         match error.downcast_ref() {
             Some(RunError::Connect { .. } | RunError::Clock(_)) => NO_CONNECTION,
             _ if matches!(error.downcast_ref(), Some(AgentsError::Connect { .. })) => NO_CONNECTION,
             _ => WRONG_USE,
         }
     }))
+}
+
+/// An error and its causes; one that says its cause itself does not say it twice.
+fn in_words(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
 }
 
 /// Standard output may be closed by whoever reads it; that is no error of ours.
