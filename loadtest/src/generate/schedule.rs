@@ -55,7 +55,7 @@ pub fn turns(plan: &Plan, group: &Group, number: u32) -> Vec<Turn> {
 mod tests {
     use super::*;
     use crate::clock::SECOND_NS;
-    use crate::plan::{Behaviour, ClockMode, Framing, Protocol, SelfCheck, Stage, Target, Transport};
+    use crate::plan::Stage;
 
     fn plan(stages: &[(StageKind, u64, f64)]) -> Plan {
         let stages = stages.iter().map(|(kind, seconds, to)| Stage {
@@ -65,43 +65,11 @@ mod tests {
             to: *to,
             measured: true,
         });
-        Plan {
-            name: String::new(),
-            seed: 0,
-            stages: stages.collect(),
-            groups: vec![],
-            thresholds: vec![],
-            warmup_ns: 0,
-            threads: 1,
-            sources: vec![],
-            connect_timeout_ns: 1,
-            clock: ClockMode::Same,
-            self_check: SelfCheck::default(),
-        }
+        Plan { stages: stages.collect(), ..crate::collect::tests::plan(0, 1, 1) }
     }
 
     fn group(clients: u32, start_ns: u64) -> Group {
-        Group {
-            name: "g".to_owned(),
-            clients,
-            target: Target {
-                url: String::new(),
-                transport: Transport::Tcp,
-                authority: String::new(),
-                path: String::new(),
-                address: "127.0.0.1:1".parse().unwrap(),
-                headers: vec![],
-                subprotocols: vec![],
-            },
-            protocol: Protocol::Generic { framing: Framing::None, stamp: None, hello: vec![] },
-            behaviour: Behaviour::Reader,
-            sending: None,
-            start_ns,
-            owed_hz: None,
-            reconnect_after_ns: None,
-            verify: false,
-            receive_buffer_bytes: None,
-        }
+        Group { clients, start_ns, ..crate::generate::tests::group("tcp://127.0.0.1:1") }
     }
 
     #[test]

@@ -256,10 +256,9 @@ impl Worker {
 
     /// Reads what a socket has, within its turn.
     fn read(&mut self, place: usize) {
-        let plan = Arc::clone(&self.job.plan);
         for _ in 0..READS_MAX {
             let Some(client) = self.clients.get_mut(place) else { return };
-            let Some(group) = plan.groups.get(client.group) else { return };
+            let Some(group) = self.job.plan.groups.get(client.group) else { return };
             if client.deaf && !client.hung_up {
                 return;
             }
