@@ -370,6 +370,36 @@ fn zero_and_one_nodes_work() {
     }
 }
 
+#[test]
+fn a_retargeted_encoder_is_as_good_as_a_new_one() {
+    let mut cloud = Cloud::new(1_200, 4);
+    let old = info(1_200, 0.125, [0.0; 3]);
+    let new = Info { tick_rate: 30, ..info(1_200, 0.5, [5.0, -6.0, 7.0]) };
+    let mut pair = Pair::new(old, &cloud.points);
+    for tick in 0..20 {
+        cloud.step(2.0);
+        pair.tick(&cloud.points, tick == 19);
+    }
+    for wrong in [Info { node_count: 1_201, ..new }, Info { quantum: f32::NAN, ..new }] {
+        assert!(matches!(pair.encoder.retarget(wrong), Err(CompactError::Info { .. })));
+    }
+    cloud.step(2.0);
+    pair.tick(&cloud.points, true);
+    pair.encoder.retarget(new).unwrap();
+    assert_eq!(pair.encoder.info(), &new);
+    assert_eq!(pair.encoder.snapshot(&mut pair.frame), Err(EncodeError::NotNormalised), "until a reset");
+    let mut fresh = Pair::new(new, &cloud.points);
+    pair.encoder.reset(&cloud.points).unwrap();
+    for tick in 0..40 {
+        cloud.step(if tick < 20 { 2.0 } else { 0.01 });
+        let normalise = tick % 8 == 7;
+        pair.encoder.tick(&cloud.points, normalise, &mut pair.frame).unwrap();
+        let again = pair.frame.body().to_vec();
+        fresh.encoder.tick(&cloud.points, normalise, &mut fresh.frame).unwrap();
+        assert_eq!(again, fresh.frame.body());
+    }
+}
+
 /// Kind, whether the tick normalises, body: the messages of the file that `make_compact.py` wrote.
 fn golden() -> Vec<(u8, bool, Vec<u8>)> {
     let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/compact.stream")).unwrap();

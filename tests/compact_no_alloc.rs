@@ -73,6 +73,14 @@ fn three_hundred_ticks_allocate_nothing() {
         }
         encoder.mark(&mut other).unwrap();
         decoder.mark(other.body()).unwrap();
+        if tick == 200 {
+            encoder.retarget(Info { quantum: 0.25, ..info }).unwrap();
+            encoder.reset(&points).unwrap();
+            encoder.retarget(info).unwrap();
+            encoder.reset(&points).unwrap();
+            encoder.snapshot(&mut other).unwrap();
+            decoder.snapshot(tick, other.body()).unwrap();
+        }
     }
     assert_eq!(ASKED.load(Ordering::Relaxed) - before, 0, "allocations in 300 ticks");
     assert!(bytes_most > NODES, "{bytes_most} bytes at most, so the worst was tried");
