@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod binary;
 mod client;
 pub mod compact;
 mod framing;
@@ -13,6 +14,10 @@ mod node;
 mod profile;
 mod server;
 
+pub use binary::{
+    Action, AgentAction, AgentActions, BinaryMessage, BroadcastAck, MESSAGE_AGENT_ACTION, MESSAGE_BROADCAST_ACK,
+    parse_binary,
+};
 pub use client::{ClientError, ClientMessage, Hello, Timestamp, parse_hello, parse_message};
 pub use framing::{
     CloseCode, TCP_PREFIX_BYTES, TCP_TEXT_BIT, WS_HEADER_BYTES_MAX, push_tcp_text, push_ws_close, push_ws_text,
