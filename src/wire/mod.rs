@@ -11,6 +11,7 @@ mod framing;
 mod header;
 mod legacy;
 mod node;
+pub mod planes;
 mod profile;
 mod server;
 
