@@ -5,6 +5,7 @@
 mod conn;
 mod door;
 mod drags;
+mod echo;
 mod http;
 mod inbound;
 mod outbound;
@@ -19,6 +20,8 @@ use mio::{Poll, Waker};
 use crate::handoff::Doorbell;
 
 pub use door::{Door, DoorLanes, DoorOptions};
+#[cfg(feature = "echo")]
+pub use echo::begin as begin_echo;
 pub use shard::{Shard, ShardLanes, ShardOptions};
 
 /// A poll and the bell that wakes it, for one loop.

@@ -387,7 +387,9 @@ impl Shard {
         let member = members.len();
         let made = self.conns.insert_with(|handle| {
             let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
-            let _ = out.text(&grant.greeting);
+            if !grant.greeting.is_empty() {
+                let _ = out.text(&grant.greeting);
+            }
             Conn {
                 stream: TcpStream::from_std(stream),
                 peer,
