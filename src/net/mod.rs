@@ -8,6 +8,8 @@ mod drags;
 mod echo;
 mod http;
 mod inbound;
+mod lateness;
+mod link;
 mod outbound;
 mod rate_limit;
 mod routes;
