@@ -14,7 +14,9 @@ use serde_json::json;
 
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
-use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences};
+use crate::api::{
+    ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
+};
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
 use crate::graph::{Graph, NodeId, NodeIndex};
@@ -23,7 +25,7 @@ use crate::handoff::{
     Origin, Producer, Refusal, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
 use crate::limits::NODE_ID_V1_MAX;
-use crate::metrics::{Extra, Health, Metrics};
+use crate::metrics::{Extra, Health, LatencyLog, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
 /// Items taken from one lane in one turn.
@@ -272,10 +274,12 @@ impl Control {
         let Subscribed { entry, opened } = self.classes.subscribe(spec)?;
         if opened {
             let chain = match spec.profile.is_chain() {
-                true => Some(Box::new(ChainWriter::new(entry.class, spec, self.graph.nodes().len()).map_err(|error| {
-                    self.classes.unsubscribe(entry.class);
-                    Refusal::Codec { reason: error.to_string() }
-                })?)),
+                true => {
+                    Some(Box::new(ChainWriter::new(entry.class, spec, self.graph.nodes().len()).map_err(|error| {
+                        self.classes.unsubscribe(entry.class);
+                        Refusal::Codec { reason: error.to_string() }
+                    })?))
+                }
                 false => None,
             };
             self.command(SimCommand::OpenClass { class: entry.class, spec, chain });
@@ -419,8 +423,7 @@ impl Control {
         };
         let text = asked.then(|| {
             let (nodes, of) = interest_size(&interest, frame);
-            let runs: Vec<[u32; 2]> =
-                interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
+            let runs: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
             ServerMessage::InterestConfirmed { blocks: &runs, of, nodes, order: interest.order }.to_vec().into()
         });
         self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text });
@@ -516,6 +519,10 @@ impl Control {
                 let text = self.metrics.text(self.extras());
                 (Bytes::new(), "application/openmetrics-text; version=1.0.0; charset=utf-8", text.into())
             }
+            HttpQuery::LatencyLog => {
+                let log = LatencyLog::since_start(&self.metrics, monotonic_ns());
+                (Bytes::new(), "text/plain; charset=utf-8", log.into())
+            }
         };
         self.reply(DoorReply::Http { token, status: 200, content_type, lead, body });
     }
@@ -594,7 +601,8 @@ impl Control {
             .collect();
         let lanes: Vec<_> = self.lane_stats.iter().map(|stats| lane_row(stats)).collect();
         let (resident, files) = (host::resident_bytes(), host::open_files());
-        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &lanes, resident, files)
+        let stages = stage_rows(&self.metrics, monotonic_ns());
+        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &stages, &lanes, resident, files)
     }
 
     /// Figures that stand in no block: lanes, sessions, process.

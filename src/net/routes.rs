@@ -67,6 +67,7 @@ pub fn route(request: &Request, trust: Trust) -> Route {
         "/readyz" | "/ready" => Route::Own(OwnPage::Readyz),
         "/health/detail" => Route::Ask(HttpQuery::HealthDetail),
         "/metrics" => Route::Ask(HttpQuery::Metrics),
+        "/metrics/latency.hlog" => Route::Ask(HttpQuery::LatencyLog),
         "/api/graph/state" => Route::Ask(HttpQuery::GraphState),
         "/api/graph/data" => match class_parameter(request) {
             Ok(class) => Route::Ask(HttpQuery::GraphData { class }),
@@ -164,8 +165,7 @@ fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response>
         Response::error(400, error.code(), &error.to_string(), &[field])
     };
     let profile = request.parameter("profile");
-    let mut hello =
-        Hello::from_parts(profile, number("rate"), number("bits"), number("dimensions")).map_err(refuse)?;
+    let mut hello = Hello::from_parts(profile, number("rate"), number("bits"), number("dimensions")).map_err(refuse)?;
     let offered: Vec<&str> = request
         .headers
         .iter()

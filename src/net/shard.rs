@@ -25,8 +25,8 @@ use super::rate_limit::RateLimit;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
 use crate::handoff::{
-    Adopt, ClassRef, Consumer, Doorbell, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage, Transport,
-    ViewCommand,
+    Adopt, ClassRef, Consumer, Doorbell, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage,
+    Transport, ViewCommand,
 };
 use crate::limits::CLASSES_MAX;
 use crate::metrics::ShardMetrics;
@@ -255,7 +255,7 @@ impl Shard {
         let picked_ns = monotonic_ns();
         while let Some(frame) = self.lanes.frames.pop() {
             let stamp = frame.stamp();
-            self.metrics.pickup.record(picked_ns.saturating_sub(stamp.published_ns));
+            self.metrics.pickup.span(stamp.published_ns, picked_ns);
             self.epoch = stamp.epoch;
             for class in frame.present() {
                 let slot = usize::from(class.slot);
@@ -281,8 +281,8 @@ impl Shard {
             self.fan_out(slot, picked_ns);
         }
         let served_ns = monotonic_ns();
-        self.metrics.fanout.record(served_ns.saturating_sub(picked_ns));
-        self.metrics.tick_to_wire.record(served_ns.saturating_sub(stamp.tick_ns));
+        self.metrics.fanout.span(picked_ns, served_ns);
+        self.metrics.tick_to_wire.span(stamp.tick_ns, served_ns);
     }
 
     /// Offers the front frame of a class slot to each of its members, beginning at another one every time.

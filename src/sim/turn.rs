@@ -148,6 +148,9 @@ impl Sim {
         self.tell_pins();
         self.release_silent(now_ns);
         self.metrics.sim.commands.add(taken);
+        if taken > 0 {
+            self.metrics.sim.applied.span(now_ns, monotonic_ns());
+        }
         let moved = self.moving;
         if moved {
             self.step();
@@ -180,7 +183,7 @@ impl Sim {
         self.tick += 1;
         self.moving = !self.report.settled;
         let sim = &self.metrics.sim;
-        sim.step.record(monotonic_ns().saturating_sub(started_ns));
+        sim.step.span(started_ns, monotonic_ns());
         sim.ticks.add(1);
         sim.tick.set(self.tick as f64);
         sim.rms_velocity.set(f64::from(self.report.rms_velocity));
@@ -224,7 +227,7 @@ impl Sim {
             metrics.sim.pool_waits.add(1);
             return false;
         };
-        metrics.sim.encode.record(published_ns.saturating_sub(started_ns));
+        metrics.sim.encode.span(started_ns, published_ns);
         metrics.sim.frames_published.add(1);
         let mut complete = true;
         for shard in &mut self.lanes.frames {
