@@ -272,10 +272,12 @@ impl Control {
         let Subscribed { entry, opened } = self.classes.subscribe(spec)?;
         if opened {
             let chain = match spec.profile.is_chain() {
-                true => Some(Box::new(ChainWriter::new(entry.class, spec, self.graph.nodes().len()).map_err(|error| {
-                    self.classes.unsubscribe(entry.class);
-                    Refusal::Codec { reason: error.to_string() }
-                })?)),
+                true => {
+                    Some(Box::new(ChainWriter::new(entry.class, spec, self.graph.nodes().len()).map_err(|error| {
+                        self.classes.unsubscribe(entry.class);
+                        Refusal::Codec { reason: error.to_string() }
+                    })?))
+                }
                 false => None,
             };
             self.command(SimCommand::OpenClass { class: entry.class, spec, chain });
@@ -419,8 +421,7 @@ impl Control {
         };
         let text = asked.then(|| {
             let (nodes, of) = interest_size(&interest, frame);
-            let runs: Vec<[u32; 2]> =
-                interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
+            let runs: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
             ServerMessage::InterestConfirmed { blocks: &runs, of, nodes, order: interest.order }.to_vec().into()
         });
         self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text });

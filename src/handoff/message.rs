@@ -4,9 +4,9 @@ use std::net::{SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
+use super::ChainWriter;
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
-use super::ChainWriter;
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
 
 /// A connection's place among sessions. Never reused while the process runs.

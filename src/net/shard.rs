@@ -25,8 +25,8 @@ use super::rate_limit::RateLimit;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
 use crate::handoff::{
-    Adopt, ClassRef, Consumer, Doorbell, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage, Transport,
-    ViewCommand,
+    Adopt, ClassRef, Consumer, Doorbell, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage,
+    Transport, ViewCommand,
 };
 use crate::limits::CLASSES_MAX;
 use crate::metrics::ShardMetrics;
