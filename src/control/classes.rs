@@ -4,6 +4,10 @@ use crate::handoff::{ClassRef, Refusal};
 use crate::limits::CLASSES_MAX;
 use crate::wire::{PROFILES, Profile};
 
+/// Slots that odd rates leave to profiles without a class. There are nearly as many profiles as slots, and clients of
+/// more than a few kinds are rare.
+const KEPT_FOR_OTHERS: usize = 4;
+
 /// A live class.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
@@ -37,8 +41,8 @@ impl ClassTable {
     }
 
     /// Adds a subscriber to the class of this profile and rate, opening it if there is room. Without room the class of
-    /// the profile with the nearest lower rate is joined, or else its slowest. One slot is kept for the full rate of
-    /// every profile, so that sixteen odd rates cannot keep everybody else out.
+    /// the profile with the nearest lower rate is joined, or else its slowest. Slots are kept for full rates and for other
+    /// profiles, so that sixteen odd rates cannot keep everybody else out.
     ///
     /// # Errors
     /// [`Refusal::Classes`] when all slots are taken and none of this profile lives.
@@ -73,14 +77,18 @@ impl ClassTable {
         }
     }
 
-    /// Whether a class of this profile and rate may take a slot: the full rate of a profile always may, another rate
-    /// only where enough slots stay free for the full rates that do not live yet, or where the profile has no class.
+    /// Whether a class of this profile and rate may take a slot: the first of a profile and its full rate always may.
+    /// Another rate only where enough slots stay free for the full rates of the profiles that live and for
+    /// [`KEPT_FOR_OTHERS`] of those that do not.
     fn has_room_for(&self, profile: Profile, rate_hz: u16) -> bool {
-        let lives =
+        let lives = |profile: Profile| self.iter().any(|entry| entry.profile == profile);
+        let is_full =
             |profile: Profile| self.iter().any(|entry| entry.profile == profile && entry.rate_hz == self.full_rate_hz);
-        let kept = PROFILES.into_iter().filter(|profile| !lives(*profile)).count();
+        let slower = PROFILES.into_iter().filter(|profile| lives(*profile) && !is_full(*profile)).count();
+        let absent = PROFILES.into_iter().filter(|profile| !lives(*profile)).count();
+        let kept = slower + absent.min(KEPT_FOR_OTHERS);
         let free = self.slots.iter().filter(|slot| slot.is_none()).count();
-        rate_hz == self.full_rate_hz || free > kept || !self.iter().any(|entry| entry.profile == profile)
+        rate_hz == self.full_rate_hz || free > kept || !lives(profile)
     }
 
     /// The next serial that no live class has; never 0.
@@ -131,16 +139,31 @@ mod tests {
     }
 
     #[test]
-    fn odd_rates_leave_room_for_every_full_rate() {
+    fn odd_rates_leave_room_for_full_rates_and_other_profiles() {
         let mut table = ClassTable::new(60);
         let opened = (1..=16).filter(|rate| table.subscribe(Profile::Own, *rate).unwrap().opened).count();
-        assert_eq!(opened, 12);
+        assert_eq!(opened, CLASSES_MAX - KEPT_FOR_OTHERS - 1);
         let rate = |table: &mut ClassTable, rate| table.subscribe(Profile::Own, rate).unwrap().entry.rate_hz;
-        assert_eq!((rate(&mut table, 40), rate(&mut table, 5)), (12, 5));
-        for profile in PROFILES {
-            assert!(table.subscribe(profile, 60).unwrap().opened, "{profile:?}");
+        assert_eq!((rate(&mut table, 40), rate(&mut table, 5)), (11, 5));
+        for (profile, rate) in [(Profile::V1, 60), (Profile::Legacy28, 5), (Profile::V5, 60), (Profile::Own, 60)] {
+            assert!(table.subscribe(profile, rate).unwrap().opened, "{profile:?}");
         }
+        assert!(!table.subscribe(Profile::V1, 30).unwrap().opened, "the last slot is for a profile that is not here");
+        assert!(table.subscribe(Profile::Vf0, 5).unwrap().opened);
         assert_eq!(table.iter().count(), CLASSES_MAX);
         assert_eq!(table.subscribe(Profile::V1, 30).unwrap().entry.rate_hz, 60, "no slot is left: the slowest of v1");
+        assert!(matches!(table.subscribe(Profile::V2, 60), Err(Refusal::Classes { .. })));
+    }
+
+    #[test]
+    fn every_profile_has_its_slow_class_and_its_full_one_while_slots_last() {
+        let mut table = ClassTable::new(60);
+        for profile in PROFILES {
+            assert!(table.subscribe(profile, 5).unwrap().opened, "{profile:?}");
+        }
+        assert_eq!(table.subscribe(Profile::V1, 7).unwrap().entry.rate_hz, 5, "what is left is for full rates");
+        for profile in PROFILES.into_iter().take(CLASSES_MAX - PROFILES.len()) {
+            assert!(table.subscribe(profile, 60).unwrap().opened, "{profile:?}");
+        }
     }
 }

@@ -21,7 +21,6 @@ use crate::handoff::{
     ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, LaneStats, Origin, Producer,
     Refusal, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::limits::NODE_ID_V1_MAX;
 use crate::metrics::{Extra, Health, Metrics};
 use crate::wire::{ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
@@ -227,10 +226,9 @@ impl Control {
             return Err(Refusal::Full { limit });
         }
         let profile = hello.profile.unwrap_or(Profile::Own);
-        if let (Profile::V1, Some(id)) = (profile, self.graph.id_max())
-            && id.get() > NODE_ID_V1_MAX
-        {
-            return Err(Refusal::IdRange { limit: NODE_ID_V1_MAX, found: id.get() });
+        let limit = profile.id_max();
+        if let Some(id) = self.graph.id_max().filter(|id| id.get() > limit) {
+            return Err(Refusal::IdRange { profile: profile.name(), limit, found: id.get() });
         }
         let entry = self.subscribe(profile, hello.rate_hz)?;
         self.last_session += 1;

@@ -139,7 +139,7 @@ pub enum ServerMessage<'text> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Protocol {
     /// All that are served.
-    pub supported: [&'static str; 4],
+    pub supported: [&'static str; super::PROFILES.len()],
     /// The one to use.
     pub preferred: &'static str,
 }
