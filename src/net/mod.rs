@@ -8,6 +8,8 @@ mod drags;
 mod http;
 mod inbound;
 mod outbound;
+#[doc(hidden)]
+pub mod outside;
 mod rate_limit;
 mod routes;
 mod shard;
