@@ -7,6 +7,8 @@ mod door;
 mod drags;
 mod http;
 mod inbound;
+mod lateness;
+mod link;
 mod outbound;
 #[doc(hidden)]
 pub mod outside;

@@ -1,9 +1,10 @@
 //! The parsers of this room, as `tests/fuzz` drives them: bytes from outside, all the way to what is decided about them.
 
 use super::http;
-use super::inbound::{Ending, Inbound};
+use super::inbound::{Ending, Inbound, Said};
 use super::routes::{Trust, route};
 use crate::handoff::Transport;
+use crate::wire::{parse_binary, parse_message};
 
 /// Parses a request head and decides about it.
 ///
@@ -35,17 +36,29 @@ pub fn stream_input(bytes: &[u8]) {
     }
 }
 
-/// What the connection was told and what it answers, how it ended.
-type Fed = (Vec<Vec<u8>>, Vec<u8>, Result<(), Ending>);
+/// What the connection was told (as text or not), what it answers, and how it ended.
+type Fed = (Vec<(bool, Vec<u8>)>, Vec<u8>, Result<(), Ending>);
 
 fn fed(transport: Transport, bytes: &[u8], piece: usize) -> Fed {
     let mut inbound = Inbound::new(transport);
-    let (mut texts, mut private) = (Vec::new(), Vec::new());
+    let (mut said_all, mut private) = (Vec::new(), Vec::new());
     for piece in bytes.chunks(piece.max(1)) {
-        let ended = inbound.feed(piece, &mut private, |text, _| texts.push(text.to_vec()));
+        let ended = inbound.feed(piece, &mut private, |said, _| {
+            said_all.push(match said {
+                Said::Text(text) => {
+                    assert!(std::str::from_utf8(text).is_ok(), "a text is UTF-8");
+                    let _ = parse_message(text);
+                    (true, text.to_vec())
+                }
+                Said::Binary(bytes) => {
+                    let _ = parse_binary(bytes);
+                    (false, bytes.to_vec())
+                }
+            });
+        });
         if ended.is_err() {
-            return (texts, private, ended);
+            return (said_all, private, ended);
         }
     }
-    (texts, private, Ok(()))
+    (said_all, private, Ok(()))
 }

@@ -5,12 +5,13 @@
 use std::path::PathBuf;
 
 use swarmcast::graph::formats::{Format, ImportOptions, import_bytes};
+use swarmcast::limits::{BLOCKS_MAX, NODE_ID_MAX};
 use swarmcast::net::outside;
 use swarmcast::wire::compact::{Coding, CompactFrame, Decoder, Encoder, Info};
 use swarmcast::wire::{
-    BinaryMessage, FrameHeader, NodeRecord, PROFILES, Profile, decode_26, decode_28, decode_v1, decode_v1_lead,
-    decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, encode_frame, parse_binary, parse_hello, parse_message,
-    parse_own, planes, write_client_error,
+    BinaryMessage, FrameHeader, InterestAsk, NodeRecord, PROFILES, Profile, decode_26, decode_28, decode_ids,
+    decode_v1, decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, encode_frame, encode_ids,
+    parse_binary, parse_hello, parse_interest, parse_message, parse_own, planes, write_client_error,
 };
 
 /// Nodes that a decoder here takes: memory stays small, and several blocks are reached.
@@ -27,9 +28,10 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "compact", run: compact, seeds: compact_seeds },
     Target { name: "planes", run: unpack, seeds: planes_seeds },
+    Target { name: "columns", run: columns, seeds: columns_seeds },
     Target { name: "header", run: header, seeds: || golden("swarmcast.v1") },
     Target { name: "legacy", run: legacy, seeds: legacy_seeds },
     Target { name: "client", run: client, seeds: client_seeds },
@@ -81,7 +83,7 @@ fn compact_seeds() -> Vec<Vec<u8>> {
     for (count, coding) in
         [(1, Coding::Cheapest), (3, Coding::Entropy), (40, Coding::Cheapest), (1_030, Coding::Cheapest)]
     {
-        let info = Info { node_count: count, origin: [1.0, 2.0, 3.0], quantum: 0.25, tick_rate: 60 };
+        let info = Info { node_count: count, origin: [1.0, 2.0, 3.0], quantum: 0.25, tick_rate: 60, order: 1 };
         let mut seed = Vec::new();
         let mut push = |kind: u8, normalise: bool, body: &[u8]| {
             seed.extend([kind, normalise.into(), 0, 0]);
@@ -140,6 +142,22 @@ fn planes_seeds() -> Vec<Vec<u8>> {
     vec![of(4, 100, |at| (at / 4) as u8), of(28, 30, |at| (at % 28) as u8), of(1, 300, |_| 7), of(28, 0, |_| 0)]
 }
 
+/// u16 nodes, then the body.
+fn columns(bytes: &[u8]) {
+    let [n0, n1, body @ ..] = bytes else { return };
+    let nodes = u32::from(u16::from_le_bytes([*n0, *n1]));
+    if let Ok(ids) = decode_ids(body, nodes) {
+        assert_eq!(ids.len(), nodes as usize);
+        assert_eq!(decode_ids(&encode_ids(ids.iter().copied()), nodes), Ok(ids));
+    }
+}
+
+fn columns_seeds() -> Vec<Vec<u8>> {
+    let of = |ids: Vec<u32>| [&(ids.len() as u16).to_le_bytes()[..], &encode_ids(ids.into_iter())].concat();
+    let wild = (0..50_u32).map(|node| node.wrapping_mul(0x9E37_79B1)).collect();
+    vec![of((0..2_000).map(|node| node * 7 % 2_000).collect()), of(wild), of(vec![]), of(vec![1 << 31])]
+}
+
 fn header(bytes: &[u8]) {
     let _ = FrameHeader::parse_compact(bytes);
     let full = FrameHeader::parse(bytes);
@@ -180,7 +198,14 @@ fn legacy_seeds() -> Vec<Vec<u8>> {
 }
 
 fn client(bytes: &[u8]) {
-    for error in [parse_message(bytes).err(), parse_hello(bytes).err()].into_iter().flatten() {
+    let mut ask = InterestAsk::default();
+    let interest = parse_interest(bytes, &mut ask);
+    if interest.is_ok() {
+        assert!(ask.blocks.iter().all(|block| block < BLOCKS_MAX), "blocks are those of the largest graph");
+        assert!(ask.ids.as_slice().iter().chain(ask.priority.as_slice()).all(|id| *id <= NODE_ID_MAX));
+    }
+    let errors = [parse_message(bytes).err(), parse_hello(bytes).err(), interest.err()];
+    for error in errors.into_iter().flatten() {
         let mut answer = Vec::new();
         write_client_error(&error, &mut answer);
         let answer: serde_json::Value = serde_json::from_slice(&answer).expect("an answer is JSON");

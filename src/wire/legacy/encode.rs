@@ -30,7 +30,7 @@ pub fn legacy_head(profile: Profile, sequence: u64) -> ([u8; HEAD_BYTES_MAX], us
         Profile::V42 => fill(&[VERSION_V42], &sequence.to_le_bytes()),
         // The count of a `vf0` frame has 32 bits and begins again at 0 after them.
         Profile::Vf0 => fill(&MAGIC_VF0.to_le_bytes(), &(sequence as u32).to_le_bytes()),
-        Profile::Own | Profile::OwnLz4 | Profile::V1 | Profile::Legacy26 | Profile::Legacy28 => 0,
+        Profile::Own | Profile::OwnLz4 | Profile::Compact | Profile::V1 | Profile::Legacy26 | Profile::Legacy28 => 0,
     };
     (bytes, length)
 }
@@ -45,6 +45,7 @@ pub fn encode_records(kind: Records, nodes: &[NodeRecord], body: &mut [u8]) {
     assert!(bytes <= body.len(), "the body was sized for this epoch");
     let body = body.get_mut(..bytes).unwrap_or(&mut []);
     match kind {
+        Records::None => {}
         Records::Own | Records::Packed => body.copy_from_slice(nodes.as_bytes()),
         Records::R26 => encode::<Record26>(nodes, body),
         Records::R28 => encode_with(nodes, body, Record28::flagged),
