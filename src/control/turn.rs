@@ -22,7 +22,6 @@ use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::limits::NODE_ID_V1_MAX;
 use crate::metrics::{Extra, Health, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
@@ -243,10 +242,9 @@ impl Control {
         }
         let profile = hello.profile.unwrap_or(Profile::Own);
         let asked = self.spec(profile, hello.rate_hz, hello.detail);
-        if let (Profile::V1, Some(id)) = (profile, self.graph.id_max())
-            && id.get() > NODE_ID_V1_MAX
-        {
-            return Err(Refusal::IdRange { limit: NODE_ID_V1_MAX, found: id.get() });
+        let limit = profile.id_max();
+        if let Some(id) = self.graph.id_max().filter(|id| id.get() > limit) {
+            return Err(Refusal::IdRange { profile: profile.name(), limit, found: id.get() });
         }
         let entry = self.subscribe(asked)?;
         self.last_session += 1;

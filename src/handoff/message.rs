@@ -401,8 +401,10 @@ pub enum Refusal {
         reason: String,
     },
     /// Ids do not fit the profile.
-    #[error("profile v1 carries ids up to {limit}, this graph has {found}; ask for v2")]
+    #[error("profile {profile} carries ids up to {limit}, this graph has {found}; ask for v2")]
     IdRange {
+        /// Its name.
+        profile: &'static str,
         /// Largest id of the profile.
         limit: u32,
         /// Largest id of the graph.

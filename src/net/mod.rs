@@ -11,6 +11,8 @@ mod ladder;
 mod lateness;
 mod link;
 mod outbound;
+#[doc(hidden)]
+pub mod outside;
 mod rate_limit;
 mod routes;
 mod shard;
