@@ -13,6 +13,7 @@ mod drags;
 mod hash;
 mod params;
 mod start;
+mod tick_clock;
 mod turn;
 
 pub use backend::{Backend, BackendError, StepReport, Topology};
