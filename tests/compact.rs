@@ -22,7 +22,7 @@ impl Dice {
 }
 
 fn info(node_count: usize, quantum: f32, origin: [f32; 3]) -> Info {
-    Info { node_count: node_count as u32, origin, quantum, tick_rate: 60 }
+    Info { node_count: node_count as u32, origin, quantum, tick_rate: 60, order: 0 }
 }
 
 /// The stated bound of one coordinate.
@@ -367,6 +367,36 @@ fn zero_and_one_nodes_work() {
             pair.tick(&cloud.points, tick % 4 == 3);
         }
         assert_eq!(pair.decoder.nodes().count(), count);
+    }
+}
+
+#[test]
+fn a_retargeted_encoder_is_as_good_as_a_new_one() {
+    let mut cloud = Cloud::new(1_200, 4);
+    let old = info(1_200, 0.125, [0.0; 3]);
+    let new = Info { tick_rate: 30, ..info(1_200, 0.5, [5.0, -6.0, 7.0]) };
+    let mut pair = Pair::new(old, &cloud.points);
+    for tick in 0..20 {
+        cloud.step(2.0);
+        pair.tick(&cloud.points, tick == 19);
+    }
+    for wrong in [Info { node_count: 1_201, ..new }, Info { quantum: f32::NAN, ..new }] {
+        assert!(matches!(pair.encoder.retarget(wrong), Err(CompactError::Info { .. })));
+    }
+    cloud.step(2.0);
+    pair.tick(&cloud.points, true);
+    pair.encoder.retarget(new).unwrap();
+    assert_eq!(pair.encoder.info(), &new);
+    assert_eq!(pair.encoder.snapshot(&mut pair.frame), Err(EncodeError::NotNormalised), "until a reset");
+    let mut fresh = Pair::new(new, &cloud.points);
+    pair.encoder.reset(&cloud.points).unwrap();
+    for tick in 0..40 {
+        cloud.step(if tick < 20 { 2.0 } else { 0.01 });
+        let normalise = tick % 8 == 7;
+        pair.encoder.tick(&cloud.points, normalise, &mut pair.frame).unwrap();
+        let again = pair.frame.body().to_vec();
+        fresh.encoder.tick(&cloud.points, normalise, &mut fresh.frame).unwrap();
+        assert_eq!(again, fresh.frame.body());
     }
 }
 

@@ -37,7 +37,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn three_hundred_ticks_allocate_nothing() {
     const NODES: usize = 3_000;
-    let info = Info { node_count: NODES as u32, origin: [0.0; 3], quantum: 0.125, tick_rate: 60 };
+    let info = Info { node_count: NODES as u32, origin: [0.0; 3], quantum: 0.125, tick_rate: 60, order: 0 };
     let mut points: Vec<[f32; 3]> = (0..NODES).map(|node| [node as f32, (node % 77) as f32, 5.0]).collect();
     let mut encoder = Encoder::new(info, Coding::Cheapest).unwrap();
     let mut decoder = Decoder::new(info).unwrap();
@@ -73,6 +73,14 @@ fn three_hundred_ticks_allocate_nothing() {
         }
         encoder.mark(&mut other).unwrap();
         decoder.mark(other.body()).unwrap();
+        if tick == 200 {
+            encoder.retarget(Info { quantum: 0.25, ..info }).unwrap();
+            encoder.reset(&points).unwrap();
+            encoder.retarget(info).unwrap();
+            encoder.reset(&points).unwrap();
+            encoder.snapshot(&mut other).unwrap();
+            decoder.snapshot(tick, other.body()).unwrap();
+        }
     }
     assert_eq!(ASKED.load(Ordering::Relaxed) - before, 0, "allocations in 300 ticks");
     assert!(bytes_most > NODES, "{bytes_most} bytes at most, so the worst was tried");

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
-use crate::wire::{CloseCode, Hello, Profile};
+use super::ChainWriter;
+use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
 
 /// A connection's place among sessions. Never reused while the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +71,11 @@ pub enum ViewCommand {
         /// How.
         phase: DragPhase,
     },
+    /// Somebody waits for a snapshot of a compact class.
+    Snapshot {
+        /// Which.
+        class: ClassRef,
+    },
     /// The connection is gone: let go of everything it drags.
     ReleaseAll {
         /// Whose.
@@ -78,16 +84,16 @@ pub enum ViewCommand {
 }
 
 /// control → sim.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum SimCommand {
     /// Encode this class from the next tick on.
     OpenClass {
         /// Its slot and serial.
         class: ClassRef,
-        /// Its format.
-        profile: Profile,
-        /// Its rate.
-        rate_hz: u16,
+        /// Its format and rate.
+        spec: ClassSpec,
+        /// What a compact class is followed with.
+        chain: Option<Box<ChainWriter>>,
     },
     /// Nobody subscribes any more.
     CloseClass {
@@ -104,7 +110,7 @@ pub enum SimCommand {
 }
 
 /// sim → control: what somebody has to be told.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum SimEvent {
     /// Two clients dragged one node; the second has it now.
     DragTaken {
@@ -136,6 +142,24 @@ pub enum SimEvent {
         /// Which.
         node: NodeIndex,
     },
+    /// A class is closed; its memory is given back where it came from.
+    ChainClosed {
+        /// What followed the nodes for it.
+        chain: Box<ChainWriter>,
+    },
+}
+
+/// What a client of the compact profile wants to see: on its way to `control` and back, then part of its connection.
+#[derive(Clone, Debug, Default)]
+pub struct Interest {
+    /// As it asked.
+    pub ask: InterestAsk,
+    /// The wire order that `wanted` is of; 0 while it is not resolved.
+    pub order: u32,
+    /// The blocks that it asked for.
+    pub wanted: BlockSet,
+    /// Of those, the ones whose state it has.
+    pub followed: BlockSet,
 }
 
 /// What a new connection may have.
@@ -171,7 +195,7 @@ pub struct Adopt {
 }
 
 /// shard → control.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum ShardEvent {
     /// A connection is gone.
     Ended {
@@ -184,6 +208,22 @@ pub enum ShardEvent {
         origin: Origin,
         /// Frames per second; `None` for the simulation's rate.
         rate_hz: Option<u16>,
+    },
+    /// It wants some nodes only.
+    Interest {
+        /// Who.
+        origin: Origin,
+        /// Which; comes back resolved.
+        interest: Box<Interest>,
+        /// The client is told: it has asked just now.
+        asked: bool,
+    },
+    /// It cannot keep up with its class, or can again.
+    Level {
+        /// Who.
+        origin: Origin,
+        /// Steps below the class that it asked for.
+        level: u8,
     },
     /// It wants a node fixed or freed.
     Pin {
@@ -216,6 +256,15 @@ pub enum ShardMessage {
         demand_bytes: u64,
         /// JSON.
         text: Bytes,
+    },
+    /// An interest, resolved.
+    Interest {
+        /// Whose.
+        handle: Handle,
+        /// Which blocks.
+        interest: Box<Interest>,
+        /// JSON; none when it was resolved again without being asked.
+        text: Option<Bytes>,
     },
     /// Close every connection and stop.
     Shutdown {
@@ -267,7 +316,7 @@ pub enum HttpQuery {
 }
 
 /// Why a stream connection is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// `net.connections_max` are connected.
     #[error("the server is full: {limit} connections (net.connections_max)")]
@@ -280,6 +329,12 @@ pub enum Refusal {
     Classes {
         /// The limit.
         limit: usize,
+    },
+    /// The graph does not fit the compact profile.
+    #[error("this graph cannot be sent as swarmcast.compact: {reason}")]
+    Codec {
+        /// In words.
+        reason: String,
     },
     /// Ids do not fit the profile.
     #[error("profile v1 carries ids up to {limit}, this graph has {found}; ask for v2")]
@@ -294,18 +349,19 @@ pub enum Refusal {
 impl Refusal {
     /// The name in an `error` message.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Full { .. } => "full",
             Self::Classes { .. } => "classes",
+            Self::Codec { .. } => "codec",
             Self::IdRange { .. } => "id_range",
         }
     }
 
     /// Whether the same request may work later.
     #[must_use]
-    pub const fn retryable(&self) -> bool {
-        !matches!(self, Self::IdRange { .. })
+    pub fn retryable(&self) -> bool {
+        !matches!(self, Self::IdRange { .. } | Self::Codec { .. })
     }
 }
 

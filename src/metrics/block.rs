@@ -27,6 +27,8 @@ pub struct SimMetrics {
     pub frames_published: Counter,
     /// Frames that found the pool leased out and were left out.
     pub pool_waits: Counter,
+    /// Ticks that a compact class went without because all its messages were leased.
+    pub chain_waits: Counter,
     /// Frames of the pool that nobody leases.
     pub pool_free: Gauge,
     /// Nodes put back after a non-finite value.
@@ -74,8 +76,10 @@ pub struct ShardMetrics {
     pub frames_sent: Counter,
     /// Bytes that went to the kernel.
     pub bytes_sent: Counter,
-    /// Calls of `writev`.
+    /// Calls of `write` and `writev`.
     pub writes: Counter,
+    /// Bytes of shared frames that were copied for the interest of one client.
+    pub bytes_gathered: Counter,
     /// Frames that slow clients were spared.
     pub frames_conflated: Counter,
     /// Frames whose rest was copied so that the lease could end.

@@ -7,6 +7,8 @@ mod door;
 mod drags;
 mod http;
 mod inbound;
+mod lateness;
+mod link;
 mod outbound;
 mod rate_limit;
 mod routes;

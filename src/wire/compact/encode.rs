@@ -171,6 +171,26 @@ impl Encoder {
         &self.info
     }
 
+    /// Begins a new chain of as many nodes with another origin, quantum or tick rate. The state is as after [`Self::new`]:
+    /// call [`Self::reset`] next. No allocation.
+    ///
+    /// # Errors
+    /// [`super::CompactError::Info`] when the node count is another one or a value is not usable; the chain then goes on
+    /// as before.
+    pub fn retarget(&mut self, info: Info) -> Result<(), super::CompactError> {
+        info.check()?;
+        if info.node_count != self.info.node_count {
+            return Err(super::CompactError::Info { field: "node_count", found: info.node_count.into() });
+        }
+        self.info = info;
+        for (block, decay) in self.blocks.iter_mut().zip(&mut self.decays) {
+            block.clear();
+            *decay = Decay::NEW;
+        }
+        self.normalised = false;
+        Ok(())
+    }
+
     /// Bytes that an encoder of `node_count` nodes holds.
     #[must_use]
     pub const fn footprint(node_count: usize) -> usize {
@@ -187,7 +207,7 @@ impl Encoder {
         self.check(points)?;
         let (origin, scale) = (self.info.origin, self.info.units_per_world());
         for ((block, decay), points) in self.blocks.iter_mut().zip(&mut self.decays).zip(points.chunks(BLOCK_NODES)) {
-            *block = Block::new(block.count);
+            block.clear();
             let [x, y, z] = &mut block.position;
             for (((x, y), z), point) in x.iter_mut().zip(y).zip(z).zip(points) {
                 [*x, *y, *z] = target(point.point(), origin, scale);

@@ -89,6 +89,11 @@ impl Block {
         }
     }
 
+    /// Every node at the origin, at rest.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.count);
+    }
+
     /// A tick without corrections: velocities decay, positions move, energies fade, ticks count.
     pub(super) fn predict(&mut self, normalise: bool) {
         let decay = i32::from(self.decay);
