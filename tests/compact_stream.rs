@@ -126,7 +126,10 @@ impl Watched {
                 for axis in 0..3 {
                     let off = (shown[axis] - real[axis]).abs();
                     let bound = bound(info, *real, axis);
-                    assert!(off <= bound, "tick {tick}, node {id:x}, axis {axis}: {shown:?} for {real:?}, {off} > {bound}");
+                    assert!(
+                        off <= bound,
+                        "tick {tick}, node {id:x}, axis {axis}: {shown:?} for {real:?}, {off} > {bound}"
+                    );
                 }
             }
         }

@@ -183,7 +183,7 @@ impl Default for ThreadOptions {
             shard_cores: Vec::new(),
             sim_idle: IdleStrategy::Auto,
             shard_idle: IdleStrategy::Auto,
-            spin_us: 50,
+            spin_us: 100,
         }
     }
 }

@@ -135,14 +135,21 @@ mod tests {
     #[test]
     fn odd_rates_leave_room_for_every_full_rate() {
         let mut table = ClassTable::new(60);
-        let opened = (1..=16).filter(|rate| table.subscribe(ClassSpec::new(Profile::Own, *rate)).unwrap().opened).count();
+        let opened =
+            (1..=16).filter(|rate| table.subscribe(ClassSpec::new(Profile::Own, *rate)).unwrap().opened).count();
         assert_eq!(opened, CLASSES_MAX + 1 - PROFILES.len());
-        let rate = |table: &mut ClassTable, rate| table.subscribe(ClassSpec::new(Profile::Own, rate)).unwrap().entry.spec.rate_hz;
+        let rate = |table: &mut ClassTable, rate| {
+            table.subscribe(ClassSpec::new(Profile::Own, rate)).unwrap().entry.spec.rate_hz
+        };
         assert_eq!((rate(&mut table, 40), rate(&mut table, 5)), (CLASSES_MAX as u16 + 1 - PROFILES.len() as u16, 5));
         for profile in PROFILES {
             assert!(table.subscribe(ClassSpec::new(profile, 60)).unwrap().opened, "{profile:?}");
         }
         assert_eq!(table.iter().count(), CLASSES_MAX);
-        assert_eq!(table.subscribe(ClassSpec::new(Profile::V1, 30)).unwrap().entry.spec.rate_hz, 60, "no slot is left: the slowest of v1");
+        assert_eq!(
+            table.subscribe(ClassSpec::new(Profile::V1, 30)).unwrap().entry.spec.rate_hz,
+            60,
+            "no slot is left: the slowest of v1"
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::graph::{Graph, NodeId};
 use crate::handoff::{Frame, Interest, WireOrder};
-use crate::wire::{BlockSet, NodeRecord};
 use crate::wire::compact::BLOCK_NODES;
+use crate::wire::{BlockSet, NodeRecord};
 
 /// Bits of an id word below those of its class.
 const CLASS_SHIFT: u32 = 26;

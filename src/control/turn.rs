@@ -4,6 +4,7 @@
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use crossbeam::sync::Parker;
 use serde_json::json;
 
+use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
 use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences};
@@ -82,6 +84,10 @@ pub struct ControlFacts {
     pub backend: &'static str,
     /// Streaming sessions at once.
     pub connections_max: usize,
+    /// Of those, from one address; `None` is `connections_per_address_automatic`, and no limit on loopback.
+    pub connections_per_address_max: Option<usize>,
+    /// See there.
+    pub connections_per_address_automatic: usize,
 }
 
 /// Everything the thread owns.
@@ -95,6 +101,7 @@ pub struct Control {
     health: Arc<Health>,
     lane_stats: Vec<Arc<LaneStats>>,
     sessions: HashMap<SessionId, Session>,
+    addresses: Addresses,
     classes: ClassTable,
     last_session: u64,
     latest: Option<Arc<Frame>>,
@@ -110,6 +117,8 @@ struct Session {
     asked: ClassSpec,
     /// Steps below it, because it could not keep up.
     level: u8,
+    /// Where it comes from.
+    address: IpAddr,
 }
 
 /// The whole graph as JSON, for all who ask about the same time.
@@ -140,6 +149,7 @@ impl Control {
         lane_stats: Vec<Arc<LaneStats>>,
     ) -> Self {
         let classes = ClassTable::new(facts.tick_rate);
+        let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         Self {
             graph,
             epoch,
@@ -150,6 +160,7 @@ impl Control {
             health,
             lane_stats,
             sessions: HashMap::new(),
+            addresses,
             classes,
             last_session: 0,
             latest: None,
@@ -216,8 +227,8 @@ impl Control {
 
     fn door_request(&mut self, request: DoorRequest) {
         match request {
-            DoorRequest::Open { token, hello } => {
-                let reply = match self.open(hello) {
+            DoorRequest::Open { token, hello, address } => {
+                let reply = match self.open(hello, address) {
                     Ok(grant) => DoorReply::Granted { token, grant },
                     Err(refusal) => DoorReply::Refused { token, refusal },
                 };
@@ -236,11 +247,12 @@ impl Control {
     }
 
     /// Lets a stream in, or says why not.
-    fn open(&mut self, hello: Hello) -> Result<Grant, Refusal> {
+    fn open(&mut self, hello: Hello, address: IpAddr) -> Result<Grant, Refusal> {
         let limit = self.facts.connections_max;
         if self.sessions.len() >= limit {
             return Err(Refusal::Full { limit });
         }
+        self.addresses.admit(address)?;
         let profile = hello.profile.unwrap_or(Profile::Own);
         let asked = self.spec(profile, hello.rate_hz, hello.detail);
         if let (Profile::V1, Some(id)) = (profile, self.graph.id_max())
@@ -251,7 +263,8 @@ impl Control {
         let entry = self.subscribe(asked)?;
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        self.sessions.insert(session, Session { class: entry.class, asked, level: 0 });
+        self.sessions.insert(session, Session { class: entry.class, asked, level: 0, address });
+        self.addresses.enter(address);
         Ok(Grant {
             session,
             class: entry.class,
@@ -272,10 +285,12 @@ impl Control {
         let Subscribed { entry, opened } = self.classes.subscribe(spec)?;
         if opened {
             let chain = match spec.profile.is_chain() {
-                true => Some(Box::new(ChainWriter::new(entry.class, spec, self.graph.nodes().len()).map_err(|error| {
-                    self.classes.unsubscribe(entry.class);
-                    Refusal::Codec { reason: error.to_string() }
-                })?)),
+                true => {
+                    Some(Box::new(ChainWriter::new(entry.class, spec, self.graph.nodes().len()).map_err(|error| {
+                        self.classes.unsubscribe(entry.class);
+                        Refusal::Codec { reason: error.to_string() }
+                    })?))
+                }
                 false => None,
             };
             self.command(SimCommand::OpenClass { class: entry.class, spec, chain });
@@ -310,6 +325,7 @@ impl Control {
 
     fn end_session(&mut self, session: SessionId) {
         if let Some(session) = self.sessions.remove(&session) {
+            self.addresses.leave(session.address);
             self.leave(session.class);
         }
     }
@@ -357,7 +373,7 @@ impl Control {
             class: entry.class.serial,
             profile: entry.spec.profile.name(),
         };
-        self.move_session(origin, Session { class: entry.class, asked, level: 0 }, &entry, &text);
+        self.move_session(origin, Session { class: entry.class, asked, level: 0, ..session }, &entry, &text);
     }
 
     /// Moves a session so many steps below the class that it asked for.
@@ -419,8 +435,7 @@ impl Control {
         };
         let text = asked.then(|| {
             let (nodes, of) = interest_size(&interest, frame);
-            let runs: Vec<[u32; 2]> =
-                interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
+            let runs: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
             ServerMessage::InterestConfirmed { blocks: &runs, of, nodes, order: interest.order }.to_vec().into()
         });
         self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text });

@@ -10,8 +10,8 @@ use super::sync::Arc;
 use super::{ChainPart, ClassRef, Transport, WireOrder};
 use crate::limits::CLASSES_MAX;
 use crate::wire::{
-    FrameHeader, HEADER_BYTES, NodeRecord, PROFILES, Profile, TCP_PREFIX_BYTES, WHOLE_BYTES_MAX,
-    WS_HEADER_BYTES_MAX, encode_body, tcp_prefix, ws_header,
+    FrameHeader, HEADER_BYTES, NodeRecord, PROFILES, Profile, TCP_PREFIX_BYTES, WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX,
+    encode_body, tcp_prefix, ws_header,
 };
 
 /// When and where a frame was made.

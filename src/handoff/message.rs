@@ -1,12 +1,12 @@
 //! What crosses between threads: one type per lane. Small and `Copy` on the way to `sim` and the shards.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
+use super::ChainWriter;
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
-use super::ChainWriter;
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
 
 /// A connection's place among sessions. Never reused while the process runs.
@@ -284,6 +284,8 @@ pub enum DoorRequest {
         token: Handle,
         /// What it asks for.
         hello: Hello,
+        /// Where it comes from.
+        address: IpAddr,
     },
     /// A let-in connection went away before a shard had it.
     Abandon {
@@ -324,6 +326,12 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// Its address has as many as one may have.
+    #[error("this address has {limit} connections already (net.connections_per_address_max)")]
+    Address {
+        /// The limit.
+        limit: usize,
+    },
     /// All classes are taken and none of this profile lives.
     #[error("all {limit} subscription classes are in use; ask for a profile and rate that others use")]
     Classes {
@@ -352,6 +360,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Full { .. } => "full",
+            Self::Address { .. } => "address_full",
             Self::Classes { .. } => "classes",
             Self::Codec { .. } => "codec",
             Self::IdRange { .. } => "id_range",

@@ -5,14 +5,19 @@
 mod conn;
 mod door;
 mod drags;
+mod hold;
 mod http;
 mod inbound;
 mod lateness;
 mod link;
+mod liveness;
 mod outbound;
+mod pages;
+mod pending;
 mod rate_limit;
 mod routes;
 mod shard;
+mod socket;
 
 use std::sync::Arc;
 
@@ -21,7 +26,9 @@ use mio::{Poll, Waker};
 use crate::handoff::Doorbell;
 
 pub use door::{Door, DoorLanes, DoorOptions};
+pub use liveness::Patience;
 pub use shard::{Shard, ShardLanes, ShardOptions};
+pub use socket::SocketOptions;
 
 /// A poll and the bell that wakes it, for one loop.
 ///

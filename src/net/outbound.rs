@@ -518,8 +518,15 @@ impl Outbound {
                 };
                 let done = if gathered { 0 } else { left };
                 let (tick_ns, conflated) = (next.message.tick_ns(), next.left_out);
-                self.sending =
-                    Some(Sending { source, sent: done, since_ns: now_ns, tick_ns, previous: 0, conflated, resend: false });
+                self.sending = Some(Sending {
+                    source,
+                    sent: done,
+                    since_ns: now_ns,
+                    tick_ns,
+                    previous: 0,
+                    conflated,
+                    resend: false,
+                });
                 break;
             }
         }
@@ -748,7 +755,10 @@ mod tests {
             let front = frame(&mut pool, 3);
             // Two flushes, and the text is not through yet.
             for _ in 0..2 {
-                assert_eq!(out.flush(&mut sink, &mut Supply::Front(Some(&front)), 1, &mut sent).unwrap(), Flushed::Blocked);
+                assert_eq!(
+                    out.flush(&mut sink, &mut Supply::Front(Some(&front)), 1, &mut sent).unwrap(),
+                    Flushed::Blocked
+                );
             }
             assert_eq!((out.copy_lease(), out.lease_ns(9)), (0, 0), "nothing is leased that has not begun");
             out.close(CloseCode::Away, "bye");

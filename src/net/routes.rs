@@ -164,8 +164,7 @@ fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response>
         Response::error(400, error.code(), &error.to_string(), &[field])
     };
     let profile = request.parameter("profile");
-    let mut hello =
-        Hello::from_parts(profile, number("rate"), number("bits"), number("dimensions")).map_err(refuse)?;
+    let mut hello = Hello::from_parts(profile, number("rate"), number("bits"), number("dimensions")).map_err(refuse)?;
     let offered: Vec<&str> = request
         .headers
         .iter()

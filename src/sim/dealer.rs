@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::handoff::{ChainInput, WireOrder};
-use crate::wire::compact::BLOCK_NODES;
 use crate::wire::NodeRecord;
+use crate::wire::compact::BLOCK_NODES;
 
 /// An order is replaced when its blocks are so many times as wide as those of a new one.
 const SPREAD_MAX: f32 = 1.25;
@@ -106,7 +106,8 @@ const fn spread3(mut bits: u64) -> u64 {
 /// Sum over the blocks of their longest sides.
 fn spread(order: &WireOrder, nodes: &[NodeRecord]) -> f32 {
     let side = |block: &[u32]| {
-        let [low, high] = bounds_of(block.iter().filter_map(|node| nodes.get(*node as usize)).map(NodeRecord::position));
+        let [low, high] =
+            bounds_of(block.iter().filter_map(|node| nodes.get(*node as usize)).map(NodeRecord::position));
         low.iter().zip(high).map(|(low, high)| high - low).fold(0.0, f32::max)
     };
     order.nodes().chunks(BLOCK_NODES).map(side).sum()

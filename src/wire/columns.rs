@@ -77,8 +77,7 @@ pub fn encode_ids(ids: impl Iterator<Item = u32>) -> Vec<u8> {
 /// [`ColumnsError`], for anything but exactly one word for every node.
 pub fn decode_ids(body: &[u8], node_count: u32) -> Result<Vec<u32>, ColumnsError> {
     let short = ColumnsError::Short { bytes: body.len() };
-    let ([column, coding, _, _, a, b, c, d], payload) =
-        body.split_first_chunk::<COLUMN_HEADER_BYTES>().ok_or(short)?;
+    let ([column, coding, _, _, a, b, c, d], payload) = body.split_first_chunk::<COLUMN_HEADER_BYTES>().ok_or(short)?;
     if *column != COLUMN_IDS {
         return Err(ColumnsError::Column { found: *column });
     }
@@ -129,9 +128,10 @@ mod tests {
         assert_eq!(body((0, 9)), ColumnsError::Column { found: 9 });
         assert_eq!(body((1, 9)), ColumnsError::Coding { found: 9 });
         assert_eq!(body((4, 4)), ColumnsError::Length { said: 4, nodes: 2 });
-        assert_eq!(decode_ids(&[0, 1, 0, 0, 252, 255, 255, 255], u32::MAX / 4), Err(ColumnsError::Planes(
-            PlanesError::Ratio { payload_bytes: 0, raw_bytes: 0xFFFF_FFFC }
-        )));
+        assert_eq!(
+            decode_ids(&[0, 1, 0, 0, 252, 255, 255, 255], u32::MAX / 4),
+            Err(ColumnsError::Planes(PlanesError::Ratio { payload_bytes: 0, raw_bytes: 0xFFFF_FFFC }))
+        );
     }
 
     proptest::proptest! {

@@ -358,7 +358,8 @@ mod tests {
 
     #[test]
     fn every_way_of_naming_nodes_is_read() {
-        let ask = asked(r#"{"type":"interest","blocks":[0,65,1],"ids":[7,9],"priority":[9],"max_nodes":2000}"#).unwrap();
+        let ask =
+            asked(r#"{"type":"interest","blocks":[0,65,1],"ids":[7,9],"priority":[9],"max_nodes":2000}"#).unwrap();
         assert_eq!(ask.blocks.iter().collect::<Vec<_>>(), [0, 1, 65]);
         assert_eq!(ask.blocks.runs().collect::<Vec<_>>(), [(0, 1), (65, 65)]);
         assert_eq!((ask.ids.as_slice(), ask.priority.as_slice()), (&[7, 9][..], &[9][..]));
@@ -375,12 +376,18 @@ mod tests {
     fn what_cannot_be_followed_is_refused_by_its_field() {
         let ids = (0..300).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
         let cases = [
-            (r#"{"type":"interest"}"#.to_owned(), "field blocks, ids, classes, sphere, frustum, max_nodes or all is missing"),
+            (
+                r#"{"type":"interest"}"#.to_owned(),
+                "field blocks, ids, classes, sphere, frustum, max_nodes or all is missing",
+            ),
             (r#"{"blocks":[4096]}"#.to_owned(), "field blocks must be from 0 to 4095"),
             (r#"{"ids":[1.5]}"#.to_owned(), "field ids must be from 0 to 67108863"),
             (r#"{"priority":[-1],"all":true}"#.to_owned(), "field priority must be from 0 to 67108863"),
             (format!("{{\"ids\":[{ids}]}}"), "field ids must be at most 256 numbers"),
-            (r#"{"classes":["robot"]}"#.to_owned(), "field classes must be some of knowledge, agent, ontology_class, ontology_individual, ontology_property, private"),
+            (
+                r#"{"classes":["robot"]}"#.to_owned(),
+                "field classes must be some of knowledge, agent, ontology_class, ontology_individual, ontology_property, private",
+            ),
             (r#"{"sphere":{"radius":1}}"#.to_owned(), "field sphere.center is missing"),
             (r#"{"sphere":{"center":[0,0,0],"radius":-1}}"#.to_owned(), "field sphere.radius must be from 0 to 40000"),
             (r#"{"frustum":{"planes":[]}}"#.to_owned(), "field frustum.planes must be 1 to 6 rows of 4 numbers"),

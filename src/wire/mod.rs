@@ -24,8 +24,8 @@ pub use binary::{
 pub use client::{ClientError, ClientMessage, Hello, Timestamp, parse_hello, parse_message};
 pub use columns::{COLUMN_IDS, ColumnsError, decode_ids, encode_ids};
 pub use framing::{
-    CloseCode, TCP_PREFIX_BYTES, TCP_TEXT_BIT, WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX, push_tcp_text, push_ws_close, push_ws_text,
-    tcp_prefix, ws_header,
+    CloseCode, TCP_PREFIX_BYTES, TCP_TEXT_BIT, WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX, push_tcp_text, push_ws_close,
+    push_ws_text, tcp_prefix, ws_header,
 };
 pub use header::{
     FLAG_HEARTBEAT, FLAG_NORMALISE, FLAG_PARTIAL, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL, FrameHeader, HEADER_BYTES,

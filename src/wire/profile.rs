@@ -171,13 +171,10 @@ mod tests {
             let spec = ClassSpec::new(profile, rate).coarser(levels);
             (spec.rate_hz, spec.detail.bits)
         };
-        assert_eq!([0, 1, 2, 3, 9].map(|levels| of(Profile::Compact, 60, levels)), [
-            (60, 14),
-            (30, 12),
-            (15, 10),
-            (7, 10),
-            (5, 10)
-        ]);
+        assert_eq!(
+            [0, 1, 2, 3, 9].map(|levels| of(Profile::Compact, 60, levels)),
+            [(60, 14), (30, 12), (15, 10), (7, 10), (5, 10)]
+        );
         assert_eq!(of(Profile::V1, 60, 2), (15, 14));
         assert_eq!(of(Profile::Own, 2, 200), (2, 14));
     }
