@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { BLOCK_NODES, CompactDecoder, parseInfo, type CompactInfo } from "../src/wire/compact.js";
+import { STRIDE } from "../src/protocol.js";
+import { BLOCK_NODES, CompactDecoder, parseInfo, type CompactInfo, type Decoder } from "../src/wire/compact.js";
+import { WasmDecoder } from "../src/wire/wasm.js";
 import { prng } from "./bytes.js";
 
 interface Message { kind: number; normalise: boolean; body: Uint8Array }
@@ -26,16 +28,23 @@ function infoOf(messages: Message[]): CompactInfo {
   return info;
 }
 
-describe("the compact profile", () => {
+const wasm = readFileSync(new URL("../wasm/compact.wasm", import.meta.url));
+// One instance holds one chain, so that every decoder of a test is its own.
+const kinds: [string, (info: CompactInfo) => Decoder][] = [
+  ["TypeScript", (info) => new CompactDecoder(info)],
+  ["WebAssembly", (info) => WasmDecoder.load(wasm)!(info)!],
+];
+
+describe.each(kinds)("the compact profile in %s", (_name, decoderOf) => {
   it("agrees with every hash of an independent encoder, early and late", () => {
     const messages = golden();
     const info = infoOf(messages);
     expect(info).toEqual({ nodeCount: 1_100, origin: [16, -8.5, 0], quantum: 0.25, tickRate: 60 });
-    const decoders: CompactDecoder[] = [];
+    const decoders: Decoder[] = [];
     let [sequence, marks] = [1, 0];
     for (const { kind, normalise, body } of messages) {
       if (kind === 3) {
-        const decoder = new CompactDecoder(info);
+        const decoder = decoderOf(info);
         expect(decoder.snapshot(sequence, body)).toBeNull();
         decoders.push(decoder);
       } else if (kind === 2) {
@@ -48,8 +57,8 @@ describe("the compact profile", () => {
     }
     expect([marks, decoders.length]).toEqual([40, 2]);
     const [early, late] = decoders.map((decoder) => {
-      const out = new Float32Array(3 * info.nodeCount);
-      decoder.positions(out);
+      const out = new Float32Array(STRIDE * info.nodeCount);
+      decoder.draw(out);
       return out;
     });
     expect(early).toEqual(late);
@@ -58,7 +67,7 @@ describe("the compact profile", () => {
 
   it("refuses a gap and notices what it was not told", () => {
     const messages = golden();
-    const decoder = new CompactDecoder(infoOf(messages));
+    const decoder = decoderOf(infoOf(messages));
     expect(decoder.snapshot(1, messages.find((message) => message.kind === 3)!.body)).toBeNull();
     const deltas = messages.filter((message) => message.kind === 2);
     const marks = messages.filter((message) => message.kind === 5);
@@ -69,7 +78,7 @@ describe("the compact profile", () => {
 
   it("follows the blocks that it has", () => {
     const messages = golden();
-    const decoder = new CompactDecoder(infoOf(messages));
+    const decoder = decoderOf(infoOf(messages));
     decoder.snapshot(1, messages.find((message) => message.kind === 3)!.body);
     decoder.leave(1);
     let sequence = 1;
@@ -78,9 +87,9 @@ describe("the compact profile", () => {
       if (kind === 5) expect(decoder.mark(body)).toBeNull();
     }
     expect([decoder.follows(0), decoder.follows(1)]).toEqual([true, false]);
-    const out = new Float32Array(3 * 1_100);
-    decoder.positions(out);
-    expect(out.subarray(3 * BLOCK_NODES).every((value) => value === 0)).toBe(true);
+    const out = new Float32Array(STRIDE * 1_100);
+    decoder.draw(out);
+    expect(out.subarray(STRIDE * BLOCK_NODES).every((value) => value === 0)).toBe(true);
   });
 
   it("takes no harm from any bytes", () => {
@@ -89,7 +98,7 @@ describe("the compact profile", () => {
     const random = prng(7);
     const snapshot = messages.find((message) => message.kind === 3)!.body;
     for (let round = 0; round < 300; round++) {
-      const decoder = new CompactDecoder(info);
+      const decoder = decoderOf(info);
       decoder.snapshot(1, snapshot);
       const from = messages[Math.floor(random() * messages.length)]!;
       const bytes = from.body.slice(0, Math.floor(random() * (from.body.length + 1)));
