@@ -20,7 +20,7 @@ export interface CompactInfo {
 }
 
 export type CompactError =
-  | "length" | "tables" | "version" | "nodes" | "quantum" | "memory" | "gap" | "short" | "index" | "mode" | "corrupt" | "drifted";
+  | "length" | "tables" | "format" | "nodes" | "quantum" | "memory" | "gap" | "short" | "index" | "mode" | "corrupt" | "drifted";
 
 /**
  * Follows a chain; `sequence` is that of the last frame taken, 0 before any. After an error other than "gap" and "drifted"
@@ -79,7 +79,7 @@ export function parseInfo(body: DataView, nodesMax: number): CompactInfo | Compa
     tickRate: body.getUint16(24, true),
   };
   if (body.getUint32(20, true) !== TABLE_HASH) return "tables";
-  if (body.getUint8(26) !== 10 || body.getUint8(27) !== 12) return "version";
+  if (body.getUint8(26) !== 10 || body.getUint8(27) !== 12) return "format";
   if (info.nodeCount > nodesMax) return "nodes";
   if (!(info.quantum > 0 && Number.isFinite(info.quantum)) || !info.origin.every(Number.isFinite)) return "quantum";
   return info;
