@@ -81,6 +81,8 @@ export interface Quality {
 /** Counters since the page was opened; `null` is unknown. */
 export interface Statistics {
   profile: string | null;
+  /** What decodes the compact profile here. */
+  decoder: Decoder["runs"] | null;
   framesReceived: number;
   framesApplied: number;
   framesStale: number;
@@ -200,6 +202,7 @@ export class Connection {
     return {
       ...this.counters,
       profile: this.profile,
+      decoder: this.chain.runs(),
       quality: this.quality,
       interest: this.interestSaid,
       bytesPerNodeFrame: nodeFrames > 0 ? received / nodeFrames : null,

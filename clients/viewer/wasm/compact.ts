@@ -77,7 +77,8 @@ export function begin(count: i32): bool {
   order = state + usize(blocks) * BLOCK;
   picture = (order + 4 * count + 63) & ~63;
   body = picture + 16 * count;
-  if (!reach(body)) {
+  // Beyond 2^25 nodes addresses would not fit 32 bits.
+  if (u32(count) > 1 << 25 || !reach(body)) {
     nodes = 0;
     blocks = 0;
     return false;

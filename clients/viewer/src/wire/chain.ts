@@ -54,9 +54,9 @@ export class Chain {
     [this.wants, this.synced, this.placed] = [false, false, false];
   }
 
-  /** Sequence of the last frame taken; 0 before any. */
-  sequence(): number {
-    return this.decoder?.sequence ?? 0;
+  /** What runs the decoder; null where there is none. */
+  runs(): Decoder["runs"] | null {
+    return this.decoder?.runs ?? null;
   }
 
   take(header: FrameHeader, body: Uint8Array): Taken {

@@ -27,6 +27,7 @@ export type CompactError =
  * nothing is followed until the next snapshot. `WasmDecoder` and, where that cannot run, `CompactDecoder`.
  */
 export interface Decoder {
+  readonly runs: "WebAssembly" | "script";
   readonly sequence: number;
   /** Of another sequence than the last frame's it begins anew, else it adds blocks. */
   snapshot(sequence: number, body: Uint8Array): CompactError | null;
@@ -193,6 +194,7 @@ const ticksClass = (ticks: number): number => 32 - Math.clz32(ticks);
 const ticksOf = (kind: number): number => (kind === 0 ? 0 : 1 << (kind - 1));
 
 export class CompactDecoder implements Decoder {
+  readonly runs = "script";
   /** Sequence of the last frame taken. */
   sequence = 0;
   /** By axis and node: units, units a tick. */

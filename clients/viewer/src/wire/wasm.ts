@@ -27,6 +27,7 @@ interface Exports {
 
 /** One chain at a time: a new info makes a new one in the same memory. */
 export class WasmDecoder implements Decoder {
+  readonly runs = "WebAssembly";
   sequence = 0;
 
   private constructor(private readonly wasm: Exports, private readonly nodeCount: number) {}
@@ -83,6 +84,10 @@ export class WasmDecoder implements Decoder {
     this.wasm.draw();
     out.set(this.picture());
     return this.wasm.clamped() - before;
+  }
+
+  memoryBytes(): number {
+    return this.wasm.memory.buffer.byteLength;
   }
 
   private picture(): Float32Array {
