@@ -28,11 +28,24 @@ const QUIET: i32 = 24;
 const HOT: i32 = 8;
 const SLACK: usize = 64;
 
-// Frequencies as `u16` from JavaScript, then by table and slot one word: slot less start, frequency, symbol in 12, 12 and 8 bits.
+// Frequencies as `u16` from JavaScript. Then by table of values and slot / 4 a word: frequency, start, symbol in 12, 12 and 8 bits.
 const frequencies: usize = memory.data(2 * (110 + 24 * 16 + 8 * 32), 16);
-const slots: usize = memory.data(4 * 4096 * (24 + 8), 64);
-/** `ticks bucket` of k, for the contexts of flags. */
-const buckets: usize = memory.data(256, 16);
+const TABLE: usize = 4 * 1024;
+const tables: usize = memory.data(4 * 1024 * (24 + 8), 64);
+/** By k: the column of a flag's context, and the first of the four tables of a correction, as an offset. */
+const columns: usize = memory.data(256, 16);
+const rows: usize = memory.data(4 * 256, 16);
+
+// What one block needs while it is decoded. Nodes as `u16`; by place in a list the address of the table, and four lanes of symbols and
+// of the corrections they mean.
+const every: usize = memory.data(2 * 1040, 16);
+const quiets: usize = memory.data(2 * 1040, 16);
+const hots: usize = memory.data(2 * 1040, 16);
+const corrected: usize = memory.data(2 * 1040, 16);
+const tableOf: usize = memory.data(4 * 1040, 16);
+const symbols: usize = memory.data(16 * 1040, 16);
+const quietSteps: usize = memory.data(16 * 1040, 16);
+const hotSteps: usize = memory.data(16 * 1040, 16);
 
 let nodes: i32 = 0;
 let blocks: i32 = 0;
@@ -53,20 +66,26 @@ export function pictureAt(): usize { return picture; }
 /** Coordinates and velocities that `draw` brought to the edge of their range. */
 export function clamped(): i32 { return clampedCount; }
 
-/** Lays out the tables that were written to `tablesAt()`. */
+/** Lays out the tables that were written to `tablesAt()`, whose frequencies of values are multiples of 4. */
 export function prepare(): void {
+  let from = frequencies + 2 * FLAGS;
   for (let table = 0; table < QUIET + HOT; table++) {
-    const symbols = table < QUIET ? 16 : 32;
-    const from = frequencies + 2 * (FLAGS + (table < QUIET ? 16 * table : 16 * QUIET + 32 * (table - QUIET)));
-    let slot = 0;
-    for (let symbol = 0; symbol < symbols; symbol++) {
-      const frequency = i32(load<u16>(from + 2 * symbol));
-      for (let place = 0; place < frequency && slot < 4096; place++) {
-        store<u32>(slots + 4 * (4096 * table + slot++), place | frequency << 12 | symbol << 24);
+    const count = table < QUIET ? 16 : 32;
+    let start = 0;
+    for (let symbol = 0; symbol < count; symbol++) {
+      const frequency = i32(load<u16>(from));
+      from += 2;
+      for (let slot = start; slot < start + frequency && slot < 4096; slot += 4) {
+        store<u32>(tables + table * TABLE + slot, frequency | start << 12 | symbol << 24);
       }
+      start += frequency;
     }
   }
-  for (let k = 0; k < 256; k++) store<u8>(buckets + k, k < 8 ? max(k - 1, 0) : min(35 - clz(k), 10));
+  for (let k = 0; k < 256; k++) {
+    store<u8>(columns + k, k < 8 ? max(k - 1, 0) : min(35 - clz(k), 10));
+    store<u32>(rows + 4 * k, u32(4 * TABLE * (k < 2 ? 0 : k < 4 ? k - 1 : k < 8 ? 3 : k < 16 ? 4 : 5)));
+  }
+  for (let node = 0; node < NODES; node++) store<u16>(every + 2 * node, u16(node));
 }
 
 /** Room for a chain of `count` nodes, of which nothing is known yet; false when there is none. */
@@ -197,6 +216,12 @@ function check(block: i32, from: usize, to: usize): i32 {
   return follows(block) && hash(block) != load<u32>(from) ? DRIFTED : 0;
 }
 
+// Mode byte of a delta: 2 is entropy with one state.
+const GAPS = 1;
+const FOUR = 3;
+const DECAYS = 4;
+const PLAIN = 8;
+
 /** One tick of one block, with the corrections from `from` to `to`, or none where both are 0. */
 function tick(block: i32, normalise: bool, from: usize, to: usize): i32 {
   const at = blockAt(block);
@@ -206,15 +231,24 @@ function tick(block: i32, normalise: bool, from: usize, to: usize): i32 {
   if (to != 0) {
     if (from >= to) return SHORT;
     const mode = i32(load<u8>(from++));
-    const decays = (mode & 4) != 0;
+    const decays = (mode & DECAYS) != 0;
     let decay: u8 = 0;
     if (decays) {
       if (from >= to) return SHORT;
       decay = load<u8>(from++);
     }
-    const coding = mode & ~4;
-    if (coding != 1 && coding != 2) return MODE;
-    if (!(coding == 1 ? readGaps(at, count, from, to) : readEntropy(at, count, from, to))) return CORRUPT;
+    let plain: usize = 0;
+    if ((mode & PLAIN) != 0) {
+      place_ = from;
+      const bytes = varint(to);
+      if (bytes < 0 || bytes > i64(to - place_)) return SHORT;
+      plain = place_;
+      from = place_ + usize(bytes);
+    }
+    const coding = mode & 3;
+    if (coding == 0 || (mode & ~(3 | DECAYS | (coding == GAPS ? 0 : PLAIN))) != 0) return MODE;
+    const done = coding == GAPS ? readGaps(at, count, from, to) : readEntropy(at, count, coding == FOUR, plain, from, to);
+    if (!done) return CORRUPT;
     if (decays) store<u8>(at, decay, DECAY);
   }
   if (normalise) normaliseBlock(at, count);
@@ -392,71 +426,217 @@ function readGaps(at: usize, count: i32, from: usize, to: usize): bool {
   return bitsAreOver(to);
 }
 
-function readEntropy(at: usize, count: i32, from: usize, to: usize): bool {
-  const bytes = i32(to - from);
-  const stateBytes = bytes < 3 ? bytes : 4 - (bytes & 1);
+// The entropy coder: state of symbol 0, 1, 2, 3 modulo 4 of the pass, or the only one; the next word, and their end.
+let x0: u32 = 0;
+let x1: u32 = 0;
+let x2: u32 = 0;
+let x3: u32 = 0;
+let word: usize = 0;
+let wordsEnd: usize = 0;
+
+function stateAt(from: usize, bytes: i32): u32 {
   let x: u32 = 0;
-  for (let place = stateBytes - 1; place >= 0; place--) x = x << 8 | u32(load<u8>(from + place));
-  let word = from + stateBytes;
-  for (let node = 0; node < count; node++) {
+  for (let place = bytes - 1; place >= 0; place--) x = x << 8 | u32(load<u8>(from + place));
+  return x;
+}
+
+/** Takes up the states at `from`; false when there is no room for them. */
+function openStates(four: bool, from: usize, to: usize): bool {
+  const bytes = i32(to - from);
+  const each = four ? 4 : bytes < 3 ? bytes : 4 - (bytes & 1);
+  word = from + each * (four ? 4 : 1);
+  wordsEnd = to;
+  if (word > to || ((to - word) & 1) != 0) return false;
+  x0 = stateAt(from, each);
+  x1 = four ? stateAt(from + 4, 4) : 0;
+  x2 = four ? stateAt(from + 8, 4) : 0;
+  x3 = four ? stateAt(from + 12, 4) : 0;
+  return true;
+}
+
+// Four states are taken in turns by handing them on, so that the processor works on four symbols at a time. What is random, as a word
+// that is taken or a node that is corrected, is no branch.
+
+/** Flags of `count` quiet nodes at `list`; answers how many are corrected, which `corrected` then names. */
+function readFlags(at: usize, list: usize, count: i32, four: bool): i32 {
+  let a = x0;
+  let b = x1;
+  let c = x2;
+  let d = x3;
+  let next = word;
+  const end = wordsEnd;
+  let found = 0;
+  let index = 0;
+  for (; index < count; index++) {
+    const node = u32(load<u16>(list + 2 * index));
     const e = load<i32>(at + 4 * node, E);
-    const hot = e >= HOT_FROM;
-    let row: i32;
-    let shift = 0;
-    if (hot) {
-      const high = 31 - clz(e);
-      row = QUIET + 2 * min(high - 8, 3) + ((e >> (high - 1)) & 1);
-      shift = max(high - 10, 0);
-    } else {
-      const k = i32(load<u8>(at + node, K));
-      const context = min(32 - clz(e), 9) * 11 + i32(load<u8>(buckets + k));
-      const zero: u32 = 4096 - u32(load<u16>(frequencies + 2 * context));
-      const slot = x & 4095;
-      const corrected = slot >= zero;
-      x = corrected ? (4096 - zero) * (x >>> 12) + slot - zero : zero * (x >>> 12) + slot;
-      if (x < 65536 && word < to) {
-        x = x << 16 | u32(load<u16>(word));
-        word += 2;
-      }
-      if (!corrected) continue;
-      row = 4 * (k < 2 ? 0 : k < 4 ? k - 1 : k < 8 ? 3 : k < 16 ? 4 : 5);
+    const context = min(32 - clz(e), 9) * 11 + i32(load<u8>(columns + u32(load<u8>(at + node, K))));
+    const one = u32(load<u16>(frequencies + 2 * context));
+    const zero: u32 = 4096 - one;
+    const slot: u32 = a & 4095;
+    const set = slot >= zero;
+    store<u16>(corrected + 2 * found, u16(node));
+    found += i32(set);
+    const x: u32 = select(one, zero, set) * (a >>> 12) + slot - select(zero, 0, set);
+    const low = u32(x < 65536) & u32(next < end);
+    a = select(x << 16 | u32(load<u16>(next)), x, low);
+    next += low << 1;
+    if (four) {
+      const first = a;
+      a = b;
+      b = c;
+      c = d;
+      d = first;
     }
-    let steps = i32x4.splat(0);
-    let any = false;
-    for (let axis = 0; axis < 3; axis++) {
-      const table = hot ? row : row + (any ? 3 : axis);
-      const entry = load<u32>(slots + 4 * (4096 * table + (x & 4095)));
-      x = (entry >>> 12 & 4095) * (x >>> 12) + (entry & 4095);
-      if (x < 65536 && word < to) {
-        x = x << 16 | u32(load<u16>(word));
-        word += 2;
-      }
-      const symbol = entry >>> 24;
-      let value = -unzigzag(symbol);
-      const escaped = symbol == u32(hot ? 31 : 15);
-      if (escaped || shift > 0) {
-        let low: u32 = 0;
-        const width = escaped ? 22 : shift;
-        for (let done = 0; done < width; done += 11) {
-          const raw = min(width - done, 11);
-          const rest = 12 - raw;
-          low |= ((x & 4095) >>> rest) << done;
-          x = (x >>> 12 << rest) + (x & ((1 << rest) - 1));
-          if (x < 65536 && word < to) {
-            x = x << 16 | u32(load<u16>(word));
-            word += 2;
-          }
-        }
-        value = escaped ? unzigzag(low) : (value << shift) + i32(low) - (1 << shift >> 1);
-      }
-      any = any || value != 0;
-      steps = shifted(steps, value);
-    }
-    steps = along(shifted(steps, 0), at + 16 * node);
-    if (hot) correctHot(at, node, e, steps);
-    else correctQuiet(at, node, steps);
   }
-  return x == 0 && word == to;
+  closePass(a, b, c, d, next, four ? index : 0);
+  return found;
+}
+
+/** Symbols of `count` values from the tables at `tableOf`, into the lane at `to` of as many vectors. */
+function readValues(count: i32, four: bool, to: usize): void {
+  let a = x0;
+  let b = x1;
+  let c = x2;
+  let d = x3;
+  let next = word;
+  const end = wordsEnd;
+  let index = 0;
+  for (; index < count; index++) {
+    const entry = load<u32>(load<u32>(tableOf + 4 * index) + (a & 4092));
+    store<u32>(to + 16 * index, entry >>> 24);
+    const x: u32 = (entry & 4095) * (a >>> 12) + (a & 4095) - (entry >>> 12 & 4095);
+    const low = u32(x < 65536) & u32(next < end);
+    a = select(x << 16 | u32(load<u16>(next)), x, low);
+    next += low << 1;
+    if (four) {
+      const first = a;
+      a = b;
+      b = c;
+      c = d;
+      d = first;
+    }
+  }
+  closePass(a, b, c, d, next, four ? index : 0);
+}
+
+/** Keeps the states for the next pass, which begins with the first one again. */
+function closePass(a: u32, b: u32, c: u32, d: u32, next: usize, index: i32): void {
+  for (; (index & 3) != 0; index++) {
+    const first = a;
+    a = b;
+    b = c;
+    c = d;
+    d = first;
+  }
+  x0 = a;
+  x1 = b;
+  x2 = c;
+  x3 = d;
+  word = next;
+}
+
+/** The corrections that `count` vectors of symbols mean, to `steps`; whether one of them is the `escape`. */
+function unrank(count: i32, escape: i32, steps: usize): bool {
+  let escaped = i32x4.splat(0);
+  for (let index = 0; index < count; index++) {
+    const symbol = v128.load(symbols + 16 * index);
+    escaped = v128.or(escaped, i32x4.eq(symbol, i32x4.splat(escape)));
+    const odd = i32x4.neg(v128.and(symbol, i32x4.splat(1)));
+    v128.store(steps + 16 * index, i32x4.neg(v128.xor(i32x4.shr_u(symbol, 1), odd)));
+  }
+  return v128.any_true(escaped);
+}
+
+function readEntropy(at: usize, count: i32, four: bool, plain: usize, from: usize, to: usize): bool {
+  if (!openStates(four, from, to)) return false;
+  let quietCount = 0;
+  let hotCount = 0;
+  let most = i32x4.splat(0);
+  for (let node = 0; node < count; node += 4) most = i32x4.max_s(most, v128.load(at + 4 * node, E));
+  let list = every;
+  if (!v128.any_true(i32x4.ge_s(most, i32x4.splat(HOT_FROM)))) quietCount = count;
+  else {
+    list = quiets;
+    for (let node = 0; node < count; node++) {
+      const hot = i32(load<i32>(at + 4 * node, E) >= HOT_FROM);
+      store<u16>(quiets + 2 * quietCount, u16(node));
+      store<u16>(hots + 2 * hotCount, u16(node));
+      quietCount += 1 - hot;
+      hotCount += hot;
+    }
+  }
+
+  const correctedCount = readFlags(at, list, quietCount, four);
+  for (let index = 0; index < correctedCount; index++) {
+    const k = u32(load<u8>(at + u32(load<u16>(corrected + 2 * index)), K));
+    store<u32>(tableOf + 4 * index, tables + load<u32>(rows + 4 * k));
+    v128.store(symbols + 16 * index, i32x4.splat(0));
+  }
+  readValues(correctedCount, four, symbols);
+  for (let index = 0; index < correctedCount; index++) {
+    const any = load<u32>(symbols + 16 * index) != 0;
+    store<u32>(tableOf + 4 * index, load<u32>(tableOf + 4 * index) + (any ? 3 * TABLE : TABLE));
+  }
+  readValues(correctedCount, four, symbols + 4);
+  for (let index = 0; index < correctedCount; index++) {
+    // From the second or the last table to the third or the last one.
+    const any = load<u32>(symbols + 16 * index) != 0;
+    const more = load<u32>(symbols + 16 * index, 4) != 0 ? 2 * TABLE : TABLE;
+    store<u32>(tableOf + 4 * index, load<u32>(tableOf + 4 * index) + (any ? 0 : more));
+  }
+  readValues(correctedCount, four, symbols + 8);
+  bit = 8 * u32(plain - body);
+  const plainEnd: u32 = plain == 0 ? bit : 8 * u32(from - body);
+  if (unrank(correctedCount, 15, quietSteps) && !readPlain(at, correctedCount, false, plainEnd)) return false;
+
+  if (hotCount > 0) {
+    for (let index = 0; index < hotCount; index++) {
+      const e = load<i32>(at + 4 * u32(load<u16>(hots + 2 * index)), E);
+      const high = 31 - clz(e);
+      const table = QUIET + 2 * min(high - 8, 3) + ((e >> (high - 1)) & 1);
+      store<u32>(tableOf + 4 * index, tables + usize(table) * TABLE);
+      v128.store(symbols + 16 * index, i32x4.splat(0));
+    }
+    for (let axis = 0; axis < 12; axis += 4) readValues(hotCount, four, symbols + axis);
+    const escaped = unrank(hotCount, 31, hotSteps);
+    const shifted = v128.any_true(i32x4.ge_s(most, i32x4.splat(SHIFT_FROM)));
+    if ((escaped || shifted) && !readPlain(at, hotCount, true, plainEnd)) return false;
+  }
+  const stop: u32 = four ? 65536 : 0;
+  if (x0 != stop || (four && (x1 != stop || x2 != stop || x3 != stop)) || word != wordsEnd || (plain != 0 && !bitsAreOver(from))) return false;
+
+  for (let index = 0; index < correctedCount; index++) {
+    const node = i32(load<u16>(corrected + 2 * index));
+    correctQuiet(at, node, along(v128.load(quietSteps + 16 * index), at + 16 * node));
+  }
+  for (let index = 0; index < hotCount; index++) {
+    const node = i32(load<u16>(hots + 2 * index));
+    correctHot(at, node, load<i32>(at + 4 * node, E), along(v128.load(hotSteps + 16 * index), at + 16 * node));
+  }
+  return true;
+}
+
+/** Energy from which corrections of hot nodes have plain low bits. */
+const SHIFT_FROM = 2048;
+
+/** What the symbols of `count` quiet or hot nodes leave open, from `bit` to `end`. */
+function readPlain(at: usize, count: i32, hot: bool, end: u32): bool {
+  for (let axis = 0; axis < 12; axis += 4) {
+    for (let index = 0; index < count; index++) {
+      const lane = 16 * index + axis;
+      const escaped = load<i32>(symbols + lane) == (hot ? 31 : 15);
+      if (escaped) store<i32>((hot ? hotSteps : quietSteps) + lane, unzigzag(take(22)));
+      else if (hot) {
+        const e = load<i32>(at + 4 * u32(load<u16>(hots + 2 * index)), E);
+        const shift = max(21 - clz(e), 0);
+        const high = load<i32>(hotSteps + lane) << shift;
+        store<i32>(hotSteps + lane, high + i32(take(shift)) - (1 << shift >> 1));
+      }
+      if (bit > end) return false;
+    }
+  }
+  return true;
 }
 
 // --- snapshots -----------------------------------------------------------------------------------------------
