@@ -24,7 +24,8 @@ use swarmcast::graph::{Csr, NodeIndex};
 use swarmcast::sim::cpu::CpuBackend;
 use swarmcast::sim::{Backend, SimParams, Topology};
 use swarmcast::wire::compact::{
-    Coding, CompactFrame, Decoder, Encoder, FLAG_CONTEXTS, Info, QUIET_CONTEXTS, SYMBOLS_HOT, SYMBOLS_QUIET, Token,
+    Coding, CompactFrame, Decoder, Encoder, FLAG_CONTEXTS, FLAG_FREQUENCY_MIN, FREQUENCY_STEP, Info, QUIET_CONTEXTS,
+    SYMBOLS_HOT, SYMBOLS_QUIET, Token,
 };
 use swarmcast::wire::{NodeRecord, Profile, encode_body};
 
@@ -251,10 +252,10 @@ fn measure(trajectory: &Trajectory, normalise_every: usize) -> Result<[Phase; 3]
         decoder.delta(tick as u64 - 1, tick as u64, normalise, frame.body())?;
         let decode_ns = start.elapsed().as_nanos() as u64;
         let (mut counts, mut raw_bits) = (vec![0; Token::places()], 0);
-        counting.tick_watched(points, normalise, &mut other, &mut |tokens| {
+        counting.tick_watched(points, normalise, &mut other, &mut |tokens, plain_bytes| {
+            raw_bits += 8 * plain_bytes as u64;
             for token in tokens {
-                raw_bits += u64::from(token.raw_bits());
-                if let Some(count) = token.place().and_then(|place| counts.get_mut(place)) {
+                if let Some(count) = counts.get_mut(token.place()) {
                     *count += 1;
                 }
             }
@@ -334,19 +335,27 @@ fn record(trajectory: &Trajectory, normalise_every: usize) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Frequencies that add up to 4,096, none below 2, as near to `counts` as that allows.
-fn frequencies(counts: &[u64], prior: &[f64]) -> Vec<u16> {
+/// Frequencies that add up to 4,096, multiples of `step`, none below `least`, as near to `counts` as that allows.
+fn frequencies(counts: &[u64], prior: &[f64], step: u16, least: u16) -> Vec<u16> {
     const SCALE: f64 = 4_096.0;
     let weights: Vec<f64> = counts.iter().zip(prior).map(|(count, prior)| *count as f64 + prior).collect();
     let sum: f64 = weights.iter().sum();
-    let mut out: Vec<u16> = weights.iter().map(|weight| ((weight / sum * SCALE).round() as u16).max(2)).collect();
-    while let Some(most) = out.iter().copied().max() {
+    let rounded = |weight: f64| (weight / sum * SCALE / f64::from(step)).round() as u16 * step;
+    let mut out: Vec<u16> = weights.iter().map(|weight| rounded(*weight).max(least)).collect();
+    loop {
         let over = i32::from(out.iter().sum::<u16>()) - SCALE as i32;
-        let step = over.clamp(-1, 1);
-        let Some(place) = out.iter_mut().find(|place| **place == most).filter(|_| step != 0) else { break };
-        *place = (i32::from(*place) - step) as u16;
+        let change = -over.signum() * i32::from(step);
+        // The bits that a symbol's share of the counts gains by the change.
+        let gain = |weight: f64, frequency: u16| {
+            weight * ((f64::from(frequency) + f64::from(change)) / f64::from(frequency)).log2()
+        };
+        let open = out.iter_mut().zip(&weights).filter(|(f, _)| i32::from(**f) + change >= i32::from(least));
+        let best = open.max_by(|(f, weight), (g, other)| gain(**weight, **f).total_cmp(&gain(**other, **g)));
+        match best {
+            Some((frequency, _)) if over != 0 => *frequency = (i32::from(*frequency) + change) as u16,
+            _ => return out,
+        }
     }
-    out
 }
 
 fn train(graphs: &[Trajectory], normalise_every: usize) -> Result<()> {
@@ -368,9 +377,9 @@ fn train(graphs: &[Trajectory], normalise_every: usize) -> Result<()> {
     let (quiet, hot) = (two_sided(SYMBOLS_QUIET, 1.0), two_sided(SYMBOLS_HOT, 3.0));
     let flag = [1_900.0, 100.0];
     let mut all = tables(&counts).map(|table| match table.len() {
-        SYMBOLS_QUIET => frequencies(table, &quiet),
-        SYMBOLS_HOT => frequencies(table, &hot),
-        _ => frequencies(table, &flag),
+        SYMBOLS_QUIET => frequencies(table, &quiet, FREQUENCY_STEP, FREQUENCY_STEP),
+        SYMBOLS_HOT => frequencies(table, &hot, FREQUENCY_STEP, FREQUENCY_STEP),
+        _ => frequencies(table, &flag, 1, FLAG_FREQUENCY_MIN),
     });
     let names: Vec<&str> = graphs.iter().map(|graph| graph.name.as_str()).collect();
     println!("//! Printed by `trajectories --train` from {}; not to be edited by hand.\n", names.join(", "));
@@ -446,9 +455,9 @@ mod tests {
     #[test]
     fn frequencies_add_up() {
         for counts in [[0_u64, 0, 0, 0], [1, 0, 0, 1_000_000], [5, 5, 5, 5], [u64::MAX / 8; 4]] {
-            let out = frequencies(&counts, &[1.0; 4]);
+            let out = frequencies(&counts, &[1.0; 4], 4, 4);
             assert_eq!(out.iter().sum::<u16>(), 4_096);
-            assert!(out.iter().all(|frequency| *frequency >= 2));
+            assert!(out.iter().all(|frequency| *frequency >= 4 && frequency.is_multiple_of(4)));
         }
     }
 }

@@ -237,7 +237,7 @@ function tick(block: i32, normalise: bool, from: usize, to: usize): i32 {
       if (from >= to) return SHORT;
       decay = load<u8>(from++);
     }
-    let plain: usize = 0;
+    let plain = from;
     if ((mode & PLAIN) != 0) {
       place_ = from;
       const bytes = varint(to);
@@ -548,6 +548,7 @@ function unrank(count: i32, escape: i32, steps: usize): bool {
   return v128.any_true(escaped);
 }
 
+/** The corrections in the plain bits from `plain` to `from` and the symbols from there to `to`. */
 function readEntropy(at: usize, count: i32, four: bool, plain: usize, from: usize, to: usize): bool {
   if (!openStates(four, from, to)) return false;
   let quietCount = 0;
@@ -587,7 +588,7 @@ function readEntropy(at: usize, count: i32, four: bool, plain: usize, from: usiz
   }
   readValues(correctedCount, four, symbols + 8);
   bit = 8 * u32(plain - body);
-  const plainEnd: u32 = plain == 0 ? bit : 8 * u32(from - body);
+  const plainEnd: u32 = 8 * u32(from - body);
   if (unrank(correctedCount, 15, quietSteps) && !readPlain(at, correctedCount, false, plainEnd)) return false;
 
   if (hotCount > 0) {
@@ -604,7 +605,7 @@ function readEntropy(at: usize, count: i32, four: bool, plain: usize, from: usiz
     if ((escaped || shifted) && !readPlain(at, hotCount, true, plainEnd)) return false;
   }
   const stop: u32 = four ? 65536 : 0;
-  if (x0 != stop || (four && (x1 != stop || x2 != stop || x3 != stop)) || word != wordsEnd || (plain != 0 && !bitsAreOver(from))) return false;
+  if (x0 != stop || (four && (x1 != stop || x2 != stop || x3 != stop)) || word != wordsEnd || !bitsAreOver(from)) return false;
 
   for (let index = 0; index < correctedCount; index++) {
     const node = i32(load<u16>(corrected + 2 * index));
