@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod classes;
+mod interest;
 mod turn;
 
 pub use turn::{Control, ControlFacts, ControlLanes};

@@ -4,14 +4,14 @@
 //! **head** per class: WebSocket header or TCP length word, and our own header where the profile has one. The bytes a
 //! client gets are head then body, so a send is one `writev` of shared bytes.
 
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 use super::sync::Arc;
-use crate::handoff::ClassRef;
+use super::{ChainPart, ClassRef, Transport, WireOrder};
 use crate::limits::CLASSES_MAX;
 use crate::wire::{
-    FrameHeader, HEADER_BYTES, NodeRecord, PROFILES, Profile, TCP_PREFIX_BYTES, WS_HEADER_BYTES_MAX, encode_body,
-    tcp_prefix, ws_header,
+    FrameHeader, HEADER_BYTES, NodeRecord, PROFILES, Profile, TCP_PREFIX_BYTES, WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX,
+    encode_body, tcp_prefix, ws_header,
 };
 
 /// When and where a frame was made.
@@ -33,6 +33,7 @@ pub struct Stamp {
 #[derive(Clone, Copy, Debug)]
 pub struct ClassHead {
     class: ClassRef,
+    profile: Profile,
     sequence: u64,
     present: bool,
     ws: [u8; WS_HEADER_BYTES_MAX + HEADER_BYTES],
@@ -44,6 +45,7 @@ pub struct ClassHead {
 impl ClassHead {
     const EMPTY: Self = Self {
         class: ClassRef::NONE,
+        profile: Profile::Own,
         sequence: 0,
         present: false,
         ws: [0; WS_HEADER_BYTES_MAX + HEADER_BYTES],
@@ -64,17 +66,22 @@ impl ClassHead {
         self.sequence
     }
 
-    /// What precedes the body on a WebSocket.
+    /// What precedes the body.
     #[must_use]
-    pub fn ws(&self) -> &[u8] {
-        self.ws.get(..usize::from(self.ws_bytes)).unwrap_or(&[])
+    pub fn bytes(&self, transport: Transport) -> &[u8] {
+        let (bytes, length) = match transport {
+            Transport::WebSocket => (&self.ws[..], self.ws_bytes),
+            Transport::Tcp => (&self.tcp[..], self.tcp_bytes),
+        };
+        bytes.get(..usize::from(length)).unwrap_or(&[])
     }
+}
 
-    /// What precedes the body on TCP.
-    #[must_use]
-    pub fn tcp(&self) -> &[u8] {
-        self.tcp.get(..usize::from(self.tcp_bytes)).unwrap_or(&[])
-    }
+/// Head and body of a small frame in one piece, as each transport sends it; empty when the frame is large.
+#[derive(Clone, Debug, Default)]
+struct Whole {
+    ws: Vec<u8>,
+    tcp: Vec<u8>,
 }
 
 /// Every node's state after one tick, with the bytes that clients get. Read-only once published.
@@ -86,6 +93,9 @@ pub struct Frame {
     bodies: [Vec<u8>; PROFILES.len()],
     encoded: [bool; PROFILES.len()],
     heads: [ClassHead; CLASSES_MAX],
+    wholes: [Whole; CLASSES_MAX],
+    chains: [Option<ChainPart>; CLASSES_MAX],
+    order: Option<Arc<WireOrder>>,
 }
 
 impl Frame {
@@ -96,6 +106,9 @@ impl Frame {
             bodies: [const { Vec::new() }; PROFILES.len()],
             encoded: [false; PROFILES.len()],
             heads: [ClassHead::EMPTY; CLASSES_MAX],
+            wholes: std::array::from_fn(|_| Whole::default()),
+            chains: [const { None }; CLASSES_MAX],
+            order: None,
         }
     }
 
@@ -134,6 +147,18 @@ impl Frame {
         self.heads.iter().filter(|head| head.present).map(ClassHead::class)
     }
 
+    /// What this tick added to the chains of compact classes.
+    pub fn chains(&self) -> impl Iterator<Item = (ClassRef, &ChainPart)> {
+        let parts = self.heads.iter().zip(&self.chains);
+        parts.filter_map(|(head, part)| part.as_ref().map(|part| (head.class, part)))
+    }
+
+    /// The order in which compact classes name nodes, once there is one.
+    #[must_use]
+    pub fn order(&self) -> Option<&Arc<WireOrder>> {
+        self.order.as_ref()
+    }
+
     /// The body that all classes of `profile` share.
     #[must_use]
     pub fn body(&self, profile: Profile) -> &[u8] {
@@ -141,6 +166,18 @@ impl Frame {
             Profile::Own => self.nodes.as_bytes(),
             legacy => self.bodies.get(legacy.index()).map_or(&[], Vec::as_slice),
         }
+    }
+
+    /// What a client of `class` is sent, in two pieces of which the second may be empty; none when this frame was not
+    /// encoded for the class.
+    #[must_use]
+    pub fn pieces(&self, class: ClassRef, transport: Transport) -> (&[u8], &[u8]) {
+        let Some(head) = self.head(class) else { return (&[], &[]) };
+        let whole = self.wholes.get(usize::from(class.slot)).map_or(&[][..], |whole| match transport {
+            Transport::WebSocket => &whole.ws,
+            Transport::Tcp => &whole.tcp,
+        });
+        if whole.is_empty() { (head.bytes(transport), self.body(head.profile)) } else { (whole, &[]) }
     }
 
     /// Starts over as the back frame of a tick: `ids` are the id words of the epoch in index order.
@@ -154,6 +191,13 @@ impl Frame {
         self.stamp = stamp;
         self.encoded = [false; PROFILES.len()];
         self.heads = [ClassHead::EMPTY; CLASSES_MAX];
+        self.let_go();
+    }
+
+    /// Ends the leases that this frame itself has on messages of chains.
+    fn let_go(&mut self) {
+        self.chains = [const { None }; CLASSES_MAX];
+        self.order = None;
     }
 
     /// The records, for the backend to write motion into.
@@ -168,12 +212,25 @@ impl Frame {
         }
     }
 
-    /// Encodes this frame for `class`: its profile's body, unless another class needed it already, and the head.
+    /// Adds what a chain made in this tick.
+    pub fn add_chain(&mut self, class: ClassRef, sequence: u64, part: Option<ChainPart>) {
+        self.note(class, sequence);
+        if let Some(place) = self.chains.get_mut(usize::from(class.slot)) {
+            *place = part;
+        }
+    }
+
+    /// Names the order of the chains.
+    pub fn set_order(&mut self, order: Option<&Arc<WireOrder>>) {
+        self.order = order.map(Arc::clone);
+    }
+
+    /// Encodes this frame for `class`: its profile's body, unless another class needed it already. The head is made
+    /// by [`Self::publish_at`].
     ///
-    /// `kind` and counts of `header` are filled in here. Allocates when the profile is used on this frame for the
-    /// first time in an epoch.
+    /// Allocates when the profile is used on this frame for the first time in an epoch.
     pub fn encode(&mut self, class: ClassRef, profile: Profile, sequence: u64) {
-        let Self { stamp, nodes, bodies, encoded, heads } = self;
+        let Self { nodes, bodies, encoded, heads, .. } = self;
         let (Some(done), Some(body), Some(head)) =
             (encoded.get_mut(profile.index()), bodies.get_mut(profile.index()), heads.get_mut(usize::from(class.slot)))
         else {
@@ -184,26 +241,33 @@ impl Frame {
             encode_body(profile, nodes, body);
         }
         *done = true;
-        *head = ClassHead { class, sequence, present: true, ..ClassHead::EMPTY };
-        let payload_bytes = profile.frame_bytes(nodes.len());
-        let (ws, ws_bytes) = ws_header(payload_bytes);
-        let header = (profile == Profile::Own).then(|| own_header(stamp, class, sequence, nodes.len()));
-        let header = header.as_ref().map_or(&[][..], FrameHeader::as_bytes);
-        head.ws_bytes = fill(&mut head.ws, ws.get(..ws_bytes).unwrap_or(&[]), header);
-        head.tcp_bytes = fill(&mut head.tcp, &tcp_prefix(payload_bytes), header);
+        *head = ClassHead { class, profile, sequence, present: true, ..ClassHead::EMPTY };
     }
 
-    /// Stamps the hand-over time, in the frame and in every head that carries it.
+    /// Stamps the hand-over time, and makes the head of every class that this frame is encoded for.
+    ///
+    /// Allocates when a small frame is made in this class slot for the first time.
     pub fn publish_at(&mut self, published_ns: u64) {
         self.stamp.published_ns = published_ns;
-        for head in self.heads.iter_mut().filter(|head| head.present) {
-            for bytes in
-                [head.ws.get_mut(..usize::from(head.ws_bytes)), head.tcp.get_mut(..usize::from(head.tcp_bytes))]
-            {
-                if let Some((_, header)) = bytes.and_then(|bytes| {
-                    FrameHeader::mut_from_suffix(bytes).ok().map(|(rest, header)| (rest.len(), header))
-                }) {
-                    header.published_ns = published_ns.into();
+        let Self { stamp, nodes, bodies, heads, wholes, .. } = self;
+        for (head, whole) in heads.iter_mut().zip(wholes).filter(|(head, _)| head.present) {
+            let profile = head.profile;
+            let payload_bytes = profile.frame_bytes(nodes.len());
+            let (ws, ws_bytes) = ws_header(payload_bytes);
+            let header = (profile == Profile::Own).then(|| own_header(stamp, head.class, head.sequence, nodes.len()));
+            let header = header.as_ref().map_or(&[][..], FrameHeader::as_bytes);
+            head.ws_bytes = fill(&mut head.ws, ws.get(..ws_bytes).unwrap_or(&[]), header);
+            head.tcp_bytes = fill(&mut head.tcp, &tcp_prefix(payload_bytes), header);
+            let body = match profile {
+                Profile::Own => nodes.as_bytes(),
+                legacy => bodies.get(legacy.index()).map_or(&[][..], Vec::as_slice),
+            };
+            whole.ws.clear();
+            whole.tcp.clear();
+            if payload_bytes + WS_HEADER_BYTES_MAX <= WHOLE_BYTES_MAX {
+                for (bytes, transport) in [(&mut whole.ws, Transport::WebSocket), (&mut whole.tcp, Transport::Tcp)] {
+                    bytes.extend_from_slice(head.bytes(transport));
+                    bytes.extend_from_slice(body);
                 }
             }
         }
@@ -267,9 +331,9 @@ impl FramePool {
         self.frames.is_empty()
     }
 
-    /// Frames that nobody leases. O(frames).
+    /// Frames that nobody leases. O(frames). What they lease themselves is let go.
     pub fn free(&mut self) -> usize {
-        self.frames.iter_mut().filter_map(Arc::get_mut).count()
+        self.frames.iter_mut().filter_map(Arc::get_mut).map(Frame::let_go).count()
     }
 
     /// Lets `write` fill the first free frame and returns a lease on it; `None` when every frame is leased.
@@ -308,20 +372,30 @@ mod tests {
     }
 
     #[test]
-    fn head_and_body_are_the_bytes_of_a_frame() {
+    fn a_small_frame_is_one_piece_and_a_large_one_head_and_body() {
         let frame = published(&mut FramePool::new(1), 41);
-        let head = frame.head(CLASS).unwrap();
-        let mut bytes = head.ws()[2..].to_vec();
-        bytes.extend(frame.body(Profile::Own));
-        let (header, nodes) = FrameHeader::parse(&bytes).unwrap();
+        let (bytes, rest) = frame.pieces(CLASS, Transport::WebSocket);
+        assert_eq!((&bytes[..2], rest), (&[0x82, 64 + 56][..], &[][..]));
+        let (header, nodes) = FrameHeader::parse(&bytes[2..]).unwrap();
         assert_eq!((header.sequence.get(), header.published_ns.get(), header.class.get()), (41, 123, 77));
         assert_eq!((nodes[1].id(), nodes[1].position()), (6, [1.0, 2.0, 3.0]));
-        assert_eq!(head.ws()[..2], [0x82, 64 + 56]);
-        assert_eq!(head.tcp()[..4], [64 + 56, 0, 0, 0]);
-        let v2 = frame.head(ClassRef { slot: 3, serial: 78 }).unwrap();
-        assert_eq!((v2.ws(), v2.tcp()), (&[0x82, 73][..], &[73, 0, 0, 0][..]));
-        assert_eq!(frame.body(Profile::V2).len(), 73);
+        let (tcp, _) = frame.pieces(CLASS, Transport::Tcp);
+        assert_eq!((&tcp[..4], &tcp[4..]), (&[64 + 56, 0, 0, 0][..], &bytes[2..]));
+        let v2 = frame.pieces(ClassRef { slot: 3, serial: 78 }, Transport::Tcp).0;
+        assert_eq!((&v2[..4], v2.len()), (&[73, 0, 0, 0][..], 4 + 73));
         assert!(frame.head(ClassRef { slot: 2, serial: 78 }).is_none(), "a slot's earlier class is another class");
+
+        let mut pool = FramePool::new(1);
+        let nodes = WHOLE_BYTES_MAX / 28 + 1;
+        let frame = pool.publish(|frame| {
+            frame.begin(Stamp::default(), &vec![7; nodes]);
+            frame.encode(CLASS, Profile::Own, 1);
+            frame.publish_at(5);
+        });
+        let frame = frame.unwrap();
+        let (head, body) = frame.pieces(CLASS, Transport::WebSocket);
+        assert_eq!((head.len(), body.len()), (4 + 64, nodes * 28));
+        assert!(FrameHeader::parse(&[&head[4..], body].concat()).is_ok());
     }
 
     #[test]

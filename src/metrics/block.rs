@@ -23,6 +23,8 @@ pub struct SimMetrics {
     pub frames_published: Counter,
     /// Frames that found the pool leased out and were left out.
     pub pool_waits: Counter,
+    /// Ticks that a compact class went without because all its messages were leased.
+    pub chain_waits: Counter,
     /// Frames of the pool that nobody leases.
     pub pool_free: Gauge,
     /// Nodes put back after a non-finite value.
@@ -66,10 +68,20 @@ pub struct ShardMetrics {
     pub frames_sent: Counter,
     /// Bytes that went to the kernel.
     pub bytes_sent: Counter,
-    /// Calls of `writev`.
+    /// Calls of `write` and `writev`.
     pub writes: Counter,
+    /// Bytes of shared frames that were copied for the interest of one client.
+    pub bytes_gathered: Counter,
     /// Frames that slow clients were spared.
     pub frames_conflated: Counter,
+    /// Clients that were left out of frames because of themselves: the first step down.
+    pub rung_skipping: Counter,
+    /// Moves to a coarser class, or up to a less coarse one.
+    pub rung_coarser: Counter,
+    /// Clients that were given snapshots alone.
+    pub rung_snapshots: Counter,
+    /// Clients that were given everything again.
+    pub rung_full: Counter,
     /// Frames whose rest was copied so that the lease could end.
     pub lease_copies: Counter,
     /// Messages received.

@@ -7,10 +7,14 @@ mod door;
 mod drags;
 mod http;
 mod inbound;
+mod ladder;
+mod lateness;
+mod link;
 mod outbound;
 mod rate_limit;
 mod routes;
 mod shard;
+mod upkeep;
 
 use std::sync::Arc;
 

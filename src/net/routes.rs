@@ -153,16 +153,18 @@ fn upgrade(request: &Request) -> Route {
 
 /// Profile and rate from query and sub-protocol, and the sub-protocol to echo.
 fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response> {
-    if let Some((name, _)) = request.query.iter().find(|(name, _)| name != "profile" && name != "rate") {
-        let message = format!("unknown parameter {}; known: profile, rate", name.escape_debug());
+    const KNOWN: [&str; 4] = ["profile", "rate", "bits", "dimensions"];
+    if let Some((name, _)) = request.query.iter().find(|(name, _)| !KNOWN.contains(&name.as_str())) {
+        let message = format!("unknown parameter {}; known: {}", name.escape_debug(), KNOWN.join(", "));
         return Err(Response::error(400, "unknown_parameter", &message, &[name]));
     }
-    let rate = request.parameter("rate").map(|text| text.parse().unwrap_or(f64::NAN));
+    let number = |name| request.parameter(name).map(|text| text.parse().unwrap_or(f64::NAN));
     let refuse = |error: ClientError| {
         let field = error.field().unwrap_or("");
         Response::error(400, error.code(), &error.to_string(), &[field])
     };
-    let mut hello = Hello::from_parts(request.parameter("profile"), rate).map_err(refuse)?;
+    let profile = request.parameter("profile");
+    let mut hello = Hello::from_parts(profile, number("rate"), number("bits"), number("dimensions")).map_err(refuse)?;
     let offered: Vec<&str> = request
         .headers
         .iter()
@@ -173,7 +175,7 @@ fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response>
     let chosen = offered.iter().find_map(|name| Profile::from_name(name));
     match (hello.profile, chosen) {
         (None, None) if !offered.is_empty() => {
-            let message = "no offered sub-protocol is known; known: swarmcast.v1, v1, v2, v3";
+            let message = "no offered sub-protocol is known; known: swarmcast.v1, swarmcast.compact, v1, v2, v3";
             Err(Response::error(400, "unsupported", message, &["Sec-WebSocket-Protocol"]))
         }
         (Some(query), Some(sub_protocol)) if query != sub_protocol => {
@@ -182,6 +184,7 @@ fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response>
         }
         (query, _) => {
             hello.profile = query.or(chosen);
+            hello.check_detail().map_err(refuse)?;
             Ok((hello, chosen))
         }
     }
@@ -228,7 +231,7 @@ mod tests {
         else {
             panic!("no upgrade");
         };
-        assert_eq!(hello, Hello { profile: Some(Profile::V2), rate_hz: Some(30) });
+        assert_eq!(hello, Hello { profile: Some(Profile::V2), rate_hz: Some(30), ..Hello::default() });
         let answer = String::from_utf8(switching).unwrap().to_lowercase();
         assert!(answer.starts_with("http/1.1 101"), "{answer}");
         assert!(answer.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{answer}");

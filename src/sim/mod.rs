@@ -9,6 +9,7 @@ mod backend;
 mod classes;
 pub mod cpu;
 pub mod cuda;
+mod dealer;
 mod drags;
 mod hash;
 mod params;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::classes::{Classes, Want};
+use super::dealer::Dealer;
 use super::drags::{DragTable, Held};
 use super::{Backend, StepReport};
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_until};
@@ -66,6 +67,7 @@ pub struct Sim {
     lanes: SimLanes,
     pool: FramePool,
     classes: Classes,
+    dealer: Dealer,
     drags: DragTable,
     metrics: Arc<Metrics>,
     pool_low: Arc<AtomicBool>,
@@ -103,6 +105,7 @@ impl Sim {
             lanes,
             pool,
             classes: Classes::new(rate_hz),
+            dealer: Dealer::default(),
             drags: DragTable::new(),
             metrics,
             pool_low,
@@ -151,7 +154,7 @@ impl Sim {
         }
         let settled_now = moved && !self.moving;
         let heartbeat = !moved && now_ns.saturating_sub(self.heard_ns) >= HEARTBEAT_NS;
-        let want = match (moved, self.classes.any_fresh()) {
+        let want = match (moved, self.classes.any_fresh(due_ns)) {
             _ if settled_now || heartbeat || self.owed => Some(Want::All),
             (true, _) => Some(Want::Due),
             (false, true) => Some(Want::Fresh),
@@ -160,7 +163,7 @@ impl Sim {
         if let Some(want) = want {
             let repeated = heartbeat && !self.owed;
             // What found no free frame, or was displaced before a shard took it, is owed to every class.
-            self.owed = !self.publish(due_ns, want, repeated) && (self.owed || want != Want::Due);
+            self.owed = !self.publish(due_ns, want, repeated, settled_now) && (self.owed || want != Want::Due);
             if want != Want::Fresh {
                 self.heard_ns = now_ns;
             }
@@ -192,8 +195,8 @@ impl Sim {
     }
 
     /// Fills a free frame and hands it to every shard and to control; false when some class may have missed it.
-    fn publish(&mut self, due_ns: u64, want: Want, repeated: bool) -> bool {
-        let Self { backend, identity, pool, classes, metrics, .. } = self;
+    fn publish(&mut self, due_ns: u64, want: Want, repeated: bool, settled_now: bool) -> bool {
+        let Self { backend, identity, pool, classes, dealer, metrics, .. } = self;
         let started_ns = monotonic_ns();
         let mut flags = 0;
         flags |= if self.two_dimensional { FLAG_TWO_DIMENSIONAL } else { 0 };
@@ -204,9 +207,15 @@ impl Sim {
         let published = pool.publish(|frame| {
             frame.begin(stamp, &identity.words);
             backend.write_into(frame.nodes_mut());
-            classes.encode(frame, want);
+            if settled_now {
+                dealer.settle(frame.nodes());
+            }
+            let dry = classes.encode(frame, want, dealer, &identity.words);
+            metrics.sim.chain_waits.add(dry);
+            frame.set_order(dealer.order());
             published_ns = monotonic_ns();
             frame.publish_at(published_ns);
+            classes.publish(frame, published_ns);
         });
         let free = pool.free();
         metrics.sim.pool_free.set(free as f64);
@@ -246,8 +255,13 @@ impl Sim {
 
     fn obey(&mut self, command: SimCommand) {
         match command {
-            SimCommand::OpenClass { class, profile, rate_hz } => self.classes.open(class, profile, rate_hz),
-            SimCommand::CloseClass { class } => self.classes.close(class),
+            SimCommand::OpenClass { class, spec, chain } => self.classes.open(class, spec, chain),
+            SimCommand::CloseClass { class } => {
+                // `control` made it, so `control` frees it: this thread neither allocates nor frees what is large.
+                if let Some(chain) = self.classes.close(class) {
+                    self.tell(SimEvent::ChainClosed { chain });
+                }
+            }
             SimCommand::Pin { node, pinned } => {
                 self.backend.pin(node, pinned);
                 self.moving = true;
@@ -269,6 +283,7 @@ impl Sim {
                 self.backend.release(drag.index);
                 self.moving = true;
             }
+            ViewCommand::Snapshot { class } => self.classes.want_snapshot(class),
             ViewCommand::ReleaseAll { session } => {
                 while let Some(drag) = self.drags.end_any_of(session) {
                     self.backend.release(drag.index);
@@ -302,7 +317,7 @@ impl Sim {
     /// What `control` must know to keep its graph true is told until it fits.
     fn tell_pins(&mut self) {
         while let Some(event) = self.untold.pop() {
-            if self.lanes.events.push(event).is_err() {
+            if let Err(event) = self.lanes.events.push(event) {
                 return self.untold.push(event);
             }
         }

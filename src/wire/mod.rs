@@ -6,9 +6,11 @@
 
 mod binary;
 mod client;
+mod columns;
 pub mod compact;
 mod framing;
 mod header;
+mod interest;
 mod legacy;
 mod node;
 pub mod planes;
@@ -20,16 +22,18 @@ pub use binary::{
     parse_binary,
 };
 pub use client::{ClientError, ClientMessage, Hello, Timestamp, parse_hello, parse_message};
+pub use columns::{COLUMN_IDS, ColumnsError, decode_ids, encode_ids};
 pub use framing::{
-    CloseCode, TCP_PREFIX_BYTES, TCP_TEXT_BIT, WS_HEADER_BYTES_MAX, push_tcp_text, push_ws_close, push_ws_text,
-    tcp_prefix, ws_header,
+    CloseCode, TCP_PREFIX_BYTES, TCP_TEXT_BIT, WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX, push_tcp_text, push_ws_close,
+    push_ws_text, tcp_prefix, ws_header,
 };
 pub use header::{
-    FLAG_HEARTBEAT, FLAG_NORMALISE, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL, FrameHeader, HEADER_BYTES, HeaderError,
-    KIND_DELTA, KIND_FULL, KIND_INFO, KIND_MARK, KIND_SNAPSHOT, MAGIC, VERSION,
+    FLAG_HEARTBEAT, FLAG_NORMALISE, FLAG_PARTIAL, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL, FrameHeader, HEADER_BYTES,
+    HeaderError, KIND_COLUMNS, KIND_DELTA, KIND_FULL, KIND_INFO, KIND_MARK, KIND_SNAPSHOT, MAGIC, VERSION,
 };
+pub use interest::{BlockSet, Few, InterestAsk, parse_interest};
 pub use legacy::{BodyError, RecordTail, RecordV1, RecordV2, RecordV3, decode_v1, decode_v2, decode_v3, encode_body};
 pub use node::NodeRecord;
-pub use profile::{PROFILES, Profile, RATE_HZ_MAX};
+pub use profile::{BITS_DEFAULT, BITS_MAX, BITS_MIN, ClassSpec, Detail, PROFILES, Profile, RATE_HZ_MAX};
 pub use server::write_client_error;
-pub use server::{ErrorCategory, Protocol, ServerError, ServerMessage};
+pub use server::{ErrorCategory, LatencyTimes, Protocol, ServerError, ServerMessage};

@@ -72,7 +72,13 @@ impl Trajectory {
     }
 
     fn info(&self) -> Info {
-        Info { node_count: self.node_count as u32, origin: [0.0; 3], quantum: self.quantum, tick_rate: TICK_RATE }
+        Info {
+            node_count: self.node_count as u32,
+            origin: [0.0; 3],
+            quantum: self.quantum,
+            tick_rate: TICK_RATE,
+            order: 0,
+        }
     }
 }
 
