@@ -299,7 +299,7 @@ export class Connection {
     if (message.type === "pong") this.onPong(message);
     if (message.type === "connection_established") this.onGreeting(message);
     if (message.type === "stream_quality") this.quality = readQuality(message);
-    if (message.type === "interest_confirmed") this.interestSaid = readInterest(message);
+    if (message.type === "interest_confirmed") this.onInterest(message);
     this.sink.message(message);
   }
 
@@ -443,6 +443,16 @@ export class Connection {
     if (this.state === "live") this.show(header, receivedMs);
   }
 
+  /** Blocks that are not named come no more. */
+  private onInterest(message: Record<string, unknown>): void {
+    const runs = readRuns(message["blocks"]);
+    const of = numberOrNull(message["of"]) ?? 0;
+    const blocks = runs.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    this.interestSaid = blocks < of ? { blocks, of } : null;
+    // In another order the runs are of other nodes; that chain's info has gone or is yet to come.
+    if (message["order"] === this.chain.info?.order) this.chain.keep(runs);
+  }
+
   /** A chain begins: its sequences are not those of the one before. */
   private onInfo(header: FrameHeader): void {
     if (header.class !== this.streamClass) this.appliedSequence = null;
@@ -561,7 +571,11 @@ function readQuality(message: Record<string, unknown>): Quality | null {
   return typeof rung === "string" ? { rung, reason: typeof reason === "string" ? reason : null } : null;
 }
 
-function readInterest(message: Record<string, unknown>): { blocks: number; of: number } | null {
-  const [blocks, of] = [numberOrNull(message["blocks"]), numberOrNull(message["of"])];
-  return blocks === null || of === null || blocks >= of ? null : { blocks, of };
+/** Rows of first and last; what is none is left out. */
+function readRuns(value: unknown): [number, number][] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((row: unknown): [number, number][] => {
+    const [first, last] = Array.isArray(row) ? [numberOrNull(row[0]), numberOrNull(row[1])] : [null, null];
+    return first === null || last === null || last < first ? [] : [[first, last]];
+  });
 }

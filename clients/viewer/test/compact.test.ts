@@ -23,7 +23,7 @@ describe.each(kinds)("the compact profile in %s", (_name, decoderOf) => {
   it("agrees with every hash of an independent encoder, early and late", () => {
     const messages = goldenChain();
     const info = infoOf(messages);
-    expect(info).toEqual({ nodeCount: 1_100, origin: [16, -8.5, 0], quantum: 0.25, tickRate: 60 });
+    expect(info).toEqual({ nodeCount: 1_100, origin: [16, -8.5, 0], quantum: 0.25, tickRate: 60, order: 0 });
     const decoders: Decoder[] = [];
     let [sequence, marks] = [1, 0];
     for (const { kind, normalise, body } of messages) {

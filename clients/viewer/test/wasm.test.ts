@@ -21,24 +21,24 @@ it("grows by the nodes that are announced, not by what a message says", () => {
   const { memory } = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as { memory: WebAssembly.Memory };
   const empty = memory.buffer.byteLength;
   const load = WasmDecoder.load(bytes)!;
-  const decoder = load({ nodeCount: 100_000, origin: [0, 0, 0], quantum: 1, tickRate: 60 })!;
+  const decoder = load({ nodeCount: 100_000, origin: [0, 0, 0], quantum: 1, tickRate: 60, order: 0 })!;
   const random = prng(2);
   for (let round = 0; round < 50; round++) decoder.delta(0, 0, true, Uint8Array.from({ length: 300 }, () => Math.floor(random() * 256)));
   const size = decoder.memoryBytes() - empty;
   expect(size / 100_000).toBeGreaterThan(50);
   expect(size / 100_000).toBeLessThan(100);
-  const again = load({ nodeCount: 10, origin: [0, 0, 0], quantum: 1, tickRate: 60 })!;
+  const again = load({ nodeCount: 10, origin: [0, 0, 0], quantum: 1, tickRate: 60, order: 0 })!;
   expect(again.memoryBytes() - empty).toBe(size);
 });
 
 it("says when there is no memory for so many nodes", () => {
-  expect(WasmDecoder.load(bytes)!({ nodeCount: 2 ** 26, origin: [0, 0, 0], quantum: 1, tickRate: 60 })).toBeNull();
+  expect(WasmDecoder.load(bytes)!({ nodeCount: 2 ** 26, origin: [0, 0, 0], quantum: 1, tickRate: 60, order: 0 })).toBeNull();
 });
 
 it("follows every node count, also at the edges of blocks", () => {
   const load = WasmDecoder.load(bytes)!;
   for (const nodeCount of [0, 1, 3, 1_023, 1_024, 1_025, 4_096]) {
-    const info = { nodeCount, origin: [1, 2, 3] as [number, number, number], quantum: 0.5, tickRate: 60 };
+    const info = { nodeCount, origin: [1, 2, 3] as [number, number, number], quantum: 0.5, tickRate: 60, order: 0 };
     const both = [load(info)!, new CompactDecoder(info)];
     const pictures = both.map((decoder) => {
       expect(decoder.delta(0, 1, true, new Uint8Array())).toBeNull();

@@ -4,7 +4,7 @@
  */
 
 import { ID_MASK, type FrameHeader } from "../protocol.js";
-import { parseInfo, type CompactError, type CompactInfo, type Decoder } from "./compact.js";
+import { BLOCK_NODES, parseInfo, type CompactError, type CompactInfo, type Decoder } from "./compact.js";
 import { decompress } from "./lz4.js";
 
 export type ChainError = CompactError | "order" | "columns";
@@ -68,6 +68,14 @@ export class Chain {
     else if (header.kind === "delta") this.onDelta(header, body, this.decoder, taken);
     else if (header.kind === "mark") taken.error = this.onMark(header, body, this.decoder);
     return taken;
+  }
+
+  /** Leaves all blocks but those of `runs`, of first and last: they stand still. */
+  keep(runs: readonly (readonly [number, number])[]): void {
+    const blocks = Math.ceil((this.info?.nodeCount ?? 0) / BLOCK_NODES);
+    for (let block = 0; block < blocks; block++) {
+      if (!runs.some(([first, last]) => block >= first && block <= last)) this.decoder?.leave(block);
+    }
   }
 
   /** Pictures are of `graph` from here on. */

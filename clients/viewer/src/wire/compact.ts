@@ -17,6 +17,8 @@ export interface CompactInfo {
   origin: [number, number, number];
   quantum: number;
   tickRate: number;
+  /** Counts the orders of the wire. */
+  order: number;
 }
 
 export type CompactError =
@@ -78,6 +80,7 @@ export function parseInfo(body: DataView, nodesMax: number): CompactInfo | Compa
     origin: [body.getFloat32(4, true), body.getFloat32(8, true), body.getFloat32(12, true)],
     quantum: body.getFloat32(16, true),
     tickRate: body.getUint16(24, true),
+    order: body.getUint32(28, true),
   };
   if (body.getUint32(20, true) !== TABLE_HASH) return "tables";
   if (body.getUint8(26) !== 10 || body.getUint8(27) !== 12) return "format";
