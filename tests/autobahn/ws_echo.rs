@@ -14,7 +14,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use swarmcast::handoff::{ClassRef, DoorReply, DoorRequest, Doorbell, Grant, Overflow, SessionId, ShardMessage, lane};
 use swarmcast::metrics::{Health, Metrics};
-use swarmcast::net::{Door, DoorLanes, DoorOptions, Shard, ShardLanes, ShardOptions, begin_echo, poll_with_bell};
+use swarmcast::net::{
+    Door, DoorLanes, DoorOptions, Patience, Shard, ShardLanes, ShardOptions, SocketOptions, begin_echo, poll_with_bell,
+};
 use swarmcast::wire::{CloseCode, Profile};
 
 /// The suite's largest message has 16 MiB; the queue holds it, its header, and the next one.
@@ -37,12 +39,8 @@ fn main() {
     let (mut replies, replies_in) = lane("control->door.reply", 1_024, Overflow::Refuse, Arc::clone(&door_bell));
     let (_stop, stop_in) = lane("main->door.stop", 1, Overflow::Refuse, Arc::clone(&door_bell));
 
-    let options = ShardOptions {
-        lease_ns_max: 1_000_000_000,
-        stall_ns_max: 60_000_000_000,
-        copy_bytes_max: 1 << 20,
-        connections_max: CONNECTIONS_MAX,
-    };
+    let options =
+        ShardOptions { stall_ns_max: 60_000_000_000, connections_max: CONNECTIONS_MAX, ..ShardOptions::default() };
     let lanes = ShardLanes { frames: frames_in, adopt: adopt_in, messages: from_control, commands, events };
     let block = Arc::clone(metrics.shards.first().unwrap());
     let shard = Shard::new(0, shard_poll, shard_bell, lanes, options, block, Arc::new(AtomicBool::new(false)));
@@ -53,7 +51,14 @@ fn main() {
     println!("ws://{}/stream", listener.local_addr().unwrap());
     let options = DoorOptions {
         handshake_ns_max: 5_000_000_000,
-        notsent_lowat_bytes: Some(64 << 10),
+        hold_max: CONNECTIONS_MAX,
+        hold_ns_max: 1_000_000_000,
+        socket: SocketOptions {
+            notsent_lowat_bytes: Some(64 << 10),
+            send_buffer_bytes: None,
+            patience: Patience::default(),
+            stall_ns_max: 60_000_000_000,
+        },
         trust_any_host: false,
         viewer: b"",
     };
