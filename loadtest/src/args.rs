@@ -67,10 +67,22 @@ pub struct RunArgs {
     /// Frames per second that a stream of Swarmcast is asked for [default: 60].
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u16).range(1..=120))]
     pub rate: Option<u16>,
-    /// swarmcast (profile by the address), swarmcast.v1, v1, v2, v3, or generic for any other stream of messages
-    /// [default: swarmcast].
+    /// swarmcast (profile by the address), swarmcast.v1, swarmcast.compact, v1, v2, v3, or generic for any other stream of
+    /// messages [default: swarmcast].
     #[arg(long, value_name = "NAME")]
     pub protocol: Option<String>,
+    /// Bits of a position in the compact profile: 10, 12, 14 or 16 [default: the server's].
+    #[arg(long, value_name = "N")]
+    pub bits: Option<u8>,
+    /// Dimensions in the compact profile: 2 sends every z as 0 [default: the server's].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=3))]
+    pub dimensions: Option<u8>,
+    /// What the clients of the compact profile want to see: the JSON of an `interest` message [default: everything].
+    #[arg(long, value_name = "JSON")]
+    pub interest: Option<String>,
+    /// Frames from one acknowledgement of a client of the compact profile to the next [default: 0, none].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub ack_every: Option<u32>,
     /// Time in which the clients connect [default: 1,000 clients per second, at least 1s].
     #[arg(long, value_name = "TIME", value_parser = some_time)]
     pub ramp: Option<u64>,
@@ -92,7 +104,7 @@ pub struct RunArgs {
     /// Where a message of a generic stream ends on tcp://: u32-le, u32-be, line, none or a number of bytes.
     #[arg(long, value_name = "NAME|BYTES")]
     pub framing: Option<String>,
-    /// Decode and check every byte of every frame.
+    /// Decode and check every byte of every frame; of the compact profile those of up to 32 clients, against full frames.
     #[arg(long)]
     pub verify: bool,
     /// Local address to connect from; repeatable, used in turn.

@@ -1,6 +1,10 @@
 //! Checks every byte of every frame of one connection against what `PROTOCOL.md` promises.
 //!
-//! The state is a copy of the last header and two hashes, so that ten thousand clients can be verified.
+//! The state is a copy of the last header and two hashes, so that ten thousand clients can be verified. The compact
+//! profile has a verifier of its own, which decodes: [`ChainVerifier`].
+
+mod chain;
+mod meeting;
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
@@ -10,6 +14,9 @@ use swarmcast::wire::{
     RecordTail, RecordV1, RecordV2, RecordV3, decode_v1, decode_v2, decode_v3,
 };
 use zerocopy::little_endian::F32;
+
+pub use chain::{ChainError, ChainVerifier};
+pub use meeting::{Meeting, meetings};
 
 /// Flags that version 1 has.
 const FLAGS: u16 = FLAG_SETTLED | FLAG_TWO_DIMENSIONAL | FLAG_HEARTBEAT;
@@ -247,7 +254,8 @@ impl Verifier {
     /// The first promise that it breaks.
     pub fn check(&mut self, frame: &[u8]) -> Result<FrameFacts, VerifyError> {
         let (now, header) = match self.profile {
-            Profile::Own => self.check_own(frame)?,
+            // What is no full frame is refused by its kind.
+            Profile::Own | Profile::Compact => self.check_own(frame)?,
             Profile::V1 => (self.check_legacy::<RecordV1>(frame, decode_v1(frame)?)?, None),
             Profile::V2 => (self.check_legacy::<RecordV2>(frame, decode_v2(frame)?)?, None),
             Profile::V3 => (self.check_legacy::<RecordV3>(frame, decode_v3(frame)?)?, None),

@@ -180,6 +180,7 @@ fn plan(sender: &Server, clients: usize, rate_hz: f64, seconds: u64) -> Result<P
             reconnect_after_ns: None,
             verify: false,
             receive_buffer_bytes: None,
+            stages: None,
         }],
         thresholds: Vec::new(),
         // The sender begins when the last client is there.

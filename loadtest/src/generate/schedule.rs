@@ -12,30 +12,37 @@ pub struct Turn {
 }
 
 /// The turns of client `number` of `group`, in order of time: it is wanted while the level is above its place in the
-/// group, so that half a level is half of the clients.
+/// group, so that half a level is half of the clients, and only in stages that the group is part of.
 #[must_use]
 pub fn turns(plan: &Plan, group: &Group, number: u32) -> Vec<Turn> {
     let place = f64::from(number) / f64::from(group.clients);
     let mut out: Vec<Turn> = Vec::new();
-    let mut set = |at_ns: u64, wanted: bool| {
+    let set = |out: &mut Vec<Turn>, at_ns: u64, wanted: bool| {
         if out.last().map_or(wanted, |last| last.wanted != wanted) {
             out.push(Turn { at_ns: at_ns.max(group.start_ns), wanted });
         }
     };
     let (mut start, mut from) = (0, 0.0);
-    for stage in &plan.stages {
+    for (index, stage) in plan.stages.iter().enumerate() {
         let after = stage.level_after(from);
+        let here = group.stages.as_ref().is_none_or(|stages| stages.contains(&index));
         match stage.kind {
+            _ if !here => {
+                out.retain(|turn| turn.at_ns < start);
+                if out.last().is_some_and(|last| last.wanted) {
+                    out.push(Turn { at_ns: start.max(group.start_ns), wanted: false });
+                }
+            }
             StageKind::Ramp => {
                 // Rising, a client comes when the level passes its place, and the last one before the end.
                 let part = if stage.to == from { 0.0 } else { ((place - from) / (stage.to - from)).clamp(0.0, 1.0) };
                 let crossing = start + (stage.duration_ns as f64 * part) as u64;
-                set(if (from > place) == (stage.to > place) { start } else { crossing }, stage.to > place);
+                set(&mut out, if (from > place) == (stage.to > place) { start } else { crossing }, stage.to > place);
             }
-            StageKind::Hold | StageKind::Soak => set(start, from > place),
+            StageKind::Hold | StageKind::Soak => set(&mut out, start, from > place),
             StageKind::Spike => {
-                set(start, stage.to > place);
-                set(start + stage.duration_ns, after > place);
+                set(&mut out, start, stage.to > place);
+                set(&mut out, start + stage.duration_ns, after > place);
             }
         }
         start += stage.duration_ns;
