@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::clock::MILLISECOND_NS;
+use crate::compare::RatioBound;
 use crate::plan::ClockMode;
 use crate::quantity::{DURATION_FORM, duration_ns};
 use crate::report::Outputs;
@@ -21,10 +22,11 @@ Examples:
   swarmcast-load run --scenario storm ws://10.0.0.5:7400/stream --out results/
   swarmcast-load run ws://127.0.0.1:9001/feed --protocol generic --expect 20 --threshold 'missing < 0.1%'
   swarmcast-load compare results/before.json results/after.json
+  swarmcast-load compare run.json run.json --before-stage calm --after-stage beside --bound 'quick/latency.p99 <= 1.1x'
   swarmcast-load scenario mixed > mine.toml
 
 Exit codes: 0 all thresholds held, 1 wrong use, 2 could not connect, 3 invalid run (the tool disturbed it),
-99 a threshold was broken.";
+99 a threshold or a bound was broken.";
 
 /// Thousands of WebSocket and TCP viewers and callers, open loop, with latency figures that hold.
 #[derive(Clone, Debug, Parser)]
@@ -192,6 +194,16 @@ pub struct CompareArgs {
     pub before: PathBuf,
     /// The result to judge.
     pub after: PathBuf,
+    /// Of the first result only the stages of this name.
+    #[arg(long, value_name = "NAME")]
+    pub before_stage: Option<String>,
+    /// Of the second one, likewise; with the same file twice, stages of one run that were played in turn.
+    #[arg(long, value_name = "NAME")]
+    pub after_stage: Option<String>,
+    /// The most that a figure may be against before, such as 'quick/latency.p99 <= 1.1x'; repeatable. One that is broken
+    /// makes the exit code 99.
+    #[arg(long, value_name = "TEXT", value_parser = RatioBound::parse)]
+    pub bound: Vec<RatioBound>,
     /// Confidence of the intervals, percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 95.0, value_parser = confidence)]
     pub confidence: f64,

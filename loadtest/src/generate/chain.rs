@@ -60,6 +60,10 @@ impl Chain {
             return Err("chain_without_info");
         }
         if class != self.class {
+            if header.kind == KIND_DELTA {
+                // The next one is held against it: one wrong class is one error.
+                self.sequence = sequence;
+            }
             return Err("chain_class");
         }
         match header.kind {

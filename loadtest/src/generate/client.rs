@@ -390,13 +390,14 @@ impl Client {
             }
         }
         let facts = facts(&see.group.protocol, message.bytes, message.length, see.clocks)?;
+        if !self.arrived(facts, see) {
+            return Ok(());
+        }
         if let Some(nodes) = facts.nodes {
             see.record.count(Count::FrameBytes, message.length);
             see.record.count(Count::NodeFrames, u64::from(nodes));
         }
-        if self.arrived(facts, see)
-            && let Some(sequence) = facts.sequence
-        {
+        if let Some(sequence) = facts.sequence {
             self.follow(sequence, see);
         }
         Ok(())

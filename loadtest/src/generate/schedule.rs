@@ -80,6 +80,23 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_there_only_in_its_stages() {
+        use StageKind::{Hold, Ramp, Spike};
+        let plan =
+            plan(&[(Ramp, 2, 1.0), (Hold, 3, 1.0), (Hold, 4, 1.0), (Spike, 2, 0.5), (Hold, 1, 1.0), (Hold, 2, 1.0)]);
+        let of = |stages: &[usize], number| {
+            let group = Group { stages: Some(stages.to_vec()), ..group(10, 0) };
+            turns(&plan, &group, number).iter().map(|turn| (turn.at_ns / SECOND_NS, turn.wanted)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[2], 0), [(5, true), (9, false)]);
+        assert_eq!(of(&[2], 9), [(5, true), (9, false)], "all of them at once");
+        assert_eq!(of(&[1, 2, 5], 0), [(2, true), (9, false), (12, true)]);
+        assert_eq!(of(&[3], 0), [(9, true), (11, false)]);
+        assert_eq!(of(&[3], 9), [], "above the level of the spike");
+        assert_eq!(of(&[], 0), []);
+    }
+
+    #[test]
     fn the_number_of_clients_follows_the_level() {
         let shapes = [
             vec![(StageKind::Ramp, 4, 1.0), (StageKind::Hold, 4, 1.0), (StageKind::Ramp, 2, 0.0)],

@@ -57,11 +57,9 @@ pub(super) fn read(table: &Table<'_, '_>) -> GroupDraft {
     draft.spoken = table.choice("protocol", &SPOKEN).unwrap_or(Spoken::Swarmcast(None));
     let rate = table.whole("rate", 1..=u64::from(RATE_HZ_MAX), " Hz");
     draft.rate_hz = rate.and_then(|rate| u16::try_from(rate).ok());
-    let bits = table.any("bits", BITS_FORM, |value| whole(value).and_then(|bits| u8::try_from(bits).ok()));
-    draft.bits = bits.filter(|bits| is_bits(*bits));
-    if bits.is_some() && draft.bits.is_none() {
-        table.say("bits", format!("must be {BITS_FORM}, found {}", bits.unwrap_or(0)));
-    }
+    let bits =
+        |value: &DeValue<'_>| whole(value).and_then(|bits| u8::try_from(bits).ok()).filter(|bits| is_bits(*bits));
+    draft.bits = table.any("bits", BITS_FORM, bits);
     draft.dimensions = table.whole("dimensions", 2..=3, "").and_then(|count| u8::try_from(count).ok());
     draft.interest = table.any("interest", INTEREST_FORM, interest);
     draft.ack_every = table.whole("ack_every", 0..=10_000, " frames").and_then(|count| u32::try_from(count).ok());

@@ -153,6 +153,8 @@ pub struct ChainVerifier {
     words: Vec<u32>,
     /// Place in full frames of an epoch, in the order of the chain.
     places: Option<(u32, Vec<u32>)>,
+    /// Nothing is followed until the next snapshot: one error is enough to say so.
+    lost: bool,
     /// `tick`, `tick_ns` and `published_ns` of the last frame.
     before: Option<[u64; 3]>,
     waiting: VecDeque<Waiting>,
@@ -161,17 +163,32 @@ pub struct ChainVerifier {
 
 impl ChainVerifier {
     /// Holds a message against the profile, the state so far, and full frames where there are any. Gives the number of
-    /// frames that were compared by it: the full frame of a tick may come later.
+    /// frames that were compared by it, for the full frame of a tick may come later; `None` when the message could not be
+    /// looked at, because what it builds on is lost.
     ///
     /// # Errors
     /// The first promise that is broken.
-    pub fn check(&mut self, message: &[u8], meeting: Option<&Meeting>) -> Result<u64, ChainError> {
+    pub fn check(&mut self, message: &[u8], meeting: Option<&Meeting>) -> Result<Option<u64>, ChainError> {
+        let taken = self.take(message, meeting);
+        match &taken {
+            Err(ChainError::Body(CompactError::Gap { base, at })) => self.lost = base > at,
+            Err(ChainError::Body(CompactError::Drifted { .. })) => {}
+            Err(ChainError::Body(_)) => self.lost = true,
+            _ => {}
+        }
+        taken
+    }
+
+    fn take(&mut self, message: &[u8], meeting: Option<&Meeting>) -> Result<Option<u64>, ChainError> {
         let (header, body) = FrameHeader::parse_compact(message)?;
         let flags = header.flags.get();
         if flags & !FLAGS != 0 || header.reserved.get() != 0 {
             return Err(ChainError::Flags { found: flags });
         }
         let (base, sequence) = (header.base.get(), header.sequence.get());
+        if self.lost && !matches!(header.kind, KIND_INFO | KIND_COLUMNS | KIND_SNAPSHOT) {
+            return Ok(None);
+        }
         let no_info = ChainError::NoInfo { kind: header.kind };
         match header.kind {
             KIND_INFO => {
@@ -179,25 +196,28 @@ impl ChainVerifier {
                 (self.places, self.before) = (None, None);
                 self.words.clear();
                 self.waiting.clear();
-                return Ok(0);
+                return Ok(Some(0));
             }
             KIND_COLUMNS => {
                 let nodes = self.decoder.as_ref().ok_or(no_info)?.info().node_count;
                 self.columns(body, nodes)?;
-                return Ok(0);
+                return Ok(Some(0));
             }
-            KIND_SNAPSHOT => self.decoder.as_mut().ok_or(no_info)?.snapshot(sequence, body)?,
+            KIND_SNAPSHOT => {
+                self.decoder.as_mut().ok_or(no_info)?.snapshot(sequence, body)?;
+                self.lost = false;
+            }
             KIND_DELTA => {
                 let normalise = flags & FLAG_NORMALISE != 0;
                 self.decoder.as_mut().ok_or(no_info)?.delta(base, sequence, normalise, body)?;
             }
             _ => {
                 self.decoder.as_ref().ok_or(no_info)?.mark(body)?;
-                return Ok(0);
+                return Ok(Some(0));
             }
         }
         self.check_frame(header)?;
-        meeting.map_or(Ok(0), |meeting| self.compare(header, meeting))
+        meeting.map_or(Ok(0), |meeting| self.compare(header, meeting)).map(Some)
     }
 
     fn columns(&mut self, body: &[u8], nodes: u32) -> Result<(), ChainError> {
