@@ -153,6 +153,9 @@ struct ServerText<'text> {
     timestamp: Option<u64>,
     #[serde(default)]
     code: Option<serde_json::Value>,
+    /// Of an interest: rows of the first and the last block.
+    #[serde(default)]
+    blocks: Option<Vec<[u32; 2]>>,
 }
 
 impl Client {
@@ -367,6 +370,11 @@ impl Client {
                 see.record.count(Count::Rungs, 1);
                 if see.group.owed_hz.is_none() {
                     self.set_rate(text.rate, see);
+                }
+            }
+            "interest_confirmed" => {
+                if let (Some(Checker::Chain(verifier)), Some(blocks)) = (self.verifier.as_deref_mut(), &text.blocks) {
+                    verifier.keep(blocks);
                 }
             }
             "error" => see.record.error(&format!("server_{}", code())),

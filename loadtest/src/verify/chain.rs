@@ -6,8 +6,8 @@ use std::collections::{HashSet, VecDeque};
 
 use swarmcast::wire::compact::{BOX_QUANTA, CompactError, Decoder, Info, UNITS};
 use swarmcast::wire::{
-    FLAG_HEARTBEAT, FLAG_NORMALISE, FLAG_PARTIAL, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL, FrameHeader, HeaderError,
-    KIND_COLUMNS, KIND_DELTA, KIND_INFO, KIND_SNAPSHOT,
+    COLUMN_IDS, ColumnsError, FLAG_HEARTBEAT, FLAG_NORMALISE, FLAG_PARTIAL, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL,
+    FrameHeader, HeaderError, KIND_COLUMNS, KIND_DELTA, KIND_INFO, KIND_SNAPSHOT, decode_ids,
 };
 
 use super::Field;
@@ -21,12 +21,6 @@ const NODES_MAX: u32 = 4_000_000;
 
 /// Frames that wait for the full frame of their tick.
 const WAITING_MAX: usize = 8;
-
-/// Bytes in front of a column's payload.
-const COLUMN_HEAD_BYTES: usize = 8;
-
-/// The column of ids.
-const COLUMN_IDS: u8 = 0;
 
 /// What a message of the compact profile breaks.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -77,7 +71,7 @@ pub enum ChainError {
     },
     /// A column that cannot be read.
     #[error("column: {0}")]
-    Column(&'static str),
+    Column(#[from] ColumnsError),
     /// The ids of the chain are not those of the full frames.
     #[error("id word {word:#010x} of node {node} is not in the full frames, or twice in the chain")]
     Ids {
@@ -179,6 +173,16 @@ impl ChainVerifier {
         taken
     }
 
+    /// Follows only blocks of these rows, each of a first and a last one: the others are no longer sent.
+    pub fn keep(&mut self, rows: &[[u32; 2]]) {
+        let Some(decoder) = &mut self.decoder else { return };
+        for block in 0..decoder.block_count() {
+            if !rows.iter().any(|[first, last]| (*first..=*last).contains(&(block as u32))) {
+                decoder.leave(block);
+            }
+        }
+    }
+
     fn take(&mut self, message: &[u8], meeting: Option<&Meeting>) -> Result<Option<u64>, ChainError> {
         let (header, body) = FrameHeader::parse_compact(message)?;
         let flags = header.flags.get();
@@ -200,7 +204,10 @@ impl ChainVerifier {
             }
             KIND_COLUMNS => {
                 let nodes = self.decoder.as_ref().ok_or(no_info)?.info().node_count;
-                self.columns(body, nodes)?;
+                // Columns of other kinds may come with a newer server.
+                if body.first() == Some(&COLUMN_IDS) {
+                    self.columns(body, nodes)?;
+                }
                 return Ok(Some(0));
             }
             KIND_SNAPSHOT => {
@@ -221,26 +228,7 @@ impl ChainVerifier {
     }
 
     fn columns(&mut self, body: &[u8], nodes: u32) -> Result<(), ChainError> {
-        let (head, payload) = body.split_at_checked(COLUMN_HEAD_BYTES).ok_or(ChainError::Column("cut short"))?;
-        let [column, coding, 0, 0, raw @ ..] = head else { return Err(ChainError::Column("reserved bytes are not 0")) };
-        let raw_bytes = <[u8; 4]>::try_from(raw).map_or(0, u32::from_le_bytes);
-        if *column != COLUMN_IDS {
-            return Ok(());
-        }
-        if u64::from(raw_bytes) != u64::from(nodes) * 4 {
-            return Err(ChainError::Column("not four bytes a node"));
-        }
-        let raw = match coding {
-            0 => payload.to_vec(),
-            1 => lz4_flex::block::decompress(payload, raw_bytes as usize).map_err(|_| ChainError::Column("no LZ4"))?,
-            _ => return Err(ChainError::Column("unknown coding")),
-        };
-        if raw.len() != raw_bytes as usize {
-            return Err(ChainError::Column("another length than announced"));
-        }
-        let plane = |index: usize| raw.iter().skip(index * nodes as usize).take(nodes as usize);
-        let bytes = plane(0).zip(plane(1)).zip(plane(2)).zip(plane(3));
-        self.words = bytes.map(|(((a, b), c), d)| u32::from_le_bytes([*a, *b, *c, *d])).collect();
+        self.words = decode_ids(body, nodes)?;
         self.places = None;
         let mut seen = HashSet::new();
         match self.words.iter().zip(0..).find(|(word, _)| !seen.insert(**word)) {

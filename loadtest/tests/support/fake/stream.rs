@@ -209,6 +209,7 @@ impl Stream {
             rate: rate_hz as u16,
             tick_rate: self.tick_hz as u16,
             dimensions: 3,
+            bits: None,
             epoch: 1,
             node_count: self.nodes,
             edge_count: 0,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use swarmcast::wire::compact::{Coding, CompactFrame, Encoder, Info};
 use swarmcast::wire::{
     FLAG_HEARTBEAT, FLAG_NORMALISE, FLAG_SETTLED, FrameHeader, KIND_COLUMNS, KIND_DELTA, KIND_INFO, KIND_MARK,
-    KIND_SNAPSHOT,
+    KIND_SNAPSHOT, encode_ids,
 };
 use zerocopy::IntoBytes;
 
@@ -75,7 +75,7 @@ impl Player<'_> {
     pub(super) fn chain(&mut self, connection: &Connection) {
         let plan = self.stream.chain.clone();
         let nodes = self.stream.nodes;
-        let info = Info { node_count: nodes, origin: [1.0, 2.0, 0.0], quantum: QUANTUM, tick_rate: 60 };
+        let info = Info { node_count: nodes, origin: [1.0, 2.0, 0.0], quantum: QUANTUM, tick_rate: 60, order: 1 };
         let encoder = Encoder::new(info, Coding::Cheapest).unwrap();
         let frame = CompactFrame::for_snapshots(nodes as usize);
         let mut slot = self.newest();
@@ -222,8 +222,10 @@ fn columns(nodes: u32, lz4: bool, twice: bool) -> Vec<u8> {
     if twice {
         words[0] = words[1];
     }
+    if lz4 {
+        return encode_ids(words.into_iter());
+    }
     let plane = |byte: usize| words.iter().map(move |word| word.to_le_bytes()[byte]);
     let raw: Vec<u8> = (0..4).flat_map(plane).collect();
-    let payload = if lz4 { lz4_flex::block::compress(&raw) } else { raw.clone() };
-    [&[0, u8::from(lz4), 0, 0], (raw.len() as u32).to_le_bytes().as_slice(), &payload].concat()
+    [&[0, 0, 0, 0], (raw.len() as u32).to_le_bytes().as_slice(), &raw].concat()
 }
