@@ -11,6 +11,7 @@ use swarmcast::wire::FrameHeader;
 
 use super::calls::Caller;
 use super::chain::Chain;
+use super::checker::Checker;
 use super::cutter::{Cutter, Fault, Kind, Marks, Message};
 use super::handshake::{self, Answer};
 use super::owed::Owed;
@@ -19,7 +20,7 @@ use super::write::{Wrap, push_close, push_frame, push_text};
 use crate::clock::MILLISECOND_NS;
 use crate::plan::{self, Behaviour, Group, Protocol, Sending, Transport};
 use crate::record::{Count, Record, Timing};
-use crate::verify::{ChainVerifier, Meeting, Verifier};
+use crate::verify::Meeting;
 
 /// A stamp this far ahead of our clock is a wrong clock, not a frame that came at once.
 const FUTURE_NS: u64 = MILLISECOND_NS;
@@ -133,16 +134,6 @@ pub struct Client {
     measured_frames: u64,
 }
 
-/// Checks what came, by the profile.
-#[derive(Debug)]
-enum Checker {
-    Full(Verifier),
-    Chain(ChainVerifier),
-}
-
-/// In a group of the compact profile at most about so many clients are decoded: each holds the whole state.
-const DECODED_MAX: u32 = 32;
-
 #[derive(Deserialize)]
 struct ServerText<'text> {
     #[serde(rename = "type", borrow)]
@@ -231,7 +222,7 @@ impl Client {
             (Transport::Tcp, Protocol::JsonRpc(_)) => Marks::Plain(plan::Framing::Line),
         };
         let calls = matches!(see.group.protocol, Protocol::JsonRpc(_));
-        self.verifier = self.checker(see.group).map(Box::new);
+        self.verifier = Checker::of(see.group, self.number).map(Box::new);
         self.cutter = Cutter::new(marks, self.verifier.is_some() || calls);
         self.set_rate(see.group.owed_hz, see);
         (self.chain, self.unacked) = (Chain::default(), 0);
@@ -251,18 +242,6 @@ impl Client {
                 }
             }
             Protocol::Swarmcast { .. } => {}
-        }
-    }
-
-    fn checker(&self, group: &Group) -> Option<Checker> {
-        match &group.protocol {
-            Protocol::Swarmcast { profile, .. } if group.verify => Some(Checker::Full(Verifier::new(*profile))),
-            Protocol::Compact(_) if group.verify => {
-                let one_of = group.clients.div_ceil(DECODED_MAX).max(1);
-                let decodes = self.number.is_multiple_of(one_of);
-                decodes.then(|| Checker::Chain(ChainVerifier::default()))
-            }
-            _ => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod calls;
 mod chain;
+mod checker;
 mod client;
 mod cutter;
 mod dial;
