@@ -26,6 +26,10 @@ pub struct SimMetrics {
     pub step: Stage,
     /// All bodies and heads of a frame.
     pub encode: Stage,
+    /// Bytes of records that were packed, once a tick for all classes of the packed profile.
+    pub packed_raw_bytes: Counter,
+    /// Bytes that they were packed into.
+    pub packed_bytes: Counter,
     /// Frames handed over.
     pub frames_published: Counter,
     /// Frames that found the pool leased out and were left out.

@@ -63,6 +63,8 @@ impl Collector for Scrape {
         histogram(out, "commands", "Duration of applying the commands of a tick.", sim.applied.coarse())?;
         histogram(out, "step", "Duration of one simulation step.", sim.step.coarse())?;
         histogram(out, "encode", "Duration of encoding a frame for all classes.", sim.encode.coarse())?;
+        counter(out, "packed_raw_bytes", "Bytes of records that were packed with LZ4.", &sim.packed_raw_bytes)?;
+        counter(out, "packed_bytes", "Bytes that they were packed into; the ratio is theirs.", &sim.packed_bytes)?;
         counter(out, "frames_published", "Frames handed to the shards.", &sim.frames_published)?;
         counter(out, "pool_waits", "Frames left out because every frame of the pool was leased.", &sim.pool_waits)?;
         gauge(out, "pool_free_frames", "Frames of the pool that nobody leases.", &sim.pool_free)?;

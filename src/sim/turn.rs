@@ -228,6 +228,10 @@ impl Sim {
             }
             let dry = classes.encode(frame, want, dealer, &identity.words);
             metrics.sim.chain_waits.add(dry);
+            if let Some((raw_bytes, bytes)) = frame.packed() {
+                metrics.sim.packed_raw_bytes.add(raw_bytes as u64);
+                metrics.sim.packed_bytes.add(bytes as u64);
+            }
             frame.set_order(dealer.order());
             published_ns = monotonic_ns();
             frame.publish_at(published_ns);
