@@ -16,16 +16,17 @@ use serde_json::json;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
-use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences};
+use crate::api::{
+    ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
+};
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
 use crate::graph::{Graph, NodeId, NodeIndex};
 use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
-    Origin, Producer, Refusal, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
+    Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::limits::NODE_ID_V1_MAX;
-use crate::metrics::{Extra, Health, Metrics};
+use crate::metrics::{Extra, Health, LatencyLog, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
 /// Items taken from one lane in one turn.
@@ -115,8 +116,8 @@ pub struct Control {
 struct Session {
     class: ClassRef,
     asked: ClassSpec,
-    /// Steps below it, because it could not keep up.
-    level: u8,
+    /// How much of it is given, because it could not keep up.
+    rung: Rung,
     /// Where it comes from.
     address: IpAddr,
 }
@@ -255,15 +256,14 @@ impl Control {
         self.addresses.admit(address)?;
         let profile = hello.profile.unwrap_or(Profile::Own);
         let asked = self.spec(profile, hello.rate_hz, hello.detail);
-        if let (Profile::V1, Some(id)) = (profile, self.graph.id_max())
-            && id.get() > NODE_ID_V1_MAX
-        {
-            return Err(Refusal::IdRange { limit: NODE_ID_V1_MAX, found: id.get() });
+        let limit = profile.id_max();
+        if let Some(id) = self.graph.id_max().filter(|id| id.get() > limit) {
+            return Err(Refusal::IdRange { profile: profile.name(), limit, found: id.get() });
         }
         let entry = self.subscribe(asked)?;
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        self.sessions.insert(session, Session { class: entry.class, asked, level: 0, address });
+        self.sessions.insert(session, Session { class: entry.class, asked, rung: Rung::Full, address });
         self.addresses.enter(address);
         Ok(Grant {
             session,
@@ -350,7 +350,7 @@ impl Control {
             ShardEvent::Ended { session } => self.end_session(session),
             ShardEvent::Subscribe { origin, rate_hz } => self.resubscribe(origin, rate_hz),
             ShardEvent::Interest { origin, interest, asked } => self.interest(origin, interest, asked),
-            ShardEvent::Level { origin, level } => self.change_level(origin, level),
+            ShardEvent::Rung { origin, rung } => self.change_rung(origin, rung),
             ShardEvent::Pin { origin, node, pinned } => self.pin(origin, node, pinned),
         }
     }
@@ -362,7 +362,8 @@ impl Control {
             return self.refuse(origin, "busy", "the simulation has too much to do; send it again", &[], true);
         }
         let asked = self.spec(session.asked.profile, rate_hz, session.asked.detail);
-        let entry = match self.subscribe(asked) {
+        // A client that cannot keep up does not do so for asking: it stays on its rung.
+        let entry = match self.subscribe(asked.coarser(session.rung.coarser())) {
             Ok(entry) => entry,
             Err(refusal) => return self.refuse(origin, refusal.code(), &refusal.to_string(), &["rate"], true),
         };
@@ -373,32 +374,28 @@ impl Control {
             class: entry.class.serial,
             profile: entry.spec.profile.name(),
         };
-        self.move_session(origin, Session { class: entry.class, asked, level: 0, ..session }, &entry, &text);
+        self.move_session(origin, Session { class: entry.class, asked, ..session }, &entry, &text);
     }
 
-    /// Moves a session so many steps below the class that it asked for.
-    fn change_level(&mut self, origin: Origin, level: u8) {
-        let Some(session) = self.sessions.get(&origin.session).copied().filter(|session| session.level != level) else {
+    /// Moves a session to the class that its rung means, and tells the client where it stands.
+    fn change_rung(&mut self, origin: Origin, rung: Rung) {
+        let Some(session) = self.sessions.get(&origin.session).copied().filter(|session| session.rung != rung) else {
             return;
         };
-        // Refused, it stays where it is; the shard asks again when that goes on.
+        // Refused, it stays where it is; the shard asks again when it goes on like this.
         if self.held_back.len() >= HELD_BACK_MAX {
             return;
         }
-        let Ok(entry) = self.subscribe(session.asked.coarser(level)) else { return };
-        let (rung, reason) = match level {
-            0 => ("full", "it keeps up again"),
-            level if level < session.level => ("coarser", "it keeps up again"),
-            _ => ("coarser", "it takes frames more slowly than they come"),
-        };
+        let Ok(entry) = self.subscribe(session.asked.coarser(rung.coarser())) else { return };
+        let down = rung > session.rung;
         let text = ServerMessage::StreamQuality {
-            rung,
-            reason,
+            rung: rung.name(),
+            reason: if down { "frames come faster than this client takes them" } else { "this client keeps up again" },
             rate: entry.spec.rate_hz,
             bits: bits(&entry.spec),
             class: entry.class.serial,
         };
-        self.move_session(origin, Session { class: entry.class, level, ..session }, &entry, &text);
+        self.move_session(origin, Session { class: entry.class, rung, ..session }, &entry, &text);
     }
 
     /// The session moves only if the shard hears of it: a connection left in a closed class would get no frame.
@@ -433,12 +430,11 @@ impl Control {
             }
             return;
         };
-        let text = asked.then(|| {
-            let (nodes, of) = interest_size(&interest, frame);
-            let runs: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
-            ServerMessage::InterestConfirmed { blocks: &runs, of, nodes, order: interest.order }.to_vec().into()
-        });
-        self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text });
+        let (nodes, of) = interest_size(&interest, frame);
+        let blocks: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
+        let text =
+            ServerMessage::InterestConfirmed { blocks: &blocks, of, nodes, order: interest.order }.to_vec().into();
+        self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text, asked });
     }
 
     fn pin(&mut self, origin: Origin, node: u32, pinned: bool) {
@@ -531,6 +527,10 @@ impl Control {
                 let text = self.metrics.text(self.extras());
                 (Bytes::new(), "application/openmetrics-text; version=1.0.0; charset=utf-8", text.into())
             }
+            HttpQuery::LatencyLog => {
+                let log = LatencyLog::since_start(&self.metrics, monotonic_ns());
+                (Bytes::new(), "text/plain; charset=utf-8", log.into())
+            }
         };
         self.reply(DoorReply::Http { token, status: 200, content_type, lead, body });
     }
@@ -609,7 +609,8 @@ impl Control {
             .collect();
         let lanes: Vec<_> = self.lane_stats.iter().map(|stats| lane_row(stats)).collect();
         let (resident, files) = (host::resident_bytes(), host::open_files());
-        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &lanes, resident, files)
+        let stages = stage_rows(&self.metrics, monotonic_ns());
+        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &stages, &lanes, resident, files)
     }
 
     /// Figures that stand in no block: lanes, sessions, process.

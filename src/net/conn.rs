@@ -6,6 +6,7 @@ use mio::net::TcpStream;
 
 use super::drags::{Admission, Drags};
 use super::inbound::{Ending, Inbound, Said};
+use super::ladder::Ladder;
 use super::liveness::Liveness;
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
@@ -33,6 +34,8 @@ pub struct Conn {
     pub drags: Drags,
     /// How often it may ask `control` for something.
     pub limiter: RateLimit,
+    /// How much it is given.
+    pub ladder: Ladder,
     /// Whether it is there.
     pub liveness: Liveness,
     /// Bytes a second that it takes at full rate.
@@ -103,7 +106,7 @@ impl Conn {
             overrun |= answer.overrun;
         });
         out.private_mut().append(&mut replies);
-        if overrun || out.private_bytes() > super::outbound::PRIVATE_BYTES_MAX {
+        if overrun || out.private_bytes() > super::echo::raised(super::outbound::PRIVATE_BYTES_MAX) {
             return Err(Ending::Close(CloseCode::TryLater, "answers pile up unread"));
         }
         if unknown {

@@ -17,13 +17,15 @@ use crossbeam::utils::CachePadded;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 
-use super::conn::{Conn, Received, Requests};
+use super::conn::{Conn, Received};
 use super::drags::Drags;
 use super::inbound::{Ending, Inbound};
+use super::ladder::Ladder;
 use super::link::Link;
 use super::liveness::{Liveness, Patience};
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
+use super::upkeep::Out;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
 use crate::base::{Handle, Idle, Slab};
 use crate::handoff::{
@@ -139,26 +141,6 @@ pub struct Shard {
     stopping: Option<(CloseCode, &'static str)>,
 }
 
-/// The two lanes a connection's messages go to.
-struct Out<'shard> {
-    lanes: &'shard mut ShardLanes,
-    interests: &'shard mut Vec<Box<Interest>>,
-}
-
-impl Requests for Out<'_> {
-    fn to_sim(&mut self, command: ViewCommand) -> bool {
-        self.lanes.commands.push(command).is_ok()
-    }
-
-    fn to_control(&mut self, event: ShardEvent) -> bool {
-        self.lanes.events.push(event).is_ok()
-    }
-
-    fn interest(&mut self) -> Box<Interest> {
-        self.interests.pop().unwrap_or_default()
-    }
-}
-
 impl Shard {
     /// A shard over a poll whose waker `bell` rings.
     #[must_use]
@@ -256,7 +238,7 @@ impl Shard {
         let picked_ns = monotonic_ns();
         while let Some(frame) = self.lanes.frames.pop() {
             let stamp = frame.stamp();
-            self.metrics.pickup.record(picked_ns.saturating_sub(stamp.published_ns));
+            self.metrics.pickup.span(stamp.published_ns, picked_ns);
             self.epoch = stamp.epoch;
             for class in frame.present() {
                 let slot = usize::from(class.slot);
@@ -282,8 +264,8 @@ impl Shard {
             self.fan_out(slot, picked_ns);
         }
         let served_ns = monotonic_ns();
-        self.metrics.fanout.record(served_ns.saturating_sub(picked_ns));
-        self.metrics.tick_to_wire.record(served_ns.saturating_sub(stamp.tick_ns));
+        self.metrics.fanout.span(picked_ns, served_ns);
+        self.metrics.tick_to_wire.span(stamp.tick_ns, served_ns);
     }
 
     /// Offers the front frame of a class slot to each of its members, beginning at another one every time.
@@ -448,7 +430,9 @@ impl Shard {
         let member = members.len();
         let made = self.conns.insert_with(|handle| {
             let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
-            let _ = out.text(&grant.greeting);
+            if !grant.greeting.is_empty() {
+                let _ = out.text(&grant.greeting);
+            }
             Conn {
                 stream: TcpStream::from_std(stream),
                 peer,
@@ -457,6 +441,7 @@ impl Shard {
                 inbound: Inbound::new(transport),
                 drags: Drags::default(),
                 limiter: RateLimit::default(),
+                ladder: Ladder::new(now_ns),
                 liveness: Liveness::new(now_ns),
                 demand_bytes: grant.demand_bytes,
                 member,
@@ -509,8 +494,8 @@ impl Shard {
                 }
                 self.serve(handle, false, now_ns);
             }
-            ShardMessage::Interest { handle, interest, text } => {
-                self.take_interest(handle, interest, text);
+            ShardMessage::Interest { handle, interest, text, asked } => {
+                self.take_interest(handle, interest, &text, asked);
                 self.serve(handle, false, now_ns);
             }
             ShardMessage::Shutdown { code, reason } => {
@@ -525,15 +510,17 @@ impl Shard {
     }
 
     /// A client's interest, resolved: what it asked for last counts. The memory of the one before is kept.
-    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: Option<Bytes>) {
+    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: &Bytes, asked: bool) {
         let Self { conns, links, interests, .. } = self;
         let mut spare = Some(interest);
         if let Some(conn) = conns.get_mut(handle)
             && let Some(link) = links.get(usize::from(conn.out.class().slot))
             && let Some(interest) = spare.take()
         {
+            let same = |before: &Interest| before.order == interest.order && before.wanted == interest.wanted;
+            let tell = asked || !conn.out.interest().is_some_and(same);
             spare = conn.out.set_interest(interest, link);
-            if text.is_some_and(|text| !conn.out.text(&text)) {
+            if tell && !conn.out.text(text) {
                 conn.out.close(CloseCode::TryLater, "answers pile up unread");
             }
         }
@@ -634,8 +621,14 @@ impl Shard {
         self.report_ended();
         let lease_ns_max = if pressed { 0 } else { self.options.lease_ns_max };
         for slot in 0..self.conns.slot_count() {
-            let Some(conn) = self.conns.at_mut(slot) else { continue };
+            let Self { conns, links, lanes, interests, metrics, .. } = self;
+            let Some(conn) = conns.at_mut(slot) else { continue };
             let handle = conn.origin.handle;
+            let mut out = Out { lanes, interests };
+            conn.keep_pace(&mut out, metrics, now_ns);
+            if let Some(link) = links.get(usize::from(conn.out.class().slot)) {
+                conn.keep_interest(link, &mut out, now_ns);
+            }
             let lingered = conn.linger_until_ns.is_some_and(|until| now_ns >= until);
             let stalled = conn.out.stalled_ns(now_ns) > self.options.stall_ns_max;
             if conn.out.lease_ns(now_ns) > lease_ns_max {
