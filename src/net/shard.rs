@@ -1,7 +1,7 @@
 //! One pinned network thread: the mio loop over its streaming connections.
 //!
-//! Syscalls of a turn: one `epoll_wait`; `read` for readable connections; one `writev` per client and frame while the
-//! kernel takes all of it; `close`; and, at most once per other thread, the `write` that wakes it. It accepts nothing,
+//! Syscalls of a turn: one `epoll_wait`; `read` for readable connections; one `send` or `writev` per client and frame
+//! while the kernel takes all of it; `close`; and, at most once per other thread, the `write` that wakes it. It accepts nothing,
 //! speaks no HTTP, looks up no node.
 
 mod quiet;
