@@ -7,6 +7,7 @@ use mio::net::TcpStream;
 use super::drags::{Admission, Drags};
 use super::inbound::{Ending, Inbound, Said};
 use super::ladder::Ladder;
+use super::liveness::Liveness;
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
 use crate::base::clock::SECOND_NS;
@@ -35,6 +36,8 @@ pub struct Conn {
     pub limiter: RateLimit,
     /// How much it is given.
     pub ladder: Ladder,
+    /// Whether it is there.
+    pub liveness: Liveness,
     /// Bytes a second that it takes at full rate.
     pub demand_bytes: u64,
     /// Place among the members of its class.
@@ -103,7 +106,7 @@ impl Conn {
             overrun |= answer.overrun;
         });
         out.private_mut().append(&mut replies);
-        if overrun || out.private_bytes() > super::outbound::PRIVATE_BYTES_MAX {
+        if overrun || out.private_bytes() > super::echo::raised(super::outbound::PRIVATE_BYTES_MAX) {
             return Err(Ending::Close(CloseCode::TryLater, "answers pile up unread"));
         }
         if unknown {

@@ -4,27 +4,30 @@
 //! kernel takes all of it; `close`; and, at most once per other thread, the `write` that wakes it. It accepts nothing,
 //! speaks no HTTP, looks up no node.
 
+mod quiet;
+
 use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam::utils::CachePadded;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 
-use super::conn::{Conn, Received, Requests};
+use super::conn::{Conn, Received};
 use super::drags::Drags;
 use super::inbound::{Ending, Inbound};
 use super::ladder::Ladder;
 use super::link::Link;
+use super::liveness::{Liveness, Patience};
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
+use super::upkeep::Out;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
-use crate::base::{Handle, Slab};
+use crate::base::{Handle, Idle, Slab};
 use crate::handoff::{
     Adopt, ClassRef, Consumer, Doorbell, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage,
     Transport, ViewCommand,
@@ -66,6 +69,23 @@ pub struct ShardOptions {
     pub copy_bytes_max: usize,
     /// Connections of the shard.
     pub connections_max: usize,
+    /// How it waits for work.
+    pub idle: Idle,
+    /// How long a client may be silent.
+    pub patience: Patience,
+}
+
+impl Default for ShardOptions {
+    fn default() -> Self {
+        Self {
+            lease_ns_max: 1_000 * MILLISECOND_NS,
+            stall_ns_max: 10_000 * MILLISECOND_NS,
+            copy_bytes_max: 64 << 20,
+            connections_max: 10_000,
+            idle: Idle::Park,
+            patience: Patience::default(),
+        }
+    }
 }
 
 /// The lanes of a shard.
@@ -119,26 +139,6 @@ pub struct Shard {
     demand_bytes: u64,
     /// Why and with what words everyone is being sent away.
     stopping: Option<(CloseCode, &'static str)>,
-}
-
-/// The two lanes a connection's messages go to.
-struct Out<'shard> {
-    lanes: &'shard mut ShardLanes,
-    interests: &'shard mut Vec<Box<Interest>>,
-}
-
-impl Requests for Out<'_> {
-    fn to_sim(&mut self, command: ViewCommand) -> bool {
-        self.lanes.commands.push(command).is_ok()
-    }
-
-    fn to_control(&mut self, event: ShardEvent) -> bool {
-        self.lanes.events.push(event).is_ok()
-    }
-
-    fn interest(&mut self) -> Box<Interest> {
-        self.interests.pop().unwrap_or_default()
-    }
 }
 
 impl Shard {
@@ -219,24 +219,6 @@ impl Shard {
         }
     }
 
-    /// Sleeps until a connection is ready, a lane has something, or it is time to housekeep.
-    fn wait(&mut self, events: &mut Events) -> std::io::Result<()> {
-        self.bell.arm();
-        let work = !(self.ready.is_empty()
-            && self.lanes.frames.is_empty()
-            && self.lanes.adopt.is_empty()
-            && self.lanes.messages.is_empty());
-        // Rounded up to whole milliseconds by epoll, which housekeeping does not mind.
-        let timeout = if work { Duration::ZERO } else { Duration::from_nanos(HOUSEKEEPING_NS) };
-        let idle = self.conns.is_empty() && self.stopping.is_none() && self.ended.is_empty() && !work;
-        let answer = self.poll.poll(events, if idle { None } else { Some(timeout) });
-        self.bell.disarm();
-        match answer {
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-            other => other,
-        }
-    }
-
     fn take_lanes(&mut self, now_ns: u64) {
         for _ in 0..LANE_ITEMS_PER_TURN_MAX {
             let Some(adopt) = self.lanes.adopt.pop() else { break };
@@ -256,7 +238,7 @@ impl Shard {
         let picked_ns = monotonic_ns();
         while let Some(frame) = self.lanes.frames.pop() {
             let stamp = frame.stamp();
-            self.metrics.pickup.record(picked_ns.saturating_sub(stamp.published_ns));
+            self.metrics.pickup.span(stamp.published_ns, picked_ns);
             self.epoch = stamp.epoch;
             for class in frame.present() {
                 let slot = usize::from(class.slot);
@@ -282,8 +264,8 @@ impl Shard {
             self.fan_out(slot, picked_ns);
         }
         let served_ns = monotonic_ns();
-        self.metrics.fanout.record(served_ns.saturating_sub(picked_ns));
-        self.metrics.tick_to_wire.record(served_ns.saturating_sub(stamp.tick_ns));
+        self.metrics.fanout.span(picked_ns, served_ns);
+        self.metrics.tick_to_wire.span(stamp.tick_ns, served_ns);
     }
 
     /// Offers the front frame of a class slot to each of its members, beginning at another one every time.
@@ -409,8 +391,12 @@ impl Shard {
                 Ok(taken) => taken,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return false,
+                Err(error) => {
+                    self.metrics.dead.add(u64::from(error.kind() == ErrorKind::TimedOut));
+                    return false;
+                }
             };
+            conn.liveness.heard(now_ns);
             budget = budget.saturating_sub(taken);
             if conn.out.is_closing() {
                 continue;
@@ -444,7 +430,9 @@ impl Shard {
         let member = members.len();
         let made = self.conns.insert_with(|handle| {
             let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
-            let _ = out.text(&grant.greeting);
+            if !grant.greeting.is_empty() {
+                let _ = out.text(&grant.greeting);
+            }
             Conn {
                 stream: TcpStream::from_std(stream),
                 peer,
@@ -454,6 +442,7 @@ impl Shard {
                 drags: Drags::default(),
                 limiter: RateLimit::default(),
                 ladder: Ladder::new(now_ns),
+                liveness: Liveness::new(now_ns),
                 demand_bytes: grant.demand_bytes,
                 member,
                 writable: true,
@@ -650,6 +639,8 @@ impl Shard {
             if lingered || stalled {
                 self.metrics.stalled.add(u64::from(stalled));
                 self.remove(handle);
+            } else {
+                self.look_for_sign(handle, now_ns);
             }
         }
         self.copied_bytes = self.conns.iter_mut().map(|(_, conn)| conn.out.copied_bytes()).sum();

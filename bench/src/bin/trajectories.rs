@@ -27,7 +27,7 @@ use swarmcast::wire::compact::{
     Coding, CompactFrame, Decoder, Encoder, FLAG_CONTEXTS, FLAG_FREQUENCY_MIN, FREQUENCY_STEP, Info, QUIET_CONTEXTS,
     SYMBOLS_HOT, SYMBOLS_QUIET, Token,
 };
-use swarmcast::wire::{NodeRecord, Profile, encode_body};
+use swarmcast::wire::{NodeRecord, Profile, encode_records};
 
 const TICK_RATE: u16 = 60;
 const HOT: Range<usize> = 10..130;
@@ -249,7 +249,7 @@ fn measure(trajectory: &Trajectory, normalise_every: usize) -> Result<[Phase; 3]
         records.iter_mut().zip(points).for_each(|(record, point)| record.set_motion(*point, [0.0; 3]));
         let normalise = tick.is_multiple_of(normalise_every);
         let start = Instant::now();
-        encode_body(Profile::V1, &records, &mut raw);
+        encode_records(Profile::V1.records(), &records, &mut raw);
         let raw_ns = start.elapsed().as_nanos() as u64;
         let start = Instant::now();
         encoder.tick(&records, normalise, &mut frame)?;
