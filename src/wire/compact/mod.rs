@@ -11,6 +11,7 @@ mod error;
 mod frame;
 mod gaps;
 mod info;
+mod lanes;
 mod model;
 mod nodes;
 mod rans;

