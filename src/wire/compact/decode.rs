@@ -3,7 +3,9 @@
 use std::hint::select_unpredictable;
 
 use super::bits::{BitReader, take_varint};
-use super::encode::{MODE_CODING, MODE_DECAY, MODE_ENTROPY, MODE_ENTROPY_FOUR, MODE_GAPS, MODE_PLAIN, blocks};
+use super::encode::{
+    ALL_FROM, MODE_CODING, MODE_DECAY, MODE_ENTROPY, MODE_ENTROPY_FOUR, MODE_GAPS, MODE_PLAIN, blocks,
+};
 use super::error::CompactError;
 use super::info::Info;
 use super::lanes::{self, Bytes};
@@ -11,7 +13,7 @@ use super::model::{BLOCK_NODES, Block, LANE_PLACES, Lane, at, set};
 use super::nodes::{Kinds, Nodes};
 use super::rans::{Found, RansReader};
 use super::tables::{SCALE_LOG2, Tables};
-use super::tokens::{SYMBOLS_QUIET, along, plain_width, quiet_context, quiet_row, value_of};
+use super::tokens::{SYMBOLS_QUIET, along, plain_width, value_of};
 use super::{gaps, snapshot};
 
 /// Follows a chain, whole or in part.
@@ -33,19 +35,18 @@ struct Scratch {
     /// 1 where a node is hot.
     is_hot: Bytes,
     kinds: Kinds,
-    /// Quiet nodes that are corrected.
+    /// 1 where a quiet node is corrected; and these in a row.
+    over: Bytes,
     corrected: Nodes,
-    /// By axis and place in `corrected`: symbols, and the corrections that they mean.
-    quiet_symbols: [Bytes; 3],
-    quiet_steps: [Lane; 3],
-    /// By node: which table codes its flag, and then which one its corrections if it is hot.
+    /// By node, for one pass after the other: which table codes it, its symbol, plain bits and how many these are.
     contexts: Lane,
-    /// By node, for one axis after the other: symbols of hot ones, plain bits and how many these are.
-    hot_symbols: Bytes,
+    symbols: Bytes,
     plain_bits: Lane,
     plain_widths: Bytes,
     /// Hot nodes whose correction has plain bits.
     odd: Nodes,
+    /// By axis and node: corrections of quiet ones.
+    quiet_steps: [Lane; 3],
     /// By axis and node: corrections of hot ones.
     hot_steps: [Lane; 3],
 }
@@ -72,15 +73,15 @@ impl Decoder {
             scratch: Box::new(Scratch {
                 is_hot: [0; BLOCK_NODES],
                 kinds: Kinds::NONE,
+                over: [0; BLOCK_NODES],
                 corrected: Nodes::NONE,
-                quiet_symbols: [[0; BLOCK_NODES]; 3],
-                quiet_steps: [[0; LANE_PLACES]; 3],
                 contexts: [0; LANE_PLACES],
-                hot_symbols: [0; BLOCK_NODES],
+                symbols: [0; BLOCK_NODES],
                 plain_bits: [0; LANE_PLACES],
                 plain_widths: [0; BLOCK_NODES],
-                hot_steps: [[0; LANE_PLACES]; 3],
                 odd: Nodes::NONE,
+                quiet_steps: [[0; LANE_PLACES]; 3],
+                hot_steps: [[0; LANE_PLACES]; 3],
             }),
             sequence: 0,
         })
@@ -302,28 +303,31 @@ impl Scratch {
         if hot > 0 {
             block.correct_hot(&self.hot_steps);
         }
-        for (index, node) in self.corrected.iter().enumerate() {
-            block.correct_quiet(node, self.quiet_steps.each_ref().map(|steps| at(steps, index)));
+        if self.corrected.len() < ALL_FROM || !block.correct_quiet_all(&self.over, &self.quiet_steps) {
+            for node in self.corrected.iter() {
+                block.correct_quiet(node, self.quiet_steps.each_ref().map(|steps| at(steps, node)));
+            }
         }
         Some(())
     }
 
     /// Finds out which quiet nodes are corrected.
     fn flags<const STATES: usize>(&mut self, tables: &Tables, block: &Block, reader: &mut RansReader<'_, STATES>) {
-        let (quiet, corrected, tables_of) = (&self.kinds.quiet, &mut self.corrected, &mut self.contexts);
-        corrected.clear();
+        let (quiet, over, tables_of) = (&self.kinds.quiet, &mut self.over, &mut self.contexts);
+        over.fill(0);
         lanes::flag_tables(&block.energy, &block.ticks, tables_of);
         reader.pass(quiet.len(), |index, slot| {
             let node = quiet.get(index);
             let one = tables.flag(at(tables_of, node) as usize);
             let zero = (1 << SCALE_LOG2) - one;
-            let set = slot >= zero;
-            corrected.push_if(node, set);
+            let is_set = slot >= zero;
+            set(over, node, u8::from(is_set));
             Found {
-                frequency: select_unpredictable(set, one, zero),
-                inside: slot.wrapping_sub(select_unpredictable(set, zero, 0)),
+                frequency: select_unpredictable(is_set, one, zero),
+                inside: slot.wrapping_sub(select_unpredictable(is_set, zero, 0)),
             }
         });
+        self.corrected.fill_where(over);
     }
 
     /// Reads the corrections of quiet nodes.
@@ -334,34 +338,27 @@ impl Scratch {
         reader: &mut RansReader<'_, STATES>,
         plain: &mut BitReader<'_>,
     ) -> Option<()> {
+        let Self { contexts, over, symbols, .. } = self;
         let corrected = &self.corrected;
-        let [x, y, z] = &mut self.quiet_symbols;
-        let row = |index| quiet_row(at(&block.ticks, corrected.get(index)));
-        reader.pass(corrected.len(), |index, slot| {
-            let entry = tables.quiet(quiet_context(row(index), 0, false), slot);
-            set(x, index, entry.symbol() as u8);
-            entry.found(slot)
-        });
-        reader.pass(corrected.len(), |index, slot| {
-            let entry = tables.quiet(quiet_context(row(index), 1, at(x, index) != 0), slot);
-            set(y, index, entry.symbol() as u8);
-            entry.found(slot)
-        });
-        reader.pass(corrected.len(), |index, slot| {
-            let any = at(x, index) | at(y, index) != 0;
-            let entry = tables.quiet(quiet_context(row(index), 2, any), slot);
-            set(z, index, entry.symbol() as u8);
-            entry.found(slot)
-        });
-        for ((symbols, steps), velocity) in self.quiet_symbols.iter().zip(&mut self.quiet_steps).zip(&block.velocity) {
-            for (node, (symbol, step)) in corrected.iter().zip(symbols.iter().zip(steps)) {
-                let symbol = u32::from(*symbol);
-                // Nearly none is escaped, and a width of 0 would take nothing.
-                let bits = match plain_width(symbol, SYMBOLS_QUIET, 0) {
-                    0 => 0,
-                    width => plain.take(width)?,
-                };
-                *step = along(value_of(symbol, bits, SYMBOLS_QUIET, 0), at(velocity, node));
+        if corrected.len() == 0 {
+            return Some(());
+        }
+        let mut any = [0; BLOCK_NODES];
+        for (axis, (steps, velocity)) in (0..).zip(self.quiet_steps.iter_mut().zip(&block.velocity)) {
+            lanes::quiet_tables(axis, &block.ticks, &any, contexts);
+            reader.pass(corrected.len(), |index, slot| {
+                let node = corrected.get(index);
+                let entry = tables.quiet(at(contexts, node) as u32, slot);
+                set(symbols, node, entry.symbol() as u8);
+                entry.found(slot)
+            });
+            lanes::steps(symbols, velocity, steps);
+            if lanes::merge(symbols, over, &mut any) == SYMBOLS_QUIET as u8 - 1 {
+                for node in corrected.iter() {
+                    let symbol = u32::from(at(symbols, node));
+                    let bits = plain.take(plain_width(symbol, SYMBOLS_QUIET, 0))?;
+                    set(steps, node, along(value_of(symbol, bits, SYMBOLS_QUIET, 0), at(velocity, node)));
+                }
             }
         }
         Some(())
@@ -375,7 +372,7 @@ impl Scratch {
         reader: &mut RansReader<'_, STATES>,
         plain: &mut BitReader<'_>,
     ) -> Option<()> {
-        let Self { contexts, hot_symbols: symbols, plain_bits, plain_widths, odd, .. } = self;
+        let Self { contexts, symbols, plain_bits, plain_widths, odd, .. } = self;
         let hot = &self.kinds.hot;
         if hot.len() == 0 {
             return Some(());
@@ -384,21 +381,21 @@ impl Scratch {
         for (steps, velocity) in self.hot_steps.iter_mut().zip(&block.velocity) {
             reader.pass(hot.len(), |index, slot| {
                 let node = hot.get(index);
-                let entry = tables.hot(at(contexts, node) as usize, slot);
+                let entry = tables.hot(at(contexts, node) as u32, slot);
                 set(symbols, node, entry.symbol() as u8);
                 entry.found(slot)
             });
             lanes::hot_widths(symbols, &block.energy, plain_widths);
             odd.fill_where_not_zero(plain_widths);
             if odd.len() == 0 {
-                lanes::hot_steps(symbols, velocity, steps);
+                lanes::steps(symbols, velocity, steps);
                 continue;
             }
             plain_bits.fill(0);
             for node in odd.iter() {
                 set(plain_bits, node, plain.take(u32::from(at(plain_widths, node)))? as i32);
             }
-            lanes::hot_steps_plain(symbols, plain_bits, velocity, &block.energy, steps);
+            lanes::steps_plain(symbols, plain_bits, velocity, &block.energy, steps);
         }
         Some(())
     }

@@ -5,13 +5,11 @@ use super::error::EncodeError;
 use super::frame::CompactFrame;
 use super::info::Info;
 use super::lanes::{self, Bytes, Tokens};
-use super::model::{BLOCK_NODES, BOX_QUANTA, Block, HALF, LANE_PLACES, Lane, UNITS, at};
+use super::model::{BLOCK_NODES, BOX_QUANTA, Block, LANE_PLACES, Lane, UNITS, at, half_quanta};
 use super::nodes::{Kinds, Nodes};
 use super::rans::{self, Words};
 use super::tables::Tables;
-use super::tokens::{
-    PASSES, Pass, SYMBOLS_QUIET, Token, along, first_of_quiet, plain_of, quiet_context, quiet_row, symbol_of,
-};
+use super::tokens::{PASSES, Pass, SYMBOLS_QUIET, Token, along, plain_of};
 use super::{gaps, snapshot};
 use crate::wire::NodeRecord;
 
@@ -34,6 +32,9 @@ const FOUR_STATES_FROM: usize = 1_024;
 /// A block without hot nodes and with at most one correction in so many nodes is coded as gaps: from there on flags cost
 /// fewer bytes.
 const GAPS_FROM: usize = 24;
+
+/// From so many corrections of quiet nodes on these are applied to all nodes at once instead of one by one.
+pub(super) const ALL_FROM: usize = 64;
 
 /// Of how many nodes one is measured for the decay.
 const SAMPLE_EVERY: usize = 8;
@@ -104,8 +105,10 @@ struct Scratch {
 #[derive(Debug)]
 struct Corrections {
     passes: [Pass; PASSES],
+    /// Corrections of quiet nodes, by axis and node.
+    quiet_steps: [Lane; 3],
     /// Corrections of hot nodes, by axis and node.
-    steps: [Lane; 3],
+    hot_steps: [Lane; 3],
     /// By node, for one pass after the other: tokens, plain bits and how many these are.
     tokens: Tokens,
     plain_bits: Lane,
@@ -190,7 +193,8 @@ impl Encoder {
                 corrected: Nodes::NONE,
                 corrections: Corrections {
                     passes: [Pass::NEW; PASSES],
-                    steps: [[0; LANE_PLACES]; 3],
+                    quiet_steps: [[0; LANE_PLACES]; 3],
+                    hot_steps: [[0; LANE_PLACES]; 3],
                     tokens: [Token::default(); BLOCK_NODES],
                     plain_bits: [0; LANE_PLACES],
                     plain_widths: [0; BLOCK_NODES],
@@ -446,7 +450,7 @@ impl Scratch {
         self.flags(block);
         self.plain.clear();
         let mut plain = BitWriter::new(&mut self.plain);
-        self.corrections.quiet(block, &self.off, &self.corrected, &mut plain);
+        self.corrections.quiet(block, &self.off, &self.over, &self.corrected, &mut plain);
         self.corrections.hot(block, &self.off, &self.kinds.hot, &mut plain);
         plain.end();
         let has_plain = !self.plain.is_empty();
@@ -455,10 +459,12 @@ impl Scratch {
             self.payload.extend_from_slice(&self.plain);
         }
         if hot > 0 {
-            block.correct_hot(&self.corrections.steps);
+            block.correct_hot(&self.corrections.hot_steps);
         }
-        for node in self.corrected.iter() {
-            block.correct_quiet(node, quiet_steps(&self.off, node));
+        if over < ALL_FROM || !block.correct_quiet_all(&self.over, &self.corrections.quiet_steps) {
+            for node in self.corrected.iter() {
+                block.correct_quiet(node, quiet_steps(&self.off, node));
+            }
         }
         let mut plain_bytes = self.plain.len();
         for pass in &self.corrections.passes {
@@ -483,38 +489,34 @@ impl Scratch {
 }
 
 impl Corrections {
-    /// Fills the passes of quiet nodes.
-    fn quiet(&mut self, block: &Block, off: &[Lane; 3], corrected: &Nodes, plain: &mut BitWriter<'_>) {
-        let [_, passes @ .., _, _, _] = &mut self.passes;
-        passes.iter_mut().for_each(|pass| pass.resize(corrected.len()));
-        let mut escaped = false;
-        for (index, node) in corrected.iter().enumerate() {
-            let row = quiet_row(at(&block.ticks, node));
-            let mut any = false;
-            let axes = quiet_steps(off, node).into_iter().zip(&block.velocity).zip(passes.iter_mut());
-            for (axis, ((step, velocity), pass)) in axes.enumerate() {
-                let symbol = symbol_of(along(step, at(velocity, node)), SYMBOLS_QUIET, 0);
-                pass.set(index, Token::new(first_of_quiet(quiet_context(row, axis, any)), symbol));
-                escaped |= symbol == SYMBOLS_QUIET - 1;
-                any |= step != 0;
+    /// Fills `quiet_steps` and the passes of quiet nodes.
+    fn quiet(&mut self, block: &Block, off: &[Lane; 3], over: &Bytes, corrected: &Nodes, plain: &mut BitWriter<'_>) {
+        let Self { tokens, quiet_steps, passes: [_, passes @ .., _, _, _], .. } = self;
+        let (mut any, mut escaped) = ([0; BLOCK_NODES], false);
+        let axes = off.iter().zip(&block.velocity).zip(quiet_steps.iter_mut()).zip(passes);
+        for (axis, (((off, velocity), steps), pass)) in (0..).zip(axes) {
+            if corrected.len() == 0 {
+                pass.clear();
+                continue;
             }
+            escaped |= lanes::quiet_tokens(axis, off, velocity, &block.ticks, over, &mut any, steps, tokens);
+            pass.gather(tokens, corrected);
         }
-        for (axis, velocity) in block.velocity.iter().enumerate().filter(|_| escaped) {
+        for (steps, velocity) in quiet_steps.iter().zip(&block.velocity).filter(|_| escaped) {
             for node in corrected.iter() {
-                let step = quiet_steps(off, node).get(axis).copied().unwrap_or_default();
-                let (bits, width) = plain_of(along(step, at(velocity, node)), SYMBOLS_QUIET, 0);
+                let (bits, width) = plain_of(along(at(steps, node), at(velocity, node)), SYMBOLS_QUIET, 0);
                 plain.put(bits, width);
             }
         }
     }
 
-    /// Fills `steps` and the passes of hot nodes.
+    /// Fills `hot_steps` and the passes of hot nodes.
     fn hot(&mut self, block: &Block, off: &[Lane; 3], hot: &Nodes, plain: &mut BitWriter<'_>) {
-        let Self { steps, tokens, plain_bits, plain_widths, odd, passes: [.., x, y, z] } = self;
+        let Self { hot_steps: steps, tokens, plain_bits, plain_widths, odd, passes: [.., x, y, z], .. } = self;
         let axes = off.iter().zip(&block.velocity).zip(steps).zip([x, y, z]);
         for (((off, velocity), steps), pass) in axes {
             if hot.len() == 0 {
-                pass.resize(0);
+                pass.clear();
                 continue;
             }
             lanes::hot_tokens(off, velocity, &block.energy, steps, tokens, plain_bits, plain_widths);
@@ -530,11 +532,7 @@ impl Corrections {
 /// How many half quanta a node is off by axis, to the nearest.
 #[inline(always)]
 fn quiet_steps(off: &[Lane; 3], node: usize) -> [i32; 3] {
-    off.each_ref().map(|axis| {
-        let off = at(axis, node);
-        let steps = ((off.unsigned_abs() + HALF as u32 / 2) >> HALF.ilog2()) as i32;
-        if off < 0 { -steps } else { steps }
-    })
+    off.each_ref().map(|axis| half_quanta(at(axis, node)))
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 
 use multiversion::multiversion;
 
-use super::model::{BLOCK_NODES, HALF, HOT, LANE_PLACES, Lane, POSITION_GRID_LOG2, UNITS, round, sum};
+use super::model::{BLOCK_NODES, HALF, HOT, LANE_PLACES, Lane, POSITION_GRID_LOG2, UNITS, half_quanta, round, sum};
 use super::tables::first_slot;
 use super::tokens::{
-    SYMBOLS_HOT, Token, along, first_of_flag, first_of_hot, flag_context, hot_context, hot_shift, plain_of,
-    plain_width, symbol_of, unrank, value_of,
+    SYMBOLS_HOT, SYMBOLS_QUIET, Token, along, first_of_flag, first_of_hot, first_of_quiet, flag_context, hot_context,
+    hot_shift, plain_of, plain_width, quiet_context, quiet_row, symbol_of, unrank, value_of,
 };
 
 /// One small value of every node of a block.
@@ -93,7 +93,7 @@ pub(super) fn count(bytes: &Bytes) -> usize {
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
 pub(super) fn flag_tokens(energy: &Lane, ticks: &Bytes, over: &Bytes, tokens: &mut Tokens) {
     for (((token, energy), ticks), over) in tokens.iter_mut().zip(energy).zip(ticks).zip(over) {
-        *token = Token::new(first_of_flag(flag_context(*energy, *ticks)), usize::from(*over));
+        *token = Token::new(first_of_flag(flag_context(*energy, *ticks)), u32::from(*over));
     }
 }
 
@@ -102,6 +102,110 @@ pub(super) fn flag_tokens(energy: &Lane, ticks: &Bytes, over: &Bytes, tokens: &m
 pub(super) fn flag_tables(energy: &Lane, ticks: &Bytes, tables: &mut Lane) {
     for ((table, energy), ticks) in tables.iter_mut().zip(energy).zip(ticks) {
         *table = flag_context(*energy, *ticks) as i32;
+    }
+}
+
+/// Corrections of one axis of quiet nodes and their tokens, as if all were corrected; `any` tells of each node whether an axis
+/// before was not 0, and takes this one in. Whether a correction that is `over` has plain bits.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
+pub(super) fn quiet_tokens(
+    axis: u32,
+    off: &Lane,
+    velocity: &Lane,
+    ticks: &Bytes,
+    over: &Bytes,
+    any: &mut Bytes,
+    steps: &mut Lane,
+    tokens: &mut Tokens,
+) -> bool {
+    let mut escaped = 0;
+    let results = steps.iter_mut().zip(tokens).zip(any);
+    let nodes = off.iter().zip(velocity).zip(ticks.iter().zip(over));
+    for (((step, token), any), ((off, velocity), (ticks, over))) in results.zip(nodes) {
+        *step = half_quanta(*off);
+        let symbol = symbol_of(along(*step, *velocity), SYMBOLS_QUIET, 0);
+        *token = Token::new(first_of_quiet(quiet_context(quiet_row(*ticks), axis, *any != 0)), symbol);
+        escaped |= u8::from(symbol == SYMBOLS_QUIET as u32 - 1) & *over;
+        *any |= u8::from(*step != 0);
+    }
+    escaped != 0
+}
+
+/// Whether each correction of the nodes that are `over` is below [`STEPS_MAX`].
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
+fn are_small(steps: &Lane, over: &Bytes) -> bool {
+    let sizes = steps.iter().zip(over).map(|(step, over)| if *over != 0 { step.unsigned_abs() } else { 0 });
+    sizes.fold(0, u32::max) < STEPS_MAX
+}
+
+/// Corrections below this many half quanta can be divided as floats, see [`quotient`].
+const STEPS_MAX: u32 = 16;
+
+/// `value / by` without its fraction, for values from 0 to 2^15 and `by` from 1 to 64, given the nearest float to `1 / by`.
+/// With the half that is added to the value, the exact quotient is at least 1/128 from any whole number, and what is
+/// computed less than 1/256 from it; so rounding half a unit less gives the whole number below. The cast of a float would
+/// saturate, for which there are no vectors; here the integer stands in the low bits of its sum with a large number.
+#[inline(always)]
+fn quotient(value: f32, reciprocal: f32) -> i32 {
+    const LARGE: f32 = 1.5 * (1 << 23) as f32;
+    let above = (value + 0.5) * reciprocal;
+    ((above - 0.5 + LARGE).to_bits().wrapping_sub(LARGE.to_bits())) as i32
+}
+
+/// [`Block::correct_quiet`](super::model::Block::correct_quiet) of every node that is `over`, all at once; `false`, and
+/// nothing is done, when one of the `steps` is too large for that.
+pub(super) fn correct_quiet(
+    position: &mut [Lane; 3],
+    velocity: &mut [Lane; 3],
+    moved: &mut [Lane; 3],
+    energy: &mut Lane,
+    ticks: &mut Bytes,
+    over: &Bytes,
+    steps: &[Lane; 3],
+) -> bool {
+    let small = steps.iter().all(|steps| are_small(steps, over));
+    if small {
+        correct_small(position, velocity, moved, energy, ticks, over, steps);
+    }
+    small
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
+fn correct_small(
+    position: &mut [Lane; 3],
+    velocity: &mut [Lane; 3],
+    moved: &mut [Lane; 3],
+    energy: &mut Lane,
+    ticks: &mut Bytes,
+    over: &Bytes,
+    steps: &[Lane; 3],
+) {
+    let (mut reciprocals, mut gains) = ([0.0; BLOCK_NODES], [0.0; BLOCK_NODES]);
+    for ((reciprocal, gain), ticks) in reciprocals.iter_mut().zip(&mut gains).zip(ticks.iter()) {
+        let ticks = f32::from((*ticks).clamp(1, 64));
+        *reciprocal = 1.0 / ticks;
+        *gain = if ticks <= 8.0 { 8.0 * 256.0 } else { 8.0 * 200.0 };
+    }
+    let axes = position.iter_mut().zip(velocity).zip(moved).zip(steps);
+    for (((position, velocity), moved), steps) in axes {
+        let lanes = position.iter_mut().zip(velocity).zip(moved).zip(steps).zip(over);
+        let factors = reciprocals.iter().zip(&gains);
+        for (((((position, velocity), moved), step), over), (reciprocal, gain)) in lanes.zip(factors) {
+            let step = if *over != 0 { *step } else { 0 };
+            *position = position.wrapping_add(step.wrapping_mul(HALF));
+            let turn = quotient(step.wrapping_abs() as f32 * gain, *reciprocal);
+            *velocity = velocity.wrapping_add(if step < 0 { -turn } else { turn });
+            // Read only of nodes that become hot by this.
+            *moved = if *over != 0 { *velocity } else { *moved };
+        }
+    }
+    let [x, y, z] = steps;
+    let nodes = energy.iter_mut().zip(ticks).zip(over).zip(x.iter().zip(y).zip(z)).zip(&reciprocals);
+    for ((((energy, ticks), over), ((x, y), z)), reciprocal) in nodes {
+        let size = if *over != 0 { sum([*x, *y, *z]) } else { 0 };
+        let heated = *energy + ((quotient((size * 85) as f32, *reciprocal) - *energy) >> 2);
+        *energy = if *over != 0 { heated } else { *energy };
+        *ticks = if *over != 0 { 0 } else { *ticks };
     }
 }
 
@@ -136,6 +240,26 @@ pub(super) fn hot_tables(energy: &Lane, tables: &mut Lane) {
     }
 }
 
+/// Which table codes an axis of each quiet node; `any` is not 0 where an axis before was not.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
+pub(super) fn quiet_tables(axis: u32, ticks: &Bytes, any: &Bytes, tables: &mut Lane) {
+    for ((table, ticks), any) in tables.iter_mut().zip(ticks).zip(any) {
+        *table = first_slot(quiet_context(quiet_row(*ticks), axis, *any != 0)) as i32;
+    }
+}
+
+/// Adds the symbols of nodes that are `over` to `any`; the largest of them.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
+pub(super) fn merge(symbols: &Bytes, over: &Bytes, any: &mut Bytes) -> u8 {
+    let mut most = 0;
+    for ((symbol, over), any) in symbols.iter().zip(over).zip(any) {
+        let symbol = if *over != 0 { *symbol } else { 0 };
+        *any |= symbol;
+        most = symbol.max(most);
+    }
+    most
+}
+
 /// How many plain bits each node's correction has, if it is hot.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
 pub(super) fn hot_widths(symbols: &Bytes, energy: &Lane, widths: &mut Bytes) {
@@ -145,17 +269,17 @@ pub(super) fn hot_widths(symbols: &Bytes, energy: &Lane, widths: &mut Bytes) {
     }
 }
 
-/// Corrections of one axis from their symbols, where no hot node has plain bits.
+/// Corrections of one axis from their symbols, where none has plain bits.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
-pub(super) fn hot_steps(symbols: &Bytes, velocity: &Lane, steps: &mut Lane) {
+pub(super) fn steps(symbols: &Bytes, velocity: &Lane, steps: &mut Lane) {
     for ((step, symbol), velocity) in steps.iter_mut().zip(symbols).zip(velocity) {
         *step = along(unrank(u32::from(*symbol)), *velocity);
     }
 }
 
-/// As [`hot_steps`], with plain bits.
+/// As [`steps`], with plain bits.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
-pub(super) fn hot_steps_plain(symbols: &Bytes, plain_bits: &Lane, velocity: &Lane, energy: &Lane, steps: &mut Lane) {
+pub(super) fn steps_plain(symbols: &Bytes, plain_bits: &Lane, velocity: &Lane, energy: &Lane, steps: &mut Lane) {
     let lanes = symbols.iter().zip(plain_bits).zip(velocity).zip(energy).zip(steps);
     for ((((symbol, bits), velocity), energy), step) in lanes {
         *step = along(value_of(u32::from(*symbol), *bits as u32, SYMBOLS_HOT, hot_shift(*energy)), *velocity);
@@ -200,5 +324,39 @@ pub(super) fn correct_hot(
     }
     for (ticks, share) in ticks.iter_mut().zip(&share) {
         *ticks = if *share == 0 { *ticks } else { 0 };
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+mod tests {
+    use super::super::model::Block;
+    use super::*;
+
+    #[test]
+    fn quiet_nodes_are_corrected_all_at_once_as_one_by_one() {
+        for ticks in 0..=255 {
+            let mut all = Block::new(BLOCK_NODES);
+            all.ticks = [ticks; BLOCK_NODES];
+            all.energy = std::array::from_fn(|node| if node < BLOCK_NODES { node as i32 % HOT } else { 0 });
+            let over: Bytes = std::array::from_fn(|node| u8::from(node % 5 != 0));
+            let size = STEPS_MAX as i32 - 1;
+            let steps = [1, 7, 90].map(|by| std::array::from_fn(|node| (node as i32 * by) % (2 * size + 1) - size));
+            let mut each = all.clone();
+            for node in (0..BLOCK_NODES).filter(|node| node % 5 != 0) {
+                each.correct_quiet(node, [0, 1, 2].map(|axis: usize| steps[axis][node]));
+            }
+            assert!(all.correct_quiet_all(&over, &steps));
+            assert_eq!(all.hash(), each.hash());
+        }
+    }
+
+    #[test]
+    fn quotients_are_exact() {
+        for by in 1..=64_u8 {
+            for value in 0..=1 << 15 {
+                assert_eq!(quotient(value as f32, 1.0 / f32::from(by)), value / i32::from(by), "{value} / {by}");
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! kept by axis, in arrays of the block's fixed size, so that what happens to every node in every tick is straight-line
 //! code over arrays.
 
-use super::lanes;
+use super::lanes::{self, Bytes};
 
 /// Nodes of a block.
 pub const BLOCK_NODES: usize = 1_024;
@@ -123,6 +123,12 @@ impl Block {
         }
     }
 
+    /// [`Self::correct_quiet`] of every node that is `over`; `false`, and nothing is done, when that must go one by one.
+    pub(super) fn correct_quiet_all(&mut self, over: &Bytes, steps: &[Lane; 3]) -> bool {
+        let Self { position, velocity, moved, energy, ticks, .. } = self;
+        lanes::correct_quiet(position, velocity, moved, energy, ticks, over, steps)
+    }
+
     /// Moves every hot node by its `steps` of a quantum. The steps of quiet nodes are passed over.
     pub(super) fn correct_hot(&mut self, steps: &[Lane; 3]) {
         let Self { position, velocity, moved, energy, ticks, .. } = self;
@@ -181,6 +187,13 @@ fn divide(value: i32, by: i32) -> i32 {
     let reciprocal = RECIPROCALS.get(by as usize).copied().unwrap_or_default();
     let size = ((u128::from(value.unsigned_abs()) * u128::from(reciprocal)) >> 63) as i32;
     if value < 0 { size.wrapping_neg() } else { size }
+}
+
+/// How many half quanta are nearest to an offset.
+#[inline(always)]
+pub(super) fn half_quanta(off: i32) -> i32 {
+    let steps = (off.unsigned_abs().wrapping_add(HALF as u32 / 2) >> HALF.ilog2()) as i32;
+    if off < 0 { -steps } else { steps }
 }
 
 /// Sum of the sizes of three corrections. The longest code gives 2^21 each, so nothing that is made of it overflows.

@@ -131,8 +131,12 @@ impl Tables {
         flags.iter_mut().zip(FLAGS).for_each(|(place, one)| *place = one);
         let mut quiet: Box<[Slot; QUIET_CONTEXTS.next_power_of_two() * SLOTS]> = boxed();
         let mut hot: Box<[Slot; HOT_CONTEXTS.next_power_of_two() * SLOTS]> = boxed();
-        fill(quiet.as_mut_slice(), &symbols, (0..QUIET_CONTEXTS).map(|table| (first_of_quiet(table), SYMBOLS_QUIET)));
-        fill(hot.as_mut_slice(), &symbols, (0..HOT_CONTEXTS).map(|table| (first_of_hot(table), SYMBOLS_HOT)));
+        fill(
+            quiet.as_mut_slice(),
+            &symbols,
+            (0..QUIET_CONTEXTS).map(|table| (first_of_quiet(table as u32), SYMBOLS_QUIET)),
+        );
+        fill(hot.as_mut_slice(), &symbols, (0..HOT_CONTEXTS).map(|table| (first_of_hot(table as u32), SYMBOLS_HOT)));
         Self { symbols: all, flags, quiet, hot }
     }
 
@@ -147,29 +151,28 @@ impl Tables {
         u32::from(self.flags.get(context % self.flags.len()).copied().unwrap_or_default())
     }
 
-    /// The symbol of a slot.
+    /// The symbol of a slot, in the table that begins at `first`, of [`first_slot`].
     #[inline(always)]
-    pub(super) fn quiet(&self, context: usize, slot: u32) -> Slot {
-        look_up(&self.quiet, context, slot)
+    pub(super) fn quiet(&self, first: u32, slot: u32) -> Slot {
+        look_up(&self.quiet, first, slot)
     }
 
-    /// As [`Self::quiet`], in the table that begins at `first`, of [`first_slot`].
+    /// As [`Self::quiet`].
     #[inline(always)]
-    pub(super) fn hot(&self, first: usize, slot: u32) -> Slot {
-        let place = first | (slot / u32::from(FREQUENCY_STEP)) as usize;
-        self.hot.get(place % self.hot.len()).copied().unwrap_or_default()
+    pub(super) fn hot(&self, first: u32, slot: u32) -> Slot {
+        look_up(&self.hot, first, slot)
     }
 }
 
 /// Where the look-up table of a context begins.
 #[inline(always)]
-pub(super) fn first_slot(context: usize) -> usize {
-    context * SLOTS
+pub(super) fn first_slot(context: u32) -> u32 {
+    context * SLOTS as u32
 }
 
 #[inline(always)]
-fn look_up<const LENGTH: usize>(slots: &[Slot; LENGTH], context: usize, slot: u32) -> Slot {
-    let place = context * SLOTS + (slot / u32::from(FREQUENCY_STEP)) as usize;
+fn look_up<const LENGTH: usize>(slots: &[Slot; LENGTH], first: u32, slot: u32) -> Slot {
+    let place = (first | (slot / u32::from(FREQUENCY_STEP))) as usize;
     slots.get(place % LENGTH).copied().unwrap_or_default()
 }
 
@@ -178,8 +181,8 @@ fn boxed<const LENGTH: usize>() -> Box<[Slot; LENGTH]> {
 }
 
 /// One table after the other, each given by its first symbol's place and the number of them.
-fn fill(slots: &mut [Slot], symbols: &[Symbol], tables: impl Iterator<Item = (usize, usize)>) {
-    let each = tables.flat_map(|(first, count)| symbols.iter().skip(first).take(count).enumerate());
+fn fill(slots: &mut [Slot], symbols: &[Symbol], tables: impl Iterator<Item = (u32, usize)>) {
+    let each = tables.flat_map(|(first, count)| symbols.iter().skip(first as usize).take(count).enumerate());
     let mut rest = slots;
     for (symbol, from) in each {
         let Some((own, after)) = rest.split_at_mut_checked(usize::from(from.frequency() / FREQUENCY_STEP)) else {
@@ -213,11 +216,14 @@ mod tests {
     #[test]
     fn every_slot_leads_to_its_symbol() {
         let tables = Tables::new();
-        let quiet = (0..QUIET_CONTEXTS).map(|table| (first_of_quiet(table), true, table));
-        for (first, quiet, table) in quiet.chain((0..HOT_CONTEXTS).map(|table| (first_of_hot(table), false, table))) {
+        let quiet = (0..QUIET_CONTEXTS as u32).map(|table| (first_of_quiet(table), true, table));
+        for (first, quiet, table) in
+            quiet.chain((0..HOT_CONTEXTS as u32).map(|table| (first_of_hot(table), false, table)))
+        {
             for slot in 0..1 << SCALE_LOG2 {
-                let entry = if quiet { tables.quiet(table, slot) } else { tables.hot(first_slot(table), slot) };
-                let symbol = tables.symbol(first + entry.symbol() as usize);
+                let entry =
+                    if quiet { tables.quiet(first_slot(table), slot) } else { tables.hot(first_slot(table), slot) };
+                let symbol = tables.symbol((first + entry.symbol()) as usize);
                 let found = entry.found(slot);
                 assert_eq!(found.frequency, u32::from(symbol.frequency()));
                 assert!(found.inside == slot - u32::from(symbol.start) && found.inside < found.frequency);

@@ -2,7 +2,7 @@
 
 use super::bits::{unzigzag, zigzag};
 use super::lanes::Tokens;
-use super::model::{BLOCK_NODES, HOT, at, set};
+use super::model::{BLOCK_NODES, HOT, at};
 use super::nodes::Nodes;
 
 /// Symbols of a quiet node's correction: 0, +1, -1, ... -7 and the escape.
@@ -40,7 +40,7 @@ pub struct Token(u16);
 
 impl Token {
     #[inline(always)]
-    pub(super) fn new(first: usize, symbol: usize) -> Self {
+    pub(super) fn new(first: u32, symbol: u32) -> Self {
         Self((first + symbol) as u16)
     }
 
@@ -70,20 +70,14 @@ impl Pass {
 
     /// Takes the tokens of `nodes` out of those of all nodes.
     pub(super) fn gather(&mut self, all: &Tokens, nodes: &Nodes) {
-        self.resize(nodes.len());
+        self.count = nodes.len();
         for (token, node) in self.tokens.iter_mut().zip(nodes.iter()) {
             *token = at(all, node);
         }
     }
 
-    /// Gives it `count` tokens, for [`Self::set`].
-    pub(super) fn resize(&mut self, count: usize) {
-        self.count = count.min(BLOCK_NODES);
-    }
-
-    #[inline(always)]
-    pub(super) fn set(&mut self, index: usize, token: Token) {
-        set(&mut self.tokens, index, token);
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
     }
 
     pub(super) fn tokens(&self) -> &[Token] {
@@ -100,7 +94,7 @@ fn bits(number: i32) -> i32 {
 
 /// Which table says whether a quiet node of this energy, this many ticks after its last correction, is corrected.
 #[inline(always)]
-pub(super) fn flag_context(energy: i32, ticks: u8) -> usize {
+pub(super) fn flag_context(energy: i32, ticks: u8) -> u32 {
     let ticks = i32::from(ticks);
     // 0, 0, 1, ... 6 for 0 to 7 ticks, then 7, 8, 9, 10 from 8, 16, 32, 64 on.
     let few = if ticks > 0 { ticks - 1 } else { 0 };
@@ -109,19 +103,20 @@ pub(super) fn flag_context(energy: i32, ticks: u8) -> usize {
     let ticks = if ticks < 8 { few } else { many };
     // Hot nodes have no flag; the mask only keeps what comes out of theirs inside the tables.
     let energy = bits(energy & 0x1FF);
-    (energy * TICK_BUCKETS as i32 + ticks) as usize
+    (energy * TICK_BUCKETS as i32 + ticks) as u32
 }
 
 /// The tables of a quiet node's axes, by the ticks since its last correction: the one for x.
 #[inline(always)]
-pub(super) fn quiet_row(ticks: u8) -> usize {
-    const ROWS: [u8; 17] = [0, 0, 1, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5];
-    4 * usize::from(ROWS.get(usize::from(ticks.min(16))).copied().unwrap_or_default())
+pub(super) fn quiet_row(ticks: u8) -> u32 {
+    // A sum of comparisons: code for many nodes at once.
+    let from = |least: u8| if ticks >= least { 4 } else { 0 };
+    from(2) + from(3) + from(4) + from(8) + from(16)
 }
 
 /// The table of a quiet node's next axis, of those of its row, after the sizes of those before.
 #[inline(always)]
-pub(super) fn quiet_context(row: usize, axis: usize, any_before: bool) -> usize {
+pub(super) fn quiet_context(row: u32, axis: u32, any_before: bool) -> u32 {
     // Of three axes one at least is not 0.
     row + if any_before { 3 } else { axis.min(2) }
 }
@@ -135,9 +130,9 @@ fn half_octave(energy: i32) -> i32 {
 
 /// The table of a hot node's axes: half-octaves of energy up to 2,048, then by turns.
 #[inline(always)]
-pub(super) fn hot_context(energy: i32) -> usize {
+pub(super) fn hot_context(energy: i32) -> u32 {
     let half_octave = half_octave(energy);
-    (if half_octave < 8 { half_octave } else { 6 + (half_octave & 1) }) as usize & (HOT_CONTEXTS - 1)
+    (if half_octave < 8 { half_octave } else { 6 + (half_octave & 1) }) as u32 & (HOT_CONTEXTS as u32 - 1)
 }
 
 /// How many low bits of a hot node's corrections are plain.
@@ -149,20 +144,20 @@ pub(super) fn hot_shift(energy: i32) -> u32 {
 
 /// Place of the first symbol of a table.
 #[inline]
-pub(super) fn first_of_flag(context: usize) -> usize {
+pub(super) fn first_of_flag(context: u32) -> u32 {
     2 * context
 }
 
 /// As [`first_of_flag`].
 #[inline]
-pub(super) fn first_of_quiet(context: usize) -> usize {
-    FIRST_QUIET + context * SYMBOLS_QUIET
+pub(super) fn first_of_quiet(context: u32) -> u32 {
+    FIRST_QUIET as u32 + context * SYMBOLS_QUIET as u32
 }
 
 /// As [`first_of_flag`].
 #[inline]
-pub(super) fn first_of_hot(context: usize) -> usize {
-    FIRST_HOT + context * SYMBOLS_HOT
+pub(super) fn first_of_hot(context: u32) -> u32 {
+    FIRST_HOT as u32 + context * SYMBOLS_HOT as u32
 }
 
 /// Turned so that positive means along the velocity.
@@ -185,15 +180,15 @@ pub(super) fn unrank(rank: u32) -> i32 {
 
 /// The symbol of a correction, in a table of `symbols`.
 #[inline(always)]
-pub(super) fn symbol_of(value: i32, symbols: usize, shift: u32) -> usize {
+pub(super) fn symbol_of(value: i32, symbols: usize, shift: u32) -> u32 {
     let high = value.wrapping_add((1 << shift) >> 1) >> shift;
-    (rank(high) as usize).min(symbols - 1)
+    rank(high).min(symbols as u32 - 1)
 }
 
 /// What the symbol of a correction leaves open, and how many bits these are: its low bits, or all of it after an escape.
 #[inline(always)]
 pub(super) fn plain_of(value: i32, symbols: usize, shift: u32) -> (u32, u32) {
-    let symbol = symbol_of(value, symbols, shift) as u32;
+    let symbol = symbol_of(value, symbols, shift);
     let low = value.wrapping_add((1 << shift) >> 1) as u32 & ((1 << shift) - 1);
     let bits = if symbol == symbols as u32 - 1 { zigzag(value) } else { low };
     (bits, plain_width(symbol, symbols, shift))
@@ -220,7 +215,7 @@ mod tests {
     fn every_correction_comes_back() {
         for shift in [0, 1, 5, 11, 18] {
             for value in (-70_000..70_000).step_by(7).chain([-(1 << 20), 1 << 20, -(1 << 19), 1 << 19]) {
-                let symbol = symbol_of(value, SYMBOLS_HOT, shift) as u32;
+                let symbol = symbol_of(value, SYMBOLS_HOT, shift);
                 let (bits, width) = plain_of(value, SYMBOLS_HOT, shift);
                 assert!(bits >> width == 0 && width == plain_width(symbol, SYMBOLS_HOT, shift));
                 assert_eq!(value_of(symbol, bits, SYMBOLS_HOT, shift), value);
@@ -231,23 +226,23 @@ mod tests {
     #[test]
     fn contexts_are_places_in_the_tables() {
         for energy in 0..3_000_000 {
-            assert!(hot_context(energy) < HOT_CONTEXTS && hot_shift(energy) < 31);
+            assert!(hot_context(energy) < HOT_CONTEXTS as u32 && hot_shift(energy) < 31);
         }
         for energy in 0..HOT {
             for ticks in 0..=255_u8 {
                 let bucket = match ticks {
-                    0..=7 => usize::from(ticks).saturating_sub(1),
-                    8.. => (4 + u8::ilog2(ticks) as usize).min(10),
+                    0..=7 => u32::from(ticks).saturating_sub(1),
+                    8.. => (4 + u8::ilog2(ticks)).min(10),
                 };
-                let length = (i32::BITS - energy.leading_zeros()) as usize;
-                assert_eq!(flag_context(energy, ticks), length * TICK_BUCKETS + bucket, "{energy} {ticks}");
+                let length = i32::BITS - energy.leading_zeros();
+                assert_eq!(flag_context(energy, ticks), length * TICK_BUCKETS as u32 + bucket, "{energy} {ticks}");
             }
         }
         for energy in (256..(1 << 30) + (1 << 25)).step_by(40_961).chain(256..70_000) {
             let log2 = i32::ilog2(energy);
-            let half = (energy >> (log2 - 1)) as usize & 1;
+            let half = (energy >> (log2 - 1)) as u32 & 1;
             assert_eq!(hot_shift(energy), log2.saturating_sub(10));
-            assert_eq!(hot_context(energy), 2 * (log2 as usize - 8).min(3) + half, "{energy}");
+            assert_eq!(hot_context(energy), 2 * (log2 - 8).min(3) + half, "{energy}");
         }
         assert_eq!([1_023, 1_024, 2_047, 2_048, 4_095, 4_096].map(hot_shift), [0, 0, 0, 1, 1, 2]);
     }
