@@ -37,6 +37,15 @@ pub const CONTROL_BURST: u64 = 50;
 /// Subscription classes that live at once.
 pub const CLASSES_MAX: usize = 16;
 
+/// Blocks of the compact profile's wire order that an interest can name: graphs up to four million nodes.
+pub const BLOCKS_MAX: usize = 4_096;
+
+/// Ids, and blocks, that one `interest` message may list.
+pub const INTEREST_IDS_MAX: usize = 256;
+
+/// Frames that a client which acknowledges may have before it has acknowledged them.
+pub const UNACKED_MAX: u64 = 32;
+
 /// Nodes one client may drag at once.
 pub const DRAGS_PER_CLIENT_MAX: usize = 5;
 
@@ -51,5 +60,6 @@ pub const DRAG_SILENCE_MAX_NS: u64 = 500_000_000;
 
 const _: () = {
     assert!(CLIENT_TEXT_BYTES_MAX < WS_MESSAGE_BYTES_MAX, "a message too long for us still gets an error text");
+    assert!(BLOCKS_MAX.is_multiple_of(64), "sets of blocks are whole words");
     assert!(DRAGS_PER_CLIENT_MAX <= DRAGS_MAX);
 };

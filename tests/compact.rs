@@ -22,7 +22,7 @@ impl Dice {
 }
 
 fn info(node_count: usize, quantum: f32, origin: [f32; 3]) -> Info {
-    Info { node_count: node_count as u32, origin, quantum, tick_rate: 60 }
+    Info { node_count: node_count as u32, origin, quantum, tick_rate: 60, order: 0 }
 }
 
 /// The stated bound of one coordinate.

@@ -47,7 +47,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn three_hundred_ticks_allocate_nothing() {
     const NODES: usize = 3_000;
-    let info = Info { node_count: NODES as u32, origin: [0.0; 3], quantum: 0.125, tick_rate: 60 };
+    let info = Info { node_count: NODES as u32, origin: [0.0; 3], quantum: 0.125, tick_rate: 60, order: 0 };
     let mut points: Vec<[f32; 3]> = (0..NODES).map(|node| [node as f32, (node % 77) as f32, 5.0]).collect();
     let mut encoder = Encoder::new(info, Coding::Cheapest).unwrap();
     let mut decoder = Decoder::new(info).unwrap();

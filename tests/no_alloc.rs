@@ -20,7 +20,7 @@ use swarmcast::metrics::Metrics;
 use swarmcast::net::{Shard, ShardLanes, ShardOptions, poll_with_bell};
 use swarmcast::sim::cpu::CpuBackend;
 use swarmcast::sim::{Backend, Identity, Sim, SimLanes, SimParams, Topology};
-use swarmcast::wire::{CloseCode, Profile};
+use swarmcast::wire::{ClassSpec, CloseCode, Profile};
 
 const CLIENTS: usize = 100;
 const DRAGGERS: usize = 10;
@@ -135,6 +135,7 @@ fn a_thousand_ticks_to_a_hundred_clients_allocate_nothing() {
         stall_ns_max: 10_000_000_000,
         copy_bytes_max: 1 << 20,
         connections_max: CLIENTS,
+        ..ShardOptions::default()
     };
     let lanes = ShardLanes { frames: frames_in, adopt: adopt_in, messages: message_in, commands, events };
     let block = Arc::clone(&metrics.shards[0]);
@@ -146,7 +147,8 @@ fn a_thousand_ticks_to_a_hundred_clients_allocate_nothing() {
         SimLanes { control: control_in, shards: vec![commands_in], frames: vec![frames], latest, events: sim_events };
     let pool = FramePool::new(16);
     let sim = Sim::new(Box::new(backend), identity, false, 120, pool, lanes, Arc::clone(&metrics), pool_low);
-    control_out.push(SimCommand::OpenClass { class: CLASS, profile: Profile::Own, rate_hz: 120 }).unwrap();
+    let spec = ClassSpec::new(Profile::Own, 120);
+    control_out.push(SimCommand::OpenClass { class: CLASS, spec, chain: None }).unwrap();
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut clients = Vec::new();

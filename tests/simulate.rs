@@ -15,7 +15,7 @@ use swarmcast::handoff::{
 use swarmcast::metrics::Metrics;
 use swarmcast::sim::cpu::CpuBackend;
 use swarmcast::sim::{Backend, Identity, Sim, SimLanes, SimParams, Topology};
-use swarmcast::wire::{FLAG_HEARTBEAT, FLAG_SETTLED, Profile};
+use swarmcast::wire::{ClassSpec, FLAG_HEARTBEAT, FLAG_SETTLED, Profile};
 
 const MS: u64 = 1_000_000;
 const RATE_HZ: u64 = 60;
@@ -77,7 +77,8 @@ impl World {
 
     fn open(&mut self, slot: u8, profile: Profile, rate_hz: u16) -> ClassRef {
         let class = ClassRef { slot, serial: u16::from(slot) + 100 };
-        self.control.push(SimCommand::OpenClass { class, profile, rate_hz }).unwrap();
+        let spec = ClassSpec::new(profile, rate_hz);
+        self.control.push(SimCommand::OpenClass { class, spec, chain: None }).unwrap();
         class
     }
 

@@ -4,6 +4,7 @@
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,18 +13,22 @@ use bytes::Bytes;
 use crossbeam::sync::Parker;
 use serde_json::json;
 
-use super::classes::{ClassTable, Entry};
-use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences};
+use super::addresses::Addresses;
+use super::classes::{ClassTable, Entry, Subscribed};
+use super::interest::{resolve, size as interest_size};
+use super::relief::{Measure, Relief};
+use crate::api::{
+    ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
+};
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
 use crate::graph::{Graph, NodeId, NodeIndex};
 use crate::handoff::{
-    ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, LaneStats, Origin, Producer,
-    Refusal, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
+    ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
+    Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::limits::NODE_ID_V1_MAX;
-use crate::metrics::{Extra, Health, Metrics};
-use crate::wire::{ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
+use crate::metrics::{Extra, Health, LatencyLog, Metrics};
+use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
 /// Items taken from one lane in one turn.
 const ITEMS_PER_TURN_MAX: usize = 256;
@@ -81,6 +86,10 @@ pub struct ControlFacts {
     pub backend: &'static str,
     /// Streaming sessions at once.
     pub connections_max: usize,
+    /// Of those, from one address; `None` is `connections_per_address_automatic`, and no limit on loopback.
+    pub connections_per_address_max: Option<usize>,
+    /// See there.
+    pub connections_per_address_automatic: usize,
 }
 
 /// Everything the thread owns.
@@ -93,13 +102,26 @@ pub struct Control {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     lane_stats: Vec<Arc<LaneStats>>,
-    sessions: HashMap<SessionId, ClassRef>,
+    sessions: HashMap<SessionId, Session>,
+    addresses: Addresses,
     classes: ClassTable,
     last_session: u64,
     latest: Option<Arc<Frame>>,
     /// Commands that did not fit into the lane to `sim` yet, in order.
     held_back: VecDeque<SimCommand>,
     data: Option<RenderedData>,
+    relief: Relief,
+}
+
+/// What a streaming session has, and what it asked for.
+#[derive(Clone, Copy, Debug)]
+struct Session {
+    class: ClassRef,
+    asked: ClassSpec,
+    /// How much of it is given, because it could not keep up.
+    rung: Rung,
+    /// Where it comes from.
+    address: IpAddr,
 }
 
 /// The whole graph as JSON, for all who ask about the same time.
@@ -108,6 +130,11 @@ struct RenderedData {
     /// Class serials and their sequences in the frame of the positions.
     sequences: Vec<(u16, u64)>,
     stale_ns: u64,
+}
+
+/// Bits of a position, where that is a choice.
+fn bits(spec: &ClassSpec) -> Option<u8> {
+    spec.profile.is_chain().then_some(spec.detail.bits)
 }
 
 impl Control {
@@ -125,6 +152,7 @@ impl Control {
         lane_stats: Vec<Arc<LaneStats>>,
     ) -> Self {
         let classes = ClassTable::new(facts.tick_rate);
+        let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         Self {
             graph,
             epoch,
@@ -135,11 +163,13 @@ impl Control {
             health,
             lane_stats,
             sessions: HashMap::new(),
+            addresses,
             classes,
             last_session: 0,
             latest: None,
             held_back: VecDeque::new(),
             data: None,
+            relief: Relief::new(),
         }
     }
 
@@ -196,13 +226,31 @@ impl Control {
             self.door_request(request);
             taken += 1;
         }
+        self.relieve(monotonic_ns());
         taken
+    }
+
+    /// Acts on stages of `sim` that are over their budget.
+    fn relieve(&mut self, now_ns: u64) {
+        if !self.relief.is_due(now_ns) || self.held_back.len() >= HELD_BACK_MAX {
+            return;
+        }
+        let sim = &self.metrics.sim;
+        let (step, encode) = (sim.step.breached(now_ns), sim.encode.breached(now_ns));
+        for measure in self.relief.look(step, encode, &self.classes, now_ns).into_iter().flatten() {
+            tracing::info!(?measure, step, encode, "a stage is over its budget, or well within it again");
+            self.command(match measure {
+                Measure::Accuracy(notches) => SimCommand::Accuracy { notches },
+                Measure::Halve(class) => SimCommand::Divide { class, divisor: 2 },
+                Measure::Restore(class) => SimCommand::Divide { class, divisor: 1 },
+            });
+        }
     }
 
     fn door_request(&mut self, request: DoorRequest) {
         match request {
-            DoorRequest::Open { token, hello } => {
-                let reply = match self.open(hello) {
+            DoorRequest::Open { token, hello, address } => {
+                let reply = match self.open(hello, address) {
                     Ok(grant) => DoorReply::Granted { token, grant },
                     Err(refusal) => DoorReply::Refused { token, refusal },
                 };
@@ -221,21 +269,23 @@ impl Control {
     }
 
     /// Lets a stream in, or says why not.
-    fn open(&mut self, hello: Hello) -> Result<Grant, Refusal> {
+    fn open(&mut self, hello: Hello, address: IpAddr) -> Result<Grant, Refusal> {
         let limit = self.facts.connections_max;
         if self.sessions.len() >= limit {
             return Err(Refusal::Full { limit });
         }
+        self.addresses.admit(address)?;
         let profile = hello.profile.unwrap_or(Profile::Own);
-        if let (Profile::V1, Some(id)) = (profile, self.graph.id_max())
-            && id.get() > NODE_ID_V1_MAX
-        {
-            return Err(Refusal::IdRange { limit: NODE_ID_V1_MAX, found: id.get() });
+        let asked = self.spec(profile, hello.rate_hz, hello.detail);
+        let limit = profile.id_max();
+        if let Some(id) = self.graph.id_max().filter(|id| id.get() > limit) {
+            return Err(Refusal::IdRange { profile: profile.name(), limit, found: id.get() });
         }
-        let entry = self.subscribe(profile, hello.rate_hz)?;
+        let entry = self.subscribe(asked)?;
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        self.sessions.insert(session, entry.class);
+        self.sessions.insert(session, Session { class: entry.class, asked, rung: Rung::Full, address });
+        self.addresses.enter(address);
         Ok(Grant {
             session,
             class: entry.class,
@@ -245,19 +295,32 @@ impl Control {
         })
     }
 
-    /// Joins or opens the class; a rate above the simulation's is lowered to it.
-    fn subscribe(&mut self, profile: Profile, rate_hz: Option<u16>) -> Result<Entry, Refusal> {
+    /// What a client asks for, as a class: a rate above the simulation's is lowered to it.
+    fn spec(&self, profile: Profile, rate_hz: Option<u16>, detail: Detail) -> ClassSpec {
         let rate_hz = rate_hz.unwrap_or(self.facts.tick_rate).min(self.facts.tick_rate);
-        let subscribed = self.classes.subscribe(profile, rate_hz)?;
-        let Entry { class, profile, rate_hz, .. } = subscribed.entry;
-        if subscribed.opened {
-            self.command(SimCommand::OpenClass { class, profile, rate_hz });
+        ClassSpec { profile, rate_hz, detail }
+    }
+
+    /// Joins or opens the class.
+    fn subscribe(&mut self, spec: ClassSpec) -> Result<Entry, Refusal> {
+        let Subscribed { entry, opened } = self.classes.subscribe(spec)?;
+        if opened {
+            let chain = match spec.profile.is_chain() {
+                true => {
+                    Some(Box::new(ChainWriter::new(entry.class, spec, self.graph.nodes().len()).map_err(|error| {
+                        self.classes.unsubscribe(entry.class);
+                        Refusal::Codec { reason: error.to_string() }
+                    })?))
+                }
+                false => None,
+            };
+            self.command(SimCommand::OpenClass { class: entry.class, spec, chain });
         }
-        Ok(subscribed.entry)
+        Ok(entry)
     }
 
     fn demand_bytes(&self, entry: &Entry) -> u64 {
-        u64::from(entry.rate_hz) * entry.profile.frame_bytes(self.graph.nodes().len()) as u64
+        u64::from(entry.spec.rate_hz) * entry.spec.profile.frame_bytes(self.graph.nodes().len()) as u64
     }
 
     fn greeting(&self, session: SessionId, entry: &Entry) -> Bytes {
@@ -265,10 +328,11 @@ impl Control {
             timestamp: unix_ms(),
             session: session.0,
             class: entry.class.serial,
-            profile: entry.profile.name(),
-            rate: entry.rate_hz,
+            profile: entry.spec.profile.name(),
+            rate: entry.spec.rate_hz,
             tick_rate: self.facts.tick_rate,
-            dimensions: self.facts.dimensions,
+            dimensions: if entry.spec.detail.flat { 2 } else { self.facts.dimensions },
+            bits: bits(&entry.spec),
             epoch: self.epoch,
             node_count: self.graph.nodes().len() as u32,
             edge_count: self.graph.edges().len() as u32,
@@ -281,8 +345,9 @@ impl Control {
     }
 
     fn end_session(&mut self, session: SessionId) {
-        if let Some(class) = self.sessions.remove(&session) {
-            self.leave(class);
+        if let Some(session) = self.sessions.remove(&session) {
+            self.addresses.leave(session.address);
+            self.leave(session.class);
         }
     }
 
@@ -305,43 +370,92 @@ impl Control {
         match event {
             ShardEvent::Ended { session } => self.end_session(session),
             ShardEvent::Subscribe { origin, rate_hz } => self.resubscribe(origin, rate_hz),
+            ShardEvent::Interest { origin, interest, asked } => self.interest(origin, interest, asked),
+            ShardEvent::Rung { origin, rung } => self.change_rung(origin, rung),
             ShardEvent::Pin { origin, node, pinned } => self.pin(origin, node, pinned),
         }
     }
 
     /// Moves a session to the class of another rate; its profile stays.
     fn resubscribe(&mut self, origin: Origin, rate_hz: Option<u16>) {
-        let Some(before) = self.sessions.get(&origin.session).copied() else { return };
-        let Some(profile) = self.classes.iter().find(|entry| entry.class == before).map(|entry| entry.profile) else {
-            return;
-        };
+        let Some(session) = self.sessions.get(&origin.session).copied() else { return };
         if self.held_back.len() >= HELD_BACK_MAX {
             return self.refuse(origin, "busy", "the simulation has too much to do; send it again", &[], true);
         }
-        let entry = match self.subscribe(profile, rate_hz) {
+        let asked = self.spec(session.asked.profile, rate_hz, session.asked.detail);
+        // A client that cannot keep up does not do so for asking: it stays on its rung.
+        let entry = match self.subscribe(asked.coarser(session.rung.coarser())) {
             Ok(entry) => entry,
             Err(refusal) => return self.refuse(origin, refusal.code(), &refusal.to_string(), &["rate"], true),
         };
         let text = ServerMessage::SubscriptionConfirmed {
-            interval: (1_000.0 / f64::from(entry.rate_hz)).round() as u32,
-            rate: entry.rate_hz,
+            interval: (1_000.0 / f64::from(entry.spec.rate_hz)).round() as u32,
+            rate: entry.spec.rate_hz,
             binary: true,
             class: entry.class.serial,
-            profile: entry.profile.name(),
+            profile: entry.spec.profile.name(),
         };
+        self.move_session(origin, Session { class: entry.class, asked, ..session }, &entry, &text);
+    }
+
+    /// Moves a session to the class that its rung means, and tells the client where it stands.
+    fn change_rung(&mut self, origin: Origin, rung: Rung) {
+        let Some(session) = self.sessions.get(&origin.session).copied().filter(|session| session.rung != rung) else {
+            return;
+        };
+        // Refused, it stays where it is; the shard asks again when it goes on like this.
+        if self.held_back.len() >= HELD_BACK_MAX {
+            return;
+        }
+        let Ok(entry) = self.subscribe(session.asked.coarser(rung.coarser())) else { return };
+        let down = rung > session.rung;
+        let text = ServerMessage::StreamQuality {
+            rung: rung.name(),
+            reason: if down { "frames come faster than this client takes them" } else { "this client keeps up again" },
+            rate: entry.spec.rate_hz,
+            bits: bits(&entry.spec),
+            class: entry.class.serial,
+        };
+        self.move_session(origin, Session { class: entry.class, rung, ..session }, &entry, &text);
+    }
+
+    /// The session moves only if the shard hears of it: a connection left in a closed class would get no frame.
+    fn move_session(&mut self, origin: Origin, to: Session, entry: &Entry, text: &ServerMessage<'_>) {
+        let Some(before) = self.sessions.get(&origin.session).map(|session| session.class) else { return };
         let moved = ShardMessage::Reclass {
             handle: origin.handle,
             class: entry.class,
-            demand_bytes: self.demand_bytes(&entry),
+            demand_bytes: self.demand_bytes(entry),
             text: text.to_vec().into(),
         };
-        // The session moves only if the shard hears of it: a connection left in a closed class would get no frame.
-        if self.send(origin, moved) {
-            self.sessions.insert(origin.session, entry.class);
+        if before == to.class {
+            // The same class under another name: only the words are new.
+            self.leave(to.class);
+            self.sessions.insert(origin.session, to);
+            self.send(origin, ShardMessage::Text { handle: origin.handle, text: text.to_vec().into() });
+        } else if self.send(origin, moved) {
+            self.sessions.insert(origin.session, to);
             self.leave(before);
         } else {
-            self.leave(entry.class);
+            self.leave(to.class);
         }
+    }
+
+    /// Finds the blocks that hold what a client wants.
+    fn interest(&mut self, origin: Origin, mut interest: Box<Interest>, asked: bool) {
+        self.take_latest();
+        let resolved = self.latest.as_ref().is_some_and(|frame| resolve(&mut interest, frame, &self.graph));
+        let Some(frame) = self.latest.as_ref().filter(|_| resolved) else {
+            if asked {
+                self.refuse(origin, "not_yet", "there is no order of blocks yet; send it again", &[], true);
+            }
+            return;
+        };
+        let (nodes, of) = interest_size(&interest, frame);
+        let blocks: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
+        let text =
+            ServerMessage::InterestConfirmed { blocks: &blocks, of, nodes, order: interest.order }.to_vec().into();
+        self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text, asked });
     }
 
     fn pin(&mut self, origin: Origin, node: u32, pinned: bool) {
@@ -376,6 +490,8 @@ impl Control {
                 self.refuse(origin, "too_many_drags", "too many nodes are being dragged", &["nodeId"], true);
             }
             SimEvent::Pinned { node } => self.set_pinned(node, true),
+            // Freed here, where nothing waits for it.
+            SimEvent::ChainClosed { chain } => drop(chain),
         }
     }
 
@@ -404,10 +520,14 @@ impl Control {
         lane.is_some_and(|lane| lane.push(message).is_ok())
     }
 
-    fn http(&mut self, token: Handle, query: HttpQuery) {
+    fn take_latest(&mut self) {
         if let Some(frame) = self.lanes.latest.pop() {
             self.latest = Some(frame);
         }
+    }
+
+    fn http(&mut self, token: Handle, query: HttpQuery) {
+        self.take_latest();
         if let (HttpQuery::GraphData { .. }, None) = (query, &self.latest) {
             return self.refuse_http(token, 503, "starting", "the first positions are being computed", &[]);
         }
@@ -427,6 +547,10 @@ impl Control {
             HttpQuery::Metrics => {
                 let text = self.metrics.text(self.extras());
                 (Bytes::new(), "application/openmetrics-text; version=1.0.0; charset=utf-8", text.into())
+            }
+            HttpQuery::LatencyLog => {
+                let log = LatencyLog::since_start(&self.metrics, monotonic_ns());
+                (Bytes::new(), "text/plain; charset=utf-8", log.into())
             }
         };
         self.reply(DoorReply::Http { token, status: 200, content_type, lead, body });
@@ -477,8 +601,8 @@ impl Control {
         };
         let row = |entry: &Entry| ClassRow {
             class: entry.class.serial,
-            profile: entry.profile.name(),
-            rate: entry.rate_hz,
+            profile: entry.spec.profile.name(),
+            rate: entry.spec.rate_hz,
             subscribers: entry.subscribers,
             sequence: sequence(entry.class),
         };
@@ -506,7 +630,8 @@ impl Control {
             .collect();
         let lanes: Vec<_> = self.lane_stats.iter().map(|stats| lane_row(stats)).collect();
         let (resident, files) = (host::resident_bytes(), host::open_files());
-        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &lanes, resident, files)
+        let stages = stage_rows(&self.metrics, monotonic_ns());
+        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &stages, &lanes, resident, files)
     }
 
     /// Figures that stand in no block: lanes, sessions, process.

@@ -1,12 +1,13 @@
 //! What crosses between threads: one type per lane. Small and `Copy` on the way to `sim` and the shards.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
+use super::ChainWriter;
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
-use crate::wire::{CloseCode, Hello, Profile};
+use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
 
 /// A connection's place among sessions. Never reused while the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +71,11 @@ pub enum ViewCommand {
         /// How.
         phase: DragPhase,
     },
+    /// Somebody waits for a snapshot of a compact class.
+    Snapshot {
+        /// Which.
+        class: ClassRef,
+    },
     /// The connection is gone: let go of everything it drags.
     ReleaseAll {
         /// Whose.
@@ -78,21 +84,33 @@ pub enum ViewCommand {
 }
 
 /// control → sim.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum SimCommand {
     /// Encode this class from the next tick on.
     OpenClass {
         /// Its slot and serial.
         class: ClassRef,
-        /// Its format.
-        profile: Profile,
-        /// Its rate.
-        rate_hz: u16,
+        /// Its format and rate.
+        spec: ClassSpec,
+        /// What a compact class is followed with.
+        chain: Option<Box<ChainWriter>>,
     },
     /// Nobody subscribes any more.
     CloseClass {
         /// Which.
         class: ClassRef,
+    },
+    /// Frames of this class come at its rate divided by this.
+    Divide {
+        /// Which.
+        class: ClassRef,
+        /// From 1.
+        divisor: u16,
+    },
+    /// The repulsion is less accurate by so many notches than its parameters say.
+    Accuracy {
+        /// 0 for none.
+        notches: u8,
     },
     /// Fix or free a node.
     Pin {
@@ -104,7 +122,7 @@ pub enum SimCommand {
 }
 
 /// sim → control: what somebody has to be told.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum SimEvent {
     /// Two clients dragged one node; the second has it now.
     DragTaken {
@@ -136,6 +154,24 @@ pub enum SimEvent {
         /// Which.
         node: NodeIndex,
     },
+    /// A class is closed; its memory is given back where it came from.
+    ChainClosed {
+        /// What followed the nodes for it.
+        chain: Box<ChainWriter>,
+    },
+}
+
+/// What a client of the compact profile wants to see: on its way to `control` and back, then part of its connection.
+#[derive(Clone, Debug, Default)]
+pub struct Interest {
+    /// As it asked.
+    pub ask: InterestAsk,
+    /// The wire order that `wanted` is of; 0 while it is not resolved.
+    pub order: u32,
+    /// The blocks that it asked for.
+    pub wanted: BlockSet,
+    /// Of those, the ones whose state it has.
+    pub followed: BlockSet,
 }
 
 /// What a new connection may have.
@@ -170,8 +206,70 @@ pub struct Adopt {
     pub received: Vec<u8>,
 }
 
+/// How much a client is given, from everything down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rung {
+    /// The class that it asked for.
+    Full,
+    /// The same; it goes without some frames.
+    Skipping,
+    /// Half the rate, and two bits less.
+    Half,
+    /// A quarter of the rate, and four bits less.
+    Quarter,
+    /// Snapshots alone, one a second; compact profile only.
+    Snapshots,
+}
+
+impl Rung {
+    /// One step down, if there is one.
+    #[must_use]
+    pub fn down(self, chain: bool) -> Option<Self> {
+        match self {
+            Self::Full => Some(Self::Skipping),
+            Self::Skipping => Some(Self::Half),
+            Self::Half => Some(Self::Quarter),
+            Self::Quarter if chain => Some(Self::Snapshots),
+            Self::Quarter | Self::Snapshots => None,
+        }
+    }
+
+    /// One step up, if there is one.
+    #[must_use]
+    pub fn up(self) -> Option<Self> {
+        match self {
+            Self::Full => None,
+            Self::Skipping => Some(Self::Full),
+            Self::Half => Some(Self::Skipping),
+            Self::Quarter => Some(Self::Half),
+            Self::Snapshots => Some(Self::Quarter),
+        }
+    }
+
+    /// Steps of [`ClassSpec::coarser`] that it means.
+    #[must_use]
+    pub fn coarser(self) -> u8 {
+        match self {
+            Self::Full | Self::Skipping => 0,
+            Self::Half => 1,
+            Self::Quarter | Self::Snapshots => 2,
+        }
+    }
+
+    /// The name in `stream_quality`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Skipping => "skipping",
+            Self::Half | Self::Quarter => "coarser",
+            Self::Snapshots => "snapshots",
+        }
+    }
+}
+
 /// shard → control.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum ShardEvent {
     /// A connection is gone.
     Ended {
@@ -184,6 +282,22 @@ pub enum ShardEvent {
         origin: Origin,
         /// Frames per second; `None` for the simulation's rate.
         rate_hz: Option<u16>,
+    },
+    /// It wants some nodes only.
+    Interest {
+        /// Who.
+        origin: Origin,
+        /// Which; comes back resolved.
+        interest: Box<Interest>,
+        /// The client is told: it has asked just now.
+        asked: bool,
+    },
+    /// It cannot keep up with its class, or can again.
+    Rung {
+        /// Who.
+        origin: Origin,
+        /// Where it stands now.
+        rung: Rung,
     },
     /// It wants a node fixed or freed.
     Pin {
@@ -217,6 +331,17 @@ pub enum ShardMessage {
         /// JSON.
         text: Bytes,
     },
+    /// An interest, resolved.
+    Interest {
+        /// Whose.
+        handle: Handle,
+        /// Which blocks.
+        interest: Box<Interest>,
+        /// JSON that names the blocks.
+        text: Bytes,
+        /// The client has asked just now; otherwise it hears of a change only.
+        asked: bool,
+    },
     /// Close every connection and stop.
     Shutdown {
         /// Why.
@@ -235,6 +360,8 @@ pub enum DoorRequest {
         token: Handle,
         /// What it asks for.
         hello: Hello,
+        /// Where it comes from.
+        address: IpAddr,
     },
     /// A let-in connection went away before a shard had it.
     Abandon {
@@ -262,16 +389,24 @@ pub enum HttpQuery {
     GraphState,
     /// Prometheus text.
     Metrics,
+    /// Every stage's times since start, as `.hlog`.
+    LatencyLog,
     /// What each part is doing.
     HealthDetail,
 }
 
 /// Why a stream connection is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// `net.connections_max` are connected.
     #[error("the server is full: {limit} connections (net.connections_max)")]
     Full {
+        /// The limit.
+        limit: usize,
+    },
+    /// Its address has as many as one may have.
+    #[error("this address has {limit} connections already (net.connections_per_address_max)")]
+    Address {
         /// The limit.
         limit: usize,
     },
@@ -281,9 +416,17 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// The graph does not fit the compact profile.
+    #[error("this graph cannot be sent as swarmcast.compact: {reason}")]
+    Codec {
+        /// In words.
+        reason: String,
+    },
     /// Ids do not fit the profile.
-    #[error("profile v1 carries ids up to {limit}, this graph has {found}; ask for v2")]
+    #[error("profile {profile} carries ids up to {limit}, this graph has {found}; ask for v2")]
     IdRange {
+        /// Its name.
+        profile: &'static str,
         /// Largest id of the profile.
         limit: u32,
         /// Largest id of the graph.
@@ -294,18 +437,20 @@ pub enum Refusal {
 impl Refusal {
     /// The name in an `error` message.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Full { .. } => "full",
+            Self::Address { .. } => "address_full",
             Self::Classes { .. } => "classes",
+            Self::Codec { .. } => "codec",
             Self::IdRange { .. } => "id_range",
         }
     }
 
     /// Whether the same request may work later.
     #[must_use]
-    pub const fn retryable(&self) -> bool {
-        !matches!(self, Self::IdRange { .. })
+    pub fn retryable(&self) -> bool {
+        !matches!(self, Self::IdRange { .. } | Self::Codec { .. })
     }
 }
 

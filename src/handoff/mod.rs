@@ -5,16 +5,20 @@
 /// Messages name nodes by id; what an id means is the graph's business, which `net` never sees.
 pub use crate::graph::NodeId;
 
+mod chain;
 mod doorbell;
 mod frame;
 mod lane;
 mod message;
+mod order;
 mod sync;
 
+pub use chain::{ChainInput, ChainMessage, ChainPart, ChainWriter, chain_ticks_max};
 pub use doorbell::Doorbell;
 pub use frame::{ClassHead, Frame, FramePool, Stamp};
 pub use lane::{Consumer, LaneStats, Overflow, Producer, lane};
 pub use message::{
-    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Origin, Refusal, SessionId, ShardEvent,
-    ShardMessage, SimCommand, SimEvent, Transport, ViewCommand,
+    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, Rung, SessionId,
+    ShardEvent, ShardMessage, SimCommand, SimEvent, Transport, ViewCommand,
 };
+pub use order::WireOrder;

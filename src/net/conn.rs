@@ -1,19 +1,21 @@
 //! One streaming connection: socket, both halves, and what its messages mean to the shard.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use mio::net::TcpStream;
 
 use super::drags::{Admission, Drags};
-use super::inbound::{Ending, Inbound};
-use super::outbound::{Flushed, Outbound, Sent};
+use super::inbound::{Ending, Inbound, Said};
+use super::ladder::Ladder;
+use super::liveness::Liveness;
+use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
 use crate::base::clock::SECOND_NS;
-use crate::handoff::{DragPhase, Frame, NodeId, Origin, ShardEvent, Transport, ViewCommand};
+use crate::handoff::{DragPhase, Interest, NodeId, Origin, ShardEvent, Transport, ViewCommand};
 use crate::limits::{CONTROL_BURST, CONTROL_PER_MINUTE, DRAGS_PER_CLIENT_MAX};
 use crate::wire::{
-    ClientMessage, CloseCode, ErrorCategory, ServerError, ServerMessage, parse_message, write_client_error,
+    BinaryMessage, ClientError, ClientMessage, CloseCode, ErrorCategory, ServerError, ServerMessage, parse_binary,
+    parse_interest, parse_message, write_client_error,
 };
 
 /// One streaming connection of a shard.
@@ -32,6 +34,10 @@ pub struct Conn {
     pub drags: Drags,
     /// How often it may ask `control` for something.
     pub limiter: RateLimit,
+    /// How much it is given.
+    pub ladder: Ladder,
+    /// Whether it is there.
+    pub liveness: Liveness,
     /// Bytes a second that it takes at full rate.
     pub demand_bytes: u64,
     /// Place among the members of its class.
@@ -50,6 +56,8 @@ pub trait Requests {
     fn to_sim(&mut self, command: ViewCommand) -> bool;
     /// To `control`.
     fn to_control(&mut self, event: ShardEvent) -> bool;
+    /// Memory for an interest: an old one's, if there is some.
+    fn interest(&mut self) -> Box<Interest>;
 }
 
 /// What a batch of received bytes did, for the counters.
@@ -79,23 +87,30 @@ impl Conn {
         let mut overrun = false;
         // The parser writes its replies into a buffer of its own so that texts can be queued while it runs.
         let mut replies = Vec::new();
-        let ended = inbound.feed(bytes, &mut replies, |text, replies| {
+        let mut unknown = false;
+        let ended = inbound.feed(bytes, &mut replies, |said, replies| {
             if !replies.is_empty() {
                 out.private_mut().append(replies);
             }
             // A blank line is a customary sign of life; an empty WebSocket message is a message.
-            if overrun || (text.is_empty() && transport == Transport::Tcp) {
+            if overrun || unknown || (said == Said::Text(b"") && transport == Transport::Tcp) {
                 return;
             }
             received.messages += 1;
             let mut answer = Answer { out, limiter, origin: *origin, epoch, now_ns, refused: false, overrun: false };
-            answer.act(text, drags, requests);
+            match said {
+                Said::Text(text) => answer.act(text, drags, requests),
+                Said::Binary(bytes) => unknown |= !answer.act_binary(bytes),
+            }
             received.refused += u64::from(answer.refused);
             overrun |= answer.overrun;
         });
         out.private_mut().append(&mut replies);
-        if overrun || out.private_bytes() > super::outbound::PRIVATE_BYTES_MAX {
+        if overrun || out.private_bytes() > super::echo::raised(super::outbound::PRIVATE_BYTES_MAX) {
             return Err(Ending::Close(CloseCode::TryLater, "answers pile up unread"));
+        }
+        if unknown {
+            return Err(Ending::Close(CloseCode::Unsupported, "a binary message of a kind that is not understood"));
         }
         ended
     }
@@ -104,11 +119,11 @@ impl Conn {
     ///
     /// # Errors
     /// What the socket says.
-    pub fn flush(&mut self, front: Option<&Arc<Frame>>, now_ns: u64, sent: &mut Sent) -> std::io::Result<Flushed> {
+    pub fn flush(&mut self, supply: &mut Supply<'_>, now_ns: u64, sent: &mut Sent) -> std::io::Result<Flushed> {
         if !self.writable {
             return Ok(Flushed::Blocked);
         }
-        let flushed = self.out.flush(&mut self.stream, front, now_ns, sent)?;
+        let flushed = self.out.flush(&mut self.stream, supply, now_ns, sent)?;
         self.writable = flushed != Flushed::Blocked;
         Ok(flushed)
     }
@@ -144,6 +159,9 @@ impl Answer<'_> {
                 let url = format!("/api/graph/data?class={class}");
                 self.say(&ServerMessage::InitialDataInfo { url: &url, epoch: self.epoch, class });
             }
+            ClientMessage::Ack { sequence } => self.out.ack(sequence, self.now_ns),
+            ClientMessage::Latency => self.report_lateness(),
+            ClientMessage::Interest => self.ask_interest(text, requests),
             ClientMessage::Subscribe { rate_hz } => {
                 self.ask_control(ShardEvent::Subscribe { origin: self.origin, rate_hz }, requests);
             }
@@ -173,6 +191,24 @@ impl Answer<'_> {
         }
     }
 
+    /// Acts on a binary message; false when its kind is not known, which ends the connection.
+    fn act_binary(&mut self, bytes: &[u8]) -> bool {
+        match parse_binary(bytes) {
+            Ok(BinaryMessage::Ack(ack)) => self.out.ack(ack.sequence, self.now_ns),
+            Ok(BinaryMessage::AgentActions(_)) => {
+                let message = "actions of agents are not relayed on this socket";
+                self.error("not_here", message, &[], false);
+            }
+            Err(ClientError::UnknownType) => return false,
+            Err(error) => {
+                let mut json = Vec::with_capacity(256);
+                write_client_error(&error, &mut json);
+                self.refuse(&json);
+            }
+        }
+        true
+    }
+
     fn drag(&mut self, node: u32, position: [f32; 3], drags: &mut Drags, requests: &mut impl Requests) {
         let Some(node) = NodeId::new(node) else { return };
         match drags.update(node, self.now_ns) {
@@ -187,6 +223,32 @@ impl Answer<'_> {
                 self.error("too_many_drags", &message, &["nodeId"], true);
             }
         }
+    }
+
+    fn report_lateness(&mut self) {
+        let (frames, left_out) = self.out.lateness().counts();
+        let (tick_to_kernel, sent_to_ack) = self.out.lateness().report();
+        self.say(&ServerMessage::LatencyReport {
+            server_ns: self.now_ns,
+            frames,
+            left_out,
+            tick_to_kernel,
+            sent_to_ack,
+        });
+    }
+
+    fn ask_interest(&mut self, text: &[u8], requests: &mut impl Requests) {
+        if !self.out.profile().is_chain() {
+            let message = "only the profile swarmcast.compact sends a part of the graph";
+            return self.error("unsupported", message, &["interest"], false);
+        }
+        let mut interest = requests.interest();
+        if let Err(error) = parse_interest(text, &mut interest.ask) {
+            let mut json = Vec::with_capacity(256);
+            write_client_error(&error, &mut json);
+            return self.refuse(&json);
+        }
+        self.ask_control(ShardEvent::Interest { origin: self.origin, interest, asked: true }, requests);
     }
 
     /// Requests to `control` cost it work and an answer each, so one client may not have many of them.

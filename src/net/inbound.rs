@@ -9,6 +9,7 @@ use tungstenite::error::CapacityError;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
+use super::echo;
 use crate::handoff::Transport;
 use crate::limits::WS_MESSAGE_BYTES_MAX;
 use crate::wire::CloseCode;
@@ -23,6 +24,15 @@ pub enum Ending {
     Peer,
     /// We say goodbye, because of what the peer sent.
     Close(CloseCode, &'static str),
+}
+
+/// A whole message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said<'bytes> {
+    /// UTF-8, checked.
+    Text(&'bytes [u8]),
+    /// Anything.
+    Binary(&'bytes [u8]),
 }
 
 /// The inbound half of a connection.
@@ -41,15 +51,15 @@ impl Inbound {
                 let config = WebSocketConfig::default()
                     .read_buffer_size(READ_BUFFER_BYTES)
                     .write_buffer_size(0)
-                    .max_message_size(Some(WS_MESSAGE_BYTES_MAX))
-                    .max_frame_size(Some(WS_MESSAGE_BYTES_MAX));
+                    .max_message_size(Some(echo::raised(WS_MESSAGE_BYTES_MAX)))
+                    .max_frame_size(Some(echo::raised(WS_MESSAGE_BYTES_MAX)));
                 Self::WebSocket(Box::new(WebSocketContext::new(Role::Server, Some(config))))
             }
             Transport::Tcp => Self::Tcp(Lines::default()),
         }
     }
 
-    /// Feeds received bytes; calls `each` with every whole text. Replies of the parser are appended to `private`.
+    /// Feeds received bytes; calls `each` with every whole message. Replies of the parser are appended to `private`.
     ///
     /// # Errors
     /// [`Ending`], after which nothing more is to be fed.
@@ -57,11 +67,11 @@ impl Inbound {
         &mut self,
         received: &[u8],
         private: &mut Vec<u8>,
-        mut each: impl FnMut(&[u8], &mut Vec<u8>),
+        mut each: impl FnMut(Said<'_>, &mut Vec<u8>),
     ) -> Result<(), Ending> {
         match self {
             Self::WebSocket(context) => feed_ws(context, received, private, &mut each),
-            Self::Tcp(lines) => lines.feed(received, &mut |line| each(line, private)),
+            Self::Tcp(lines) => lines.feed(received, &mut |line| each(Said::Text(line), private)),
         }
     }
 }
@@ -96,15 +106,14 @@ fn feed_ws(
     context: &mut WebSocketContext,
     received: &[u8],
     private: &mut Vec<u8>,
-    each: &mut impl FnMut(&[u8], &mut Vec<u8>),
+    each: &mut impl FnMut(Said<'_>, &mut Vec<u8>),
 ) -> Result<(), Ending> {
     let mut memory = Memory { received, private };
     loop {
         match context.read(&mut memory) {
-            Ok(Message::Text(text)) => each(text.as_bytes(), memory.private),
-            Ok(Message::Binary(_)) => {
-                return Err(Ending::Close(CloseCode::Unsupported, "binary messages are not understood"));
-            }
+            Ok(message) if echo::answer(&message, memory.private) => {}
+            Ok(Message::Text(text)) => each(Said::Text(text.as_bytes()), memory.private),
+            Ok(Message::Binary(bytes)) => each(Said::Binary(&bytes), memory.private),
             Ok(_) => {}
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(Error::ConnectionClosed | Error::AlreadyClosed) => return Err(Ending::Peer),
@@ -162,7 +171,10 @@ mod tests {
 
     fn fed(inbound: &mut Inbound, bytes: &[u8]) -> (Vec<String>, Vec<u8>, Result<(), Ending>) {
         let (mut texts, mut private) = (Vec::new(), Vec::new());
-        let ended = inbound.feed(bytes, &mut private, |text, _| texts.push(String::from_utf8(text.to_vec()).unwrap()));
+        let ended = inbound.feed(bytes, &mut private, |said, _| match said {
+            Said::Text(text) => texts.push(String::from_utf8(text.to_vec()).unwrap()),
+            Said::Binary(bytes) => texts.push(format!("{} bytes", bytes.len())),
+        });
         (texts, private, ended)
     }
 
@@ -204,7 +216,7 @@ mod tests {
             Err(Ending::Close(code, _)) => code.number(),
             other => panic!("{other:?}"),
         };
-        assert_eq!(code(&client_frame(0x82, b"bin")), 1003);
+        assert_eq!(fed(&mut Inbound::new(Transport::WebSocket), &client_frame(0x82, b"bin")).0, ["3 bytes"]);
         assert_eq!(code(&[0x81, 1, b'x']), 1002, "a client frame must be masked");
         assert_eq!(code(&client_frame(0x83, b"")), 1002, "an unknown opcode");
         assert_eq!(code(&client_frame(0x81, &[0xC3, 0x28])), 1007);

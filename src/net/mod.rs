@@ -5,12 +5,24 @@
 mod conn;
 mod door;
 mod drags;
+mod echo;
+mod hold;
 mod http;
 mod inbound;
+mod ladder;
+mod lateness;
+mod link;
+mod liveness;
 mod outbound;
+#[doc(hidden)]
+pub mod outside;
+mod pages;
+mod pending;
 mod rate_limit;
 mod routes;
 mod shard;
+mod socket;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -19,7 +31,11 @@ use mio::{Poll, Waker};
 use crate::handoff::Doorbell;
 
 pub use door::{Door, DoorLanes, DoorOptions};
+#[cfg(feature = "echo")]
+pub use echo::begin as begin_echo;
+pub use liveness::Patience;
 pub use shard::{Shard, ShardLanes, ShardOptions};
+pub use socket::SocketOptions;
 
 /// A poll and the bell that wakes it, for one loop.
 ///

@@ -1,19 +1,32 @@
-//! What one connection has yet to send: its private bytes, the frame it is in, and whether a newer one waits.
+//! What one connection has yet to send: its private bytes, the frame it is in, and where it stands in its class.
 //!
-//! A frame is shared: head and body belong to the pool's frame, only the cursor is this connection's. Private bytes
-//! (texts, pongs, close) go out at a frame boundary only, since a WebSocket message may not be cut open.
+//! A frame is shared: its bytes belong to the pool's frame or to the chain's message, only the cursor is this connection's.
+//! Private bytes (texts, pongs, close) go out at a frame boundary only, since a WebSocket message may not be cut open.
 
 use std::io::{ErrorKind, IoSlice, Result, Write};
 use std::sync::Arc;
 
-use crate::handoff::{ClassRef, Frame, Transport};
-use crate::wire::{CloseCode, Profile, ServerMessage, push_tcp_text, push_ws_close, push_ws_text};
+use super::lateness::Lateness;
+use super::link::{Cursor, Extent, Link, Next, blocks_of};
+use crate::base::clock::SECOND_NS;
+use crate::handoff::{ChainMessage, ClassRef, Frame, Interest, Transport};
+use crate::limits::UNACKED_MAX;
+use crate::wire::{CloseCode, KIND_SNAPSHOT, Profile, ServerMessage, push_tcp_text, push_ws_close, push_ws_text};
 
 /// Private bytes a connection may have queued. A client that asks faster than it reads is closed with 1013.
 pub const PRIVATE_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes one connection may write in one turn before the next one has its turn.
 const TURN_BYTES_MAX: usize = 4 << 20;
+
+/// Time between two snapshots to a client that gets nothing else.
+const SNAPSHOT_PAUSE_NS: u64 = SECOND_NS;
+
+/// An interest whose order is gone is looked up again after so long, until that works.
+const RESOLVE_AGAIN_NS: u64 = SECOND_NS / 4;
+
+/// Messages of a chain gathered into one `writev`.
+const BATCH_MAX: usize = 16;
 
 /// Where a flush ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,30 +46,58 @@ pub enum Flushed {
 pub struct Sent {
     /// Bytes the kernel took.
     pub bytes: u64,
-    /// Calls of `writev`.
+    /// Calls of `write` and `writev`.
     pub writes: u64,
     /// Frames whose last byte it took.
     pub frames: u64,
     /// Frames left out between the last one begun and this one.
     pub conflated: u64,
+    /// Bytes of shared frames copied for one client's interest.
+    pub gathered: u64,
 }
 
-/// The frame being sent.
+/// Where a connection's frames come from.
+pub enum Supply<'shard> {
+    /// The newest frame that carries its class.
+    Front(Option<&'shard Arc<Frame>>),
+    /// The chain of its class, and room to gather a part of a message in.
+    Chain(&'shard Link, &'shard mut Vec<u8>),
+}
+
+/// Whose bytes are being sent.
 enum Source {
-    /// Straight from the pool.
-    Leased { frame: Arc<Frame>, class: ClassRef, profile: Profile },
-    /// The rest of it, copied so that the pool could have it back.
+    /// A frame of the pool.
+    Leased { frame: Arc<Frame>, class: ClassRef },
+    /// A message of a chain.
+    Chained(Arc<ChainMessage>),
+    /// The rest of one, copied so that its pool could have it back, or gathered for this client alone.
     Copied(Vec<u8>),
 }
 
-/// Between two flushes it has begun: a frame of which no byte went out is given back, so that a newer one can
-/// take its place and private bytes still find a boundary.
+impl Source {
+    fn pieces(&self, transport: Transport) -> (&[u8], &[u8]) {
+        match self {
+            Self::Leased { frame, class } => frame.pieces(*class, transport),
+            Self::Chained(message) => message.pieces(transport),
+            Self::Copied(rest) => (rest, &[]),
+        }
+    }
+
+    fn is_lease(&self) -> bool {
+        !matches!(self, Self::Copied(_))
+    }
+}
+
+/// The frame being sent. Between two flushes it has begun: a frame of which no byte went out is given back, so that a
+/// newer one can take its place and private bytes still find a boundary.
 struct Sending {
     source: Source,
-    /// Bytes of head and body (or of the copy) that are sent.
+    /// Bytes that are sent.
     sent: usize,
     /// When it was leased.
     since_ns: u64,
+    /// When its tick was due.
+    tick_ns: u64,
     /// Sequence of the frame begun before it.
     previous: u64,
     /// Frames left out between the two.
@@ -73,10 +114,23 @@ pub struct Outbound {
     private: Vec<u8>,
     private_sent: usize,
     sending: Option<Sending>,
-    /// Sequence of the last frame begun in this class; 0 before the first.
+    /// Sequence of the last full frame begun in this class; 0 before the first.
     last_sequence: u64,
+    /// Where it stands in the chain of a compact class.
+    cursor: Cursor,
+    /// The blocks of a compact class that it wants; `None` for all.
+    interest: Option<Box<Interest>>,
     /// The newest frame goes out even if it has been sent already.
     resend: bool,
+    /// Sequence up to which the client says that it has everything; `None` when it says nothing.
+    acked: Option<u64>,
+    /// A snapshot now and then, and no deltas: when it had the last one, ns.
+    snapshots_only: Option<u64>,
+    lateness: Lateness,
+    /// The client itself kept a frame from going out: its socket was full, or it did not acknowledge.
+    hindered: bool,
+    /// When its interest was last looked up.
+    resolved_ns: u64,
     closing: bool,
     /// The kernel took nothing of what there was.
     blocked: bool,
@@ -95,7 +149,14 @@ impl Outbound {
             private_sent: 0,
             sending: None,
             last_sequence: 0,
+            cursor: Cursor::NEW,
+            interest: None,
             resend: false,
+            acked: None,
+            snapshots_only: None,
+            lateness: Lateness::default(),
+            hindered: false,
+            resolved_ns: now_ns,
             closing: false,
             blocked: false,
             progress_ns: now_ns,
@@ -107,20 +168,103 @@ impl Outbound {
         self.class
     }
 
+    /// Its format.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
     /// The framing.
     pub fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// How late its frames are.
+    pub fn lateness(&mut self) -> &mut Lateness {
+        &mut self.lateness
     }
 
     /// From the next frame on, those of another class. The format stays.
     pub fn reclass(&mut self, class: ClassRef) {
         self.class = class;
         self.last_sequence = 0;
+        self.cursor = Cursor::NEW;
+        self.acked = None;
+        self.lateness.reclass();
     }
 
-    /// The newest frame is to be sent once more.
+    /// The newest frame, or a snapshot, is to be sent once more.
     pub fn resend(&mut self) {
-        self.resend = true;
+        self.resend = !self.profile.is_chain();
+        self.cursor.restart();
+    }
+
+    /// Snapshots instead of deltas, or deltas again.
+    pub fn set_snapshots_only(&mut self, only: bool) {
+        self.snapshots_only = only.then_some(0);
+    }
+
+    /// The client has everything up to `sequence`; what was never sent cannot have arrived.
+    pub fn ack(&mut self, sequence: u64, now_ns: u64) {
+        let sequence = sequence.min(self.sequence());
+        let acked = self.acked.map_or(sequence, |acked| acked.max(sequence));
+        self.acked = Some(acked);
+        self.lateness.acked(acked, now_ns);
+    }
+
+    /// Sequence of the last frame begun; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        if self.profile.is_chain() { self.cursor.sequence() } else { self.last_sequence }
+    }
+
+    /// What it wants of a compact class.
+    pub fn interest(&self) -> Option<&Interest> {
+        self.interest.as_deref()
+    }
+
+    /// Its interest, when that has to be looked up again: in another wire order, or because nodes move and it names places.
+    pub fn interest_due(&mut self, link: &Link, now_ns: u64) -> Option<&Interest> {
+        let interest = self.interest.as_deref()?;
+        let moved = link.class() == self.class && interest.order != link.order();
+        let by_place = interest.ask.sphere.is_some() || !interest.ask.planes.as_slice().is_empty();
+        let age_ns = now_ns.saturating_sub(self.resolved_ns);
+        let due = (moved && age_ns >= RESOLVE_AGAIN_NS) || (by_place && age_ns >= SECOND_NS);
+        if !due || self.closing {
+            return None;
+        }
+        self.resolved_ns = now_ns;
+        self.interest.as_deref()
+    }
+
+    /// Whether the client itself kept a frame from going out since this was last asked.
+    pub fn take_hindered(&mut self) -> bool {
+        std::mem::take(&mut self.hindered) || self.blocked
+    }
+
+    /// Takes a resolved interest; what it has already it need not enter again. Returns the one before, for its memory.
+    pub fn set_interest(&mut self, mut interest: Box<Interest>, link: &Link) -> Option<Box<Interest>> {
+        interest.followed.clear();
+        if link.class() == self.class && self.cursor.follows(link) {
+            match &self.interest {
+                Some(before) if before.order == interest.order => interest.followed.add_all(&before.followed),
+                Some(_) => {}
+                None => interest.followed.add_all(&interest.wanted),
+            }
+            interest.followed.keep(&interest.wanted);
+        }
+        if interest.ask.all && interest.ask.max_nodes.is_none() {
+            self.cursor.restart();
+            let before = self.interest.take();
+            return before.or(Some(interest));
+        }
+        self.interest.replace(interest)
+    }
+
+    /// Whether it waits for a snapshot that nobody has made.
+    pub fn waits(&self, link: &Link, now_ns: u64) -> bool {
+        let rested = self.snapshots_only.is_some_and(|last_ns| now_ns.saturating_sub(last_ns) >= SNAPSHOT_PAUSE_NS);
+        // A class whose first messages have not come begins with a snapshot.
+        let begun = link.class() == self.class;
+        begun && !self.closing && (rested || self.cursor.waits(link, self.interest.as_deref()))
     }
 
     /// Whether a close is on its way out.
@@ -191,7 +335,7 @@ impl Outbound {
     /// How long it has leased the frame it is sending, ns; 0 when it leases none.
     pub fn lease_ns(&self, now_ns: u64) -> u64 {
         match &self.sending {
-            Some(Sending { source: Source::Leased { .. }, since_ns, .. }) => now_ns.saturating_sub(*since_ns),
+            Some(sending) if sending.source.is_lease() => now_ns.saturating_sub(sending.since_ns),
             _ => 0,
         }
     }
@@ -208,32 +352,30 @@ impl Outbound {
     #[cold]
     pub fn copy_lease(&mut self) -> usize {
         let transport = self.transport;
-        let Some(sending) = &mut self.sending else { return 0 };
-        let Source::Leased { frame, class, profile } = &sending.source else { return 0 };
-        let (head, body) = parts(frame, *class, *profile, transport, sending.sent);
-        let mut rest = Vec::with_capacity(head.len() + body.len());
-        rest.extend_from_slice(head);
-        rest.extend_from_slice(body);
-        let copied = rest.len();
-        sending.source = Source::Copied(rest);
+        let Some(sending) = self.sending.as_mut().filter(|sending| sending.source.is_lease()) else { return 0 };
+        let (first, second) = rest(sending.source.pieces(transport), sending.sent);
+        let copy = [first, second].concat();
+        let copied = copy.len();
+        sending.source = Source::Copied(copy);
         sending.sent = 0;
         copied
     }
 
-    /// Sends what there is: private bytes at a boundary, the rest of the frame, then the newest frame of the class
-    /// when it has not had it. `front` is the newest frame that carries the class. One `writev` a round; no allocation.
+    /// Sends what there is: private bytes at a boundary, the rest of the frame, then what its class has for it. One call of
+    /// the kernel a round; no allocation, unless it takes a part of what was gathered for this client alone.
     ///
     /// # Errors
     /// What the socket says, `WouldBlock` and `Interrupted` apart.
     pub fn flush(
         &mut self,
         sink: &mut impl Write,
-        front: Option<&Arc<Frame>>,
+        supply: &mut Supply<'_>,
         now_ns: u64,
         sent: &mut Sent,
     ) -> Result<Flushed> {
-        let flushed = self.flush_begun(sink, front, now_ns, sent);
+        let flushed = self.flush_begun(sink, supply, now_ns, sent);
         let blocked = matches!(flushed, Ok(Flushed::Blocked));
+        self.hindered |= blocked || self.has_no_credit(self.sequence());
         if blocked && !self.blocked {
             self.progress_ns = now_ns;
         }
@@ -245,34 +387,47 @@ impl Outbound {
     fn flush_begun(
         &mut self,
         sink: &mut impl Write,
-        front: Option<&Arc<Frame>>,
+        supply: &mut Supply<'_>,
         now_ns: u64,
         sent: &mut Sent,
     ) -> Result<Flushed> {
         let mut budget = TURN_BYTES_MAX;
         loop {
-            if self.sending.is_none() && !self.closing {
-                self.take_front(front, now_ns);
-            }
-            if self.at_boundary() {
-                self.progress_ns = now_ns;
-                return Ok(if self.closing { Flushed::Finished } else { Flushed::Idle });
-            }
-            if budget == 0 {
-                return Ok(Flushed::Budget);
-            }
-            let taken = match self.write_once(sink) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(taken) => taken,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+            let boundary = self.sending.is_none();
+            let written = match supply {
+                Supply::Chain(link, room) if boundary && !self.closing => {
+                    self.write_chain(sink, link, room, budget, now_ns, sent)
+                }
+                _ => {
+                    if let Supply::Front(front) = supply
+                        && boundary
+                        && !self.closing
+                    {
+                        self.take_front(*front, now_ns);
+                    }
+                    match self.at_boundary() {
+                        true => Ok(None),
+                        false if budget == 0 => Ok(Some(0)),
+                        false => self.write_once(sink, now_ns, sent),
+                    }
+                }
             };
-            self.progress_ns = now_ns;
-            budget = budget.saturating_sub(taken);
-            sent.bytes += taken as u64;
-            sent.writes += 1;
-            self.advance(taken, sent);
+            match written {
+                Ok(None) => {
+                    self.progress_ns = now_ns;
+                    return Ok(if self.closing { Flushed::Finished } else { Flushed::Idle });
+                }
+                Ok(Some(0)) => return Ok(Flushed::Budget),
+                Ok(Some(taken)) => {
+                    self.progress_ns = now_ns;
+                    budget = budget.saturating_sub(taken);
+                    sent.bytes += taken as u64;
+                    sent.writes += 1;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -281,291 +436,232 @@ impl Outbound {
         let Some(frame) = front else { return };
         let Some(head) = frame.head(self.class) else { return };
         let (previous, sequence) = (self.last_sequence, head.sequence());
-        if sequence <= previous && !self.resend {
+        if (sequence <= previous && !self.resend) || self.has_no_credit(previous) {
             return;
         }
         let conflated = if previous > 0 { sequence.saturating_sub(previous + 1) } else { 0 };
-        let source = Source::Leased { frame: Arc::clone(frame), class: self.class, profile: self.profile };
-        self.sending = Some(Sending { source, sent: 0, since_ns: now_ns, previous, conflated, resend: self.resend });
+        let source = Source::Leased { frame: Arc::clone(frame), class: self.class };
+        let (since_ns, tick_ns, resend) = (now_ns, frame.stamp().tick_ns, self.resend);
+        self.sending = Some(Sending { source, sent: 0, since_ns, tick_ns, previous, conflated, resend });
         self.last_sequence = sequence;
         self.resend = false;
     }
 
+    /// Whether the client acknowledges, and has not done so for too many frames.
+    fn has_no_credit(&self, sequence: u64) -> bool {
+        self.acked.is_some_and(|acked| sequence >= acked + UNACKED_MAX)
+    }
+
     /// Ends the lease on a frame of which no byte went out.
     fn give_back_unbegun(&mut self) {
-        if let Some(sending) =
-            self.sending.take_if(|sending| sending.sent == 0 && matches!(sending.source, Source::Leased { .. }))
-        {
+        if let Some(sending) = self.sending.take_if(|sending| sending.sent == 0 && sending.source.is_lease()) {
             self.last_sequence = sending.previous;
             self.resend |= sending.resend;
         }
     }
 
-    fn write_once(&self, sink: &mut impl Write) -> Result<usize> {
+    /// One write of private bytes and the frame that is being sent.
+    fn write_once(&mut self, sink: &mut impl Write, now_ns: u64, sent: &mut Sent) -> Result<Option<usize>> {
         let private = self.private.get(self.private_sent..).unwrap_or(&[]);
-        match &self.sending {
+        let (mut first, mut second, mut private_first) = (&[][..], &[][..], true);
+        if let Some(sending) = &self.sending {
+            (first, second) = rest(sending.source.pieces(self.transport), sending.sent);
             // Private bytes go first only while the frame has not begun.
-            Some(Sending { source: Source::Leased { frame, class, profile }, sent, .. }) => {
-                let (head, body) = parts(frame, *class, *profile, self.transport, *sent);
-                let private = if *sent == 0 { private } else { &[] };
-                match (private.is_empty(), head.is_empty()) {
-                    (true, true) => sink.write(body),
-                    (true, false) => sink.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
-                    _ => sink.write_vectored(&[IoSlice::new(private), IoSlice::new(head), IoSlice::new(body)]),
-                }
+            private_first = sending.sent == 0 && sending.source.is_lease();
+        }
+        let private = if private_first { private } else { &[] };
+        let total = private.len() + first.len() + second.len();
+        let taken = some(write_pieces(sink, &[private, first, second]))?;
+        debug_assert!(taken <= total, "the kernel takes no more than it was given");
+        let of_frame = if private_first { self.take_private(taken) } else { taken };
+        if let Some(sending) = &mut self.sending {
+            sending.sent += of_frame;
+            if taken == total {
+                let (tick_ns, conflated) = (sending.tick_ns, sending.conflated);
+                self.sending = None;
+                self.frame_done(tick_ns, conflated, now_ns, sent);
             }
-            Some(Sending { source: Source::Copied(rest), sent, .. }) => sink.write(rest.get(*sent..).unwrap_or(&[])),
-            None => sink.write(private),
+        }
+        Ok(Some(taken))
+    }
+
+    /// One write of private bytes and the next messages of the chain; `None` when there is nothing.
+    fn write_chain(
+        &mut self,
+        sink: &mut impl Write,
+        link: &Link,
+        room: &mut Vec<u8>,
+        budget: usize,
+        now_ns: u64,
+        sent: &mut Sent,
+    ) -> Result<Option<usize>> {
+        let mut batch: [Option<Next<'_>>; BATCH_MAX] = [const { None }; BATCH_MAX];
+        let count = self.fill_batch(link, &mut batch, now_ns);
+        let private = self.private.get(self.private_sent..).unwrap_or(&[]);
+        if count == 0 && private.is_empty() {
+            return Ok(None);
+        }
+        if budget == 0 {
+            return Ok(Some(0));
+        }
+        let batch = batch.get(..count).unwrap_or(&[]);
+        let gathered = match (&self.interest, batch) {
+            (Some(interest), [Some(next)]) if next.extent != Extent::Whole => {
+                room.clear();
+                next.message.gather(&blocks_of(interest, next.extent), self.transport, room);
+                sent.gathered += room.len() as u64;
+                true
+            }
+            _ => false,
+        };
+        let taken = if gathered {
+            some(write_pieces(sink, &[private, room]))?
+        } else {
+            let mut pieces = [&[][..]; 1 + 2 * BATCH_MAX];
+            let messages = batch.iter().flatten().flat_map(|next| {
+                let (first, second) = next.message.pieces(self.transport);
+                [first, second]
+            });
+            for (place, piece) in pieces.iter_mut().zip(std::iter::once(private).chain(messages)) {
+                *place = piece;
+            }
+            some(write_pieces(sink, &pieces))?
+        };
+        let mut left = self.take_private(taken);
+        for next in batch.iter().flatten() {
+            if left == 0 {
+                break;
+            }
+            let (first, second) = next.message.pieces(self.transport);
+            let length = if gathered { room.len() } else { first.len() + second.len() };
+            self.begin(next, now_ns);
+            if left >= length {
+                left -= length;
+                self.frame_done(next.message.tick_ns(), next.left_out, now_ns, sent);
+            } else {
+                let source = match room.get(left..).filter(|_| gathered) {
+                    Some(rest) => Source::Copied(rest.to_vec()),
+                    None => Source::Chained(Arc::clone(next.message)),
+                };
+                let done = if gathered { 0 } else { left };
+                let (tick_ns, conflated) = (next.message.tick_ns(), next.left_out);
+                self.sending = Some(Sending {
+                    source,
+                    sent: done,
+                    since_ns: now_ns,
+                    tick_ns,
+                    previous: 0,
+                    conflated,
+                    resend: false,
+                });
+                break;
+            }
+        }
+        Ok(Some(taken))
+    }
+
+    /// The last byte of a frame is with the kernel.
+    fn frame_done(&mut self, tick_ns: u64, left_out: u64, now_ns: u64, sent: &mut Sent) {
+        sent.frames += 1;
+        sent.conflated += left_out;
+        // Nobody acknowledges what was left out.
+        self.acked = self.acked.map(|acked| acked + left_out);
+        self.lateness.sent(self.sequence(), tick_ns, left_out, now_ns);
+    }
+
+    /// The messages that come next, in order. A client with an interest takes one at a time, since what it follows may change
+    /// with each.
+    fn fill_batch<'link>(&self, link: &'link Link, batch: &mut [Option<Next<'link>>; BATCH_MAX], now_ns: u64) -> usize {
+        if link.class() != self.class {
+            return 0;
+        }
+        let interest = self.interest.as_deref();
+        let places = if interest.is_some() || self.snapshots_only.is_some() { 1 } else { BATCH_MAX };
+        let (mut cursor, mut count) = (self.cursor, 0);
+        if let Some(last_ns) = self.snapshots_only {
+            if now_ns.saturating_sub(last_ns) < SNAPSHOT_PAUSE_NS {
+                return 0;
+            }
+            cursor.restart();
+        }
+        for place in batch.iter_mut().take(places) {
+            if self.has_no_credit(cursor.sequence()) {
+                break;
+            }
+            let Some(next) = cursor.next(link, interest) else { break };
+            // The same snapshot once more would say nothing.
+            if self.snapshots_only.is_some() && next.after.sequence() == cursor.sequence() && cursor.sequence() > 0 {
+                break;
+            }
+            cursor = next.after;
+            *place = Some(next);
+            count += 1;
+        }
+        count
+    }
+
+    /// The client has begun a message: it stands behind it.
+    fn begin(&mut self, next: &Next<'_>, now_ns: u64) {
+        let generation_changes = !self.cursor.is_same_generation(&next.after);
+        self.cursor = next.after;
+        if let Some(last_ns) = &mut self.snapshots_only
+            && next.message.kind() == KIND_SNAPSHOT
+        {
+            *last_ns = now_ns;
+        }
+        if let Some(interest) = &mut self.interest {
+            if generation_changes {
+                interest.followed.clear();
+            }
+            if next.extent == Extent::Entered {
+                let Interest { wanted, followed, .. } = &mut **interest;
+                followed.add_all(wanted);
+            }
         }
     }
 
-    /// Moves the cursors over `taken` bytes.
-    fn advance(&mut self, mut taken: usize, sent: &mut Sent) {
-        let frame_begun = match &self.sending {
-            Some(sending) => sending.sent > 0 || matches!(sending.source, Source::Copied(_)),
-            None => false,
-        };
-        if !frame_begun {
-            let of_private = taken.min(self.private_bytes());
-            self.private_sent += of_private;
-            taken -= of_private;
-            if self.private_bytes() == 0 {
-                self.private.clear();
-                self.private_sent = 0;
-            }
+    /// Moves over private bytes that were taken; returns the rest of `taken`.
+    fn take_private(&mut self, taken: usize) -> usize {
+        let of_private = taken.min(self.private_bytes());
+        self.private_sent += of_private;
+        if self.private_bytes() == 0 {
+            self.private.clear();
+            self.private_sent = 0;
         }
-        let Some(sending) = &mut self.sending else { return };
-        if taken == 0 {
-            return;
-        }
-        sending.sent += taken;
-        let total = match &sending.source {
-            Source::Leased { frame, class, profile } => {
-                let (head, body) = parts(frame, *class, *profile, self.transport, 0);
-                head.len() + body.len()
-            }
-            Source::Copied(rest) => rest.len(),
-        };
-        debug_assert!(sending.sent <= total, "the kernel takes no more than it was given");
-        if sending.sent == total {
-            sent.frames += 1;
-            sent.conflated += sending.conflated;
-            self.sending = None;
-        }
+        taken - of_private
     }
 }
 
-/// Head and body of a frame from byte `sent` on.
-fn parts(frame: &Frame, class: ClassRef, profile: Profile, transport: Transport, sent: usize) -> (&[u8], &[u8]) {
-    let head = frame.head(class).map_or(&[][..], |head| match transport {
-        Transport::WebSocket => head.ws(),
-        Transport::Tcp => head.tcp(),
-    });
-    let body = frame.body(profile);
-    match head.get(sent..) {
-        Some(rest) => (rest, body),
-        None => (&[], body.get(sent - head.len()..).unwrap_or(&[])),
+/// Two pieces from byte `sent` on.
+fn rest<'bytes>((first, second): (&'bytes [u8], &'bytes [u8]), sent: usize) -> (&'bytes [u8], &'bytes [u8]) {
+    match first.get(sent..) {
+        Some(left) => (left, second),
+        None => (&[], second.get(sent - first.len()..).unwrap_or(&[])),
+    }
+}
+
+/// Writes pieces in order, empty ones left out: one of them with `write`, which costs less than a `writev`.
+fn write_pieces<const PIECES: usize>(sink: &mut impl Write, pieces: &[&[u8]; PIECES]) -> Result<usize> {
+    let mut slices = [IoSlice::new(&[]); PIECES];
+    let full = pieces.iter().filter(|piece| !piece.is_empty());
+    let mut count = 0;
+    for (slice, piece) in slices.iter_mut().zip(full) {
+        *slice = IoSlice::new(piece);
+        count += 1;
+    }
+    match slices.get(..count).unwrap_or(&[]) {
+        [one] => sink.write(one),
+        many => sink.write_vectored(many),
+    }
+}
+
+/// A kernel that takes no byte of some has lost the connection.
+fn some(written: Result<usize>) -> Result<usize> {
+    match written {
+        Ok(0) => Err(ErrorKind::WriteZero.into()),
+        other => other,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::handoff::{FramePool, Stamp};
-    use crate::wire::FrameHeader;
-
-    const CLASS: ClassRef = ClassRef { slot: 0, serial: 5 };
-
-    /// Takes `step` bytes a call and refuses every second call, as a full kernel buffer does.
-    struct Trickle {
-        step: usize,
-        refuse: bool,
-        bytes: Vec<u8>,
-    }
-
-    impl Write for Trickle {
-        fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-            self.refuse = !self.refuse;
-            if self.refuse {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            let taken = bytes.len().min(self.step);
-            self.bytes.extend_from_slice(&bytes[..taken]);
-            Ok(taken)
-        }
-
-        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize> {
-            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-            self.write(&all)
-        }
-
-        fn flush(&mut self) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    fn frame(pool: &mut FramePool, sequence: u64) -> Arc<Frame> {
-        let published = pool.publish(|frame| {
-            frame.begin(Stamp { epoch: 1, tick: sequence, ..Stamp::default() }, &[1, 2, 3]);
-            frame.encode(CLASS, Profile::Own, sequence);
-        });
-        published.unwrap()
-    }
-
-    fn outbound(first: &[u8]) -> Outbound {
-        Outbound::new(Transport::Tcp, CLASS, Profile::Own, first.to_vec(), 0)
-    }
-
-    /// Splits a TCP stream into texts and frame sequences.
-    fn records(mut bytes: &[u8]) -> Vec<String> {
-        let mut out = Vec::new();
-        while !bytes.is_empty() {
-            let word = u32::from_le_bytes(bytes[..4].try_into().unwrap());
-            let length = (word & 0x7FFF_FFFF) as usize;
-            let body = &bytes[4..4 + length];
-            out.push(match word >> 31 {
-                1 => String::from_utf8(body.to_vec()).unwrap(),
-                _ => format!("frame {}", FrameHeader::parse(body).unwrap().0.sequence.get()),
-            });
-            bytes = &bytes[4 + length..];
-        }
-        out
-    }
-
-    fn drain(out: &mut Outbound, sink: &mut Trickle, front: Option<&Arc<Frame>>, sent: &mut Sent) -> Flushed {
-        loop {
-            match out.flush(sink, front, 1, sent).unwrap() {
-                Flushed::Blocked | Flushed::Budget => {}
-                ended => return ended,
-            }
-        }
-    }
-
-    #[test]
-    fn partial_writes_at_every_byte_keep_messages_whole() {
-        for step in 1..200 {
-            let mut pool = FramePool::new(2);
-            let mut sink = Trickle { step, refuse: true, bytes: Vec::new() };
-            let (mut out, mut sent) = (outbound(&[]), Sent::default());
-            assert!(out.text(b"{\"a\":1}"));
-            let first = frame(&mut pool, 1);
-            // One write into the first frame (or the text before it), then a text that must wait for its end.
-            let _ = out.flush(&mut sink, Some(&first), 1, &mut sent).unwrap();
-            assert!(out.text(b"{\"b\":2}"));
-            drain(&mut out, &mut sink, Some(&first), &mut sent);
-            let second = frame(&mut pool, 4);
-            drain(&mut out, &mut sink, Some(&second), &mut sent);
-            let found = records(&sink.bytes);
-            let texts: Vec<_> = found.iter().filter(|text| text.starts_with('{')).collect();
-            let frames: Vec<_> = found.iter().filter(|text| text.starts_with('f')).collect();
-            assert_eq!(texts, ["{\"a\":1}", "{\"b\":2}"], "step {step}");
-            assert_eq!(frames, ["frame 1", "frame 4"], "step {step}");
-            assert_eq!((sent.frames, sent.conflated, sent.bytes), (2, 2, sink.bytes.len() as u64));
-        }
-    }
-
-    #[test]
-    fn copying_a_lease_frees_the_frame_and_changes_no_byte() {
-        for stop_after in 0..6 {
-            let mut pool = FramePool::new(1);
-            let mut sink = Trickle { step: 30, refuse: true, bytes: Vec::new() };
-            let (mut out, mut sent) = (outbound(b""), Sent::default());
-            let front = frame(&mut pool, 7);
-            for _ in 0..stop_after {
-                let _ = out.flush(&mut sink, Some(&front), 1, &mut sent).unwrap();
-            }
-            let left = 4 + 64 + 3 * 28 - sink.bytes.len();
-            if stop_after > 0 && left > 0 {
-                assert_eq!((out.lease_ns(11), out.copy_lease(), out.copied_bytes()), (10, left, left));
-                assert_eq!(out.lease_ns(11), 0);
-                drop(front);
-                assert_eq!(pool.free(), 1);
-            }
-            assert!(out.text(b"{}"));
-            drain(&mut out, &mut sink, None, &mut sent);
-            let expected: &[&str] = if stop_after > 0 { &["frame 7", "{}"] } else { &["{}"] };
-            assert_eq!(records(&sink.bytes), expected);
-        }
-    }
-
-    #[test]
-    fn a_frame_that_has_not_begun_is_given_back_and_tears_nothing() {
-        for cut in 1..19 {
-            let mut pool = FramePool::new(1);
-            let mut sink = Trickle { step: cut, refuse: true, bytes: Vec::new() };
-            let (mut out, mut sent) = (outbound(b""), Sent::default());
-            assert!(out.text(br#"{"a":"a text longer than the cut"}"#));
-            let front = frame(&mut pool, 3);
-            // Two flushes, and the text is not through yet.
-            for _ in 0..2 {
-                assert_eq!(out.flush(&mut sink, Some(&front), 1, &mut sent).unwrap(), Flushed::Blocked);
-            }
-            assert_eq!((out.copy_lease(), out.lease_ns(9)), (0, 0), "nothing is leased that has not begun");
-            out.close(CloseCode::Away, "bye");
-            assert_eq!(drain(&mut out, &mut sink, Some(&front), &mut sent), Flushed::Finished);
-            let goodbye = r#"{"type":"goodbye","code":1001,"reason":"bye"}"#;
-            assert_eq!(records(&sink.bytes), [r#"{"a":"a text longer than the cut"}"#, goodbye], "cut {cut}");
-            drop(front);
-            assert_eq!(pool.free(), 1);
-        }
-    }
-
-    #[test]
-    fn a_close_ends_the_frame_in_writing_and_takes_no_other() {
-        let mut pool = FramePool::new(2);
-        let mut sink = Trickle { step: 50, refuse: true, bytes: Vec::new() };
-        let (mut out, mut sent) = (outbound(b""), Sent::default());
-        let front = frame(&mut pool, 1);
-        let _ = out.flush(&mut sink, Some(&front), 1, &mut sent).unwrap();
-        out.close(CloseCode::Away, "bye");
-        let newer = frame(&mut pool, 2);
-        assert_eq!(drain(&mut out, &mut sink, Some(&newer), &mut sent), Flushed::Finished);
-        let goodbye = r#"{"type":"goodbye","code":1001,"reason":"bye"}"#;
-        assert_eq!(records(&sink.bytes), ["frame 1", goodbye]);
-    }
-
-    #[test]
-    fn a_frame_is_sent_once_unless_it_is_asked_for_again() {
-        let mut pool = FramePool::new(1);
-        let mut sink = Trickle { step: 10_000, refuse: true, bytes: Vec::new() };
-        let (mut out, mut sent) = (outbound(b""), Sent::default());
-        let front = frame(&mut pool, 3);
-        drain(&mut out, &mut sink, Some(&front), &mut sent);
-        drain(&mut out, &mut sink, Some(&front), &mut sent);
-        assert_eq!(sent.frames, 1);
-        out.resend();
-        drain(&mut out, &mut sink, Some(&front), &mut sent);
-        assert_eq!((sent.frames, sent.conflated), (2, 0));
-    }
-
-    #[test]
-    fn a_client_that_asks_without_reading_is_noticed() {
-        let mut out = outbound(b"");
-        let text = [b'x'; 1_000];
-        let taken = (0..100).take_while(|_| out.text(&text)).count();
-        assert_eq!(taken, 65, "65 texts of 1,004 bytes fit into 64 KiB");
-        assert!(out.private_bytes() <= PRIVATE_BYTES_MAX);
-    }
-
-    #[test]
-    fn a_client_that_stops_between_two_frames_is_stalled_too() {
-        struct Full;
-        impl Write for Full {
-            fn write(&mut self, _: &[u8]) -> Result<usize> {
-                Err(ErrorKind::WouldBlock.into())
-            }
-            fn flush(&mut self) -> Result<()> {
-                Ok(())
-            }
-        }
-        let mut pool = FramePool::new(2);
-        let (mut out, mut sent) = (outbound(b""), Sent::default());
-        let front = frame(&mut pool, 1);
-        assert_eq!(out.flush(&mut Full, Some(&front), 10, &mut sent).unwrap(), Flushed::Blocked);
-        assert_eq!((out.stalled_ns(60), out.lease_ns(60)), (50, 0));
-        let newer = frame(&mut pool, 2);
-        let mut sink = Trickle { step: 10_000, refuse: true, bytes: Vec::new() };
-        drain(&mut out, &mut sink, Some(&newer), &mut sent);
-        assert_eq!((records(&sink.bytes), out.stalled_ns(90)), (vec!["frame 2".to_owned()], 0));
-    }
-}
+mod tests;

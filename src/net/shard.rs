@@ -4,27 +4,33 @@
 //! kernel takes all of it; `close`; and, at most once per other thread, the `write` that wakes it. It accepts nothing,
 //! speaks no HTTP, looks up no node.
 
+mod quiet;
+
 use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
+use bytes::Bytes;
 use crossbeam::utils::CachePadded;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
-use super::conn::{Conn, Received, Requests};
+use super::conn::{Conn, Received};
 use super::drags::Drags;
 use super::inbound::{Ending, Inbound};
-use super::outbound::{Flushed, Outbound, Sent};
+use super::ladder::Ladder;
+use super::link::Link;
+use super::liveness::{Liveness, Patience};
+use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
+use super::upkeep::Out;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
-use crate::base::{Handle, Slab};
+use crate::base::{Handle, Idle, Slab};
 use crate::handoff::{
-    Adopt, ClassRef, Consumer, Doorbell, Frame, Origin, Producer, SessionId, ShardEvent, ShardMessage, Transport,
-    ViewCommand,
+    Adopt, ClassRef, Consumer, Doorbell, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage,
+    Transport, ViewCommand,
 };
 use crate::limits::CLASSES_MAX;
 use crate::metrics::ShardMetrics;
@@ -46,6 +52,9 @@ const LANE_ITEMS_PER_TURN_MAX: usize = 64;
 /// Time between two looks at leases and stalls.
 const HOUSEKEEPING_NS: u64 = 50 * MILLISECOND_NS;
 
+/// Memory of so many interests is kept for the next ones.
+const INTERESTS_KEPT: usize = 64;
+
 /// How long a goodbye may take: at a shutdown from the start of it, otherwise from our last byte to the peer's own close.
 const LINGER_NS: u64 = 1_500 * MILLISECOND_NS;
 
@@ -60,6 +69,23 @@ pub struct ShardOptions {
     pub copy_bytes_max: usize,
     /// Connections of the shard.
     pub connections_max: usize,
+    /// How it waits for work.
+    pub idle: Idle,
+    /// How long a client may be silent.
+    pub patience: Patience,
+}
+
+impl Default for ShardOptions {
+    fn default() -> Self {
+        Self {
+            lease_ns_max: 1_000 * MILLISECOND_NS,
+            stall_ns_max: 10_000 * MILLISECOND_NS,
+            copy_bytes_max: 64 << 20,
+            connections_max: 10_000,
+            idle: Idle::Park,
+            patience: Patience::default(),
+        }
+    }
 }
 
 /// The lanes of a shard.
@@ -92,6 +118,12 @@ pub struct Shard {
     members: [Vec<Handle>; CLASSES_MAX],
     /// Newest frame that carries each class slot.
     front: [Option<Arc<Frame>>; CLASSES_MAX],
+    /// Chains of compact classes, by slot.
+    links: [Link; CLASSES_MAX],
+    /// Where parts of messages are gathered for one client.
+    room: Vec<u8>,
+    /// Memory of interests that nobody has any more.
+    interests: Vec<Box<Interest>>,
     epoch: u32,
     /// Connections with work left, first come first served.
     ready: Vec<Handle>,
@@ -107,21 +139,6 @@ pub struct Shard {
     demand_bytes: u64,
     /// Why and with what words everyone is being sent away.
     stopping: Option<(CloseCode, &'static str)>,
-}
-
-/// The two lanes a connection's messages go to.
-struct Out<'shard> {
-    lanes: &'shard mut ShardLanes,
-}
-
-impl Requests for Out<'_> {
-    fn to_sim(&mut self, command: ViewCommand) -> bool {
-        self.lanes.commands.push(command).is_ok()
-    }
-
-    fn to_control(&mut self, event: ShardEvent) -> bool {
-        self.lanes.events.push(event).is_ok()
-    }
 }
 
 impl Shard {
@@ -147,6 +164,9 @@ impl Shard {
             conns: Slab::new(options.connections_max),
             members: [const { Vec::new() }; CLASSES_MAX],
             front: [const { None }; CLASSES_MAX],
+            links: std::array::from_fn(|_| Link::new()),
+            room: Vec::new(),
+            interests: Vec::with_capacity(INTERESTS_KEPT),
             epoch: 0,
             ready: Vec::with_capacity(256),
             ready_now: Vec::with_capacity(256),
@@ -199,24 +219,6 @@ impl Shard {
         }
     }
 
-    /// Sleeps until a connection is ready, a lane has something, or it is time to housekeep.
-    fn wait(&mut self, events: &mut Events) -> std::io::Result<()> {
-        self.bell.arm();
-        let work = !(self.ready.is_empty()
-            && self.lanes.frames.is_empty()
-            && self.lanes.adopt.is_empty()
-            && self.lanes.messages.is_empty());
-        // Rounded up to whole milliseconds by epoll, which housekeeping does not mind.
-        let timeout = if work { Duration::ZERO } else { Duration::from_nanos(HOUSEKEEPING_NS) };
-        let idle = self.conns.is_empty() && self.stopping.is_none() && self.ended.is_empty() && !work;
-        let answer = self.poll.poll(events, if idle { None } else { Some(timeout) });
-        self.bell.disarm();
-        match answer {
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-            other => other,
-        }
-    }
-
     fn take_lanes(&mut self, now_ns: u64) {
         for _ in 0..LANE_ITEMS_PER_TURN_MAX {
             let Some(adopt) = self.lanes.adopt.pop() else { break };
@@ -236,12 +238,19 @@ impl Shard {
         let picked_ns = monotonic_ns();
         while let Some(frame) = self.lanes.frames.pop() {
             let stamp = frame.stamp();
-            self.metrics.pickup.record(picked_ns.saturating_sub(stamp.published_ns));
+            self.metrics.pickup.span(stamp.published_ns, picked_ns);
             self.epoch = stamp.epoch;
             for class in frame.present() {
                 let slot = usize::from(class.slot);
                 if let (Some(front), Some(fresh)) = (self.front.get_mut(slot), fresh.get_mut(slot)) {
                     *front = Some(Arc::clone(&frame));
+                    *fresh = true;
+                }
+            }
+            for (class, part) in frame.chains() {
+                let slot = usize::from(class.slot);
+                if let (Some(link), Some(fresh)) = (self.links.get_mut(slot), fresh.get_mut(slot)) {
+                    link.take(class, part);
                     *fresh = true;
                 }
             }
@@ -255,36 +264,55 @@ impl Shard {
             self.fan_out(slot, picked_ns);
         }
         let served_ns = monotonic_ns();
-        self.metrics.fanout.record(served_ns.saturating_sub(picked_ns));
-        self.metrics.tick_to_wire.record(served_ns.saturating_sub(stamp.tick_ns));
+        self.metrics.fanout.span(picked_ns, served_ns);
+        self.metrics.tick_to_wire.span(stamp.tick_ns, served_ns);
     }
 
     /// Offers the front frame of a class slot to each of its members, beginning at another one every time.
     fn fan_out(&mut self, slot: usize, now_ns: u64) {
-        let Some(members) = self.members.get(slot) else { return };
+        let Self { members, conns, front, links, room, ready, rotor, .. } = self;
+        let (Some(members), Some(front), Some(link)) = (members.get(slot), front.get(slot), links.get(slot)) else {
+            return;
+        };
         let count = members.len();
         if count == 0 {
             return;
         }
-        self.rotor = (self.rotor + 1) % count;
+        *rotor = (*rotor + 1) % count;
         let mut lost: Option<Handle> = None;
+        let mut waits = false;
         let mut sent = Sent::default();
-        let front = self.front.get(slot).and_then(Option::as_ref);
         for step in 0..count {
-            let place = (self.rotor + step) % count;
+            let place = (*rotor + step) % count;
             let Some(handle) = members.get(place).copied() else { continue };
-            let Some(conn) = self.conns.get_mut(handle) else { continue };
-            match conn.flush(front, now_ns, &mut sent) {
-                Ok(Flushed::Budget | Flushed::Finished) => queue(&mut self.ready, conn),
+            let Some(conn) = conns.get_mut(handle) else { continue };
+            let chain = conn.out.profile().is_chain();
+            let mut supply = if chain { Supply::Chain(link, room) } else { Supply::Front(front.as_ref()) };
+            match conn.flush(&mut supply, now_ns, &mut sent) {
+                Ok(Flushed::Budget | Flushed::Finished) => queue(ready, conn),
                 Ok(Flushed::Idle | Flushed::Blocked) => {}
                 // Removing one re-orders the members: the first goes now, others at their next event.
                 Err(_) if lost.is_none() => lost = Some(handle),
-                Err(_) => queue(&mut self.ready, conn),
+                Err(_) => queue(ready, conn),
             }
+            waits |= chain && conn.out.waits(link, now_ns);
         }
         self.count(sent);
+        if waits {
+            self.ask_snapshot(slot, now_ns);
+        }
         if let Some(handle) = lost {
             self.remove(handle);
+        }
+    }
+
+    /// Somebody waits for a snapshot: `sim` is told, once for all.
+    fn ask_snapshot(&mut self, slot: usize, now_ns: u64) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        if let Some(class) = link.ask(now_ns)
+            && self.lanes.commands.push(ViewCommand::Snapshot { class }).is_err()
+        {
+            link.not_asked();
         }
     }
 
@@ -293,6 +321,7 @@ impl Shard {
         self.metrics.writes.add(sent.writes);
         self.metrics.frames_sent.add(sent.frames);
         self.metrics.frames_conflated.add(sent.conflated);
+        self.metrics.bytes_gathered.add(sent.gathered);
     }
 
     /// Serves one connection's event. A panic in it costs this connection and nothing else.
@@ -317,10 +346,17 @@ impl Shard {
         if readable && !self.read(handle, now_ns) {
             return false;
         }
-        let Some(conn) = self.conns.get_mut(handle) else { return true };
-        let front = self.front.get(usize::from(conn.out.class().slot)).and_then(Option::as_ref);
+        let Self { conns, front, links, room, .. } = self;
+        let Some(conn) = conns.get_mut(handle) else { return true };
+        let slot = usize::from(conn.out.class().slot);
+        let link = links.get(slot).filter(|_| conn.out.profile().is_chain());
         let mut sent = Sent::default();
-        let flushed = conn.flush(front, now_ns, &mut sent);
+        let mut supply = match link {
+            Some(link) => Supply::Chain(link, room),
+            None => Supply::Front(front.get(slot).and_then(Option::as_ref)),
+        };
+        let flushed = conn.flush(&mut supply, now_ns, &mut sent);
+        let waits = link.is_some_and(|link| conn.out.waits(link, now_ns));
         match flushed {
             Ok(Flushed::Budget) => queue(&mut self.ready, conn),
             Ok(Flushed::Finished) => {
@@ -333,12 +369,15 @@ impl Shard {
             Err(_) => return false,
         }
         self.count(sent);
+        if waits {
+            self.ask_snapshot(slot, now_ns);
+        }
         true
     }
 
     /// Reads what came; false when the peer is gone.
     fn read(&mut self, handle: Handle, now_ns: u64) -> bool {
-        let Self { conns, scratch, lanes, metrics, ready, epoch, .. } = self;
+        let Self { conns, scratch, lanes, interests, metrics, ready, epoch, .. } = self;
         let Some(conn) = conns.get_mut(handle) else { return true };
         let mut budget = READ_BYTES_PER_TURN_MAX;
         loop {
@@ -352,14 +391,18 @@ impl Shard {
                 Ok(taken) => taken,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return false,
+                Err(error) => {
+                    self.metrics.dead.add(u64::from(error.kind() == ErrorKind::TimedOut));
+                    return false;
+                }
             };
+            conn.liveness.heard(now_ns);
             budget = budget.saturating_sub(taken);
             if conn.out.is_closing() {
                 continue;
             }
             let bytes = scratch.get(..taken).unwrap_or(&[]);
-            take_in(conn, bytes, *epoch, now_ns, &mut Out { lanes }, metrics);
+            take_in(conn, bytes, *epoch, now_ns, &mut Out { lanes, interests }, metrics);
         }
     }
 
@@ -387,7 +430,9 @@ impl Shard {
         let member = members.len();
         let made = self.conns.insert_with(|handle| {
             let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
-            let _ = out.text(&grant.greeting);
+            if !grant.greeting.is_empty() {
+                let _ = out.text(&grant.greeting);
+            }
             Conn {
                 stream: TcpStream::from_std(stream),
                 peer,
@@ -396,6 +441,8 @@ impl Shard {
                 inbound: Inbound::new(transport),
                 drags: Drags::default(),
                 limiter: RateLimit::default(),
+                ladder: Ladder::new(now_ns),
+                liveness: Liveness::new(now_ns),
                 demand_bytes: grant.demand_bytes,
                 member,
                 writable: true,
@@ -413,7 +460,7 @@ impl Shard {
         self.metrics.adopted.add(1);
         self.gauge();
         let Some(conn) = self.conns.get_mut(handle) else { return };
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
         if self.poll.registry().register(&mut conn.stream, Token(handle.slot as usize), interest).is_err() {
             return self.remove(handle);
         }
@@ -422,9 +469,9 @@ impl Shard {
             conn.linger_until_ns = Some(now_ns + LINGER_NS);
         }
         self.guard(handle, now_ns, |shard| {
-            let Self { conns, lanes, metrics, epoch, .. } = shard;
+            let Self { conns, lanes, interests, metrics, epoch, .. } = shard;
             if let Some(conn) = conns.get_mut(handle).filter(|_| !received.is_empty()) {
-                take_in(conn, &received, *epoch, now_ns, &mut Out { lanes }, metrics);
+                take_in(conn, &received, *epoch, now_ns, &mut Out { lanes, interests }, metrics);
             }
             shard.serve_unguarded(handle, false, now_ns)
         });
@@ -447,6 +494,10 @@ impl Shard {
                 }
                 self.serve(handle, false, now_ns);
             }
+            ShardMessage::Interest { handle, interest, text, asked } => {
+                self.take_interest(handle, interest, &text, asked);
+                self.serve(handle, false, now_ns);
+            }
             ShardMessage::Shutdown { code, reason } => {
                 self.stopping = Some((code, reason));
                 for (_, conn) in self.conns.iter_mut() {
@@ -455,6 +506,26 @@ impl Shard {
                     queue(&mut self.ready, conn);
                 }
             }
+        }
+    }
+
+    /// A client's interest, resolved: what it asked for last counts. The memory of the one before is kept.
+    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: &Bytes, asked: bool) {
+        let Self { conns, links, interests, .. } = self;
+        let mut spare = Some(interest);
+        if let Some(conn) = conns.get_mut(handle)
+            && let Some(link) = links.get(usize::from(conn.out.class().slot))
+            && let Some(interest) = spare.take()
+        {
+            let same = |before: &Interest| before.order == interest.order && before.wanted == interest.wanted;
+            let tell = asked || !conn.out.interest().is_some_and(same);
+            spare = conn.out.set_interest(interest, link);
+            if tell && !conn.out.text(text) {
+                conn.out.close(CloseCode::TryLater, "answers pile up unread");
+            }
+        }
+        if let Some(spare) = spare.filter(|_| interests.len() < INTERESTS_KEPT) {
+            interests.push(spare);
         }
     }
 
@@ -550,8 +621,14 @@ impl Shard {
         self.report_ended();
         let lease_ns_max = if pressed { 0 } else { self.options.lease_ns_max };
         for slot in 0..self.conns.slot_count() {
-            let Some(conn) = self.conns.at_mut(slot) else { continue };
+            let Self { conns, links, lanes, interests, metrics, .. } = self;
+            let Some(conn) = conns.at_mut(slot) else { continue };
             let handle = conn.origin.handle;
+            let mut out = Out { lanes, interests };
+            conn.keep_pace(&mut out, metrics, now_ns);
+            if let Some(link) = links.get(usize::from(conn.out.class().slot)) {
+                conn.keep_interest(link, &mut out, now_ns);
+            }
             let lingered = conn.linger_until_ns.is_some_and(|until| now_ns >= until);
             let stalled = conn.out.stalled_ns(now_ns) > self.options.stall_ns_max;
             if conn.out.lease_ns(now_ns) > lease_ns_max {
@@ -562,6 +639,8 @@ impl Shard {
             if lingered || stalled {
                 self.metrics.stalled.add(u64::from(stalled));
                 self.remove(handle);
+            } else {
+                self.look_for_sign(handle, now_ns);
             }
         }
         self.copied_bytes = self.conns.iter_mut().map(|(_, conn)| conn.out.copied_bytes()).sum();

@@ -1,14 +1,18 @@
 //! Which subscription classes live, when each is due, and how many frames each has had.
 
-use crate::handoff::{ClassRef, Frame};
+use crate::handoff::{ChainWriter, ClassRef, Frame};
 use crate::limits::CLASSES_MAX;
-use crate::wire::Profile;
+use crate::sim::dealer::Dealer;
+use crate::wire::ClassSpec;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Live {
     class: ClassRef,
-    profile: Profile,
-    rate_hz: u16,
+    spec: ClassSpec,
+    /// What follows the nodes for a compact class.
+    chain: Option<Box<ChainWriter>>,
+    /// One frame of so many: relief for an encoder that is over its budget.
+    divisor: u16,
     /// Grows by the rate every publication; a frame is due when it reaches the tick rate. So 50 Hz of 60 sends
     /// five frames of six, evenly, without a clock.
     phase: u32,
@@ -37,22 +41,36 @@ pub(super) struct Classes {
 
 impl Classes {
     pub(super) fn new(tick_rate_hz: u16) -> Self {
-        Self { slots: [None; CLASSES_MAX], tick_rate_hz }
+        Self { slots: [const { None }; CLASSES_MAX], tick_rate_hz }
     }
 
     /// From the next publication on, this class gets frames.
-    pub(super) fn open(&mut self, class: ClassRef, profile: Profile, rate_hz: u16) {
+    pub(super) fn open(&mut self, class: ClassRef, spec: ClassSpec, chain: Option<Box<ChainWriter>>) {
         if let Some(slot) = self.slots.get_mut(usize::from(class.slot)) {
-            *slot = Some(Live { class, profile, rate_hz, phase: 0, sequence: 0, fresh: true });
+            *slot = Some(Live { class, spec, chain, divisor: 1, phase: 0, sequence: 0, fresh: true });
         }
     }
 
-    /// This class gets no more frames. A slot that has another class by now keeps it.
-    pub(super) fn close(&mut self, class: ClassRef) {
-        if let Some(slot) = self.slots.get_mut(usize::from(class.slot))
-            && slot.is_some_and(|live| live.class == class)
-        {
-            *slot = None;
+    /// This class gets no more frames; what followed the nodes for it is given back. A slot that has another class by now
+    /// keeps it.
+    pub(super) fn close(&mut self, class: ClassRef) -> Option<Box<ChainWriter>> {
+        let slot = self.slots.get_mut(usize::from(class.slot))?;
+        slot.take_if(|live| live.class == class)?.chain
+    }
+
+    /// From now on, one frame of `divisor`.
+    pub(super) fn divide(&mut self, class: ClassRef, divisor: u16) {
+        let live = self.slots.get_mut(usize::from(class.slot)).and_then(Option::as_mut);
+        if let Some(live) = live.filter(|live| live.class == class) {
+            live.divisor = divisor.max(1);
+        }
+    }
+
+    /// Somebody waits for a snapshot of this class.
+    pub(super) fn want_snapshot(&mut self, class: ClassRef) {
+        let live = self.slots.get_mut(usize::from(class.slot)).and_then(Option::as_mut);
+        if let Some(chain) = live.filter(|live| live.class == class).and_then(|live| live.chain.as_mut()) {
+            chain.want_snapshot();
         }
     }
 
@@ -60,27 +78,56 @@ impl Classes {
         self.slots.iter().flatten().count()
     }
 
-    /// Whether a class waits for its first frame.
-    pub(super) fn any_fresh(&self) -> bool {
-        self.slots.iter().flatten().any(|live| live.fresh)
+    /// Whether a class waits for its first frame, or for a snapshot that may be made now.
+    pub(super) fn any_fresh(&self, now_ns: u64) -> bool {
+        let waits = |live: &Live| live.fresh || live.chain.as_ref().is_some_and(|chain| chain.is_due(now_ns));
+        self.slots.iter().flatten().any(waits)
     }
 
-    /// Encodes `frame` for the classes that `want` says; notes the others' sequences in it.
-    pub(super) fn encode(&mut self, frame: &mut Frame, want: Want) {
+    /// Encodes `frame` for the classes that `want` says; notes the others' sequences in it. `dealer` has gathered this frame's
+    /// nodes if a chain is among the classes. Returns how many chains found no free message.
+    pub(super) fn encode(&mut self, frame: &mut Frame, want: Want, dealer: &mut Dealer, words: &[u32]) -> u64 {
         let tick_rate = u32::from(self.tick_rate_hz);
+        let stamp = frame.stamp();
+        let (mut gathered, mut dry) = (false, 0);
+        let flat = self.slots.iter().flatten().any(|live| live.spec.detail.flat);
         for live in self.slots.iter_mut().flatten() {
             let on_time = want != Want::Fresh && {
-                live.phase += u32::from(live.rate_hz);
-                let due = live.phase >= tick_rate;
-                live.phase -= if due { tick_rate } else { 0 };
+                let whole = tick_rate * u32::from(live.divisor);
+                live.phase += u32::from(live.spec.rate_hz);
+                let due = live.phase >= whole;
+                live.phase -= if due { whole } else { 0 };
                 due
             };
-            if on_time || want == Want::All || live.fresh {
-                live.fresh = false;
-                live.sequence += 1;
-                frame.encode(live.class, live.profile, live.sequence);
-            } else {
-                frame.note(live.class, live.sequence);
+            let due = on_time || want == Want::All || live.fresh;
+            match &mut live.chain {
+                Some(chain) if due || chain.is_due(stamp.tick_ns) => {
+                    if !gathered {
+                        dealer.gather(frame.nodes(), flat);
+                        gathered = true;
+                    }
+                    let done = dealer.input(words).is_some_and(|input| chain.encode(&input, &stamp));
+                    dry += u64::from(!done);
+                    live.fresh &= !done;
+                }
+                Some(_) => {}
+                None if due => {
+                    live.fresh = false;
+                    live.sequence += 1;
+                    frame.encode(live.class, live.spec.profile, live.sequence);
+                }
+                None => frame.note(live.class, live.sequence),
+            }
+        }
+        dry
+    }
+
+    /// Stamps what the chains made, and adds it to `frame`.
+    pub(super) fn publish(&mut self, frame: &mut Frame, published_ns: u64) {
+        for live in self.slots.iter_mut().flatten() {
+            if let Some(chain) = &mut live.chain {
+                let part = chain.publish(published_ns);
+                frame.add_chain(live.class, chain.sequence(), part);
             }
         }
     }
@@ -90,18 +137,19 @@ impl Classes {
 mod tests {
     use super::*;
     use crate::handoff::{FramePool, Stamp};
+    use crate::wire::Profile;
 
     /// Ticks, of `ticks`, at which a class of `rate_hz` gets a frame.
     fn due(rate_hz: u16, ticks: usize) -> Vec<usize> {
         let mut classes = Classes::new(60);
         let class = ClassRef { slot: 3, serial: 9 };
-        classes.open(class, Profile::Own, rate_hz);
+        classes.open(class, ClassSpec::new(Profile::Own, rate_hz), None);
         let mut pool = FramePool::new(1);
         (0..ticks)
             .filter(|_| {
                 let frame = pool.publish(|frame| {
                     frame.begin(Stamp::default(), &[1]);
-                    classes.encode(frame, Want::Due);
+                    classes.encode(frame, Want::Due, &mut Dealer::default(), &[1]);
                 });
                 frame.unwrap().head(class).is_some()
             })
@@ -120,10 +168,10 @@ mod tests {
     fn a_closed_class_gets_nothing_and_its_slot_may_be_taken() {
         let mut classes = Classes::new(60);
         let (old, new) = (ClassRef { slot: 0, serial: 1 }, ClassRef { slot: 0, serial: 2 });
-        classes.open(old, Profile::Own, 60);
-        classes.close(old);
-        classes.open(new, Profile::V1, 60);
-        classes.close(old);
-        assert_eq!((classes.count(), classes.any_fresh()), (1, true));
+        classes.open(old, ClassSpec::new(Profile::Own, 60), None);
+        assert!(classes.close(old).is_none());
+        classes.open(new, ClassSpec::new(Profile::V1, 60), None);
+        assert!(classes.close(old).is_none());
+        assert_eq!((classes.count(), classes.any_fresh(0)), (1, true));
     }
 }

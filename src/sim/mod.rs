@@ -9,10 +9,12 @@ mod backend;
 mod classes;
 pub mod cpu;
 pub mod cuda;
+mod dealer;
 mod drags;
 mod hash;
 mod params;
 mod start;
+mod tick_clock;
 mod turn;
 
 pub use backend::{Backend, BackendError, StepReport, Topology};

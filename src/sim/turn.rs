@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::classes::{Classes, Want};
+use super::dealer::Dealer;
 use super::drags::{DragTable, Held};
+use super::tick_clock::{TickClock, drift_ratio};
 use super::{Backend, StepReport};
-use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_until};
+use crate::base::Idle;
+use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly};
 use crate::graph::{IdIndex, NodeId};
 use crate::handoff::{
     Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Stamp, ViewCommand,
@@ -66,10 +69,12 @@ pub struct Sim {
     lanes: SimLanes,
     pool: FramePool,
     classes: Classes,
+    dealer: Dealer,
     drags: DragTable,
     metrics: Arc<Metrics>,
     pool_low: Arc<AtomicBool>,
     rate_hz: u16,
+    idle: Idle,
     two_dimensional: bool,
     tick: u64,
     /// Something may move: the backend steps.
@@ -103,10 +108,12 @@ impl Sim {
             lanes,
             pool,
             classes: Classes::new(rate_hz),
+            dealer: Dealer::default(),
             drags: DragTable::new(),
             metrics,
             pool_low,
             rate_hz,
+            idle: Idle::Park,
             two_dimensional,
             tick: 0,
             moving: true,
@@ -117,25 +124,34 @@ impl Sim {
         }
     }
 
+    /// The same, but waiting for its ticks as `idle` says.
+    #[must_use]
+    pub fn idling(self, idle: Idle) -> Self {
+        Self { idle, ..self }
+    }
+
     /// Ticks until `stop` is set.
     pub fn run(mut self, stop: &AtomicBool) {
+        sleep_exactly();
         let start_ns = monotonic_ns();
-        let rate = u64::from(self.rate_hz);
-        // Deadlines are absolute and computed from the start, so rounding and late wake-ups never add up.
-        let deadline = |count: u64| start_ns + count / rate * SECOND_NS + count % rate * SECOND_NS / rate;
-        let mut count = 0;
+        let mut clock = TickClock::new(start_ns, self.rate_hz);
+        let mut deadlines = 0;
         while !stop.load(Ordering::Relaxed) {
-            let due_ns = deadline(count);
-            sleep_until(due_ns);
+            let due_ns = clock.due_ns();
+            self.idle.wait_until(due_ns);
             let now_ns = monotonic_ns();
             self.metrics.sim.tick_lateness.record(now_ns.saturating_sub(due_ns));
+            deadlines += 1;
+            let drift = drift_ratio(deadlines, self.rate_hz, now_ns.saturating_sub(start_ns));
+            self.metrics.sim.tick_drift.set(drift);
             self.turn(due_ns, now_ns);
             let ended_ns = monotonic_ns();
             let turn_ended = &self.metrics.sim.turn_ended_ns;
             turn_ended.add(ended_ns.saturating_sub(turn_ended.get()));
-            let next = count + 1;
-            count = tick_after(count, rate, ended_ns.saturating_sub(start_ns));
-            self.metrics.sim.ticks_skipped.add(count - next);
+            let skipped = clock.ended(ended_ns);
+            deadlines += skipped;
+            self.metrics.sim.turns.add(1);
+            self.metrics.sim.ticks_skipped.add(skipped);
         }
     }
 
@@ -145,13 +161,16 @@ impl Sim {
         self.tell_pins();
         self.release_silent(now_ns);
         self.metrics.sim.commands.add(taken);
+        if taken > 0 {
+            self.metrics.sim.applied.span(now_ns, monotonic_ns());
+        }
         let moved = self.moving;
         if moved {
             self.step();
         }
         let settled_now = moved && !self.moving;
         let heartbeat = !moved && now_ns.saturating_sub(self.heard_ns) >= HEARTBEAT_NS;
-        let want = match (moved, self.classes.any_fresh()) {
+        let want = match (moved, self.classes.any_fresh(due_ns)) {
             _ if settled_now || heartbeat || self.owed => Some(Want::All),
             (true, _) => Some(Want::Due),
             (false, true) => Some(Want::Fresh),
@@ -160,7 +179,7 @@ impl Sim {
         if let Some(want) = want {
             let repeated = heartbeat && !self.owed;
             // What found no free frame, or was displaced before a shard took it, is owed to every class.
-            self.owed = !self.publish(due_ns, want, repeated) && (self.owed || want != Want::Due);
+            self.owed = !self.publish(due_ns, want, repeated, settled_now) && (self.owed || want != Want::Due);
             if want != Want::Fresh {
                 self.heard_ns = now_ns;
             }
@@ -177,7 +196,7 @@ impl Sim {
         self.tick += 1;
         self.moving = !self.report.settled;
         let sim = &self.metrics.sim;
-        sim.step.record(monotonic_ns().saturating_sub(started_ns));
+        sim.step.span(started_ns, monotonic_ns());
         sim.ticks.add(1);
         sim.tick.set(self.tick as f64);
         sim.rms_velocity.set(f64::from(self.report.rms_velocity));
@@ -192,8 +211,8 @@ impl Sim {
     }
 
     /// Fills a free frame and hands it to every shard and to control; false when some class may have missed it.
-    fn publish(&mut self, due_ns: u64, want: Want, repeated: bool) -> bool {
-        let Self { backend, identity, pool, classes, metrics, .. } = self;
+    fn publish(&mut self, due_ns: u64, want: Want, repeated: bool, settled_now: bool) -> bool {
+        let Self { backend, identity, pool, classes, dealer, metrics, .. } = self;
         let started_ns = monotonic_ns();
         let mut flags = 0;
         flags |= if self.two_dimensional { FLAG_TWO_DIMENSIONAL } else { 0 };
@@ -204,9 +223,19 @@ impl Sim {
         let published = pool.publish(|frame| {
             frame.begin(stamp, &identity.words);
             backend.write_into(frame.nodes_mut());
-            classes.encode(frame, want);
+            if settled_now {
+                dealer.settle(frame.nodes());
+            }
+            let dry = classes.encode(frame, want, dealer, &identity.words);
+            metrics.sim.chain_waits.add(dry);
+            if let Some((raw_bytes, bytes)) = frame.packed() {
+                metrics.sim.packed_raw_bytes.add(raw_bytes as u64);
+                metrics.sim.packed_bytes.add(bytes as u64);
+            }
+            frame.set_order(dealer.order());
             published_ns = monotonic_ns();
             frame.publish_at(published_ns);
+            classes.publish(frame, published_ns);
         });
         let free = pool.free();
         metrics.sim.pool_free.set(free as f64);
@@ -215,7 +244,7 @@ impl Sim {
             metrics.sim.pool_waits.add(1);
             return false;
         };
-        metrics.sim.encode.record(published_ns.saturating_sub(started_ns));
+        metrics.sim.encode.span(started_ns, published_ns);
         metrics.sim.frames_published.add(1);
         let mut complete = true;
         for shard in &mut self.lanes.frames {
@@ -246,8 +275,18 @@ impl Sim {
 
     fn obey(&mut self, command: SimCommand) {
         match command {
-            SimCommand::OpenClass { class, profile, rate_hz } => self.classes.open(class, profile, rate_hz),
-            SimCommand::CloseClass { class } => self.classes.close(class),
+            SimCommand::OpenClass { class, spec, chain } => self.classes.open(class, spec, chain),
+            SimCommand::CloseClass { class } => {
+                // `control` made it, so `control` frees it: this thread neither allocates nor frees what is large.
+                if let Some(chain) = self.classes.close(class) {
+                    self.tell(SimEvent::ChainClosed { chain });
+                }
+            }
+            SimCommand::Divide { class, divisor } => self.classes.divide(class, divisor),
+            SimCommand::Accuracy { notches } => {
+                self.backend.coarsen(notches);
+                self.metrics.sim.accuracy_notches.set(f64::from(notches));
+            }
             SimCommand::Pin { node, pinned } => {
                 self.backend.pin(node, pinned);
                 self.moving = true;
@@ -269,6 +308,7 @@ impl Sim {
                 self.backend.release(drag.index);
                 self.moving = true;
             }
+            ViewCommand::Snapshot { class } => self.classes.want_snapshot(class),
             ViewCommand::ReleaseAll { session } => {
                 while let Some(drag) = self.drags.end_any_of(session) {
                     self.backend.release(drag.index);
@@ -302,7 +342,7 @@ impl Sim {
     /// What `control` must know to keep its graph true is told until it fits.
     fn tell_pins(&mut self) {
         while let Some(event) = self.untold.pop() {
-            if self.lanes.events.push(event).is_err() {
+            if let Err(event) = self.lanes.events.push(event) {
                 return self.untold.push(event);
             }
         }
@@ -314,32 +354,4 @@ impl Sim {
     }
 }
 
-/// The tick that follows `count` when `passed_ns` have passed since tick 0 was due: the next one; or, when others were
-/// due meanwhile, the newest of those, at once. The ones before it are skipped, never caught up in a burst.
-///
-/// Waiting for the first deadline ahead instead would halve the rate of a step that is only a little too long.
-fn tick_after(count: u64, rate: u64, passed_ns: u64) -> u64 {
-    let newest_due = passed_ns / SECOND_NS * rate + passed_ns % SECOND_NS * rate / SECOND_NS;
-    newest_due.max(count + 1)
-}
-
 const _: () = assert!(HEARTBEAT_NS > 100 * MILLISECOND_NS, "a heartbeat is rarer than any tick");
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_late_tick_is_followed_at_once_and_by_one_only() {
-        let after = |count, passed_ms| tick_after(count, 50, passed_ms * MILLISECOND_NS);
-        assert_eq!(after(0, 5), 1, "in time: the next deadline, in 15 ms");
-        assert_eq!(after(0, 25), 1, "late: the deadline of 20 ms, at once");
-        assert_eq!(
-            after(1, 119),
-            5,
-            "very late: those of 40, 60 and 80 ms are skipped, that of 100 ms is taken at once"
-        );
-        assert_eq!(after(5, 121), 6, "and then the next one");
-        assert_eq!(after(180_000_000, 0), 180_000_001, "never the same again");
-    }
-}

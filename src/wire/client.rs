@@ -3,7 +3,7 @@
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Profile, RATE_HZ_MAX};
+use super::{BITS_MAX, BITS_MIN, Detail, PROFILE_NAMES, Profile, RATE_HZ_MAX};
 use crate::limits::{CLIENT_TEXT_BYTES_MAX, COORDINATE_MAX, NODE_ID_MAX};
 
 /// A subscription as asked for; what is `None` takes the server's default.
@@ -13,6 +13,8 @@ pub struct Hello {
     pub profile: Option<Profile>,
     /// Frames per second, 1 to [`RATE_HZ_MAX`].
     pub rate_hz: Option<u16>,
+    /// How exact; full detail unless the profile is the compact one.
+    pub detail: Detail,
 }
 
 /// A client's own clock, echoed as it came: nanoseconds since 1970 need all 64 bits of an integer, and a browser
@@ -73,6 +75,15 @@ pub enum ClientMessage {
         /// Fix or free.
         pinned: bool,
     },
+    /// Everything up to a frame has arrived.
+    Ack {
+        /// The frame's sequence.
+        sequence: u64,
+    },
+    /// Say how late this connection's frames are.
+    Latency,
+    /// Send some nodes only: [`super::parse_interest`] reads which.
+    Interest,
     /// Parameters are not changed here.
     PhysicsParams,
 }
@@ -160,7 +171,7 @@ impl std::fmt::Display for ClientError {
 /// A position as clients write it: `{"x":..,"y":..,"z":..}` or `[x, y, z]`. By hand, because serde's untagged enum
 /// buffers its input on the heap and drags come at frame rate.
 #[derive(Clone, Copy)]
-struct RawPosition([f64; 3]);
+pub(super) struct RawPosition(pub(super) [f64; 3]);
 
 impl<'de> Deserialize<'de> for RawPosition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -226,6 +237,8 @@ struct Raw<'text> {
     pin: Option<bool>,
     #[serde(default)]
     pinned: Option<bool>,
+    #[serde(default)]
+    sequence: Option<u64>,
 }
 
 /// Parses one control message. The bare text `ping` is one too.
@@ -252,6 +265,12 @@ pub fn parse_message(text: &[u8]) -> Result<ClientMessage, ClientError> {
             let pinned = raw.pinned.ok_or(ClientError::Missing { field: "pinned" })?;
             Ok(ClientMessage::Pin { node: node(&raw)?, pinned })
         }
+        "ack" => {
+            let sequence = raw.sequence.ok_or(ClientError::Missing { field: "sequence" })?;
+            Ok(ClientMessage::Ack { sequence })
+        }
+        "latency" => Ok(ClientMessage::Latency),
+        "interest" => Ok(ClientMessage::Interest),
         "update_physics_params" => Ok(ClientMessage::PhysicsParams),
         _ => Err(ClientError::UnknownType),
     }
@@ -303,7 +322,7 @@ fn position(raw: &Raw<'_>) -> Result<[f32; 3], ClientError> {
 }
 
 /// Reads a JSON object. A derived struct would take an array of its fields as well.
-fn object<'text, T: Deserialize<'text>>(text: &'text [u8]) -> Result<T, ClientError> {
+pub(super) fn object<'text, T: Deserialize<'text>>(text: &'text [u8]) -> Result<T, ClientError> {
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(ClientError::Json { column: 1 });
     }
@@ -317,6 +336,12 @@ struct RawHello {
     profile: Option<serde_json::Value>,
     #[serde(default)]
     rate: Option<serde_json::Value>,
+    #[serde(default)]
+    bits: Option<serde_json::Value>,
+    #[serde(default)]
+    dimensions: Option<serde_json::Value>,
+    #[serde(default)]
+    compression: Option<serde_json::Value>,
 }
 
 /// Parses the hello line of a TCP client, without its newline.
@@ -328,22 +353,76 @@ pub fn parse_hello(line: &[u8]) -> Result<Hello, ClientError> {
         return Err(ClientError::TooLong { bytes: line.len() });
     }
     let raw: RawHello = object(line)?;
-    let rate = raw.rate.map(|rate| rate.as_f64().unwrap_or(f64::NAN));
+    let number = |value: Option<serde_json::Value>| value.map(|value| value.as_f64().unwrap_or(f64::NAN));
     // No profile has an empty name.
-    Hello::from_parts(raw.profile.as_ref().map(|name| name.as_str().unwrap_or("")), rate)
+    let profile = raw.profile.as_ref().map(|name| name.as_str().unwrap_or(""));
+    let hello = Hello::from_parts(profile, number(raw.rate), number(raw.bits), number(raw.dimensions))?;
+    let hello = hello.compressed(raw.compression.as_ref().map(|name| name.as_str().unwrap_or("")))?;
+    hello.check_detail().map(|()| hello)
 }
 
 impl Hello {
-    /// From a profile's name and a rate, as they stand in a hello line or in a query.
+    /// From a profile's name, a rate, and bits and dimensions of the compact profile, as they stand in a hello line or
+    /// in a query.
     ///
     /// # Errors
-    /// [`ClientError::Unsupported`] for an unknown profile, [`ClientError::Range`] for a rate.
-    pub fn from_parts(profile: Option<&str>, rate: Option<f64>) -> Result<Self, ClientError> {
-        let unknown = ClientError::Unsupported { field: "profile", allowed: "swarmcast.v1, v1, v2 or v3" };
-        Ok(Self {
-            profile: profile.map(|name| Profile::from_name(name).ok_or(unknown)).transpose()?,
-            rate_hz: rate.map(checked_rate).transpose()?,
-        })
+    /// [`ClientError::Unsupported`] for an unknown profile or detail, [`ClientError::Range`] for a rate.
+    pub fn from_parts(
+        profile: Option<&str>,
+        rate: Option<f64>,
+        bits: Option<f64>,
+        dimensions: Option<f64>,
+    ) -> Result<Self, ClientError> {
+        let unknown = ClientError::Unsupported { field: "profile", allowed: PROFILE_NAMES };
+        let profile = profile.map(|name| Profile::from_name(name).ok_or(unknown)).transpose()?;
+        let mut detail = Detail::default();
+        if let Some(bits) = bits {
+            if !(f64::from(BITS_MIN)..=f64::from(BITS_MAX)).contains(&bits) || bits % 2.0 != 0.0 {
+                return Err(ClientError::Unsupported { field: "bits", allowed: "10, 12, 14 or 16" });
+            }
+            detail.bits = bits as u8;
+        }
+        if let Some(dimensions) = dimensions {
+            if dimensions != 2.0 && dimensions != 3.0 {
+                return Err(ClientError::Unsupported { field: "dimensions", allowed: "2 or 3" });
+            }
+            detail.flat = dimensions == 2.0;
+        }
+        Ok(Self { profile, rate_hz: rate.map(checked_rate).transpose()?, detail })
+    }
+
+    /// With the compression that is asked for, `none` or `lz4`, which only `swarmcast.v1` offers. Asked once the profile
+    /// is certain, since a WebSocket may name it in the sub-protocol.
+    ///
+    /// # Errors
+    /// [`ClientError::Unsupported`], naming `compression`.
+    pub fn compressed(self, compression: Option<&str>) -> Result<Self, ClientError> {
+        let refuse = |allowed| Err(ClientError::Unsupported { field: "compression", allowed });
+        match (compression, self.profile) {
+            (None, _) => Ok(self),
+            (Some("none"), profile) if profile != Some(Profile::OwnLz4) => Ok(self),
+            (Some("none"), _) => refuse("lz4: the profile is named for it"),
+            (Some("lz4"), None | Some(Profile::Own | Profile::OwnLz4)) => {
+                Ok(Self { profile: Some(Profile::OwnLz4), ..self })
+            }
+            (Some("lz4"), _) => refuse("left out: only swarmcast.v1 offers a choice"),
+            (Some(_), _) => refuse("none or lz4"),
+        }
+    }
+
+    /// Whether the detail that is asked for exists in the profile that is asked for. Asked once the profile is certain,
+    /// since a WebSocket may name it in the sub-protocol.
+    ///
+    /// # Errors
+    /// [`ClientError::Unsupported`], naming `bits` or `dimensions`.
+    pub fn check_detail(&self) -> Result<(), ClientError> {
+        let usual = Detail::default();
+        let compact = self.profile == Some(Profile::Compact);
+        let field = if self.detail.bits != usual.bits { "bits" } else { "dimensions" };
+        if compact || self.detail == usual {
+            return Ok(());
+        }
+        Err(ClientError::Unsupported { field, allowed: "left out: only swarmcast.compact offers a choice" })
     }
 }
 
@@ -418,10 +497,29 @@ mod tests {
         }
         assert!(matches!(parse_hello(br#"{"profile":3}"#), Err(ClientError::Unsupported { field: "profile", .. })));
         assert!(matches!(parse_hello(br#"{"rate":"60"}"#), Err(ClientError::Range { field: "rate", .. })));
-        let hello = Hello { profile: Some(Profile::V1), rate_hz: Some(60) };
+        let hello = Hello { profile: Some(Profile::V1), rate_hz: Some(60), ..Hello::default() };
         assert_eq!(parse_hello(br#"{"profile":"v1","rate":60}"#), Ok(hello));
         assert!(matches!(parse_hello(br#"{"profile":"v9"}"#), Err(ClientError::Unsupported { field: "profile", .. })));
         assert!(matches!(parse_hello(br#"{"rate":1000}"#), Err(ClientError::Range { field: "rate", .. })));
+        let compact = parse_hello(br#"{"profile":"swarmcast.compact","bits":12,"dimensions":2}"#).unwrap();
+        assert_eq!(compact.detail, Detail { bits: 12, flat: true });
+        assert!(matches!(parse_hello(br#"{"bits":13}"#), Err(ClientError::Unsupported { field: "bits", .. })));
+        let packed = |line: &[u8]| parse_hello(line).map(|hello| hello.profile);
+        assert_eq!(packed(br#"{"compression":"lz4"}"#), Ok(Some(Profile::OwnLz4)));
+        assert_eq!(packed(br#"{"profile":"swarmcast.v1","compression":"lz4"}"#), Ok(Some(Profile::OwnLz4)));
+        assert_eq!(packed(br#"{"profile":"swarmcast.v1.lz4"}"#), Ok(Some(Profile::OwnLz4)));
+        assert_eq!(packed(br#"{"profile":"v3","compression":"none"}"#), Ok(Some(Profile::V3)));
+        for wrong in [
+            &br#"{"profile":"v1","compression":"lz4"}"#[..],
+            br#"{"profile":"swarmcast.compact","compression":"lz4"}"#,
+            br#"{"profile":"swarmcast.v1.lz4","compression":"none"}"#,
+            br#"{"compression":"zstd"}"#,
+            br#"{"compression":true}"#,
+        ] {
+            assert!(matches!(packed(wrong), Err(ClientError::Unsupported { field: "compression", .. })));
+        }
+        let flat = parse_hello(br#"{"profile":"v1","dimensions":2}"#);
+        assert!(matches!(flat, Err(ClientError::Unsupported { field: "dimensions", .. })));
         assert!(matches!(parse_hello(b"GET / HTTP/1.1"), Err(ClientError::Json { .. })));
     }
 

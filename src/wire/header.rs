@@ -19,6 +19,8 @@ pub const KIND_SNAPSHOT: u8 = 3;
 pub const KIND_INFO: u8 = 4;
 /// Hashes of the compact profile's state.
 pub const KIND_MARK: u8 = 5;
+/// One value of every node, in the order of the compact profile.
+pub const KIND_COLUMNS: u8 = 6;
 
 /// The simulation is at rest.
 pub const FLAG_SETTLED: u16 = 1;
@@ -28,6 +30,8 @@ pub const FLAG_TWO_DIMENSIONAL: u16 = 2;
 pub const FLAG_HEARTBEAT: u16 = 4;
 /// A delta of the compact profile whose tick normalises.
 pub const FLAG_NORMALISE: u16 = 8;
+/// A message of the compact profile with the blocks of one client's interest only.
+pub const FLAG_PARTIAL: u16 = 16;
 
 /// Bytes of [`FrameHeader`].
 pub const HEADER_BYTES: usize = 64;
@@ -138,7 +142,7 @@ impl FrameHeader {
     /// [`HeaderError`], for anything but a compact kind of exactly this version whose `body_bytes` agrees with its bytes.
     pub fn parse_compact(bytes: &[u8]) -> Result<(&Self, &[u8]), HeaderError> {
         let (header, body) = Self::split(bytes)?;
-        if !(KIND_DELTA..=KIND_MARK).contains(&header.kind) {
+        if !(KIND_DELTA..=KIND_COLUMNS).contains(&header.kind) {
             return Err(HeaderError::Kind { found: header.kind });
         }
         let (nodes, said) = (header.node_count.get(), header.body_bytes.get());
@@ -148,7 +152,7 @@ impl FrameHeader {
         Ok((header, body))
     }
 
-    fn split(bytes: &[u8]) -> Result<(&Self, &[u8]), HeaderError> {
+    pub(super) fn split(bytes: &[u8]) -> Result<(&Self, &[u8]), HeaderError> {
         let short = HeaderError::Short { bytes: bytes.len() };
         let (header, body) = Self::ref_from_prefix(bytes).map_err(|_| short)?;
         if header.magic != MAGIC {
@@ -205,7 +209,7 @@ mod tests {
             let mut bytes = frame(3);
             bytes[5] = kind;
             let parsed = FrameHeader::parse_compact(&bytes).map(|(_, body)| body.len());
-            let expected = if (2..=5).contains(&kind) { Ok(84) } else { Err(HeaderError::Kind { found: kind }) };
+            let expected = if (2..=6).contains(&kind) { Ok(84) } else { Err(HeaderError::Kind { found: kind }) };
             assert_eq!(parsed, expected);
             bytes.pop();
             assert!(FrameHeader::parse_compact(&bytes).is_err());

@@ -57,6 +57,8 @@ pub enum ServerMessage<'text> {
         tick_rate: u16,
         /// 2 or 3.
         dimensions: u8,
+        /// Of a position in the compact profile; null in others.
+        bits: Option<u8>,
         /// Version of the graph's structure.
         epoch: u32,
         /// Nodes.
@@ -100,6 +102,43 @@ pub enum ServerMessage<'text> {
         /// The connection's class.
         class: u16,
     },
+    /// Answer to `interest`.
+    InterestConfirmed {
+        /// Blocks that are sent from now on, as runs of first and last.
+        blocks: &'text [[u32; 2]],
+        /// Blocks there are.
+        of: u32,
+        /// Nodes of the blocks that are sent.
+        nodes: u32,
+        /// Version of the wire order that the blocks are of.
+        order: u32,
+    },
+    /// Answer to `latency`: the server's own view of this connection, ns. Null is not measured yet.
+    LatencyReport {
+        /// Monotonic ns of the server.
+        server_ns: u64,
+        /// Frames sent since it connected.
+        frames: u64,
+        /// Frames that it went without.
+        left_out: u64,
+        /// From the tick's deadline to the last byte in the kernel.
+        tick_to_kernel: LatencyTimes,
+        /// From there to the client's acknowledgement.
+        sent_to_ack: LatencyTimes,
+    },
+    /// How the stream of a slow client goes on.
+    StreamQuality {
+        /// `full`, `skipping`, `coarser` or `snapshots`.
+        rung: &'text str,
+        /// For a person.
+        reason: &'text str,
+        /// Hz.
+        rate: u16,
+        /// Of a position in the compact profile; null in others.
+        bits: Option<u8>,
+        /// The class from now on.
+        class: u16,
+    },
     /// Answer to `pinNode`.
     #[serde(rename_all = "camelCase")]
     PinConfirmed {
@@ -135,11 +174,22 @@ pub enum ServerMessage<'text> {
     },
 }
 
+/// Times of one kind, in `latency_report`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LatencyTimes {
+    /// The newest.
+    pub last_ns: Option<u64>,
+    /// Of the newest ones, each counting a sixteenth.
+    pub mean_ns: Option<u64>,
+    /// Since the question before.
+    pub max_ns: Option<u64>,
+}
+
 /// Profiles, in `connection_established`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Protocol {
     /// All that are served.
-    pub supported: [&'static str; 4],
+    pub supported: [&'static str; super::PROFILES.len()],
     /// The one to use.
     pub preferred: &'static str,
 }

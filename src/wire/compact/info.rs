@@ -13,7 +13,7 @@ pub const INFO_BYTES: usize = 32;
 /// What both sides of a chain agree on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Info {
-    /// Nodes, in the order of the epoch.
+    /// Nodes, in wire order.
     pub node_count: u32,
     /// World position of the state's 0.
     pub origin: [f32; 3],
@@ -21,6 +21,8 @@ pub struct Info {
     pub quantum: f32,
     /// Ticks a second.
     pub tick_rate: u16,
+    /// Version of the wire order that the columns message beside it tells.
+    pub order: u32,
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -33,7 +35,7 @@ struct Wire {
     tick_rate: U16,
     block_log2: u8,
     units_log2: u8,
-    reserved: U32,
+    order: U32,
 }
 
 const _: () = assert!(size_of::<Wire>() == INFO_BYTES);
@@ -50,7 +52,7 @@ impl Info {
             tick_rate: self.tick_rate.into(),
             block_log2: BLOCK_NODES.ilog2() as u8,
             units_log2: UNITS.ilog2() as u8,
-            reserved: 0.into(),
+            order: self.order.into(),
         };
         zerocopy::transmute!(wire)
     }
@@ -67,6 +69,7 @@ impl Info {
             origin: wire.origin.map(F32::get),
             quantum: wire.quantum.get(),
             tick_rate: wire.tick_rate.get(),
+            order: wire.order.get(),
         };
         if wire.table_hash.get() != table_hash() {
             return wrong("table_hash", wire.table_hash.get().into());

@@ -1,0 +1,177 @@
+//! Deals the nodes to the blocks of the compact profile: in the Morton order of the layout, agents first.
+//!
+//! An order holds until the layout has come to rest in another shape. Then the nodes are dealt anew, if that brings the nodes of
+//! a block clearly nearer together, and every chain begins again.
+
+use std::sync::Arc;
+
+use crate::handoff::{ChainInput, WireOrder};
+use crate::wire::NodeRecord;
+use crate::wire::compact::BLOCK_NODES;
+
+/// An order is replaced when its blocks are so many times as wide as those of a new one.
+const SPREAD_MAX: f32 = 1.25;
+
+/// Bit of an id word that agents have.
+const AGENT_BIT: u32 = 1 << 31;
+
+/// Bits of a Morton key by axis.
+const AXIS_BITS: u32 = 20;
+
+/// The wire order, and the nodes in it.
+#[derive(Debug, Default)]
+pub(super) struct Dealer {
+    order: Option<Arc<WireOrder>>,
+    points: Vec<[f32; 3]>,
+    flat: Vec<[f32; 3]>,
+    bounds: [[f32; 3]; 2],
+}
+
+impl Dealer {
+    /// The order, once there is one.
+    pub(super) fn order(&self) -> Option<&Arc<WireOrder>> {
+        self.order.as_ref()
+    }
+
+    /// Takes the positions of a tick; deals the nodes when that has not been done for this graph. `flat` says whether positions
+    /// without z are needed as well. O(nodes), no allocation but at a deal.
+    pub(super) fn gather(&mut self, nodes: &[NodeRecord], flat: bool) {
+        let order = match self.order.take().filter(|order| order.nodes().len() == nodes.len()) {
+            Some(order) => order,
+            None => self.deal(nodes, 1),
+        };
+        self.points.clear();
+        let in_order = order.nodes().iter().filter_map(|node| nodes.get(*node as usize));
+        self.points.extend(in_order.map(NodeRecord::position));
+        self.bounds = bounds(&self.points);
+        self.flat.clear();
+        if flat {
+            self.flat.extend(self.points.iter().map(|[x, y, _]| [*x, *y, 0.0]));
+        }
+        self.order = Some(order);
+    }
+
+    /// The layout has come to rest: deals anew if the order has decayed. Allocates then.
+    pub(super) fn settle(&mut self, nodes: &[NodeRecord]) {
+        let Some(order) = self.order.as_ref().filter(|order| order.nodes().len() == nodes.len()) else { return };
+        let next = self.deal(nodes, order.version().wrapping_add(1).max(1));
+        if spread(order, nodes) > SPREAD_MAX * spread(&next, nodes) {
+            self.order = Some(next);
+        }
+    }
+
+    /// What a chain is made from; `None` before the first [`Self::gather`].
+    pub(super) fn input<'tick>(&'tick self, words: &'tick [u32]) -> Option<ChainInput<'tick>> {
+        let order = self.order.as_ref()?;
+        Some(ChainInput { order, words, points: &self.points, flat: &self.flat, bounds: self.bounds })
+    }
+
+    fn deal(&self, nodes: &[NodeRecord], version: u32) -> Arc<WireOrder> {
+        let [low, high] = bounds_of(nodes.iter().map(NodeRecord::position));
+        let side = low.iter().zip(high).map(|(low, high)| high - low).fold(0.0, f32::max);
+        let scale = if side > 0.0 { (1_u32 << AXIS_BITS) as f32 / side } else { 0.0 };
+        let mut keyed: Vec<(bool, u64, u32)> = nodes
+            .iter()
+            .zip(0..)
+            .map(|(node, index)| {
+                let agent = node.id_flags.get() & AGENT_BIT != 0;
+                (!agent, morton_key(node.position(), low, scale), index)
+            })
+            .collect();
+        keyed.sort_unstable();
+        Arc::new(WireOrder::new(version, keyed.into_iter().map(|(_, _, index)| index).collect()))
+    }
+}
+
+/// Interleaved bits of the place in a cube.
+fn morton_key(point: [f32; 3], low: [f32; 3], scale: f32) -> u64 {
+    let mut key = 0;
+    for (axis, (x, low)) in point.into_iter().zip(low).enumerate() {
+        // The cast saturates.
+        let cell = (((x - low) * scale) as u32).min((1 << AXIS_BITS) - 1);
+        key |= spread3(u64::from(cell)) << axis;
+    }
+    key
+}
+
+/// Puts two zeros before each of 21 bits.
+const fn spread3(mut bits: u64) -> u64 {
+    bits = (bits | bits << 32) & 0x001f_0000_0000_ffff;
+    bits = (bits | bits << 16) & 0x001f_0000_ff00_00ff;
+    bits = (bits | bits << 8) & 0x100f_00f0_0f00_f00f;
+    bits = (bits | bits << 4) & 0x10c3_0c30_c30c_30c3;
+    (bits | bits << 2) & 0x1249_2492_4924_9249
+}
+
+/// Sum over the blocks of their longest sides.
+fn spread(order: &WireOrder, nodes: &[NodeRecord]) -> f32 {
+    let side = |block: &[u32]| {
+        let [low, high] =
+            bounds_of(block.iter().filter_map(|node| nodes.get(*node as usize)).map(NodeRecord::position));
+        low.iter().zip(high).map(|(low, high)| high - low).fold(0.0, f32::max)
+    };
+    order.nodes().chunks(BLOCK_NODES).map(side).sum()
+}
+
+fn bounds(points: &[[f32; 3]]) -> [[f32; 3]; 2] {
+    bounds_of(points.iter().copied())
+}
+
+/// Least and greatest coordinate by axis; zeros when there are no points.
+fn bounds_of(points: impl Iterator<Item = [f32; 3]>) -> [[f32; 3]; 2] {
+    let (mut low, mut high) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
+    for point in points {
+        for ((x, low), high) in point.into_iter().zip(&mut low).zip(&mut high) {
+            *low = low.min(x);
+            *high = high.max(x);
+        }
+    }
+    if low.iter().all(|x| x.is_finite()) { [low, high] } else { [[0.0; 3]; 2] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nodes on a line, far and near by turns.
+    fn nodes(count: u32, place: impl Fn(u32) -> f32) -> Vec<NodeRecord> {
+        let node = |id: u32| {
+            let mut node = NodeRecord { id_flags: id.into(), ..NodeRecord::default() };
+            node.set_motion([place(id), 0.0, 1.0], [0.0; 3]);
+            node
+        };
+        (0..count).map(node).collect()
+    }
+
+    #[test]
+    fn near_nodes_share_a_block_and_agents_come_first() {
+        let mut nodes = nodes(3_000, |id| if id % 2 == 0 { id as f32 } else { 100_000.0 + id as f32 });
+        nodes[2_500].id_flags = (2_500 | AGENT_BIT).into();
+        let mut dealer = Dealer::default();
+        dealer.gather(&nodes, true);
+        let order = Arc::clone(dealer.order().unwrap());
+        assert_eq!((order.version(), order.nodes()[0]), (1, 2_500));
+        assert!(order.nodes()[1..1_000].iter().all(|node| node % 2 == 0));
+        let mut sorted = order.nodes().to_vec();
+        sorted.sort_unstable();
+        assert!(sorted.into_iter().eq(0..3_000));
+        assert_eq!(order.place(crate::graph::NodeIndex(2_500)), Some(0));
+        let words: Vec<u32> = nodes.iter().map(|node| node.id_flags.get()).collect();
+        let input = dealer.input(&words).unwrap();
+        assert_eq!((input.points[0], input.flat[0]), ([2_500.0, 0.0, 1.0], [2_500.0, 0.0, 0.0]));
+        assert_eq!(input.bounds, [[0.0, 0.0, 1.0], [102_999.0, 0.0, 1.0]]);
+    }
+
+    #[test]
+    fn an_order_is_replaced_when_it_has_decayed_only() {
+        let mut dealer = Dealer::default();
+        dealer.gather(&nodes(5_000, |id| id as f32), false);
+        dealer.settle(&nodes(5_000, |id| id as f32 * 3.0));
+        assert_eq!(dealer.order().unwrap().version(), 1, "the same neighbours");
+        let shuffled = nodes(5_000, |id| (id * 7_919 % 5_000) as f32);
+        dealer.settle(&shuffled);
+        assert_eq!(dealer.order().unwrap().version(), 2);
+        dealer.gather(&[], false);
+        assert_eq!(dealer.input(&[]).unwrap().points.len(), 0);
+    }
+}
