@@ -4,6 +4,7 @@
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use crossbeam::sync::Parker;
 use serde_json::json;
 
+use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
 use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences};
@@ -20,7 +22,7 @@ use crate::base::{Handle, host};
 use crate::graph::{Graph, NodeId, NodeIndex};
 use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
-    Origin, Producer, Refusal, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
+    Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
 use crate::metrics::{Extra, Health, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
@@ -81,6 +83,10 @@ pub struct ControlFacts {
     pub backend: &'static str,
     /// Streaming sessions at once.
     pub connections_max: usize,
+    /// Of those, from one address; `None` is `connections_per_address_automatic`, and no limit on loopback.
+    pub connections_per_address_max: Option<usize>,
+    /// See there.
+    pub connections_per_address_automatic: usize,
 }
 
 /// Everything the thread owns.
@@ -94,6 +100,7 @@ pub struct Control {
     health: Arc<Health>,
     lane_stats: Vec<Arc<LaneStats>>,
     sessions: HashMap<SessionId, Session>,
+    addresses: Addresses,
     classes: ClassTable,
     last_session: u64,
     latest: Option<Arc<Frame>>,
@@ -107,8 +114,10 @@ pub struct Control {
 struct Session {
     class: ClassRef,
     asked: ClassSpec,
-    /// Steps below it, because it could not keep up.
-    level: u8,
+    /// How much of it is given, because it could not keep up.
+    rung: Rung,
+    /// Where it comes from.
+    address: IpAddr,
 }
 
 /// The whole graph as JSON, for all who ask about the same time.
@@ -139,6 +148,7 @@ impl Control {
         lane_stats: Vec<Arc<LaneStats>>,
     ) -> Self {
         let classes = ClassTable::new(facts.tick_rate);
+        let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         Self {
             graph,
             epoch,
@@ -149,6 +159,7 @@ impl Control {
             health,
             lane_stats,
             sessions: HashMap::new(),
+            addresses,
             classes,
             last_session: 0,
             latest: None,
@@ -215,8 +226,8 @@ impl Control {
 
     fn door_request(&mut self, request: DoorRequest) {
         match request {
-            DoorRequest::Open { token, hello } => {
-                let reply = match self.open(hello) {
+            DoorRequest::Open { token, hello, address } => {
+                let reply = match self.open(hello, address) {
                     Ok(grant) => DoorReply::Granted { token, grant },
                     Err(refusal) => DoorReply::Refused { token, refusal },
                 };
@@ -235,11 +246,12 @@ impl Control {
     }
 
     /// Lets a stream in, or says why not.
-    fn open(&mut self, hello: Hello) -> Result<Grant, Refusal> {
+    fn open(&mut self, hello: Hello, address: IpAddr) -> Result<Grant, Refusal> {
         let limit = self.facts.connections_max;
         if self.sessions.len() >= limit {
             return Err(Refusal::Full { limit });
         }
+        self.addresses.admit(address)?;
         let profile = hello.profile.unwrap_or(Profile::Own);
         let asked = self.spec(profile, hello.rate_hz, hello.detail);
         let limit = profile.id_max();
@@ -249,7 +261,8 @@ impl Control {
         let entry = self.subscribe(asked)?;
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        self.sessions.insert(session, Session { class: entry.class, asked, level: 0 });
+        self.sessions.insert(session, Session { class: entry.class, asked, rung: Rung::Full, address });
+        self.addresses.enter(address);
         Ok(Grant {
             session,
             class: entry.class,
@@ -310,6 +323,7 @@ impl Control {
 
     fn end_session(&mut self, session: SessionId) {
         if let Some(session) = self.sessions.remove(&session) {
+            self.addresses.leave(session.address);
             self.leave(session.class);
         }
     }
@@ -334,7 +348,7 @@ impl Control {
             ShardEvent::Ended { session } => self.end_session(session),
             ShardEvent::Subscribe { origin, rate_hz } => self.resubscribe(origin, rate_hz),
             ShardEvent::Interest { origin, interest, asked } => self.interest(origin, interest, asked),
-            ShardEvent::Level { origin, level } => self.change_level(origin, level),
+            ShardEvent::Rung { origin, rung } => self.change_rung(origin, rung),
             ShardEvent::Pin { origin, node, pinned } => self.pin(origin, node, pinned),
         }
     }
@@ -346,7 +360,8 @@ impl Control {
             return self.refuse(origin, "busy", "the simulation has too much to do; send it again", &[], true);
         }
         let asked = self.spec(session.asked.profile, rate_hz, session.asked.detail);
-        let entry = match self.subscribe(asked) {
+        // A client that cannot keep up does not do so for asking: it stays on its rung.
+        let entry = match self.subscribe(asked.coarser(session.rung.coarser())) {
             Ok(entry) => entry,
             Err(refusal) => return self.refuse(origin, refusal.code(), &refusal.to_string(), &["rate"], true),
         };
@@ -357,32 +372,28 @@ impl Control {
             class: entry.class.serial,
             profile: entry.spec.profile.name(),
         };
-        self.move_session(origin, Session { class: entry.class, asked, level: 0 }, &entry, &text);
+        self.move_session(origin, Session { class: entry.class, asked, ..session }, &entry, &text);
     }
 
-    /// Moves a session so many steps below the class that it asked for.
-    fn change_level(&mut self, origin: Origin, level: u8) {
-        let Some(session) = self.sessions.get(&origin.session).copied().filter(|session| session.level != level) else {
+    /// Moves a session to the class that its rung means, and tells the client where it stands.
+    fn change_rung(&mut self, origin: Origin, rung: Rung) {
+        let Some(session) = self.sessions.get(&origin.session).copied().filter(|session| session.rung != rung) else {
             return;
         };
-        // Refused, it stays where it is; the shard asks again when that goes on.
+        // Refused, it stays where it is; the shard asks again when it goes on like this.
         if self.held_back.len() >= HELD_BACK_MAX {
             return;
         }
-        let Ok(entry) = self.subscribe(session.asked.coarser(level)) else { return };
-        let (rung, reason) = match level {
-            0 => ("full", "it keeps up again"),
-            level if level < session.level => ("coarser", "it keeps up again"),
-            _ => ("coarser", "it takes frames more slowly than they come"),
-        };
+        let Ok(entry) = self.subscribe(session.asked.coarser(rung.coarser())) else { return };
+        let down = rung > session.rung;
         let text = ServerMessage::StreamQuality {
-            rung,
-            reason,
+            rung: rung.name(),
+            reason: if down { "frames come faster than this client takes them" } else { "this client keeps up again" },
             rate: entry.spec.rate_hz,
             bits: bits(&entry.spec),
             class: entry.class.serial,
         };
-        self.move_session(origin, Session { class: entry.class, level, ..session }, &entry, &text);
+        self.move_session(origin, Session { class: entry.class, rung, ..session }, &entry, &text);
     }
 
     /// The session moves only if the shard hears of it: a connection left in a closed class would get no frame.
@@ -417,12 +428,11 @@ impl Control {
             }
             return;
         };
-        let text = asked.then(|| {
-            let (nodes, of) = interest_size(&interest, frame);
-            let runs: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
-            ServerMessage::InterestConfirmed { blocks: &runs, of, nodes, order: interest.order }.to_vec().into()
-        });
-        self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text });
+        let (nodes, of) = interest_size(&interest, frame);
+        let blocks: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
+        let text =
+            ServerMessage::InterestConfirmed { blocks: &blocks, of, nodes, order: interest.order }.to_vec().into();
+        self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text, asked });
     }
 
     fn pin(&mut self, origin: Origin, node: u32, pinned: bool) {

@@ -463,6 +463,10 @@ impl ChainWriter {
         for ((origin, low), high) in origin.iter_mut().zip(low).zip(high) {
             *origin = low / 2.0 + high / 2.0;
         }
+        // A flat layout lies at 0 to the bit.
+        if let Some(z) = origin.last_mut().filter(|_| spec.detail.flat) {
+            *z = 0.0;
+        }
         let quanta = f32::from(1_u16 << spec.detail.bits.min(15)) * if spec.detail.bits > 15 { 2.0 } else { 1.0 };
         Info {
             node_count: node_count as u32,

@@ -1,6 +1,6 @@
 //! What crosses between threads: one type per lane. Small and `Copy` on the way to `sim` and the shards.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
@@ -194,6 +194,68 @@ pub struct Adopt {
     pub received: Vec<u8>,
 }
 
+/// How much a client is given, from everything down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rung {
+    /// The class that it asked for.
+    Full,
+    /// The same; it goes without some frames.
+    Skipping,
+    /// Half the rate, and two bits less.
+    Half,
+    /// A quarter of the rate, and four bits less.
+    Quarter,
+    /// Snapshots alone, one a second; compact profile only.
+    Snapshots,
+}
+
+impl Rung {
+    /// One step down, if there is one.
+    #[must_use]
+    pub fn down(self, chain: bool) -> Option<Self> {
+        match self {
+            Self::Full => Some(Self::Skipping),
+            Self::Skipping => Some(Self::Half),
+            Self::Half => Some(Self::Quarter),
+            Self::Quarter if chain => Some(Self::Snapshots),
+            Self::Quarter | Self::Snapshots => None,
+        }
+    }
+
+    /// One step up, if there is one.
+    #[must_use]
+    pub fn up(self) -> Option<Self> {
+        match self {
+            Self::Full => None,
+            Self::Skipping => Some(Self::Full),
+            Self::Half => Some(Self::Skipping),
+            Self::Quarter => Some(Self::Half),
+            Self::Snapshots => Some(Self::Quarter),
+        }
+    }
+
+    /// Steps of [`ClassSpec::coarser`] that it means.
+    #[must_use]
+    pub fn coarser(self) -> u8 {
+        match self {
+            Self::Full | Self::Skipping => 0,
+            Self::Half => 1,
+            Self::Quarter | Self::Snapshots => 2,
+        }
+    }
+
+    /// The name in `stream_quality`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Skipping => "skipping",
+            Self::Half | Self::Quarter => "coarser",
+            Self::Snapshots => "snapshots",
+        }
+    }
+}
+
 /// shard → control.
 #[derive(Debug)]
 pub enum ShardEvent {
@@ -219,11 +281,11 @@ pub enum ShardEvent {
         asked: bool,
     },
     /// It cannot keep up with its class, or can again.
-    Level {
+    Rung {
         /// Who.
         origin: Origin,
-        /// Steps below the class that it asked for.
-        level: u8,
+        /// Where it stands now.
+        rung: Rung,
     },
     /// It wants a node fixed or freed.
     Pin {
@@ -263,8 +325,10 @@ pub enum ShardMessage {
         handle: Handle,
         /// Which blocks.
         interest: Box<Interest>,
-        /// JSON; none when it was resolved again without being asked.
-        text: Option<Bytes>,
+        /// JSON that names the blocks.
+        text: Bytes,
+        /// The client has asked just now; otherwise it hears of a change only.
+        asked: bool,
     },
     /// Close every connection and stop.
     Shutdown {
@@ -284,6 +348,8 @@ pub enum DoorRequest {
         token: Handle,
         /// What it asks for.
         hello: Hello,
+        /// Where it comes from.
+        address: IpAddr,
     },
     /// A let-in connection went away before a shard had it.
     Abandon {
@@ -324,6 +390,12 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// Its address has as many as one may have.
+    #[error("this address has {limit} connections already (net.connections_per_address_max)")]
+    Address {
+        /// The limit.
+        limit: usize,
+    },
     /// All classes are taken and none of this profile lives.
     #[error("all {limit} subscription classes are in use; ask for a profile and rate that others use")]
     Classes {
@@ -354,6 +426,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Full { .. } => "full",
+            Self::Address { .. } => "address_full",
             Self::Classes { .. } => "classes",
             Self::Codec { .. } => "codec",
             Self::IdRange { .. } => "id_range",

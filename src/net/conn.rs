@@ -6,6 +6,8 @@ use mio::net::TcpStream;
 
 use super::drags::{Admission, Drags};
 use super::inbound::{Ending, Inbound, Said};
+use super::ladder::Ladder;
+use super::liveness::Liveness;
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
 use crate::base::clock::SECOND_NS;
@@ -32,6 +34,10 @@ pub struct Conn {
     pub drags: Drags,
     /// How often it may ask `control` for something.
     pub limiter: RateLimit,
+    /// How much it is given.
+    pub ladder: Ladder,
+    /// Whether it is there.
+    pub liveness: Liveness,
     /// Bytes a second that it takes at full rate.
     pub demand_bytes: u64,
     /// Place among the members of its class.

@@ -79,6 +79,11 @@ impl Link {
         }
     }
 
+    /// Whose chain it is: the slot's class before, until the first message of the present one.
+    pub fn class(&self) -> ClassRef {
+        self.class
+    }
+
     /// Version of its wire order; 0 before the first part.
     pub fn order(&self) -> u32 {
         self.order

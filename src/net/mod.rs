@@ -5,16 +5,23 @@
 mod conn;
 mod door;
 mod drags;
+mod hold;
 mod http;
 mod inbound;
+mod ladder;
 mod lateness;
 mod link;
+mod liveness;
 mod outbound;
 #[doc(hidden)]
 pub mod outside;
+mod pages;
+mod pending;
 mod rate_limit;
 mod routes;
 mod shard;
+mod socket;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -23,7 +30,9 @@ use mio::{Poll, Waker};
 use crate::handoff::Doorbell;
 
 pub use door::{Door, DoorLanes, DoorOptions};
+pub use liveness::Patience;
 pub use shard::{Shard, ShardLanes, ShardOptions};
+pub use socket::SocketOptions;
 
 /// A poll and the bell that wakes it, for one loop.
 ///

@@ -22,6 +22,9 @@ const TURN_BYTES_MAX: usize = 4 << 20;
 /// Time between two snapshots to a client that gets nothing else.
 const SNAPSHOT_PAUSE_NS: u64 = SECOND_NS;
 
+/// An interest whose order is gone is looked up again after so long, until that works.
+const RESOLVE_AGAIN_NS: u64 = SECOND_NS / 4;
+
 /// Messages of a chain gathered into one `writev`.
 const BATCH_MAX: usize = 16;
 
@@ -124,6 +127,10 @@ pub struct Outbound {
     /// A snapshot now and then, and no deltas: when it had the last one, ns.
     snapshots_only: Option<u64>,
     lateness: Lateness,
+    /// The client itself kept a frame from going out: its socket was full, or it did not acknowledge.
+    hindered: bool,
+    /// When its interest was last looked up.
+    resolved_ns: u64,
     closing: bool,
     /// The kernel took nothing of what there was.
     blocked: bool,
@@ -148,6 +155,8 @@ impl Outbound {
             acked: None,
             snapshots_only: None,
             lateness: Lateness::default(),
+            hindered: false,
+            resolved_ns: now_ns,
             closing: false,
             blocked: false,
             progress_ns: now_ns,
@@ -212,10 +221,29 @@ impl Outbound {
         self.interest.as_deref()
     }
 
+    /// Its interest, when that has to be looked up again: in another wire order, or because nodes move and it names places.
+    pub fn interest_due(&mut self, link: &Link, now_ns: u64) -> Option<&Interest> {
+        let interest = self.interest.as_deref()?;
+        let moved = link.class() == self.class && interest.order != link.order();
+        let by_place = interest.ask.sphere.is_some() || !interest.ask.planes.as_slice().is_empty();
+        let age_ns = now_ns.saturating_sub(self.resolved_ns);
+        let due = (moved && age_ns >= RESOLVE_AGAIN_NS) || (by_place && age_ns >= SECOND_NS);
+        if !due || self.closing {
+            return None;
+        }
+        self.resolved_ns = now_ns;
+        self.interest.as_deref()
+    }
+
+    /// Whether the client itself kept a frame from going out since this was last asked.
+    pub fn take_hindered(&mut self) -> bool {
+        std::mem::take(&mut self.hindered) || self.blocked
+    }
+
     /// Takes a resolved interest; what it has already it need not enter again. Returns the one before, for its memory.
     pub fn set_interest(&mut self, mut interest: Box<Interest>, link: &Link) -> Option<Box<Interest>> {
         interest.followed.clear();
-        if self.cursor.follows(link) {
+        if link.class() == self.class && self.cursor.follows(link) {
             match &self.interest {
                 Some(before) if before.order == interest.order => interest.followed.add_all(&before.followed),
                 Some(_) => {}
@@ -234,7 +262,9 @@ impl Outbound {
     /// Whether it waits for a snapshot that nobody has made.
     pub fn waits(&self, link: &Link, now_ns: u64) -> bool {
         let rested = self.snapshots_only.is_some_and(|last_ns| now_ns.saturating_sub(last_ns) >= SNAPSHOT_PAUSE_NS);
-        !self.closing && (rested || self.cursor.waits(link, self.interest.as_deref()))
+        // A class whose first messages have not come begins with a snapshot.
+        let begun = link.class() == self.class;
+        begun && !self.closing && (rested || self.cursor.waits(link, self.interest.as_deref()))
     }
 
     /// Whether a close is on its way out.
@@ -345,6 +375,7 @@ impl Outbound {
     ) -> Result<Flushed> {
         let flushed = self.flush_begun(sink, supply, now_ns, sent);
         let blocked = matches!(flushed, Ok(Flushed::Blocked));
+        self.hindered |= blocked || self.has_no_credit(self.sequence());
         if blocked && !self.blocked {
             self.progress_ns = now_ns;
         }
@@ -446,11 +477,9 @@ impl Outbound {
         if let Some(sending) = &mut self.sending {
             sending.sent += of_frame;
             if taken == total {
-                sent.frames += 1;
-                sent.conflated += sending.conflated;
                 let (tick_ns, conflated) = (sending.tick_ns, sending.conflated);
                 self.sending = None;
-                self.lateness.sent(self.sequence(), tick_ns, conflated, now_ns);
+                self.frame_done(tick_ns, conflated, now_ns, sent);
             }
         }
         Ok(Some(taken))
@@ -508,9 +537,7 @@ impl Outbound {
             self.begin(next, now_ns);
             if left >= length {
                 left -= length;
-                sent.frames += 1;
-                sent.conflated += next.left_out;
-                self.lateness.sent(self.cursor.sequence(), next.message.tick_ns(), next.left_out, now_ns);
+                self.frame_done(next.message.tick_ns(), next.left_out, now_ns, sent);
             } else {
                 let source = match room.get(left..).filter(|_| gathered) {
                     Some(rest) => Source::Copied(rest.to_vec()),
@@ -533,9 +560,21 @@ impl Outbound {
         Ok(Some(taken))
     }
 
+    /// The last byte of a frame is with the kernel.
+    fn frame_done(&mut self, tick_ns: u64, left_out: u64, now_ns: u64, sent: &mut Sent) {
+        sent.frames += 1;
+        sent.conflated += left_out;
+        // Nobody acknowledges what was left out.
+        self.acked = self.acked.map(|acked| acked + left_out);
+        self.lateness.sent(self.sequence(), tick_ns, left_out, now_ns);
+    }
+
     /// The messages that come next, in order. A client with an interest takes one at a time, since what it follows may change
     /// with each.
     fn fill_batch<'link>(&self, link: &'link Link, batch: &mut [Option<Next<'link>>; BATCH_MAX], now_ns: u64) -> usize {
+        if link.class() != self.class {
+            return 0;
+        }
         let interest = self.interest.as_deref();
         let places = if interest.is_some() || self.snapshots_only.is_some() { 1 } else { BATCH_MAX };
         let (mut cursor, mut count) = (self.cursor, 0);
@@ -625,207 +664,4 @@ fn some(written: Result<usize>) -> Result<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::handoff::{FramePool, Stamp};
-    use crate::wire::FrameHeader;
-
-    const CLASS: ClassRef = ClassRef { slot: 0, serial: 5 };
-
-    /// Takes `step` bytes a call and refuses every second call, as a full kernel buffer does.
-    struct Trickle {
-        step: usize,
-        refuse: bool,
-        bytes: Vec<u8>,
-    }
-
-    impl Write for Trickle {
-        fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-            self.refuse = !self.refuse;
-            if self.refuse {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            let taken = bytes.len().min(self.step);
-            self.bytes.extend_from_slice(&bytes[..taken]);
-            Ok(taken)
-        }
-
-        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize> {
-            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-            self.write(&all)
-        }
-
-        fn flush(&mut self) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    fn frame(pool: &mut FramePool, sequence: u64) -> Arc<Frame> {
-        let published = pool.publish(|frame| {
-            frame.begin(Stamp { epoch: 1, tick: sequence, ..Stamp::default() }, &[1, 2, 3]);
-            frame.encode(CLASS, Profile::Own, sequence);
-            frame.publish_at(1);
-        });
-        published.unwrap()
-    }
-
-    fn outbound(first: &[u8]) -> Outbound {
-        Outbound::new(Transport::Tcp, CLASS, Profile::Own, first.to_vec(), 0)
-    }
-
-    /// Splits a TCP stream into texts and frame sequences.
-    fn records(mut bytes: &[u8]) -> Vec<String> {
-        let mut out = Vec::new();
-        while !bytes.is_empty() {
-            let word = u32::from_le_bytes(bytes[..4].try_into().unwrap());
-            let length = (word & 0x7FFF_FFFF) as usize;
-            let body = &bytes[4..4 + length];
-            out.push(match word >> 31 {
-                1 => String::from_utf8(body.to_vec()).unwrap(),
-                _ => format!("frame {}", FrameHeader::parse(body).unwrap().0.sequence.get()),
-            });
-            bytes = &bytes[4 + length..];
-        }
-        out
-    }
-
-    fn drain(out: &mut Outbound, sink: &mut Trickle, front: Option<&Arc<Frame>>, sent: &mut Sent) -> Flushed {
-        loop {
-            match out.flush(sink, &mut Supply::Front(front), 1, sent).unwrap() {
-                Flushed::Blocked | Flushed::Budget => {}
-                ended => return ended,
-            }
-        }
-    }
-
-    #[test]
-    fn partial_writes_at_every_byte_keep_messages_whole() {
-        for step in 1..200 {
-            let mut pool = FramePool::new(2);
-            let mut sink = Trickle { step, refuse: true, bytes: Vec::new() };
-            let (mut out, mut sent) = (outbound(&[]), Sent::default());
-            assert!(out.text(b"{\"a\":1}"));
-            let first = frame(&mut pool, 1);
-            // One write into the first frame (or the text before it), then a text that must wait for its end.
-            let _ = out.flush(&mut sink, &mut Supply::Front(Some(&first)), 1, &mut sent).unwrap();
-            assert!(out.text(b"{\"b\":2}"));
-            drain(&mut out, &mut sink, Some(&first), &mut sent);
-            let second = frame(&mut pool, 4);
-            drain(&mut out, &mut sink, Some(&second), &mut sent);
-            let found = records(&sink.bytes);
-            let texts: Vec<_> = found.iter().filter(|text| text.starts_with('{')).collect();
-            let frames: Vec<_> = found.iter().filter(|text| text.starts_with('f')).collect();
-            assert_eq!(texts, ["{\"a\":1}", "{\"b\":2}"], "step {step}");
-            assert_eq!(frames, ["frame 1", "frame 4"], "step {step}");
-            assert_eq!((sent.frames, sent.conflated, sent.bytes), (2, 2, sink.bytes.len() as u64));
-        }
-    }
-
-    #[test]
-    fn copying_a_lease_frees_the_frame_and_changes_no_byte() {
-        for stop_after in 0..6 {
-            let mut pool = FramePool::new(1);
-            let mut sink = Trickle { step: 30, refuse: true, bytes: Vec::new() };
-            let (mut out, mut sent) = (outbound(b""), Sent::default());
-            let front = frame(&mut pool, 7);
-            for _ in 0..stop_after {
-                let _ = out.flush(&mut sink, &mut Supply::Front(Some(&front)), 1, &mut sent).unwrap();
-            }
-            let left = 4 + 64 + 3 * 28 - sink.bytes.len();
-            if stop_after > 0 && left > 0 {
-                assert_eq!((out.lease_ns(11), out.copy_lease(), out.copied_bytes()), (10, left, left));
-                assert_eq!(out.lease_ns(11), 0);
-                drop(front);
-                assert_eq!(pool.free(), 1);
-            }
-            assert!(out.text(b"{}"));
-            drain(&mut out, &mut sink, None, &mut sent);
-            let expected: &[&str] = if stop_after > 0 { &["frame 7", "{}"] } else { &["{}"] };
-            assert_eq!(records(&sink.bytes), expected);
-        }
-    }
-
-    #[test]
-    fn a_frame_that_has_not_begun_is_given_back_and_tears_nothing() {
-        for cut in 1..19 {
-            let mut pool = FramePool::new(1);
-            let mut sink = Trickle { step: cut, refuse: true, bytes: Vec::new() };
-            let (mut out, mut sent) = (outbound(b""), Sent::default());
-            assert!(out.text(br#"{"a":"a text longer than the cut"}"#));
-            let front = frame(&mut pool, 3);
-            // Two flushes, and the text is not through yet.
-            for _ in 0..2 {
-                assert_eq!(
-                    out.flush(&mut sink, &mut Supply::Front(Some(&front)), 1, &mut sent).unwrap(),
-                    Flushed::Blocked
-                );
-            }
-            assert_eq!((out.copy_lease(), out.lease_ns(9)), (0, 0), "nothing is leased that has not begun");
-            out.close(CloseCode::Away, "bye");
-            assert_eq!(drain(&mut out, &mut sink, Some(&front), &mut sent), Flushed::Finished);
-            let goodbye = r#"{"type":"goodbye","code":1001,"reason":"bye"}"#;
-            assert_eq!(records(&sink.bytes), [r#"{"a":"a text longer than the cut"}"#, goodbye], "cut {cut}");
-            drop(front);
-            assert_eq!(pool.free(), 1);
-        }
-    }
-
-    #[test]
-    fn a_close_ends_the_frame_in_writing_and_takes_no_other() {
-        let mut pool = FramePool::new(2);
-        let mut sink = Trickle { step: 50, refuse: true, bytes: Vec::new() };
-        let (mut out, mut sent) = (outbound(b""), Sent::default());
-        let front = frame(&mut pool, 1);
-        let _ = out.flush(&mut sink, &mut Supply::Front(Some(&front)), 1, &mut sent).unwrap();
-        out.close(CloseCode::Away, "bye");
-        let newer = frame(&mut pool, 2);
-        assert_eq!(drain(&mut out, &mut sink, Some(&newer), &mut sent), Flushed::Finished);
-        let goodbye = r#"{"type":"goodbye","code":1001,"reason":"bye"}"#;
-        assert_eq!(records(&sink.bytes), ["frame 1", goodbye]);
-    }
-
-    #[test]
-    fn a_frame_is_sent_once_unless_it_is_asked_for_again() {
-        let mut pool = FramePool::new(1);
-        let mut sink = Trickle { step: 10_000, refuse: true, bytes: Vec::new() };
-        let (mut out, mut sent) = (outbound(b""), Sent::default());
-        let front = frame(&mut pool, 3);
-        drain(&mut out, &mut sink, Some(&front), &mut sent);
-        drain(&mut out, &mut sink, Some(&front), &mut sent);
-        assert_eq!(sent.frames, 1);
-        out.resend();
-        drain(&mut out, &mut sink, Some(&front), &mut sent);
-        assert_eq!((sent.frames, sent.conflated), (2, 0));
-    }
-
-    #[test]
-    fn a_client_that_asks_without_reading_is_noticed() {
-        let mut out = outbound(b"");
-        let text = [b'x'; 1_000];
-        let taken = (0..100).take_while(|_| out.text(&text)).count();
-        assert_eq!(taken, 65, "65 texts of 1,004 bytes fit into 64 KiB");
-        assert!(out.private_bytes() <= PRIVATE_BYTES_MAX);
-    }
-
-    #[test]
-    fn a_client_that_stops_between_two_frames_is_stalled_too() {
-        struct Full;
-        impl Write for Full {
-            fn write(&mut self, _: &[u8]) -> Result<usize> {
-                Err(ErrorKind::WouldBlock.into())
-            }
-            fn flush(&mut self) -> Result<()> {
-                Ok(())
-            }
-        }
-        let mut pool = FramePool::new(2);
-        let (mut out, mut sent) = (outbound(b""), Sent::default());
-        let front = frame(&mut pool, 1);
-        assert_eq!(out.flush(&mut Full, &mut Supply::Front(Some(&front)), 10, &mut sent).unwrap(), Flushed::Blocked);
-        assert_eq!((out.stalled_ns(60), out.lease_ns(60)), (50, 0));
-        let newer = frame(&mut pool, 2);
-        let mut sink = Trickle { step: 10_000, refuse: true, bytes: Vec::new() };
-        drain(&mut out, &mut sink, Some(&newer), &mut sent);
-        assert_eq!((records(&sink.bytes), out.stalled_ns(90)), (vec!["frame 2".to_owned()], 0));
-    }
-}
+mod tests;

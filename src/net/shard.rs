@@ -4,26 +4,30 @@
 //! kernel takes all of it; `close`; and, at most once per other thread, the `write` that wakes it. It accepts nothing,
 //! speaks no HTTP, looks up no node.
 
+mod quiet;
+
 use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam::utils::CachePadded;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 
-use super::conn::{Conn, Received, Requests};
+use super::conn::{Conn, Received};
 use super::drags::Drags;
 use super::inbound::{Ending, Inbound};
+use super::ladder::Ladder;
 use super::link::Link;
+use super::liveness::{Liveness, Patience};
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
+use super::upkeep::Out;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
-use crate::base::{Handle, Slab};
+use crate::base::{Handle, Idle, Slab};
 use crate::handoff::{
     Adopt, ClassRef, Consumer, Doorbell, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage,
     Transport, ViewCommand,
@@ -65,6 +69,23 @@ pub struct ShardOptions {
     pub copy_bytes_max: usize,
     /// Connections of the shard.
     pub connections_max: usize,
+    /// How it waits for work.
+    pub idle: Idle,
+    /// How long a client may be silent.
+    pub patience: Patience,
+}
+
+impl Default for ShardOptions {
+    fn default() -> Self {
+        Self {
+            lease_ns_max: 1_000 * MILLISECOND_NS,
+            stall_ns_max: 10_000 * MILLISECOND_NS,
+            copy_bytes_max: 64 << 20,
+            connections_max: 10_000,
+            idle: Idle::Park,
+            patience: Patience::default(),
+        }
+    }
 }
 
 /// The lanes of a shard.
@@ -118,26 +139,6 @@ pub struct Shard {
     demand_bytes: u64,
     /// Why and with what words everyone is being sent away.
     stopping: Option<(CloseCode, &'static str)>,
-}
-
-/// The two lanes a connection's messages go to.
-struct Out<'shard> {
-    lanes: &'shard mut ShardLanes,
-    interests: &'shard mut Vec<Box<Interest>>,
-}
-
-impl Requests for Out<'_> {
-    fn to_sim(&mut self, command: ViewCommand) -> bool {
-        self.lanes.commands.push(command).is_ok()
-    }
-
-    fn to_control(&mut self, event: ShardEvent) -> bool {
-        self.lanes.events.push(event).is_ok()
-    }
-
-    fn interest(&mut self) -> Box<Interest> {
-        self.interests.pop().unwrap_or_default()
-    }
 }
 
 impl Shard {
@@ -215,24 +216,6 @@ impl Shard {
                 }
             }
             self.serve_ready(now_ns);
-        }
-    }
-
-    /// Sleeps until a connection is ready, a lane has something, or it is time to housekeep.
-    fn wait(&mut self, events: &mut Events) -> std::io::Result<()> {
-        self.bell.arm();
-        let work = !(self.ready.is_empty()
-            && self.lanes.frames.is_empty()
-            && self.lanes.adopt.is_empty()
-            && self.lanes.messages.is_empty());
-        // Rounded up to whole milliseconds by epoll, which housekeeping does not mind.
-        let timeout = if work { Duration::ZERO } else { Duration::from_nanos(HOUSEKEEPING_NS) };
-        let idle = self.conns.is_empty() && self.stopping.is_none() && self.ended.is_empty() && !work;
-        let answer = self.poll.poll(events, if idle { None } else { Some(timeout) });
-        self.bell.disarm();
-        match answer {
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-            other => other,
         }
     }
 
@@ -408,8 +391,12 @@ impl Shard {
                 Ok(taken) => taken,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return false,
+                Err(error) => {
+                    self.metrics.dead.add(u64::from(error.kind() == ErrorKind::TimedOut));
+                    return false;
+                }
             };
+            conn.liveness.heard(now_ns);
             budget = budget.saturating_sub(taken);
             if conn.out.is_closing() {
                 continue;
@@ -452,6 +439,8 @@ impl Shard {
                 inbound: Inbound::new(transport),
                 drags: Drags::default(),
                 limiter: RateLimit::default(),
+                ladder: Ladder::new(now_ns),
+                liveness: Liveness::new(now_ns),
                 demand_bytes: grant.demand_bytes,
                 member,
                 writable: true,
@@ -503,8 +492,8 @@ impl Shard {
                 }
                 self.serve(handle, false, now_ns);
             }
-            ShardMessage::Interest { handle, interest, text } => {
-                self.take_interest(handle, interest, text);
+            ShardMessage::Interest { handle, interest, text, asked } => {
+                self.take_interest(handle, interest, &text, asked);
                 self.serve(handle, false, now_ns);
             }
             ShardMessage::Shutdown { code, reason } => {
@@ -519,15 +508,17 @@ impl Shard {
     }
 
     /// A client's interest, resolved: what it asked for last counts. The memory of the one before is kept.
-    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: Option<Bytes>) {
+    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: &Bytes, asked: bool) {
         let Self { conns, links, interests, .. } = self;
         let mut spare = Some(interest);
         if let Some(conn) = conns.get_mut(handle)
             && let Some(link) = links.get(usize::from(conn.out.class().slot))
             && let Some(interest) = spare.take()
         {
+            let same = |before: &Interest| before.order == interest.order && before.wanted == interest.wanted;
+            let tell = asked || !conn.out.interest().is_some_and(same);
             spare = conn.out.set_interest(interest, link);
-            if text.is_some_and(|text| !conn.out.text(&text)) {
+            if tell && !conn.out.text(text) {
                 conn.out.close(CloseCode::TryLater, "answers pile up unread");
             }
         }
@@ -628,8 +619,14 @@ impl Shard {
         self.report_ended();
         let lease_ns_max = if pressed { 0 } else { self.options.lease_ns_max };
         for slot in 0..self.conns.slot_count() {
-            let Some(conn) = self.conns.at_mut(slot) else { continue };
+            let Self { conns, links, lanes, interests, metrics, .. } = self;
+            let Some(conn) = conns.at_mut(slot) else { continue };
             let handle = conn.origin.handle;
+            let mut out = Out { lanes, interests };
+            conn.keep_pace(&mut out, metrics, now_ns);
+            if let Some(link) = links.get(usize::from(conn.out.class().slot)) {
+                conn.keep_interest(link, &mut out, now_ns);
+            }
             let lingered = conn.linger_until_ns.is_some_and(|until| now_ns >= until);
             let stalled = conn.out.stalled_ns(now_ns) > self.options.stall_ns_max;
             if conn.out.lease_ns(now_ns) > lease_ns_max {
@@ -640,6 +637,8 @@ impl Shard {
             if lingered || stalled {
                 self.metrics.stalled.add(u64::from(stalled));
                 self.remove(handle);
+            } else {
+                self.look_for_sign(handle, now_ns);
             }
         }
         self.copied_bytes = self.conns.iter_mut().map(|(_, conn)| conn.out.copied_bytes()).sum();
