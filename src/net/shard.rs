@@ -238,7 +238,7 @@ impl Shard {
         let picked_ns = monotonic_ns();
         while let Some(frame) = self.lanes.frames.pop() {
             let stamp = frame.stamp();
-            self.metrics.pickup.record(picked_ns.saturating_sub(stamp.published_ns));
+            self.metrics.pickup.span(stamp.published_ns, picked_ns);
             self.epoch = stamp.epoch;
             for class in frame.present() {
                 let slot = usize::from(class.slot);
@@ -264,8 +264,8 @@ impl Shard {
             self.fan_out(slot, picked_ns);
         }
         let served_ns = monotonic_ns();
-        self.metrics.fanout.record(served_ns.saturating_sub(picked_ns));
-        self.metrics.tick_to_wire.record(served_ns.saturating_sub(stamp.tick_ns));
+        self.metrics.fanout.span(picked_ns, served_ns);
+        self.metrics.tick_to_wire.span(stamp.tick_ns, served_ns);
     }
 
     /// Offers the front frame of a class slot to each of its members, beginning at another one every time.
@@ -430,7 +430,9 @@ impl Shard {
         let member = members.len();
         let made = self.conns.insert_with(|handle| {
             let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
-            let _ = out.text(&grant.greeting);
+            if !grant.greeting.is_empty() {
+                let _ = out.text(&grant.greeting);
+            }
             Conn {
                 stream: TcpStream::from_std(stream),
                 peer,
