@@ -15,7 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::http::{self, Response};
 use super::routes::{OwnPage, Route, Trust, route};
-use super::shard::WAKE;
+use super::shard_loop::WAKE;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
 use crate::handoff::{

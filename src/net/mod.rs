@@ -10,9 +10,11 @@ mod inbound;
 mod lateness;
 mod link;
 mod outbound;
+mod outside;
 mod rate_limit;
 mod routes;
 mod shard;
+mod shard_loop;
 
 use std::sync::Arc;
 
@@ -21,7 +23,9 @@ use mio::{Poll, Waker};
 use crate::handoff::Doorbell;
 
 pub use door::{Door, DoorLanes, DoorOptions};
+pub use outside::{Outside, Ready};
 pub use shard::{Shard, ShardLanes, ShardOptions};
+pub use shard_loop::ShardLoop;
 
 /// A poll and the bell that wakes it, for one loop.
 ///
@@ -29,7 +33,7 @@ pub use shard::{Shard, ShardLanes, ShardOptions};
 /// When the kernel gives no epoll or eventfd.
 pub fn poll_with_bell() -> std::io::Result<(Poll, Arc<Doorbell>)> {
     let poll = Poll::new()?;
-    let waker = Waker::new(poll.registry(), shard::WAKE)?;
+    let waker = Waker::new(poll.registry(), shard_loop::WAKE)?;
     // Writing to an eventfd fails only when its count would overflow, and then the loop is awake anyway.
     let bell = Doorbell::new(Box::new(move || drop(waker.wake())));
     Ok((poll, Arc::new(bell)))
