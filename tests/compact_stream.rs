@@ -20,7 +20,7 @@ use swarmcast::wire::{
 };
 
 const MOVING: [&str; 4] = ["--set", "sim.cooling=0", "--set", "sim.settle_velocity=0"];
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Positions by id, by tick.
 type Truth = HashMap<u64, HashMap<u32, [f32; 3]>>;
@@ -247,6 +247,30 @@ fn a_client_that_stops_reading_goes_on_from_a_snapshot() {
     });
     assert!(watched.compare(&truth) >= 20);
     assert!(server.metric("swarmcast_frames_conflated_total") > 30.0, "deltas were left out");
+}
+
+#[test]
+fn a_slow_client_is_given_less_and_told() {
+    let server = Server::start(&MOVING);
+    let mut slow = Ws::connect(server.http, "?profile=swarmcast.compact&bits=16", Some(4_096));
+    let mut watched = Watched::new();
+    let mut rungs = Vec::new();
+    // One message in 100 ms, of sixty a second that come.
+    watched.watch(&mut slow, |watched, header| {
+        rungs = watched.texts.iter().map(|text| text["rung"].as_str().unwrap().to_owned()).collect();
+        if header.is_some() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        rungs.len() >= 2
+    });
+    assert_eq!(rungs, ["skipping", "coarser"]);
+    let told = watched.texts.last().unwrap();
+    assert_eq!((&told["rate"], &told["bits"]), (&json!(30), &json!(14)), "half the rate, two bits less");
+    watched.deltas(&mut slow, 3);
+    assert_eq!(server.metric("swarmcast_rung_skipping_total"), 1.0);
+    // It reads as fast as it can now, and is given everything again.
+    watched.watch(&mut slow, |watched, _| watched.texts.last().unwrap()["rung"] == "full");
+    assert_eq!(watched.texts.last().unwrap()["rate"], 60);
 }
 
 #[test]

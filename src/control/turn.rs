@@ -20,7 +20,7 @@ use crate::base::{Handle, host};
 use crate::graph::{Graph, NodeId, NodeIndex};
 use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
-    Origin, Producer, Refusal, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
+    Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
 use crate::limits::NODE_ID_V1_MAX;
 use crate::metrics::{Extra, Health, Metrics};
@@ -108,8 +108,8 @@ pub struct Control {
 struct Session {
     class: ClassRef,
     asked: ClassSpec,
-    /// Steps below it, because it could not keep up.
-    level: u8,
+    /// How much of it is given, because it could not keep up.
+    rung: Rung,
 }
 
 /// The whole graph as JSON, for all who ask about the same time.
@@ -251,7 +251,7 @@ impl Control {
         let entry = self.subscribe(asked)?;
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        self.sessions.insert(session, Session { class: entry.class, asked, level: 0 });
+        self.sessions.insert(session, Session { class: entry.class, asked, rung: Rung::Full });
         Ok(Grant {
             session,
             class: entry.class,
@@ -336,7 +336,7 @@ impl Control {
             ShardEvent::Ended { session } => self.end_session(session),
             ShardEvent::Subscribe { origin, rate_hz } => self.resubscribe(origin, rate_hz),
             ShardEvent::Interest { origin, interest, asked } => self.interest(origin, interest, asked),
-            ShardEvent::Level { origin, level } => self.change_level(origin, level),
+            ShardEvent::Rung { origin, rung } => self.change_rung(origin, rung),
             ShardEvent::Pin { origin, node, pinned } => self.pin(origin, node, pinned),
         }
     }
@@ -348,7 +348,8 @@ impl Control {
             return self.refuse(origin, "busy", "the simulation has too much to do; send it again", &[], true);
         }
         let asked = self.spec(session.asked.profile, rate_hz, session.asked.detail);
-        let entry = match self.subscribe(asked) {
+        // A client that cannot keep up does not do so for asking: it stays on its rung.
+        let entry = match self.subscribe(asked.coarser(session.rung.coarser())) {
             Ok(entry) => entry,
             Err(refusal) => return self.refuse(origin, refusal.code(), &refusal.to_string(), &["rate"], true),
         };
@@ -359,32 +360,28 @@ impl Control {
             class: entry.class.serial,
             profile: entry.spec.profile.name(),
         };
-        self.move_session(origin, Session { class: entry.class, asked, level: 0 }, &entry, &text);
+        self.move_session(origin, Session { class: entry.class, asked, rung: session.rung }, &entry, &text);
     }
 
-    /// Moves a session so many steps below the class that it asked for.
-    fn change_level(&mut self, origin: Origin, level: u8) {
-        let Some(session) = self.sessions.get(&origin.session).copied().filter(|session| session.level != level) else {
+    /// Moves a session to the class that its rung means, and tells the client where it stands.
+    fn change_rung(&mut self, origin: Origin, rung: Rung) {
+        let Some(session) = self.sessions.get(&origin.session).copied().filter(|session| session.rung != rung) else {
             return;
         };
-        // Refused, it stays where it is; the shard asks again when that goes on.
+        // Refused, it stays where it is; the shard asks again when it goes on like this.
         if self.held_back.len() >= HELD_BACK_MAX {
             return;
         }
-        let Ok(entry) = self.subscribe(session.asked.coarser(level)) else { return };
-        let (rung, reason) = match level {
-            0 => ("full", "it keeps up again"),
-            level if level < session.level => ("coarser", "it keeps up again"),
-            _ => ("coarser", "it takes frames more slowly than they come"),
-        };
+        let Ok(entry) = self.subscribe(session.asked.coarser(rung.coarser())) else { return };
+        let down = rung > session.rung;
         let text = ServerMessage::StreamQuality {
-            rung,
-            reason,
+            rung: rung.name(),
+            reason: if down { "frames come faster than this client takes them" } else { "this client keeps up again" },
             rate: entry.spec.rate_hz,
             bits: bits(&entry.spec),
             class: entry.class.serial,
         };
-        self.move_session(origin, Session { class: entry.class, level, ..session }, &entry, &text);
+        self.move_session(origin, Session { class: entry.class, rung, ..session }, &entry, &text);
     }
 
     /// The session moves only if the shard hears of it: a connection left in a closed class would get no frame.
@@ -419,12 +416,11 @@ impl Control {
             }
             return;
         };
-        let text = asked.then(|| {
-            let (nodes, of) = interest_size(&interest, frame);
-            let runs: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
-            ServerMessage::InterestConfirmed { blocks: &runs, of, nodes, order: interest.order }.to_vec().into()
-        });
-        self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text });
+        let (nodes, of) = interest_size(&interest, frame);
+        let blocks: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
+        let text =
+            ServerMessage::InterestConfirmed { blocks: &blocks, of, nodes, order: interest.order }.to_vec().into();
+        self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text, asked });
     }
 
     fn pin(&mut self, origin: Origin, node: u32, pinned: bool) {

@@ -18,7 +18,7 @@ pub use doorbell::Doorbell;
 pub use frame::{ClassHead, Frame, FramePool, Stamp};
 pub use lane::{Consumer, LaneStats, Overflow, Producer, lane};
 pub use message::{
-    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, SessionId,
+    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, Rung, SessionId,
     ShardEvent, ShardMessage, SimCommand, SimEvent, Transport, ViewCommand,
 };
 pub use order::WireOrder;

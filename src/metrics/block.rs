@@ -74,6 +74,14 @@ pub struct ShardMetrics {
     pub bytes_gathered: Counter,
     /// Frames that slow clients were spared.
     pub frames_conflated: Counter,
+    /// Clients that were left out of frames because of themselves: the first step down.
+    pub rung_skipping: Counter,
+    /// Moves to a coarser class, or up to a less coarse one.
+    pub rung_coarser: Counter,
+    /// Clients that were given snapshots alone.
+    pub rung_snapshots: Counter,
+    /// Clients that were given everything again.
+    pub rung_full: Counter,
     /// Frames whose rest was copied so that the lease could end.
     pub lease_copies: Counter,
     /// Messages received.

@@ -95,7 +95,7 @@ const SHARD_GAUGES: [(&str, &str, ShardGauge); 2] = [
     ("demand_bytes_per_second", "Bytes a second that the connections take at full rate.", |shard| &shard.demand_bytes),
 ];
 
-const SHARD_COUNTERS: [(&str, &str, ShardCounter); 12] = [
+const SHARD_COUNTERS: [(&str, &str, ShardCounter); 17] = [
     ("connections_adopted", "Connections taken over.", |shard| &shard.adopted),
     ("connections_ended", "Connections gone.", |shard| &shard.ended),
     ("connections_stalled", "Connections closed for taking nothing or too little.", |shard| &shard.stalled),
@@ -103,7 +103,12 @@ const SHARD_COUNTERS: [(&str, &str, ShardCounter); 12] = [
     ("protocol_errors", "Connections closed for breaking the protocol.", |shard| &shard.protocol_errors),
     ("frames_sent", "Frames whose last byte went to the kernel.", |shard| &shard.frames_sent),
     ("sent_bytes", "Bytes that went to the kernel.", |shard| &shard.bytes_sent),
-    ("writes", "Calls of writev.", |shard| &shard.writes),
+    ("writes", "Calls of write and writev.", |shard| &shard.writes),
+    ("gathered_bytes", "Bytes of shared frames copied for the interest of one client.", |shard| &shard.bytes_gathered),
+    ("rung_skipping", "Clients that began to be left out of frames.", |shard| &shard.rung_skipping),
+    ("rung_coarser", "Moves between a client's class and coarser ones.", |shard| &shard.rung_coarser),
+    ("rung_snapshots", "Clients put on snapshots alone.", |shard| &shard.rung_snapshots),
+    ("rung_full", "Clients that keep up again.", |shard| &shard.rung_full),
     ("frames_conflated", "Frames that slow clients were spared.", |shard| &shard.frames_conflated),
     ("lease_copies", "Frames whose rest was copied to end a lease.", |shard| &shard.lease_copies),
     ("messages_received", "Messages from clients.", |shard| &shard.messages),

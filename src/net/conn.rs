@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::drags::{Admission, Drags};
 use super::inbound::{Ending, Inbound, Said};
+use super::ladder::Ladder;
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
 use crate::base::clock::SECOND_NS;
@@ -31,6 +32,8 @@ pub struct Conn<Stream> {
     pub drags: Drags,
     /// How often it may ask `control` for something.
     pub limiter: RateLimit,
+    /// How much it is given.
+    pub ladder: Ladder,
     /// Bytes a second that it takes at full rate.
     pub demand_bytes: u64,
     /// Place among the members of its class.

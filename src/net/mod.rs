@@ -7,6 +7,7 @@ mod door;
 mod drags;
 mod http;
 mod inbound;
+mod ladder;
 mod lateness;
 mod link;
 mod outbound;
@@ -15,6 +16,7 @@ mod rate_limit;
 mod routes;
 mod shard;
 mod shard_loop;
+mod upkeep;
 
 use std::sync::Arc;
 

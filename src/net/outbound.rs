@@ -22,6 +22,9 @@ const TURN_BYTES_MAX: usize = 4 << 20;
 /// Time between two snapshots to a client that gets nothing else.
 const SNAPSHOT_PAUSE_NS: u64 = SECOND_NS;
 
+/// An interest whose order is gone is looked up again after so long, until that works.
+const RESOLVE_AGAIN_NS: u64 = SECOND_NS / 4;
+
 /// Messages of a chain gathered into one `writev`.
 const BATCH_MAX: usize = 16;
 
@@ -124,6 +127,10 @@ pub struct Outbound {
     /// A snapshot now and then, and no deltas: when it had the last one, ns.
     snapshots_only: Option<u64>,
     lateness: Lateness,
+    /// The client itself kept a frame from going out: its socket was full, or it did not acknowledge.
+    hindered: bool,
+    /// When its interest was last looked up.
+    resolved_ns: u64,
     closing: bool,
     /// The kernel took nothing of what there was.
     blocked: bool,
@@ -148,6 +155,8 @@ impl Outbound {
             acked: None,
             snapshots_only: None,
             lateness: Lateness::default(),
+            hindered: false,
+            resolved_ns: now_ns,
             closing: false,
             blocked: false,
             progress_ns: now_ns,
@@ -210,6 +219,25 @@ impl Outbound {
     /// What it wants of a compact class.
     pub fn interest(&self) -> Option<&Interest> {
         self.interest.as_deref()
+    }
+
+    /// Its interest, when that has to be looked up again: in another wire order, or because nodes move and it names places.
+    pub fn interest_due(&mut self, link: &Link, now_ns: u64) -> Option<&Interest> {
+        let interest = self.interest.as_deref()?;
+        let moved = link.class() == self.class && interest.order != link.order();
+        let by_place = interest.ask.sphere.is_some() || !interest.ask.planes.as_slice().is_empty();
+        let age_ns = now_ns.saturating_sub(self.resolved_ns);
+        let due = (moved && age_ns >= RESOLVE_AGAIN_NS) || (by_place && age_ns >= SECOND_NS);
+        if !due || self.closing {
+            return None;
+        }
+        self.resolved_ns = now_ns;
+        self.interest.as_deref()
+    }
+
+    /// Whether the client itself kept a frame from going out since this was last asked.
+    pub fn take_hindered(&mut self) -> bool {
+        std::mem::take(&mut self.hindered) || self.blocked
     }
 
     /// Takes a resolved interest; what it has already it need not enter again. Returns the one before, for its memory.
@@ -347,6 +375,7 @@ impl Outbound {
     ) -> Result<Flushed> {
         let flushed = self.flush_begun(sink, supply, now_ns, sent);
         let blocked = matches!(flushed, Ok(Flushed::Blocked));
+        self.hindered |= blocked || self.has_no_credit(self.sequence());
         if blocked && !self.blocked {
             self.progress_ns = now_ns;
         }

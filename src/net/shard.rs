@@ -16,6 +16,7 @@ use crossbeam::utils::CachePadded;
 use super::conn::{Conn, Received, Requests};
 use super::drags::Drags;
 use super::inbound::{Ending, Inbound};
+use super::ladder::Ladder;
 use super::link::Link;
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::outside::{Outside, Ready};
@@ -436,6 +437,7 @@ impl<O: Outside> Shard<O> {
                 inbound: Inbound::new(transport),
                 drags: Drags::default(),
                 limiter: RateLimit::default(),
+                ladder: Ladder::new(now_ns),
                 demand_bytes: grant.demand_bytes,
                 member,
                 writable: true,
@@ -486,8 +488,8 @@ impl<O: Outside> Shard<O> {
                 }
                 self.serve(handle, false, now_ns);
             }
-            ShardMessage::Interest { handle, interest, text } => {
-                self.take_interest(handle, interest, text);
+            ShardMessage::Interest { handle, interest, text, asked } => {
+                self.take_interest(handle, interest, &text, asked);
                 self.serve(handle, false, now_ns);
             }
             ShardMessage::Shutdown { code, reason } => {
@@ -502,15 +504,17 @@ impl<O: Outside> Shard<O> {
     }
 
     /// A client's interest, resolved: what it asked for last counts. The memory of the one before is kept.
-    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: Option<Bytes>) {
+    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: &Bytes, asked: bool) {
         let Self { conns, links, interests, .. } = self;
         let mut spare = Some(interest);
         if let Some(conn) = conns.get_mut(handle)
             && let Some(link) = links.get(usize::from(conn.out.class().slot))
             && let Some(interest) = spare.take()
         {
+            let same = |before: &Interest| before.order == interest.order && before.wanted == interest.wanted;
+            let tell = asked || !conn.out.interest().is_some_and(same);
             spare = conn.out.set_interest(interest, link);
-            if text.is_some_and(|text| !conn.out.text(&text)) {
+            if tell && !conn.out.text(text) {
                 conn.out.close(CloseCode::TryLater, "answers pile up unread");
             }
         }
@@ -611,8 +615,14 @@ impl<O: Outside> Shard<O> {
         self.report_ended();
         let lease_ns_max = if pressed { 0 } else { self.options.lease_ns_max };
         for slot in 0..self.conns.slot_count() {
-            let Some(conn) = self.conns.at_mut(slot) else { continue };
+            let Self { conns, links, lanes, interests, metrics, .. } = self;
+            let Some(conn) = conns.at_mut(slot) else { continue };
             let handle = conn.origin.handle;
+            let mut out = Out { lanes, interests };
+            conn.keep_pace(&mut out, metrics, now_ns);
+            if let Some(link) = links.get(usize::from(conn.out.class().slot)) {
+                conn.keep_interest(link, &mut out, now_ns);
+            }
             let lingered = conn.linger_until_ns.is_some_and(|until| now_ns >= until);
             let stalled = conn.out.stalled_ns(now_ns) > self.options.stall_ns_max;
             if conn.out.lease_ns(now_ns) > lease_ns_max {
