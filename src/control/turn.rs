@@ -4,6 +4,7 @@
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use crossbeam::sync::Parker;
 use serde_json::json;
 
+use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
 use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences};
@@ -22,7 +24,6 @@ use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::limits::NODE_ID_V1_MAX;
 use crate::metrics::{Extra, Health, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
@@ -82,6 +83,10 @@ pub struct ControlFacts {
     pub backend: &'static str,
     /// Streaming sessions at once.
     pub connections_max: usize,
+    /// Of those, from one address; `None` is `connections_per_address_automatic`, and no limit on loopback.
+    pub connections_per_address_max: Option<usize>,
+    /// See there.
+    pub connections_per_address_automatic: usize,
 }
 
 /// Everything the thread owns.
@@ -95,6 +100,7 @@ pub struct Control {
     health: Arc<Health>,
     lane_stats: Vec<Arc<LaneStats>>,
     sessions: HashMap<SessionId, Session>,
+    addresses: Addresses,
     classes: ClassTable,
     last_session: u64,
     latest: Option<Arc<Frame>>,
@@ -110,6 +116,8 @@ struct Session {
     asked: ClassSpec,
     /// How much of it is given, because it could not keep up.
     rung: Rung,
+    /// Where it comes from.
+    address: IpAddr,
 }
 
 /// The whole graph as JSON, for all who ask about the same time.
@@ -140,6 +148,7 @@ impl Control {
         lane_stats: Vec<Arc<LaneStats>>,
     ) -> Self {
         let classes = ClassTable::new(facts.tick_rate);
+        let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         Self {
             graph,
             epoch,
@@ -150,6 +159,7 @@ impl Control {
             health,
             lane_stats,
             sessions: HashMap::new(),
+            addresses,
             classes,
             last_session: 0,
             latest: None,
@@ -216,8 +226,8 @@ impl Control {
 
     fn door_request(&mut self, request: DoorRequest) {
         match request {
-            DoorRequest::Open { token, hello } => {
-                let reply = match self.open(hello) {
+            DoorRequest::Open { token, hello, address } => {
+                let reply = match self.open(hello, address) {
                     Ok(grant) => DoorReply::Granted { token, grant },
                     Err(refusal) => DoorReply::Refused { token, refusal },
                 };
@@ -236,22 +246,23 @@ impl Control {
     }
 
     /// Lets a stream in, or says why not.
-    fn open(&mut self, hello: Hello) -> Result<Grant, Refusal> {
+    fn open(&mut self, hello: Hello, address: IpAddr) -> Result<Grant, Refusal> {
         let limit = self.facts.connections_max;
         if self.sessions.len() >= limit {
             return Err(Refusal::Full { limit });
         }
+        self.addresses.admit(address)?;
         let profile = hello.profile.unwrap_or(Profile::Own);
         let asked = self.spec(profile, hello.rate_hz, hello.detail);
-        if let (Profile::V1, Some(id)) = (profile, self.graph.id_max())
-            && id.get() > NODE_ID_V1_MAX
-        {
-            return Err(Refusal::IdRange { limit: NODE_ID_V1_MAX, found: id.get() });
+        let limit = profile.id_max();
+        if let Some(id) = self.graph.id_max().filter(|id| id.get() > limit) {
+            return Err(Refusal::IdRange { profile: profile.name(), limit, found: id.get() });
         }
         let entry = self.subscribe(asked)?;
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        self.sessions.insert(session, Session { class: entry.class, asked, rung: Rung::Full });
+        self.sessions.insert(session, Session { class: entry.class, asked, rung: Rung::Full, address });
+        self.addresses.enter(address);
         Ok(Grant {
             session,
             class: entry.class,
@@ -312,6 +323,7 @@ impl Control {
 
     fn end_session(&mut self, session: SessionId) {
         if let Some(session) = self.sessions.remove(&session) {
+            self.addresses.leave(session.address);
             self.leave(session.class);
         }
     }
@@ -360,7 +372,7 @@ impl Control {
             class: entry.class.serial,
             profile: entry.spec.profile.name(),
         };
-        self.move_session(origin, Session { class: entry.class, asked, rung: session.rung }, &entry, &text);
+        self.move_session(origin, Session { class: entry.class, asked, ..session }, &entry, &text);
     }
 
     /// Moves a session to the class that its rung means, and tells the client where it stands.

@@ -1,6 +1,6 @@
 //! What crosses between threads: one type per lane. Small and `Copy` on the way to `sim` and the shards.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
@@ -348,6 +348,8 @@ pub enum DoorRequest {
         token: Handle,
         /// What it asks for.
         hello: Hello,
+        /// Where it comes from.
+        address: IpAddr,
     },
     /// A let-in connection went away before a shard had it.
     Abandon {
@@ -388,6 +390,12 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// Its address has as many as one may have.
+    #[error("this address has {limit} connections already (net.connections_per_address_max)")]
+    Address {
+        /// The limit.
+        limit: usize,
+    },
     /// All classes are taken and none of this profile lives.
     #[error("all {limit} subscription classes are in use; ask for a profile and rate that others use")]
     Classes {
@@ -401,8 +409,10 @@ pub enum Refusal {
         reason: String,
     },
     /// Ids do not fit the profile.
-    #[error("profile v1 carries ids up to {limit}, this graph has {found}; ask for v2")]
+    #[error("profile {profile} carries ids up to {limit}, this graph has {found}; ask for v2")]
     IdRange {
+        /// Its name.
+        profile: &'static str,
         /// Largest id of the profile.
         limit: u32,
         /// Largest id of the graph.
@@ -416,6 +426,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Full { .. } => "full",
+            Self::Address { .. } => "address_full",
             Self::Classes { .. } => "classes",
             Self::Codec { .. } => "codec",
             Self::IdRange { .. } => "id_range",

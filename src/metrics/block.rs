@@ -11,6 +11,10 @@ use super::{Counter, Gauge, Histogram};
 pub struct SimMetrics {
     /// Steps taken.
     pub ticks: Counter,
+    /// Deadlines that were taken.
+    pub turns: Counter,
+    /// How far deadlines taken and skipped are from what the time since start asks for, as a share; above 0 is fast.
+    pub tick_drift: Gauge,
     /// Deadlines that a late tick skipped.
     pub ticks_skipped: Counter,
     /// Deadline to wake-up.
@@ -60,6 +64,10 @@ pub struct ShardMetrics {
     pub ended: Counter,
     /// Of those, closed because they took nothing for too long or leased too much.
     pub stalled: Counter,
+    /// Of those, closed because nobody answered at the other end.
+    pub dead: Counter,
+    /// Signs of life that silent clients were asked for.
+    pub pings: Counter,
     /// Of those, closed because their event panicked.
     pub panics: Counter,
     /// Of those, closed for breaking the protocol.
@@ -109,6 +117,14 @@ pub struct DoorMetrics {
     pub upgraded: Counter,
     /// Streams not let in.
     pub refused: Counter,
+    /// Connections and requests that had to wait for room in a lane.
+    pub held: Counter,
+    /// How many of them wait now.
+    pub holding: Gauge,
+    /// Of those that had to wait, answered with 503 because there were too many or it took too long.
+    pub turned_away: Counter,
+    /// How long those that got through had waited.
+    pub hold: Histogram,
     /// Connections closed because their request did not come in time.
     pub handshake_timeouts: Counter,
     /// `accept` calls that failed.

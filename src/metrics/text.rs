@@ -51,6 +51,9 @@ impl Collector for Scrape {
         let out = &mut encoder;
         let sim = &self.metrics.sim;
         counter(out, "ticks", "Simulation steps taken.", &sim.ticks)?;
+        counter(out, "turns", "Tick deadlines taken.", &sim.turns)?;
+        let help = "Deadlines taken and skipped, against what the time since start asks for; above 0 is fast.";
+        gauge(out, "tick_drift_ratio", help, &sim.tick_drift)?;
         counter(out, "ticks_skipped", "Tick deadlines skipped because a tick was late.", &sim.ticks_skipped)?;
         histogram(out, "tick_lateness", "Tick deadline to wake-up of the simulation thread.", &sim.tick_lateness)?;
         histogram(out, "step", "Duration of one simulation step.", &sim.step)?;
@@ -75,6 +78,11 @@ impl Collector for Scrape {
         counter(out, "http_errors", "HTTP requests answered with 400 or above.", &door.http_errors)?;
         counter(out, "streams_opened", "Streams handed to shards.", &door.upgraded)?;
         counter(out, "streams_refused", "Streams not let in.", &door.refused)?;
+        counter(out, "door_held", "Connections and requests that waited for room in a lane.", &door.held)?;
+        gauge(out, "door_holding", "Connections and requests that wait for room in a lane now.", &door.holding)?;
+        let help = "Connections and requests answered with 503 because too many waited, or for too long.";
+        counter(out, "door_turned_away", help, &door.turned_away)?;
+        histogram(out, "door_hold", "Time that connections and requests waited for room in a lane.", &door.hold)?;
         counter(
             out,
             "handshake_timeouts",
@@ -95,10 +103,12 @@ const SHARD_GAUGES: [(&str, &str, ShardGauge); 2] = [
     ("demand_bytes_per_second", "Bytes a second that the connections take at full rate.", |shard| &shard.demand_bytes),
 ];
 
-const SHARD_COUNTERS: [(&str, &str, ShardCounter); 17] = [
+const SHARD_COUNTERS: [(&str, &str, ShardCounter); 19] = [
     ("connections_adopted", "Connections taken over.", |shard| &shard.adopted),
     ("connections_ended", "Connections gone.", |shard| &shard.ended),
     ("connections_stalled", "Connections closed for taking nothing or too little.", |shard| &shard.stalled),
+    ("connections_dead", "Connections closed because nobody answered at the other end.", |shard| &shard.dead),
+    ("pings_sent", "Signs of life that silent clients were asked for.", |shard| &shard.pings),
     ("connection_panics", "Connections closed because their event panicked.", |shard| &shard.panics),
     ("protocol_errors", "Connections closed for breaking the protocol.", |shard| &shard.protocol_errors),
     ("frames_sent", "Frames whose last byte went to the kernel.", |shard| &shard.frames_sent),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::drags::{Admission, Drags};
 use super::inbound::{Ending, Inbound, Said};
 use super::ladder::Ladder;
+use super::liveness::Liveness;
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
 use crate::base::clock::SECOND_NS;
@@ -34,6 +35,8 @@ pub struct Conn<Stream> {
     pub limiter: RateLimit,
     /// How much it is given.
     pub ladder: Ladder,
+    /// Whether it is there.
+    pub liveness: Liveness,
     /// Bytes a second that it takes at full rate.
     pub demand_bytes: u64,
     /// Place among the members of its class.

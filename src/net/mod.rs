@@ -5,17 +5,24 @@
 mod conn;
 mod door;
 mod drags;
+mod hold;
 mod http;
 mod inbound;
 mod ladder;
 mod lateness;
 mod link;
+mod liveness;
 mod outbound;
-mod outside;
+#[doc(hidden)]
+pub mod outside;
+mod pages;
+mod pending;
+mod platform;
 mod rate_limit;
 mod routes;
 mod shard;
 mod shard_loop;
+mod socket;
 mod upkeep;
 
 use std::sync::Arc;
@@ -25,9 +32,11 @@ use mio::{Poll, Waker};
 use crate::handoff::Doorbell;
 
 pub use door::{Door, DoorLanes, DoorOptions};
-pub use outside::{Outside, Ready};
+pub use liveness::Patience;
+pub use platform::{Platform, Ready};
 pub use shard::{Shard, ShardLanes, ShardOptions};
 pub use shard_loop::ShardLoop;
+pub use socket::SocketOptions;
 
 /// A poll and the bell that wakes it, for one loop.
 ///

@@ -1,28 +1,31 @@
 //! What one network thread does in a turn: takes frames, offers them to its connections, acts on what these say.
 //!
-//! Clock and sockets are an [`Outside`]: epoll's in the server, a test's own in a test, where a turn is then a function of
+//! Clock and sockets are a [`Platform`]: epoll's in the server, a test's own in a test, where a turn is then a function of
 //! what it is given. It accepts nothing, speaks no HTTP, looks up no node.
+
+mod quiet;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam::utils::CachePadded;
 
-use super::conn::{Conn, Received, Requests};
+use super::conn::{Conn, Received};
 use super::drags::Drags;
 use super::inbound::{Ending, Inbound};
 use super::ladder::Ladder;
 use super::link::Link;
+use super::liveness::{Liveness, Patience};
 use super::outbound::{Flushed, Outbound, Sent, Supply};
-use super::outside::{Outside, Ready};
+use super::platform::{Platform, Ready};
 use super::rate_limit::RateLimit;
+use super::upkeep::Out;
 use crate::base::clock::MILLISECOND_NS;
-use crate::base::{Handle, Slab};
+use crate::base::{Handle, Idle, Slab};
 use crate::handoff::{
     Adopt, ClassRef, Consumer, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage, Transport,
     ViewCommand,
@@ -58,6 +61,23 @@ pub struct ShardOptions {
     pub copy_bytes_max: usize,
     /// Connections of the shard.
     pub connections_max: usize,
+    /// How it waits for work.
+    pub idle: Idle,
+    /// How long a client may be silent.
+    pub patience: Patience,
+}
+
+impl Default for ShardOptions {
+    fn default() -> Self {
+        Self {
+            lease_ns_max: 1_000 * MILLISECOND_NS,
+            stall_ns_max: 10_000 * MILLISECOND_NS,
+            copy_bytes_max: 64 << 20,
+            connections_max: 10_000,
+            idle: Idle::Park,
+            patience: Patience::default(),
+        }
+    }
 }
 
 /// The lanes of a shard.
@@ -76,15 +96,15 @@ pub struct ShardLanes<Handed = TcpStream> {
 }
 
 /// Everything one shard owns.
-pub struct Shard<O: Outside> {
+pub struct Shard<P: Platform> {
     index: u8,
-    outside: O,
-    lanes: ShardLanes<O::Handed>,
+    platform: P,
+    lanes: ShardLanes<P::Handed>,
     options: ShardOptions,
     metrics: Arc<CachePadded<ShardMetrics>>,
     /// Set by `sim` when the frame pool runs low: every lease but that on the newest frame ends now.
     pool_low: Arc<AtomicBool>,
-    conns: Slab<Conn<O::Stream>>,
+    conns: Slab<Conn<P::Stream>>,
     /// Connections of each class slot; their `member` is the place here.
     members: [Vec<Handle>; CLASSES_MAX],
     /// Newest frame that carries each class slot.
@@ -112,40 +132,20 @@ pub struct Shard<O: Outside> {
     stopping: Option<(CloseCode, &'static str)>,
 }
 
-/// The two lanes a connection's messages go to.
-struct Out<'shard, Handed> {
-    lanes: &'shard mut ShardLanes<Handed>,
-    interests: &'shard mut Vec<Box<Interest>>,
-}
-
-impl<Handed> Requests for Out<'_, Handed> {
-    fn to_sim(&mut self, command: ViewCommand) -> bool {
-        self.lanes.commands.push(command).is_ok()
-    }
-
-    fn to_control(&mut self, event: ShardEvent) -> bool {
-        self.lanes.events.push(event).is_ok()
-    }
-
-    fn interest(&mut self) -> Box<Interest> {
-        self.interests.pop().unwrap_or_default()
-    }
-}
-
-impl<O: Outside> Shard<O> {
+impl<P: Platform> Shard<P> {
     /// A shard without connections.
     #[must_use]
     pub fn new(
         index: u8,
-        outside: O,
-        lanes: ShardLanes<O::Handed>,
+        platform: P,
+        lanes: ShardLanes<P::Handed>,
         options: ShardOptions,
         metrics: Arc<CachePadded<ShardMetrics>>,
         pool_low: Arc<AtomicBool>,
     ) -> Self {
         Self {
             index,
-            outside,
+            platform,
             lanes,
             options,
             metrics,
@@ -176,37 +176,22 @@ impl<O: Outside> Shard<O> {
     }
 
     /// Its clock and sockets.
-    pub fn outside_mut(&mut self) -> &mut O {
-        &mut self.outside
+    pub fn platform_mut(&mut self) -> &mut P {
+        &mut self.platform
     }
 
     /// First half of a turn, before readiness is asked for: new connections, messages, frames, what has taken too long.
     /// False when a shutdown has been served.
     pub fn begin_turn(&mut self) -> bool {
-        let now_ns = self.outside.now_ns();
+        let now_ns = self.platform.now_ns();
         self.take_lanes(now_ns);
         self.housekeep(now_ns);
         self.stopping.is_none() || !self.conns.is_empty()
     }
 
-    /// How long to wait for readiness at most; `None` for until it comes. To be asked when the doorbell is armed.
-    #[must_use]
-    pub fn patience(&self) -> Option<Duration> {
-        let work = !(self.ready.is_empty()
-            && self.lanes.frames.is_empty()
-            && self.lanes.adopt.is_empty()
-            && self.lanes.messages.is_empty());
-        let idle = self.conns.is_empty() && self.stopping.is_none() && self.ended.is_empty();
-        match (work, idle) {
-            (true, _) => Some(Duration::ZERO),
-            (false, true) => None,
-            (false, false) => Some(Duration::from_nanos(HOUSEKEEPING_NS)),
-        }
-    }
-
     /// Second half of a turn: frames, then the connections that are ready, then those with work left.
     pub fn end_turn(&mut self, events: impl Iterator<Item = Ready>) {
-        let now_ns = self.outside.now_ns();
+        let now_ns = self.platform.now_ns();
         self.take_frames();
         for ready in events {
             let Some(conn) = self.conns.at_mut(ready.slot) else { continue };
@@ -236,7 +221,7 @@ impl<O: Outside> Shard<O> {
     fn take_frames(&mut self) {
         let mut fresh = [false; CLASSES_MAX];
         let mut newest = None;
-        let picked_ns = self.outside.now_ns();
+        let picked_ns = self.platform.now_ns();
         while let Some(frame) = self.lanes.frames.pop() {
             let stamp = frame.stamp();
             self.metrics.pickup.record(picked_ns.saturating_sub(stamp.published_ns));
@@ -264,7 +249,7 @@ impl<O: Outside> Shard<O> {
         for slot in (0..CLASSES_MAX).filter(|slot| fresh.get(*slot).is_some_and(|fresh| *fresh)) {
             self.fan_out(slot, picked_ns);
         }
-        let served_ns = self.outside.now_ns();
+        let served_ns = self.platform.now_ns();
         self.metrics.fanout.record(served_ns.saturating_sub(picked_ns));
         self.metrics.tick_to_wire.record(served_ns.saturating_sub(stamp.tick_ns));
     }
@@ -347,7 +332,7 @@ impl<O: Outside> Shard<O> {
         if readable && !self.read(handle, now_ns) {
             return false;
         }
-        let Self { outside, conns, front, links, room, .. } = self;
+        let Self { platform, conns, front, links, room, .. } = self;
         let Some(conn) = conns.get_mut(handle) else { return true };
         let slot = usize::from(conn.out.class().slot);
         let link = links.get(slot).filter(|_| conn.out.profile().is_chain());
@@ -363,7 +348,7 @@ impl<O: Outside> Shard<O> {
             Ok(Flushed::Finished) => {
                 // Our part is said. Closing now could take the close frame back from the peer (unread bytes make
                 // the kernel send a reset), so only our half is shut, and the peer's goodbye awaited.
-                outside.end_writing(&mut conn.stream);
+                platform.end_writing(&mut conn.stream);
                 conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
             }
             Ok(Flushed::Idle | Flushed::Blocked) => {}
@@ -392,8 +377,12 @@ impl<O: Outside> Shard<O> {
                 Ok(taken) => taken,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return false,
+                Err(error) => {
+                    self.metrics.dead.add(u64::from(error.kind() == ErrorKind::TimedOut));
+                    return false;
+                }
             };
+            conn.liveness.heard(now_ns);
             budget = budget.saturating_sub(taken);
             if conn.out.is_closing() {
                 continue;
@@ -419,13 +408,13 @@ impl<O: Outside> Shard<O> {
         self.ready_now.clear();
     }
 
-    fn adopt(&mut self, adopt: Adopt<O::Handed>, now_ns: u64) {
+    fn adopt(&mut self, adopt: Adopt<P::Handed>, now_ns: u64) {
         let Adopt { stream, peer, transport, grant, first, received } = adopt;
         let (index, class) = (self.index, grant.class);
         let session = grant.session;
         let Some(members) = self.members.get_mut(usize::from(class.slot)) else { return };
         let member = members.len();
-        let stream = self.outside.take(stream);
+        let stream = self.platform.take(stream);
         let made = self.conns.insert_with(|handle| {
             let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
             let _ = out.text(&grant.greeting);
@@ -438,6 +427,7 @@ impl<O: Outside> Shard<O> {
                 drags: Drags::default(),
                 limiter: RateLimit::default(),
                 ladder: Ladder::new(now_ns),
+                liveness: Liveness::new(now_ns),
                 demand_bytes: grant.demand_bytes,
                 member,
                 writable: true,
@@ -455,7 +445,7 @@ impl<O: Outside> Shard<O> {
         self.metrics.adopted.add(1);
         self.gauge();
         let Some(conn) = self.conns.get_mut(handle) else { return };
-        if self.outside.watch(&mut conn.stream, handle.slot).is_err() {
+        if self.platform.watch(&mut conn.stream, handle.slot).is_err() {
             return self.remove(handle);
         }
         if let Some((code, reason)) = self.stopping {
@@ -555,7 +545,7 @@ impl<O: Outside> Shard<O> {
     fn remove(&mut self, handle: Handle) {
         self.leave_members(handle);
         let Some(mut conn) = self.conns.remove(handle) else { return };
-        self.outside.forget(&mut conn.stream);
+        self.platform.forget(&mut conn.stream);
         self.copied_bytes = self.copied_bytes.saturating_sub(conn.out.copied_bytes());
         self.demand_bytes -= conn.demand_bytes;
         self.ended.push((conn.origin.session, conn.drags.any()));
@@ -633,6 +623,8 @@ impl<O: Outside> Shard<O> {
             if lingered || stalled {
                 self.metrics.stalled.add(u64::from(stalled));
                 self.remove(handle);
+            } else {
+                self.look_for_sign(handle, now_ns);
             }
         }
         self.copied_bytes = self.conns.iter_mut().map(|(_, conn)| conn.out.copied_bytes()).sum();

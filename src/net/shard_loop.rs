@@ -7,12 +7,13 @@ use std::io::{ErrorKind, Result};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use crossbeam::utils::CachePadded;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::outside::{Outside, Ready};
+use super::platform::{Platform, Ready};
 use super::shard::{Shard, ShardLanes, ShardOptions};
 use crate::base::clock::monotonic_ns;
 use crate::handoff::Doorbell;
@@ -29,7 +30,7 @@ struct Kernel {
     poll: Poll,
 }
 
-impl Outside for Kernel {
+impl Platform for Kernel {
     type Handed = std::net::TcpStream;
     type Stream = TcpStream;
 
@@ -100,14 +101,41 @@ impl ShardLoop {
         Ok(())
     }
 
-    /// Sleeps until a connection is ready, a lane has something, or it is time to housekeep.
+    /// Waits until a connection is ready, a lane has something, or it is time to housekeep.
     fn wait(&mut self, events: &mut Events) -> Result<()> {
+        if self.look_again(events)? {
+            return Ok(());
+        }
         self.bell.arm();
         // Rounded up to whole milliseconds by epoll, which housekeeping does not mind.
-        let patience = self.shard.patience();
-        let answer = self.shard.outside_mut().poll.poll(events, patience);
+        let nap = self.shard.nap();
+        let answer = self.poll(events, nap);
         self.bell.disarm();
-        match answer {
+        answer
+    }
+
+    /// Looks at lanes and sockets for as long as the idle strategy spins; true when there is something to do. The bell is
+    /// not armed meanwhile, so whoever pushes pays no call for the waking.
+    fn look_again(&mut self, events: &mut Events) -> Result<bool> {
+        let (spin, sleepless) = self.shard.spin();
+        if spin.is_zero() {
+            return Ok(false);
+        }
+        let until_ns = monotonic_ns() + spin.as_nanos() as u64;
+        loop {
+            self.poll(events, Some(Duration::ZERO))?;
+            if !events.is_empty() || self.shard.has_work() {
+                return Ok(true);
+            }
+            if monotonic_ns() >= until_ns {
+                return Ok(sleepless);
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> Result<()> {
+        match self.shard.platform_mut().poll.poll(events, timeout) {
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             other => other,
         }

@@ -17,11 +17,14 @@ use super::topology::{
 };
 use super::{Loaded, Plan, StartError, load, logging};
 use crate::base::{cores, host};
+use crate::config::NetOptions;
 use crate::config::Resolved;
 use crate::control::{Control, ControlFacts, ControlLanes};
 use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
 use crate::metrics::{Health, Metrics, Phase};
-use crate::net::{Door, DoorLanes, DoorOptions, ShardLanes, ShardLoop, ShardOptions, poll_with_bell};
+use crate::net::{
+    Door, DoorLanes, DoorOptions, Patience, ShardLanes, ShardLoop, ShardOptions, SocketOptions, poll_with_bell,
+};
 use crate::sim::cpu::CpuBackend;
 use crate::sim::{Backend, Dimensions, Identity, Sim, SimLanes, Topology, cuda};
 use crate::wire::CloseCode;
@@ -247,6 +250,8 @@ impl Engine {
 
         let (mut shard_commands, mut frames, mut shard_events, mut shard_messages, mut adopts, mut shards) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let patience =
+            Patience { ping_ns: config.net.ping.as_nanos() as u64, pong_ns: config.net.pong.as_nanos() as u64 };
         for index in 0..plan.shards {
             let (poll, bell) = poll_with_bell().map_err(loops)?;
             let (frame_out, frame_in) = lanes.make(&FRAMES, Some(index), &bell);
@@ -271,6 +276,8 @@ impl Engine {
                 stall_ns_max: config.net.stall.as_nanos() as u64,
                 copy_bytes_max: usize::try_from(config.net.lease_copy_bytes_max).unwrap_or(usize::MAX),
                 connections_max: config.net.connections_max as usize,
+                idle: plan.shard_idle.get(index).copied().unwrap_or_default(),
+                patience,
             };
             let block = metrics.shards.get(index).map(Arc::clone).unwrap_or_default();
             shards.push(ShardLoop::new(index as u8, poll, bell, own, options, block, Arc::clone(&pool_low)));
@@ -292,13 +299,16 @@ impl Engine {
             SimLanes { control: from_control, shards: shard_commands, frames, latest: latest_out, events: sim_events },
             Arc::clone(&metrics),
             pool_low,
-        );
+        )
+        .idling(plan.sim_idle);
         let facts = ControlFacts {
             name: loaded.name,
             tick_rate: rate_hz,
             dimensions: if two_dimensional { 2 } else { 3 },
             backend: "cpu",
             connections_max: config.net.connections_max as usize,
+            connections_per_address_max: config.net.connections_per_address_max.map(|limit| limit.get() as usize),
+            connections_per_address_automatic: NetOptions::CONNECTIONS_PER_ADDRESS_AUTOMATIC,
         };
         let control = Control::new(
             loaded.graph,
@@ -320,7 +330,14 @@ impl Engine {
         );
         let options = DoorOptions {
             handshake_ns_max: config.net.handshake_timeout.as_nanos() as u64,
-            notsent_lowat_bytes: config.net.notsent_lowat_bytes.map(std::num::NonZeroU32::get),
+            hold_max: config.net.hold_max as usize,
+            hold_ns_max: config.net.hold_time_max.as_nanos() as u64,
+            socket: SocketOptions {
+                notsent_lowat_bytes: config.net.notsent_lowat_bytes.map(std::num::NonZeroU32::get),
+                send_buffer_bytes: config.net.send_buffer_bytes.map(std::num::NonZeroU32::get),
+                patience,
+                stall_ns_max: config.net.stall.as_nanos() as u64,
+            },
             trust_any_host: config.net.allow_remote,
             viewer: VIEWER,
         };

@@ -12,6 +12,9 @@ const LZ4_RATIO_MAX: usize = 255;
 /// cache, where one pass a plane over a large frame would fetch it from memory once a plane.
 const RECORDS_AT_ONCE: usize = 256;
 
+/// Bytes of the table in a [`PlaneScratch`].
+pub const TABLE_BYTES: usize = 16 << 10;
+
 /// Memory that [`compress`] works in.
 pub struct PlaneScratch {
     table: CompressTable,

@@ -161,48 +161,41 @@ def hash_of(nodes, decay):
     return fnv([word % 2**32 for node in nodes for word in node.words()] + [decay])
 
 
-# Entropy coding: symbols are (start, frequency) of 4,096.
+# Entropy coding: symbols are (start, frequency) of 4,096, in seven passes.
 
 def symbol(table, place):
     return sum(table[:place]), table[place]
-
-
-def plain(width, bits):
-    return bits << (12 - width), 1 << (12 - width)
-
-
-def value_symbols(table, shift, value, out):
-    lifted = value + (1 << shift >> 1)
-    place = rank(lifted >> shift)
-    if place < len(table) - 1:
-        out.append(symbol(table, place))
-        low, left = lifted % (1 << shift), shift
-        while left:
-            width = min(left, 11)
-            out.append(plain(width, low % 2**width))
-            low, left = low >> width, left - width
-    else:
-        out.append(symbol(table, len(table) - 1))
-        out.append(plain(11, zigzag(value) % 2048))
-        out.append(plain(11, zigzag(value) >> 11))
 
 
 def along(step, velocity):
     return -step if velocity < 0 else step
 
 
-def rans(symbols):
-    state, words = 0, []
-    for start, frequency in reversed(symbols):
-        if state >= frequency << 20:
-            words.append(state % 65536)
-            state >>= 16
-        state = (state // frequency << 12) + state % frequency + start
-    if words:
-        size = 4 if state >> 24 else 3
-    else:
-        size = (state.bit_length() + 7) // 8
-    return state.to_bytes(size, "little") + b"".join(struct.pack("<H", word) for word in reversed(words))
+def coded_value(table, shift, value, bits):
+    """The symbol; what it leaves open goes to `bits`."""
+    lifted = value + (1 << shift >> 1)
+    place = rank(lifted >> shift)
+    if place < len(table) - 1:
+        bits.put(lifted % (1 << shift), shift)
+        return symbol(table, place)
+    bits.put(zigzag(value), 22)
+    return symbol(table, len(table) - 1)
+
+
+def rans(passes, count):
+    states, words = [0 if count == 1 else 65536] * count, []
+    for symbols in reversed(passes):
+        for place, (start, frequency) in reversed(list(enumerate(symbols))):
+            state = states[place % count]
+            if state >= frequency << 20:
+                words.append(state % 65536)
+                state >>= 16
+            states[place % count] = (state // frequency << 12) + state % frequency + start
+    size = 4
+    if count == 1:
+        size = (4 if states[0] >> 24 else 3) if words else (states[0].bit_length() + 7) // 8
+    return b"".join(state.to_bytes(size, "little") for state in states) + b"".join(
+        struct.pack("<H", word) for word in reversed(words))
 
 
 def off_of(node, target):
@@ -213,32 +206,44 @@ def quiet_steps(off):
     return [(abs(o) + 1024) // 2048 * (1 if o >= 0 else -1) for o in off]
 
 
-def entropy(nodes, targets):
-    symbols = []
+def entropy(nodes, targets, states):
+    """Whether there are plain bits, and the payload that they begin."""
+    flags, quiet, hot = [], [], []
     for node, target in zip(nodes, targets):
         off = off_of(node, target)
         if node.e >= HOT:
-            high = log2(max(node.e, 256))
-            row, shift = (3, high - 10) if high > 10 else (high - 8, 0)
-            table = HOTS[2 * row + (node.e >> (high - 1)) % 2]
-            steps = [(o + HALF) >> 12 for o in off]
-            for step, velocity in zip(steps, node.v):
-                value_symbols(table, shift, along(step, velocity), symbols)
-            node.hot(steps)
+            hot.append((node, [(o + HALF) >> 12 for o in off]))
             continue
         k = node.k
         bucket = k - 1 if k < 8 else 7 if k < 16 else 8 if k < 32 else 9 if k < 64 else 10
         one = FLAGS[min(node.e.bit_length(), 9) * 11 + max(bucket, 0)]
         needed = any(abs(o) > HALF for o in off)
-        symbols.append(symbol([4096 - one, one], int(needed)))
+        flags.append(symbol([4096 - one, one], int(needed)))
         if needed:
-            steps, any_before = quiet_steps(off), False
+            quiet.append((node, quiet_steps(off)))
+    passes, bits = [flags], Bits()
+    for axis in range(3):
+        symbols = []
+        for node, steps in quiet:
+            k, any_before = node.k, any(steps[:axis])
             row = 0 if k < 2 else k - 1 if k < 4 else 3 if k < 8 else 4 if k < 16 else 5
-            for axis, (step, velocity) in enumerate(zip(steps, node.v)):
-                value_symbols(QUIET[row * 4 + (3 if any_before else axis)], 0, along(step, velocity), symbols)
-                any_before = any_before or step != 0
-            node.quiet(steps)
-    return rans(symbols)
+            table = QUIET[row * 4 + (3 if any_before else axis)]
+            symbols.append(coded_value(table, 0, along(steps[axis], node.v[axis]), bits))
+        passes.append(symbols)
+    for axis in range(3):
+        symbols = []
+        for node, steps in hot:
+            high = log2(max(node.e, 256))
+            row, shift = (3, high - 10) if high > 10 else (high - 8, 0)
+            table = HOTS[2 * row + (node.e >> (high - 1)) % 2]
+            symbols.append(coded_value(table, shift, along(steps[axis], node.v[axis]), bits))
+        passes.append(symbols)
+    for node, steps in quiet:
+        node.quiet(steps)
+    for node, steps in hot:
+        node.hot(steps)
+    plain = bits.bytes()
+    return plain != b"", (varint(len(plain)) + plain if plain else b"") + rans(passes, states)
 
 
 def gaps(nodes, targets):
@@ -356,8 +361,12 @@ def main():
             hot = sum(node.e >= HOT for node in block)
             if over or hot or dice.below(4) == 0:
                 sparse = hot == 0 and (over < 20 or dice.below(2) == 0)
-                body = gaps(block, targets[index]) if sparse else entropy(block, targets[index])
-                mode = 1 if sparse else 2
+                if sparse:
+                    mode, body = 1, gaps(block, targets[index])
+                else:
+                    states = dice.below(2) * 3 + 1
+                    plain, body = entropy(block, targets[index], states)
+                    mode = (2 if states == 1 else 3) | plain << 3
                 if dice.below(3) == 0:
                     decays[index] = dice.below(256) if tick % 5 == 0 else dice.below(40)
                     said.append((index, bytes([mode | 4, decays[index]]) + body))

@@ -54,6 +54,7 @@ enum Message {
     Text(Value),
     Binary(Vec<u8>),
     Close(u16),
+    Ping,
     Pong,
 }
 
@@ -372,6 +373,7 @@ impl Client {
                 Message::Text(text) => self.text(&text),
                 Message::Binary(bytes) => self.binary(&bytes, truth),
                 Message::Close(code) => self.goodbye = Some(code),
+                Message::Ping => self.frame(0x8A, b""),
                 Message::Pong => {}
             }
         }
@@ -607,6 +609,7 @@ fn split(bytes: &[u8], transport: Transport) -> Option<(Message, usize)> {
                 0x81 => Message::Text(parsed(body)),
                 0x82 => Message::Binary(body.to_vec()),
                 0x88 => Message::Close(u16::from_be_bytes([body[0], body[1]])),
+                0x89 => Message::Ping,
                 0x8A => Message::Pong,
                 other => panic!("a WebSocket frame that begins with {other:#x}"),
             };

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice, Read, Result, Write};
 use std::rc::Rc;
 
-use swarmcast::net::{Outside, Ready};
+use swarmcast::net::{Platform, Ready};
 
 use super::chance::Chance;
 
@@ -163,7 +163,7 @@ impl Write for Socket {
     }
 }
 
-/// The outside of one shard: the virtual clock, and the sockets it watches.
+/// The platform of one shard: the virtual clock, and the sockets it watches.
 pub struct Virtual {
     clock: Rc<Cell<u64>>,
     watched: Vec<Shared>,
@@ -189,7 +189,7 @@ impl Virtual {
     }
 }
 
-impl Outside for Virtual {
+impl Platform for Virtual {
     type Handed = Socket;
     type Stream = Socket;
 

@@ -13,7 +13,7 @@ use swarmcast::handoff::{
     Adopt, Consumer, DoorReply, DoorRequest, Doorbell, FramePool, Grant, Overflow, Producer, Transport, lane,
 };
 use swarmcast::metrics::{Health, Metrics};
-use swarmcast::net::{Shard, ShardLanes, ShardOptions};
+use swarmcast::net::{Patience, Shard, ShardLanes, ShardOptions};
 use swarmcast::sim::{Identity, Sim, SimLanes};
 use swarmcast::wire::compact::BLOCK_NODES;
 use swarmcast::wire::{Detail, Hello, Profile};
@@ -109,6 +109,11 @@ impl World {
             stall_ns_max: chance.pick(&[SECOND, 5 * SECOND]),
             copy_bytes_max: chance.pick(&[2_000, 100_000, 64 << 20]),
             connections_max: 64,
+            patience: Patience {
+                ping_ns: chance.pick(&[30 * SECOND, 500 * MS]),
+                pong_ns: chance.pick(&[10 * SECOND, 300 * MS]),
+            },
+            ..ShardOptions::default()
         };
         let (mut frames, mut commands, mut events, mut messages, mut desks) = (vec![], vec![], vec![], vec![], vec![]);
         for index in 0..shard_count {
@@ -128,9 +133,9 @@ impl World {
                 commands: command_out,
                 events: event_out,
             };
-            let outside = Virtual::new(Rc::clone(&clock));
+            let platform = Virtual::new(Rc::clone(&clock));
             let block = Arc::clone(&metrics.shards[index]);
-            let shard = Shard::new(index as u8, outside, lanes, options, block, Arc::clone(&pool_low));
+            let shard = Shard::new(index as u8, platform, lanes, options, block, Arc::clone(&pool_low));
             frames.push(frames_out);
             commands.push(command_in);
             events.push(event_in);
@@ -156,6 +161,8 @@ impl World {
             dimensions: 3,
             backend: "script",
             connections_max: 64,
+            connections_per_address_max: None,
+            connections_per_address_automatic: 64,
         };
         let lanes = ControlLanes {
             requests: requests_in,
@@ -268,7 +275,7 @@ impl World {
         let shard = self.chance.size(0, self.desks.len() - 1);
         let client = Client::new(self.joined, shard, self.chance.split(), transport, profile, self.node_count());
         let token = Handle { slot: self.joined as u32, generation: 0 };
-        if self.requests.push(DoorRequest::Open { token, hello }).is_ok() {
+        if self.requests.push(DoorRequest::Open { token, hello, address: [127, 0, 0, 1].into() }).is_ok() {
             self.asking.push(client);
         }
     }
@@ -460,14 +467,14 @@ impl Desk {
         }
         let woken = self.rung.swap(false, Ordering::Relaxed);
         let due = self.asleep_until_ns.is_some_and(|until_ns| now_ns >= until_ns);
-        if woken || due || self.shard.outside_mut().any_edge() || self.asleep_until_ns.is_none() {
+        if woken || due || self.shard.platform_mut().any_edge() || self.asleep_until_ns.is_none() {
             self.bell.disarm();
-            let edges = self.shard.outside_mut().edges();
+            let edges = self.shard.platform_mut().edges();
             self.shard.end_turn(edges.into_iter());
             assert!(self.shard.begin_turn(), "nobody shuts down");
             self.bell.arm();
             let never = u64::MAX / 2;
-            let nap_ns = self.shard.patience().map_or(never, |nap| nap.as_nanos() as u64);
+            let nap_ns = self.shard.nap().map_or(never, |nap| nap.as_nanos() as u64);
             self.asleep_until_ns = Some(now_ns + nap_ns);
         }
     }

@@ -7,7 +7,9 @@
 //! to the bound. Times are medians over the ticks of a phase, each tick timed beside the writing of its raw 34-byte records.
 //! Budget: see `bench/results/`.
 //!
-//! `--train` prints `src/wire/compact/tables/trained.rs` from the named graphs.
+//! `--train` prints `src/wire/compact/tables/trained.rs` from the named graphs. `--record` writes the stream of each, for the
+//! decoders of other languages: messages of kind, flags (1 normalise), phase (0 hot, 1 settling, 2 local, 3 none), 0 and a `u32` length,
+//! as in `tests/golden/compact.stream`.
 
 #![forbid(unsafe_code)]
 
@@ -22,9 +24,10 @@ use swarmcast::graph::{Csr, NodeIndex};
 use swarmcast::sim::cpu::CpuBackend;
 use swarmcast::sim::{Backend, SimParams, Topology};
 use swarmcast::wire::compact::{
-    Coding, CompactFrame, Decoder, Encoder, FLAG_CONTEXTS, Info, QUIET_CONTEXTS, SYMBOLS_HOT, SYMBOLS_QUIET, Token,
+    Coding, CompactFrame, Decoder, Encoder, FLAG_CONTEXTS, FLAG_FREQUENCY_MIN, FREQUENCY_STEP, Info, QUIET_CONTEXTS,
+    SYMBOLS_HOT, SYMBOLS_QUIET, Token,
 };
-use swarmcast::wire::{NodeRecord, Profile, encode_body};
+use swarmcast::wire::{NodeRecord, Profile, encode_records};
 
 const TICK_RATE: u16 = 60;
 const HOT: Range<usize> = 10..130;
@@ -49,6 +52,9 @@ struct Options {
     /// Print tables instead of measuring.
     #[arg(long)]
     train: bool,
+    /// Write `NAME.stream` for each graph into this folder instead of measuring.
+    #[arg(long)]
+    record: Option<PathBuf>,
 }
 
 /// Positions of every tick.
@@ -243,7 +249,7 @@ fn measure(trajectory: &Trajectory, normalise_every: usize) -> Result<[Phase; 3]
         records.iter_mut().zip(points).for_each(|(record, point)| record.set_motion(*point, [0.0; 3]));
         let normalise = tick.is_multiple_of(normalise_every);
         let start = Instant::now();
-        encode_body(Profile::V1, &records, &mut raw);
+        encode_records(Profile::V1.records(), &records, &mut raw);
         let raw_ns = start.elapsed().as_nanos() as u64;
         let start = Instant::now();
         encoder.tick(&records, normalise, &mut frame)?;
@@ -252,10 +258,10 @@ fn measure(trajectory: &Trajectory, normalise_every: usize) -> Result<[Phase; 3]
         decoder.delta(tick as u64 - 1, tick as u64, normalise, frame.body())?;
         let decode_ns = start.elapsed().as_nanos() as u64;
         let (mut counts, mut raw_bits) = (vec![0; Token::places()], 0);
-        counting.tick_watched(points, normalise, &mut other, &mut |tokens| {
+        counting.tick_watched(points, normalise, &mut other, &mut |tokens, plain_bytes| {
+            raw_bits += 8 * plain_bytes as u64;
             for token in tokens {
-                raw_bits += u64::from(token.raw_bits());
-                if let Some(count) = token.place().and_then(|place| counts.get_mut(place)) {
+                if let Some(count) = counts.get_mut(token.place()) {
                     *count += 1;
                 }
             }
@@ -307,19 +313,55 @@ fn print(trajectory: &Trajectory, phases: &mut [Phase; 3]) {
     }
 }
 
-/// Frequencies that add up to 4,096, none below 2, as near to `counts` as that allows.
-fn frequencies(counts: &[u64], prior: &[f64]) -> Vec<u16> {
+/// The messages of the whole trajectory, a mark after every 64 ticks.
+fn record(trajectory: &Trajectory, normalise_every: usize) -> Result<Vec<u8>> {
+    let info = trajectory.info();
+    let mut encoder = Encoder::new(info, Coding::Cheapest)?;
+    let mut frame = CompactFrame::for_snapshots(trajectory.node_count);
+    let mut out = Vec::new();
+    let mut push = |kind: u8, normalise: bool, phase: u8, body: &[u8]| {
+        out.extend([kind, u8::from(normalise), phase, 0]);
+        out.extend((body.len() as u32).to_le_bytes());
+        out.extend(body);
+    };
+    push(4, false, 3, &info.to_bytes());
+    encoder.reset(trajectory.ticks.first().context("a tick")?)?;
+    encoder.snapshot(&mut frame)?;
+    push(3, false, 3, frame.body());
+    for (tick, points) in trajectory.ticks.iter().enumerate().skip(1) {
+        let normalise = tick.is_multiple_of(normalise_every);
+        encoder.tick(points, normalise, &mut frame)?;
+        let phase = trajectory.phases().iter().position(|phase| phase.contains(&tick)).unwrap_or(PHASES.len());
+        push(2, normalise, phase as u8, frame.body());
+        if tick % 64 == 0 {
+            encoder.mark(&mut frame)?;
+            push(5, false, 3, frame.body());
+        }
+    }
+    Ok(out)
+}
+
+/// Frequencies that add up to 4,096, multiples of `step`, none below `least`, as near to `counts` as that allows.
+fn frequencies(counts: &[u64], prior: &[f64], step: u16, least: u16) -> Vec<u16> {
     const SCALE: f64 = 4_096.0;
     let weights: Vec<f64> = counts.iter().zip(prior).map(|(count, prior)| *count as f64 + prior).collect();
     let sum: f64 = weights.iter().sum();
-    let mut out: Vec<u16> = weights.iter().map(|weight| ((weight / sum * SCALE).round() as u16).max(2)).collect();
-    while let Some(most) = out.iter().copied().max() {
+    let rounded = |weight: f64| (weight / sum * SCALE / f64::from(step)).round() as u16 * step;
+    let mut out: Vec<u16> = weights.iter().map(|weight| rounded(*weight).max(least)).collect();
+    loop {
         let over = i32::from(out.iter().sum::<u16>()) - SCALE as i32;
-        let step = over.clamp(-1, 1);
-        let Some(place) = out.iter_mut().find(|place| **place == most).filter(|_| step != 0) else { break };
-        *place = (i32::from(*place) - step) as u16;
+        let change = -over.signum() * i32::from(step);
+        // The bits that a symbol's share of the counts gains by the change.
+        let gain = |weight: f64, frequency: u16| {
+            weight * ((f64::from(frequency) + f64::from(change)) / f64::from(frequency)).log2()
+        };
+        let open = out.iter_mut().zip(&weights).filter(|(f, _)| i32::from(**f) + change >= i32::from(least));
+        let best = open.max_by(|(f, weight), (g, other)| gain(**weight, **f).total_cmp(&gain(**other, **g)));
+        match best {
+            Some((frequency, _)) if over != 0 => *frequency = (i32::from(*frequency) + change) as u16,
+            _ => return out,
+        }
     }
-    out
 }
 
 fn train(graphs: &[Trajectory], normalise_every: usize) -> Result<()> {
@@ -341,9 +383,9 @@ fn train(graphs: &[Trajectory], normalise_every: usize) -> Result<()> {
     let (quiet, hot) = (two_sided(SYMBOLS_QUIET, 1.0), two_sided(SYMBOLS_HOT, 3.0));
     let flag = [1_900.0, 100.0];
     let mut all = tables(&counts).map(|table| match table.len() {
-        SYMBOLS_QUIET => frequencies(table, &quiet),
-        SYMBOLS_HOT => frequencies(table, &hot),
-        _ => frequencies(table, &flag),
+        SYMBOLS_QUIET => frequencies(table, &quiet, FREQUENCY_STEP, FREQUENCY_STEP),
+        SYMBOLS_HOT => frequencies(table, &hot, FREQUENCY_STEP, FREQUENCY_STEP),
+        _ => frequencies(table, &flag, 1, FLAG_FREQUENCY_MIN),
     });
     let names: Vec<&str> = graphs.iter().map(|graph| graph.name.as_str()).collect();
     println!("//! Printed by `trajectories --train` from {}; not to be edited by hand.\n", names.join(", "));
@@ -381,6 +423,14 @@ fn main() -> Result<()> {
         let graphs = options.graphs.iter().map(|graph| trajectory(graph, options.bits));
         return train(&graphs.collect::<Result<Vec<_>>>()?, options.normalise);
     }
+    if let Some(folder) = &options.record {
+        for graph in &options.graphs {
+            let trajectory = trajectory(graph, options.bits)?;
+            let path = folder.join(format!("{}.stream", trajectory.name));
+            std::fs::write(&path, record(&trajectory, options.normalise)?).context(path.display().to_string())?;
+        }
+        return Ok(());
+    }
     println!(
         "| graph | nodes | quantum | phase | ticks | B/node | 28 B / | 34 B / | two-pass B | ratio | snapshot B/node | \
          raw 34 B ns/node | encode ns/node | encode / raw | decode ns/node |"
@@ -411,9 +461,9 @@ mod tests {
     #[test]
     fn frequencies_add_up() {
         for counts in [[0_u64, 0, 0, 0], [1, 0, 0, 1_000_000], [5, 5, 5, 5], [u64::MAX / 8; 4]] {
-            let out = frequencies(&counts, &[1.0; 4]);
+            let out = frequencies(&counts, &[1.0; 4], 4, 4);
             assert_eq!(out.iter().sum::<u16>(), 4_096);
-            assert!(out.iter().all(|frequency| *frequency >= 2));
+            assert!(out.iter().all(|frequency| *frequency >= 4 && frequency.is_multiple_of(4)));
         }
     }
 }

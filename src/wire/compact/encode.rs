@@ -1,27 +1,35 @@
 //! The encoder: follows positions with the same state as every decoder, and says what that state did not expect.
 
-use super::bits::{put_varint, varint_bytes};
+use super::bits::{BitWriter, put_varint, varint_bytes};
 use super::error::EncodeError;
 use super::frame::CompactFrame;
 use super::info::Info;
 use super::model::{BLOCK_NODES, BOX_QUANTA, Block, HALF, HOT, LANE_PLACES, Lane, UNITS, at};
+use super::nodes::{Kinds, Nodes};
+use super::rans::{self, Words};
 use super::tables::Tables;
 use super::tokens::{
-    SYMBOLS_HOT, SYMBOLS_QUIET, Token, along, first_of_hot, first_of_quiet, hot_context, plain_values, push_value,
-    quiet_context,
+    PASSES, Pass, SHIFT_FROM, SYMBOLS_HOT, SYMBOLS_QUIET, Token, along, first_of_flag, first_of_hot, first_of_quiet,
+    flag_context, hot_context, hot_shift, put_plain, quiet_context, rank, symbol_of,
 };
-use super::{gaps, rans, snapshot};
+use super::{gaps, snapshot};
 use crate::wire::NodeRecord;
 
 /// Mode byte: sparse gaps.
 pub(super) const MODE_GAPS: u8 = 1;
-/// Mode byte: entropy-coded flags and corrections.
+/// Mode byte: entropy-coded flags and corrections, by one state.
 pub(super) const MODE_ENTROPY: u8 = 2;
+/// Mode byte: the same by four states, which are faster and 12 bytes longer.
+pub(super) const MODE_ENTROPY_FOUR: u8 = 3;
+/// Bits of the mode byte that say how the block is coded.
+pub(super) const MODE_CODING: u8 = 3;
 /// Bit of the mode byte: the block's decay follows and holds from the next tick on.
 pub(super) const MODE_DECAY: u8 = 4;
+/// Bit of the mode byte: plain bits follow.
+pub(super) const MODE_PLAIN: u8 = 8;
 
-/// Tokens of a node at most: a flag, and three symbols with two runs of plain bits each.
-const NODE_TOKENS_MAX: usize = 10;
+/// From so many symbols of corrections on four states are worth their bytes.
+const FOUR_STATES_FROM: usize = 1_024;
 
 /// A block without hot nodes and with at most one correction in so many nodes is coded as gaps: from there on flags cost
 /// fewer bytes.
@@ -75,14 +83,23 @@ pub struct Encoder {
 /// What one block needs while it is encoded.
 #[derive(Debug)]
 struct Scratch {
+    /// World units from the origin, by axis; 0 past the last node.
+    world: [[f32; LANE_PLACES]; 3],
     /// True position less predicted one, units, by axis.
     off: [Lane; 3],
     /// 1 where a quiet node would be off by more than half a quantum.
     over: [u8; BLOCK_NODES],
-    /// Nodes that are hot or over, in order.
-    active: [u16; BLOCK_NODES],
-    tokens: Vec<Token>,
-    words: Vec<u16>,
+    kinds: Kinds,
+    /// Quiet nodes that are over.
+    corrected: Nodes,
+    /// Corrections of hot nodes, and their tokens, by axis and node.
+    steps: [Lane; 3],
+    tokens: [Lane; 3],
+    /// Hot nodes whose corrections have plain bits.
+    odd: Nodes,
+    passes: [Pass; PASSES],
+    words: Words,
+    plain: Vec<u8>,
     payload: Vec<u8>,
 }
 
@@ -154,11 +171,17 @@ impl Encoder {
             blocks,
             tables: Tables::new(),
             scratch: Box::new(Scratch {
+                world: [[0.0; LANE_PLACES]; 3],
                 off: [[0; LANE_PLACES]; 3],
                 over: [0; BLOCK_NODES],
-                active: [0; BLOCK_NODES],
-                tokens: Vec::with_capacity(BLOCK_NODES * NODE_TOKENS_MAX),
-                words: Vec::with_capacity(CompactFrame::delta_bytes_max(BLOCK_NODES) / 2),
+                kinds: Kinds::NONE,
+                corrected: Nodes::NONE,
+                steps: [[0; LANE_PLACES]; 3],
+                tokens: [[0; LANE_PLACES]; 3],
+                odd: Nodes::NONE,
+                passes: [Pass::NEW; PASSES],
+                words: Words::new(),
+                plain: Vec::with_capacity(CompactFrame::delta_bytes_max(BLOCK_NODES)),
                 payload: Vec::with_capacity(CompactFrame::snapshot_bytes_max(BLOCK_NODES)),
             }),
             normalised: false,
@@ -195,8 +218,9 @@ impl Encoder {
     #[must_use]
     pub const fn footprint(node_count: usize) -> usize {
         let block = size_of::<Block>() + size_of::<Decay>();
-        let scratch = BLOCK_NODES * NODE_TOKENS_MAX * 2 + CompactFrame::snapshot_bytes_max(BLOCK_NODES) * 2;
-        node_count.div_ceil(BLOCK_NODES) * block + size_of::<Scratch>() + scratch + 32_768
+        let buffers = CompactFrame::snapshot_bytes_max(BLOCK_NODES) + CompactFrame::delta_bytes_max(BLOCK_NODES);
+        let scratch = size_of::<Scratch>() + Words::BYTES + buffers;
+        node_count.div_ceil(BLOCK_NODES) * block + scratch + Tables::BYTES
     }
 
     /// Puts every node where it is, at rest: a jump that no delta tells of. A snapshot can be taken at once.
@@ -210,7 +234,9 @@ impl Encoder {
             block.clear();
             let [x, y, z] = &mut block.position;
             for (((x, y), z), point) in x.iter_mut().zip(y).zip(z).zip(points) {
-                [*x, *y, *z] = target(point.point(), origin, scale);
+                let [px, py, pz] = point.point();
+                let [ox, oy, oz] = origin;
+                [*x, *y, *z] = [px - ox, py - oy, pz - oz].map(|offset| units(offset, scale));
             }
             block.predict(true);
             block.normalise();
@@ -229,10 +255,11 @@ impl Encoder {
     /// # Errors
     /// [`EncodeError`]; the state is then as before.
     pub fn tick<P: Point>(&mut self, points: &[P], normalise: bool, out: &mut CompactFrame) -> Result<(), EncodeError> {
-        self.tick_watched(points, normalise, out, &mut |_| {})
+        self.tick_watched(points, normalise, out, &mut |_, _| {})
     }
 
-    /// As [`Self::tick`]; `watch` sees the tokens of every block that goes through the entropy coder.
+    /// As [`Self::tick`]; `watch` sees the tokens of every pass that goes through the entropy coder, and how many bytes of
+    /// plain bits its block has beside, told with the first pass.
     ///
     /// # Errors
     /// As [`Self::tick`].
@@ -241,7 +268,7 @@ impl Encoder {
         points: &[P],
         normalise: bool,
         out: &mut CompactFrame,
-        watch: &mut impl FnMut(&[Token]),
+        watch: &mut impl FnMut(&[Token], usize),
     ) -> Result<(), EncodeError> {
         self.check(points)?;
         self.check_room(out)?;
@@ -324,10 +351,13 @@ impl Encoder {
         if points.len() != expected {
             return Err(EncodeError::Count { found: points.len(), expected });
         }
-        // A sum of zeros unless some coordinate is not finite: straight-line code for the case that always holds.
-        let odd =
-            points.iter().map(|point| point.point()).fold(0.0, |odd, [x, y, z]| odd + (x * 0.0 + y * 0.0 + z * 0.0));
-        if odd == 0.0 {
+        // The exponent of a number that is not finite is all ones, and one more makes it negative. A sum of finite numbers
+        // that overflows is looked at again below.
+        let odd = points.iter().fold(0, |odd, point| {
+            let [x, y, z] = point.point();
+            odd | (((x + y + z).to_bits() & 0x7F80_0000) + 0x0080_0000)
+        });
+        if odd >> 31 == 0 {
             return Ok(());
         }
         let bad = points.iter().position(|point| point.point().iter().any(|axis| !axis.is_finite()));
@@ -341,28 +371,37 @@ pub(super) fn blocks(node_count: usize) -> Vec<Block> {
     starts.map(|start| Block::new(node_count - start)).collect()
 }
 
-/// Where a point is in units, moved into the box.
+/// A coordinate in units, moved into the box.
 #[inline(always)]
-fn target(point: [f32; 3], origin: [f32; 3], scale: f32) -> [i32; 3] {
+fn units(offset: f32, scale: f32) -> i32 {
     const EDGE: f32 = BOX_QUANTA as f32 * UNITS as f32;
-    let [x, y, z] = point;
-    let [ox, oy, oz] = origin;
-    [x - ox, y - oy, z - oz].map(|offset| (offset * scale).clamp(-EDGE, EDGE) as i32)
+    (offset * scale).clamp(-EDGE, EDGE) as i32
 }
 
 impl Scratch {
     /// Fills `off` and `over`.
     fn measure<P: Point>(&mut self, block: &Block, points: &[P], origin: [f32; 3], scale: f32) {
-        let [x, y, z] = &mut self.off;
+        // Two loops: the first takes records apart, the second does the same to whole lanes.
+        let [x, y, z] = &mut self.world;
+        let [ox, oy, oz] = origin;
         for (((x, y), z), point) in x.iter_mut().zip(y).zip(z).zip(points) {
-            [*x, *y, *z] = target(point.point(), origin, scale);
+            let [px, py, pz] = point.point();
+            (*x, *y, *z) = (px - ox, py - oy, pz - oz);
         }
         self.over = [0; BLOCK_NODES];
-        for (off, position) in self.off.iter_mut().zip(&block.position) {
-            for ((off, position), over) in off.iter_mut().zip(position).zip(&mut self.over).take(block.count) {
-                *off = off.wrapping_sub(*position);
+        for ((world, off), position) in self.world.iter_mut().zip(&mut self.off).zip(&block.position) {
+            if let Some(rest) = world.get_mut(block.count..) {
+                rest.fill(0.0);
+            }
+            for ((world, off), position) in world.iter().zip(off.iter_mut()).zip(position) {
+                *off = units(*world, scale).wrapping_sub(*position);
+            }
+            for (off, over) in off.iter().zip(&mut self.over) {
                 *over |= u8::from(off.wrapping_add(HALF) as u32 > UNITS as u32);
             }
+        }
+        for (over, energy) in self.over.iter_mut().zip(&block.energy) {
+            *over &= u8::from(*energy < HOT);
         }
     }
 
@@ -372,84 +411,151 @@ impl Scratch {
         block: &mut Block,
         tables: &Tables,
         coding: Coding,
-        watch: &mut impl FnMut(&[Token]),
+        watch: &mut impl FnMut(&[Token], usize),
     ) -> Option<u8> {
         self.payload.clear();
-        let (mut active, mut hot) = (0, 0);
-        for ((node, over), energy) in self.over.iter().enumerate().zip(&block.energy).take(block.count) {
-            let is_hot = *energy >= HOT;
-            if let Some(place) = self.active.get_mut(active) {
-                *place = node as u16;
-            }
-            active += usize::from(is_hot | (*over != 0));
-            hot += usize::from(is_hot);
+        let hot = block.hot_count();
+        let over = self.over.iter().map(|over| u32::from(*over)).sum::<u32>() as usize;
+        if coding == Coding::Cheapest && hot == 0 && over == 0 {
+            return None;
         }
-        if coding == Coding::Cheapest && hot == 0 && active * GAPS_FROM <= block.count {
-            if active == 0 {
-                return None;
-            }
+        self.corrected.clear();
+        for (node, over) in self.over.iter().enumerate() {
+            self.corrected.push_if(node, *over != 0);
+        }
+        if coding == Coding::Cheapest && hot == 0 && over * GAPS_FROM <= block.count {
             let off = &self.off;
-            let nodes = self.active.iter().take(active).map(|node| usize::from(*node));
-            gaps::encode(block, active, nodes.map(|node| (node, quiet_steps(off, node))), &mut self.payload);
+            let corrections = self.corrected.iter().map(|node| (node, quiet_steps(off, node)));
+            gaps::encode(block, over, corrections, &mut self.payload);
             return Some(MODE_GAPS);
         }
-        self.tokens.clear();
-        for node in 0..block.count {
+        self.kinds.sort(block, hot);
+        self.flags(block);
+        let escaped = self.quiet(block);
+        let plain = self.hot(block) | escaped;
+        self.plain.clear();
+        if plain {
+            self.plain_bits(block, escaped);
+            put_varint(self.plain.len() as u32, &mut self.payload);
+            self.payload.extend_from_slice(&self.plain);
+        }
+        block.correct_hot(&self.steps);
+        for node in self.corrected.iter() {
+            block.correct_quiet(node, quiet_steps(&self.off, node));
+        }
+        let mut plain_bytes = self.plain.len();
+        for pass in &self.passes {
+            watch(pass.tokens(), std::mem::take(&mut plain_bytes));
+        }
+        let plain = if plain { MODE_PLAIN } else { 0 };
+        if 3 * (over + hot) < FOUR_STATES_FROM {
+            rans::encode::<1>(tables, &self.passes, &mut self.words, &mut self.payload);
+            Some(MODE_ENTROPY | plain)
+        } else {
+            rans::encode::<4>(tables, &self.passes, &mut self.words, &mut self.payload);
+            Some(MODE_ENTROPY_FOUR | plain)
+        }
+    }
+
+    /// Fills the pass of flags.
+    fn flags(&mut self, block: &Block) {
+        let [flags, ..] = &mut self.passes;
+        flags.resize(self.kinds.quiet.len());
+        for (index, node) in self.kinds.quiet.iter().enumerate() {
+            let context = flag_context(at(&block.energy, node), at(&block.ticks, node));
+            flags.set(index, Token::new(first_of_flag(context), usize::from(at(&self.over, node))));
+        }
+    }
+
+    /// Fills the passes of quiet nodes; whether one has to be escaped.
+    fn quiet(&mut self, block: &Block) -> bool {
+        let [_, passes @ .., _, _, _] = &mut self.passes;
+        passes.iter_mut().for_each(|pass| pass.resize(self.corrected.len()));
+        let mut escaped = false;
+        for (index, node) in self.corrected.iter().enumerate() {
+            let ticks = at(&block.ticks, node);
+            let mut any = false;
+            for (axis, (step, pass)) in quiet_steps(&self.off, node).into_iter().zip(passes.iter_mut()).enumerate() {
+                let velocity = block.velocity.get(axis).map_or(0, |lane| at(lane, node));
+                let symbol = symbol_of(along(step, velocity), SYMBOLS_QUIET, 0);
+                pass.set(index, Token::new(first_of_quiet(quiet_context(ticks, axis, any)), symbol));
+                escaped |= symbol == SYMBOLS_QUIET - 1;
+                any |= step != 0;
+            }
+        }
+        escaped
+    }
+
+    /// Fills `steps`, `odd` and the passes of hot nodes; whether one of these has plain bits.
+    fn hot(&mut self, block: &Block) -> bool {
+        let [.., x, y, z] = &mut self.passes;
+        let hot = &self.kinds.hot;
+        self.odd.clear();
+        [&mut *x, &mut *y, &mut *z].into_iter().for_each(|pass| pass.resize(hot.len()));
+        if hot.len() == 0 {
+            return false;
+        }
+        let mut odd = block.energy.map(|energy| i32::from(energy >= SHIFT_FROM));
+        let axes = self.off.iter().zip(&block.velocity).zip(&mut self.steps).zip(&mut self.tokens);
+        for ((((off, velocity), steps), tokens), pass) in axes.zip([x, y, z]) {
+            // First for every node as if it were hot and without shift: the same code for all.
+            let lanes = off.iter().zip(velocity).zip(steps.iter_mut()).zip(tokens.iter_mut()).zip(&block.energy);
+            for (((((off, velocity), step), token), energy), odd) in lanes.zip(&mut odd) {
+                *step = off.wrapping_add(HALF) >> UNITS.ilog2();
+                let symbol = rank(along(*step, *velocity)) as i32;
+                let escape = SYMBOLS_HOT as i32 - 1;
+                let symbol = if symbol < escape { symbol } else { escape };
+                *token = first_of_hot(hot_context(*energy)) as i32 + symbol;
+                *odd |= i32::from(symbol == escape);
+            }
+            for (index, node) in hot.iter().enumerate() {
+                pass.set(index, Token::new(at(tokens, node) as usize, 0));
+            }
+        }
+        let any =
+            odd.iter().zip(&block.energy).fold(0, |any, (odd, energy)| any | if *energy >= HOT { *odd } else { 0 });
+        if any != 0 {
+            self.shifted(block, &odd);
+        }
+        any != 0
+    }
+
+    /// Lists the hot nodes that are `odd`, and sets the tokens of those whose corrections have plain low bits.
+    fn shifted(&mut self, block: &Block, odd: &Lane) {
+        let [.., x, y, z] = &mut self.passes;
+        for (index, node) in self.kinds.hot.iter().enumerate() {
+            self.odd.push_if(node, at(odd, node) != 0);
             let energy = at(&block.energy, node);
-            if energy >= HOT {
-                self.hot(block, node);
-            } else if at(&self.over, node) != 0 {
-                self.quiet(block, node);
-            } else {
-                self.tokens.push(Token::flag(energy, at(&block.ticks, node), false));
+            if energy < SHIFT_FROM {
+                continue;
+            }
+            let (first, shift) = (first_of_hot(hot_context(energy)), hot_shift(energy));
+            let axes = self.steps.iter().zip(&block.velocity).zip([&mut *x, &mut *y, &mut *z]);
+            for ((steps, velocity), pass) in axes {
+                pass.set(
+                    index,
+                    Token::new(first, symbol_of(along(at(steps, node), at(velocity, node)), SYMBOLS_HOT, shift)),
+                );
             }
         }
-        watch(&self.tokens);
-        rans::encode(tables, &self.tokens, &mut self.words, &mut self.payload);
-        Some(MODE_ENTROPY)
     }
 
-    #[inline]
-    fn hot(&mut self, block: &mut Block, node: usize) {
-        let (context, shift) = hot_context(at(&block.energy, node));
-        let first = first_of_hot(context);
-        let [x, y, z] = self.off.each_ref().map(|axis| at(axis, node).wrapping_add(HALF) >> UNITS.ilog2());
-        let [vx, vy, vz] = block.velocity.each_ref().map(|axis| at(axis, node));
-        let values = [along(x, vx), along(y, vy), along(z, vz)];
-        match plain_values([first; 3], SYMBOLS_HOT, values).filter(|_| shift == 0) {
-            Some(tokens) => self.tokens.extend_from_slice(&tokens),
-            None => {
-                for value in values {
-                    push_value(first, SYMBOLS_HOT, shift, value, &mut |token| self.tokens.push(token));
-                }
+    /// Fills `plain`; `escaped` tells whether quiet nodes have any.
+    fn plain_bits(&mut self, block: &Block, escaped: bool) {
+        let mut bits = BitWriter::new(&mut self.plain);
+        for (axis, velocity) in block.velocity.iter().enumerate().filter(|_| escaped) {
+            for node in self.corrected.iter() {
+                let step = quiet_steps(&self.off, node).get(axis).copied().unwrap_or_default();
+                put_plain(along(step, at(velocity, node)), SYMBOLS_QUIET, 0, &mut bits);
             }
         }
-        block.correct_hot(node, [x, y, z]);
-    }
-
-    fn quiet(&mut self, block: &mut Block, node: usize) {
-        let ticks = at(&block.ticks, node);
-        let flag = Token::flag(at(&block.energy, node), ticks, true);
-        let steps = quiet_steps(&self.off, node);
-        let [x, y, z] = steps;
-        let any = [false, x != 0, x != 0 || y != 0];
-        let [vx, vy, vz] = block.velocity.each_ref().map(|axis| at(axis, node));
-        let values = [along(x, vx), along(y, vy), along(z, vz)];
-        let mut axis = 0;
-        let firsts = any.map(|any| {
-            axis += 1;
-            first_of_quiet(quiet_context(ticks, axis - 1, any))
-        });
-        match plain_values(firsts, SYMBOLS_QUIET, values) {
-            Some([x, y, z]) => self.tokens.extend_from_slice(&[flag, x, y, z]),
-            None => {
-                self.tokens.push(flag);
-                for (first, value) in firsts.into_iter().zip(values) {
-                    push_value(first, SYMBOLS_QUIET, 0, value, &mut |token| self.tokens.push(token));
-                }
+        for (steps, velocity) in self.steps.iter().zip(&block.velocity) {
+            for node in self.odd.iter() {
+                let value = along(at(steps, node), at(velocity, node));
+                put_plain(value, SYMBOLS_HOT, hot_shift(at(&block.energy, node)), &mut bits);
             }
         }
-        block.correct_quiet(node, steps);
+        bits.end();
     }
 }
 

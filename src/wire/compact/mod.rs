@@ -13,6 +13,7 @@ mod frame;
 mod gaps;
 mod info;
 mod model;
+mod nodes;
 mod rans;
 mod snapshot;
 mod tables;
@@ -25,5 +26,8 @@ pub use follow::{FollowError, Follower};
 pub use frame::CompactFrame;
 pub use info::{INFO_BYTES, Info};
 pub use model::{BLOCK_NODES, BOX_QUANTA, UNITS};
-pub use tables::{FLAG_CONTEXTS, HOT_CONTEXTS, QUIET_CONTEXTS, SYMBOLS_HOT, SYMBOLS_QUIET, table_hash};
+pub use tables::{
+    FLAG_CONTEXTS, FLAG_FREQUENCY_MIN, FREQUENCY_STEP, HOT_CONTEXTS, QUIET_CONTEXTS, SYMBOLS_HOT, SYMBOLS_QUIET,
+    table_hash,
+};
 pub use tokens::Token;

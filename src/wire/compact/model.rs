@@ -49,8 +49,9 @@ pub(super) fn at<T: Copy + Default, const PLACES: usize>(lane: &[T; PLACES], ind
     lane.get(index & (BLOCK_NODES - 1)).copied().unwrap_or_default()
 }
 
+/// `lane[index] = value`, as free of a bounds check.
 #[inline(always)]
-fn set<T, const PLACES: usize>(lane: &mut [T; PLACES], index: usize, value: T) {
+pub(super) fn set<T, const PLACES: usize>(lane: &mut [T; PLACES], index: usize, value: T) {
     if let Some(place) = lane.get_mut(index & (BLOCK_NODES - 1)) {
         *place = value;
     }
@@ -127,10 +128,10 @@ impl Block {
         let gain = if ticks <= 8 { 256 } else { 200 };
         for ((position, velocity), step) in self.position.iter_mut().zip(&mut self.velocity).zip(steps) {
             set(position, node, at(position, node).wrapping_add(step.wrapping_mul(HALF)));
-            set(velocity, node, at(velocity, node).wrapping_add(step.wrapping_mul(8 * gain) / ticks));
+            set(velocity, node, at(velocity, node).wrapping_add(divide(step.wrapping_mul(8 * gain), ticks)));
         }
         let energy = at(&self.energy, node);
-        let energy = energy + ((sum(steps) * 85 / ticks - energy) >> 2);
+        let energy = energy + ((divide(sum(steps) * 85, ticks) - energy) >> 2);
         set(&mut self.energy, node, energy);
         set(&mut self.ticks, node, 0);
         if energy >= HOT {
@@ -140,29 +141,44 @@ impl Block {
         }
     }
 
-    /// Moves a hot node by `steps` of a quantum; its next velocity is the last one and a share of what that one changed.
-    #[inline]
-    pub(super) fn correct_hot(&mut self, node: usize, steps: [i32; 3]) {
-        let energy = at(&self.energy, node);
-        let share = match energy {
-            ..420 => 130,
-            420..1_000 => 180,
-            1_000..3_400 => 210,
-            _ => 230,
-        };
-        let next = energy + ((sum(steps) * 171 - energy) >> 2);
-        let axes = self.position.iter_mut().zip(&mut self.velocity).zip(&mut self.moved);
-        for (((position, velocity), moved), step) in axes.zip(steps) {
-            let step = step.wrapping_mul(UNITS);
-            set(position, node, at(position, node).wrapping_add(step));
-            let now = at(velocity, node).wrapping_add(step);
-            let change = now.wrapping_sub(at(moved, node)).wrapping_mul(share) >> 8;
-            // Leaving the hot mode: what the last tick did is the better guess for many ticks.
-            set(velocity, node, if next < HOT { now } else { now.wrapping_add(change) });
-            set(moved, node, now);
+    /// Nodes that are hot.
+    pub(super) fn hot_count(&self) -> usize {
+        // Places past the last node hold no energy.
+        self.energy.iter().map(|energy| i32::from(*energy >= HOT)).sum::<i32>() as usize
+    }
+
+    /// Moves every hot node by its `steps` of a quantum; its next velocity is the last one and a share of what that one
+    /// changed. The steps of quiet nodes are passed over.
+    pub(super) fn correct_hot(&mut self, steps: &[Lane; 3]) {
+        let [x, y, z] = steps;
+        let (mut share, mut next) = ([0; LANE_PLACES], [0; LANE_PLACES]);
+        let results = share.iter_mut().zip(&mut next).zip(&self.energy);
+        for (((share, next), energy), ((x, y), z)) in results.zip(x.iter().zip(y).zip(z)) {
+            let energy = *energy;
+            // Thresholds and shares as sums of comparisons: code for many nodes at once.
+            let more = |from: i32, by: i32| if energy >= from { by } else { 0 };
+            *share = more(HOT, 130) + more(420, 50) + more(1_000, 30) + more(3_400, 20);
+            let heated = energy.wrapping_add((sum([*x, *y, *z]) * 171 - energy) >> 2);
+            *next = if energy >= HOT { heated } else { energy };
         }
-        set(&mut self.energy, node, next);
-        set(&mut self.ticks, node, 0);
+        let axes = self.position.iter_mut().zip(&mut self.velocity).zip(&mut self.moved);
+        for (((position, velocity), moved), steps) in axes.zip(steps) {
+            let lanes = position.iter_mut().zip(velocity).zip(moved).zip(steps).zip(&share).zip(&next);
+            for (((((position, velocity), moved), step), share), next) in lanes {
+                // A quiet node has no share, so all of this leaves it as it is but for `moved`, which means nothing there.
+                let step = if *share > 0 { step.wrapping_mul(UNITS) } else { 0 };
+                *position = position.wrapping_add(step);
+                let now = velocity.wrapping_add(step);
+                let change = now.wrapping_sub(*moved).wrapping_mul(*share) >> 8;
+                // Leaving the hot mode: what the last tick did is the better guess for many ticks.
+                *velocity = if *next < HOT { now } else { now.wrapping_add(change) };
+                *moved = now;
+            }
+        }
+        for (ticks, share) in self.ticks.iter_mut().zip(&share) {
+            *ticks = if *share > 0 { 0 } else { *ticks };
+        }
+        self.energy = next;
     }
 
     /// Ends a normalising tick: what a snapshot leaves out is rounded away on all sides.
@@ -199,6 +215,24 @@ impl Block {
         add(i32::from(self.decay));
         hash
     }
+}
+
+/// `value / by`, the fraction dropped, for `by` from 1 to [`TICKS_MAX`], by a product with its reciprocal.
+#[inline(always)]
+fn divide(value: i32, by: i32) -> i32 {
+    /// 2^63 over each, rounded up: with 32 bits above the numerator to spare the quotient is exact.
+    const RECIPROCALS: [u64; TICKS_MAX as usize + 1] = {
+        let mut all = [0; TICKS_MAX as usize + 1];
+        let (mut rest, mut by) = (all.as_mut_slice(), 0_u64);
+        while let Some((first, others)) = rest.split_first_mut() {
+            *first = if by == 0 { 0 } else { (1_u64 << 63).div_ceil(by) };
+            (rest, by) = (others, by + 1);
+        }
+        all
+    };
+    let reciprocal = RECIPROCALS.get(by as usize).copied().unwrap_or_default();
+    let size = ((u128::from(value.unsigned_abs()) * u128::from(reciprocal)) >> 63) as i32;
+    if value < 0 { size.wrapping_neg() } else { size }
 }
 
 /// Sum of the sizes of three corrections. The longest code gives 2^21 each, so nothing that is made of it overflows.
@@ -258,6 +292,18 @@ mod tests {
             let least = u32::from(ticks_of(ticks_class(ticks)));
             let ticks = u32::from(ticks);
             assert!(least <= ticks && ticks < (2 * least).max(1));
+        }
+    }
+
+    #[test]
+    fn reciprocals_divide_as_a_division_does() {
+        for by in 1..=TICKS_MAX {
+            let edges = [0, 1, 2, 63, 64, 65, i32::MAX - 1, i32::MAX];
+            let multiples = (1..40).flat_map(|factor| [by * factor * 7_919 - 1, by * factor * 7_919]);
+            for value in edges.into_iter().chain(multiples) {
+                assert_eq!((divide(value, by), divide(-value, by)), (value / by, -value / by));
+            }
+            assert_eq!(divide(i32::MIN, by), i32::MIN / by);
         }
     }
 

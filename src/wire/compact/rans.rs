@@ -1,115 +1,153 @@
-//! The entropy coder: one 32-bit rANS state, 12-bit frequencies, renormalised by 16 bits.
+//! The entropy coder: one or four 32-bit rANS states over one row of 16-bit words, 12-bit frequencies.
 //!
-//! The state begins and ends at 0 instead of at the bound, so a block of few bits takes few bytes, and a block that does
-//! not end at 0 was corrupted. Source: Duda, "Asymmetric numeral systems", 2013; the word-wise form is F. Giesen's.
+//! One state begins and ends at 0, so a block of few bits takes few bytes. Four begin and end at the bound, because which of
+//! them takes the next word must not depend on how many there are; that costs 12 bytes a block. Either way, a block that does
+//! not end where it began was corrupted. Symbol `i` of a pass goes through state `i` modulo their number: with four of them
+//! the coder works on four symbols at a time, where one would wait for each product and look-up in turn.
+//! Sources: Duda, "Asymmetric numeral systems", 2013; F. Giesen, "Interleaved entropy coders", 2014.
 
 use super::tables::{SCALE_LOG2, Tables};
-use super::tokens::{Kind, Token};
+use super::tokens::{PASSES, Pass, Token};
 
-/// Below it the state takes in another word.
+/// Below it a state takes in another word.
 const LOW: u32 = 1 << 16;
 const MASK: u32 = (1 << SCALE_LOG2) - 1;
+/// Where states begin and end.
+const fn start(states: usize) -> u32 {
+    if states == 1 { 0 } else { LOW }
+}
 
-/// Appends the tokens to `out`. `words` is scratch.
-pub(super) fn encode(tables: &Tables, tokens: &[Token], words: &mut Vec<u16>, out: &mut Vec<u8>) {
-    words.clear();
-    let mut state = 0_u32;
-    for token in tokens.iter().rev() {
-        match token.kind() {
-            Kind::Symbol(place) => {
-                let symbol = tables.symbol(place);
-                let frequency = u32::from(symbol.frequency);
-                if state >> (32 - SCALE_LOG2) >= frequency {
-                    words.push(state as u16);
-                    state >>= 16;
-                }
-                let quotient = ((u128::from(symbol.reciprocal) * u128::from(state)) >> 64) as u32;
-                state = (quotient << SCALE_LOG2) + (state - quotient * frequency) + u32::from(symbol.start);
-            }
-            Kind::Raw { width, bits } => {
-                if width > 0 && state >> (32 - width) > 0 {
-                    words.push(state as u16);
-                    state >>= 16;
-                }
-                // A uniform symbol: bits above bits, as a symbol of frequency 2^(12 - width) would be placed.
-                let low = SCALE_LOG2 - width;
-                state = (state >> low << SCALE_LOG2) | bits << low | (state & ((1 << low) - 1));
-            }
+/// More than the tokens of a block, each of which makes one word at most.
+const WORDS: usize = 8_192;
+
+/// Words of a block, written from the end to the front.
+#[derive(Debug)]
+pub(super) struct Words {
+    words: Box<[u16; WORDS]>,
+    /// The place of the next one.
+    next: usize,
+}
+
+impl Words {
+    pub(super) const BYTES: usize = 2 * WORDS;
+
+    pub(super) fn new() -> Self {
+        Self { words: Box::new([0; WORDS]), next: WORDS - 1 }
+    }
+
+    /// Keeps the low word of `state` if it is `full`, and takes it off.
+    #[inline(always)]
+    fn shed(&mut self, state: u32, full: bool) -> u32 {
+        if let Some(place) = self.words.get_mut(self.next % WORDS) {
+            *place = state as u16;
+        }
+        self.next -= usize::from(full);
+        if full { state >> 16 } else { state }
+    }
+}
+
+/// Appends the tokens to `out`: the states, then the words.
+pub(super) fn encode<const STATES: usize>(
+    tables: &Tables,
+    passes: &[Pass; PASSES],
+    words: &mut Words,
+    out: &mut Vec<u8>,
+) {
+    words.next = WORDS - 1;
+    let mut states = [start(STATES); STATES];
+    // A decoder takes the last symbol first that the encoder put, so everything goes backwards here.
+    for pass in passes.iter().rev() {
+        let (groups, rest) = pass.tokens().as_chunks::<STATES>();
+        states.iter_mut().zip(rest).rev().for_each(|(state, token)| put(tables, *token, state, words));
+        for group in groups.iter().rev() {
+            states.iter_mut().zip(group).rev().for_each(|(state, token)| put(tables, *token, state, words));
         }
     }
-    // The length tells how many bytes the state takes: 4 when even and enough, 3 when odd, fewer without words.
-    let state_bytes = match (words.is_empty(), state >> 24) {
-        (true, _) => (u32::BITS - state.leading_zeros()).div_ceil(8) as usize,
-        (false, 0) => 3,
-        (false, _) => 4,
-    };
-    out.extend(state.to_le_bytes().iter().take(state_bytes));
-    out.extend(words.iter().rev().flat_map(|word| word.to_le_bytes()));
+    let words = words.words.get(words.next + 1..).unwrap_or_default();
+    for state in states {
+        out.extend(state.to_le_bytes().iter().take(state_bytes(STATES, words.is_empty(), state)));
+    }
+    out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+}
+
+#[inline(always)]
+fn put(tables: &Tables, token: Token, state: &mut u32, words: &mut Words) {
+    let symbol = tables.symbol(token.place());
+    let frequency = u32::from(symbol.frequency);
+    let shed = words.shed(*state, *state >> (32 - SCALE_LOG2) >= frequency);
+    let quotient = ((u128::from(symbol.reciprocal) * u128::from(shed)) >> 64) as u32;
+    // 4,096 quotients, and the rest of the division.
+    *state = shed + u32::from(symbol.start) + quotient * ((1 << SCALE_LOG2) - frequency);
+}
+
+/// One state tells by the length of the block how many bytes it takes: 4 when even and enough, 3 when odd, fewer without
+/// words. More than one take 4 each.
+fn state_bytes(states: usize, wordless: bool, state: u32) -> usize {
+    match (states, wordless, state >> 24) {
+        (1, true, _) => (u32::BITS - state.leading_zeros()).div_ceil(8) as usize,
+        (1, false, 0) => 3,
+        _ => 4,
+    }
 }
 
 /// Takes symbols out of the bytes of one block.
 #[derive(Debug)]
-pub(super) struct RansReader<'bytes> {
-    state: u32,
-    words: std::slice::ChunksExact<'bytes, u8>,
+pub(super) struct RansReader<'bytes, const STATES: usize> {
+    states: [u32; STATES],
+    words: &'bytes [[u8; 2]],
+    place: usize,
 }
 
-impl<'bytes> RansReader<'bytes> {
-    pub(super) fn new(bytes: &'bytes [u8]) -> Self {
-        let state_bytes = if bytes.len() < 3 { bytes.len() } else { 4 - bytes.len() % 2 };
-        let (first, words) = bytes.split_at(state_bytes.min(bytes.len()));
-        let state = first.iter().rev().fold(0, |state, byte| state << 8 | u32::from(*byte));
-        Self { state, words: words.chunks_exact(2) }
-    }
+/// A symbol as the decoder needs it: how wide it is, and how far the slot lies inside it.
+pub(super) struct Found {
+    pub frequency: u32,
+    pub inside: u32,
+}
 
-    #[inline(always)]
-    fn refill(&mut self) {
-        if self.state < LOW
-            && let Some(word) = self.words.next()
-            && let Ok(word) = <[u8; 2]>::try_from(word)
-        {
-            self.state = self.state << 16 | u32::from(u16::from_le_bytes(word));
-        }
-    }
-
-    /// The next symbol, as the place it has in the table whose symbols begin at place `first`.
-    #[inline(always)]
-    pub(super) fn symbol(&mut self, tables: &Tables, first: usize) -> usize {
-        let slot = self.state & MASK;
-        let place = tables.find(first, slot);
-        let symbol = tables.symbol(place);
-        self.state = u32::from(symbol.frequency) * (self.state >> SCALE_LOG2) + slot - u32::from(symbol.start);
-        self.refill();
-        place - first
-    }
-
-    /// The next flag of the table whose two symbols begin at place `first`.
-    #[inline(always)]
-    pub(super) fn flag(&mut self, tables: &Tables, first: usize) -> bool {
-        let slot = self.state & MASK;
-        let one = tables.symbol(first + 1);
-        let (start, frequency, set) = if slot < u32::from(one.start) {
-            (0, u32::from(one.start), false)
-        } else {
-            (u32::from(one.start), u32::from(one.frequency), true)
+impl<'bytes, const STATES: usize> RansReader<'bytes, STATES> {
+    /// `None` when `bytes` are fewer than the states take.
+    pub(super) fn new(mut bytes: &'bytes [u8]) -> Option<Self> {
+        let state_bytes = match (STATES, bytes.len()) {
+            (1, length @ 0..3) => length,
+            (1, length) => 4 - length % 2,
+            _ => 4,
         };
-        self.state = frequency * (self.state >> SCALE_LOG2) + slot - start;
-        self.refill();
-        set
+        let mut states = [0; STATES];
+        for state in &mut states {
+            let (first, rest) = bytes.split_at_checked(state_bytes)?;
+            *state = first.iter().rev().fold(0, |state, byte| state << 8 | u32::from(*byte));
+            bytes = rest;
+        }
+        let (words, odd) = bytes.as_chunks();
+        odd.is_empty().then_some(Self { states, words, place: 0 })
     }
 
-    /// `width` plain bits, at most 12.
-    #[inline]
-    pub(super) fn raw(&mut self, width: u32) -> u32 {
-        let low = SCALE_LOG2 - width;
-        let slot = self.state & MASK;
-        self.state = (self.state >> SCALE_LOG2) << low | (slot & ((1 << low) - 1));
-        self.refill();
-        slot >> low
+    /// Decodes `count` symbols; `find` is given the place of each in the pass and its slot, and keeps the symbol.
+    #[inline(always)]
+    pub(super) fn pass(&mut self, count: usize, mut find: impl FnMut(usize, u32) -> Found) {
+        // Copies, so that they stay in registers.
+        let (mut states, mut place, words) = (self.states, self.place, self.words);
+        let mut step = |index: usize, state: &mut u32| {
+            let found = find(index, *state & MASK);
+            // Frequencies of a table add up to the scale, so this fits.
+            let next = found.frequency.wrapping_mul(*state >> SCALE_LOG2).wrapping_add(found.inside);
+            *state = next;
+            if let Some(word) = words.get(place) {
+                let low = next < LOW;
+                *state = if low { next << 16 | u32::from(u16::from_le_bytes(*word)) } else { next };
+                place += usize::from(low);
+            }
+        };
+        let whole = count - count % STATES;
+        for index in (0..whole).step_by(STATES) {
+            states.iter_mut().enumerate().for_each(|(lane, state)| step(index + lane, state));
+        }
+        states.iter_mut().take(count - whole).enumerate().for_each(|(lane, state)| step(whole + lane, state));
+        (self.states, self.place) = (states, place);
     }
 
-    /// Whether all words are taken and the state is where the encoder began.
+    /// Whether all words are taken and the states are where the encoder began.
     pub(super) fn is_over(&self) -> bool {
-        self.state == 0 && self.words.len() == 0
+        self.states.iter().all(|state| *state == start(STATES)) && self.place == self.words.len()
     }
 }

@@ -1,6 +1,7 @@
 //! Corrections as tokens: which table codes what, and the plain bits beside.
 
-use super::bits::{unzigzag, zigzag};
+use super::bits::{BitReader, BitWriter, unzigzag, zigzag};
+use super::model::{BLOCK_NODES, set};
 
 /// Symbols of a quiet node's correction: 0, +1, -1, ... -7 and the escape.
 pub const SYMBOLS_QUIET: usize = 16;
@@ -15,50 +16,34 @@ pub const HOT_CONTEXTS: usize = 8;
 
 const TICK_BUCKETS: usize = 11;
 
-/// Width of half an escaped correction.
-const ESCAPE_HALF_BITS: u32 = 11;
-
-const RAW: u16 = 1 << 15;
+/// Plain bits of an escaped correction.
+const ESCAPE_BITS: u32 = 22;
 
 const FIRST_QUIET: usize = 2 * FLAG_CONTEXTS;
 const FIRST_HOT: usize = FIRST_QUIET + QUIET_CONTEXTS * SYMBOLS_QUIET;
 /// Symbols of all tables together.
 pub(super) const SYMBOLS: usize = FIRST_HOT + HOT_CONTEXTS * SYMBOLS_HOT;
 
-const _: () = {
-    assert!(SYMBOLS < RAW as usize, "bit 15 marks plain bits");
-    assert!(1 << (2 * ESCAPE_HALF_BITS) >= 2 << 21, "every correction fits an escape");
-};
+/// Passes over a block: flags, then x, y and z of the quiet nodes that are corrected, then x, y and z of the hot ones.
+pub(super) const PASSES: usize = 7;
 
-/// One symbol of one table, or up to 11 plain bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+const _: () = assert!(1 << ESCAPE_BITS >= 2 << 21, "every correction fits an escape");
+
+/// One symbol of one table, as its place among the symbols of all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Token(u16);
 
-/// A token taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Place among the symbols of all tables.
-    Symbol(usize),
-    /// Plain bits.
-    Raw { width: u32, bits: u32 },
-}
-
 impl Token {
-    fn raw(width: u32, bits: u32) -> Self {
-        debug_assert!(width <= ESCAPE_HALF_BITS && bits >> width == 0);
-        Self(RAW | (width << ESCAPE_HALF_BITS) as u16 | bits as u16)
+    #[inline(always)]
+    pub(super) fn new(first: usize, symbol: usize) -> Self {
+        Self((first + symbol) as u16)
     }
 
-    /// Whether a quiet node is corrected.
-    #[inline]
-    pub(super) fn flag(energy: i32, ticks: u8, corrected: bool) -> Self {
-        Self((2 * flag_context(energy, ticks) + usize::from(corrected)) as u16)
-    }
-
-    /// Its place in the tables, of [`Self::places`]; `None` for plain bits. For those who count tokens.
+    /// Its place in the tables, of [`Self::places`].
+    #[inline(always)]
     #[must_use]
-    pub fn place(self) -> Option<usize> {
-        (self.0 & RAW == 0).then_some(usize::from(self.0))
+    pub fn place(self) -> usize {
+        usize::from(self.0)
     }
 
     /// All places: two for each table of flags, then the symbols of quiet, then those of hot tables.
@@ -66,42 +51,58 @@ impl Token {
     pub const fn places() -> usize {
         SYMBOLS
     }
+}
 
-    /// Width of plain bits, 0 for a symbol.
-    #[must_use]
-    pub fn raw_bits(self) -> u32 {
-        match self.kind() {
-            Kind::Symbol(_) => 0,
-            Kind::Raw { width, .. } => width,
-        }
+/// The tokens of one pass.
+#[derive(Debug)]
+pub(super) struct Pass {
+    tokens: [Token; BLOCK_NODES],
+    count: usize,
+}
+
+impl Pass {
+    pub(super) const NEW: Self = Self { tokens: [Token(0); BLOCK_NODES], count: 0 };
+
+    /// Gives it `count` tokens, for [`Self::set`].
+    pub(super) fn resize(&mut self, count: usize) {
+        self.count = count.min(BLOCK_NODES);
     }
 
     #[inline(always)]
-    pub(super) fn kind(self) -> Kind {
-        if self.0 & RAW == 0 {
-            return Kind::Symbol(usize::from(self.0));
-        }
-        let word = u32::from(self.0 & !RAW);
-        Kind::Raw { width: word >> ESCAPE_HALF_BITS, bits: word & ((1 << ESCAPE_HALF_BITS) - 1) }
+    pub(super) fn set(&mut self, index: usize, token: Token) {
+        set(&mut self.tokens, index, token);
+    }
+
+    pub(super) fn tokens(&self) -> &[Token] {
+        self.tokens.get(..self.count).unwrap_or_default()
     }
 }
 
 /// Which table says whether a quiet node of this energy, this many ticks after its last correction, is corrected.
-#[inline]
+#[inline(always)]
 pub(super) fn flag_context(energy: i32, ticks: u8) -> usize {
-    let energy = (i32::BITS - energy.leading_zeros()).min(9) as usize;
-    let ticks = match ticks {
-        0..=7 => usize::from(ticks).saturating_sub(1),
-        8..=15 => 7,
-        16..=31 => 8,
-        32..=63 => 9,
-        64.. => 10,
+    const BUCKETS: [u8; 256] = {
+        let mut buckets = [0; 256];
+        let (mut rest, mut ticks) = (buckets.as_mut_slice(), 0_u32);
+        while let Some((first, others)) = rest.split_first_mut() {
+            *first = match ticks {
+                0..=1 => 0,
+                2..=7 => ticks as u8 - 1,
+                8..=15 => 7,
+                16..=31 => 8,
+                32..=63 => 9,
+                _ => 10,
+            };
+            (rest, ticks) = (others, ticks + 1);
+        }
+        buckets
     };
-    energy * TICK_BUCKETS + ticks
+    let energy = (i32::BITS - energy.leading_zeros()).min(9) as usize;
+    energy * TICK_BUCKETS + usize::from(BUCKETS.get(usize::from(ticks)).copied().unwrap_or_default())
 }
 
 /// The table of a quiet node's next axis, after the sizes of those before.
-#[inline]
+#[inline(always)]
 pub(super) fn quiet_context(ticks: u8, axis: usize, any_before: bool) -> usize {
     let ticks = match ticks {
         0..=1 => 0,
@@ -115,13 +116,23 @@ pub(super) fn quiet_context(ticks: u8, axis: usize, any_before: bool) -> usize {
     ticks * 4 + if any_before { 3 } else { axis.min(2) }
 }
 
-/// The table of a hot node's axes, and how many low bits of a correction are plain.
-#[inline]
-pub(super) fn hot_context(energy: i32) -> (usize, u32) {
-    let log2 = energy.max(256).ilog2();
-    let half = (energy >> (log2 - 1)) as usize & 1;
-    let (row, shift) = if log2 > 11 { (3, log2 - 10) } else { (log2 as usize - 8, u32::from(log2 == 11)) };
-    (2 * row + half, shift)
+/// The table of a hot node's axes: half-octaves of energy up to 2,048, then by turns.
+#[inline(always)]
+pub(super) fn hot_context(energy: i32) -> usize {
+    // The exponent of a float is the place of the highest bit, and the first bit of its fraction the bit below; the low bits
+    // are masked away so that nothing is rounded. Unlike counting zeros, this is done to many nodes at once.
+    let half_octave = ((energy & !0x7F) as f32).to_bits() >> 22;
+    let half_octave = half_octave.wrapping_sub(2 * (127 + 8)) as i32;
+    (if half_octave < 8 { half_octave } else { 6 + (half_octave & 1) }) as usize & (HOT_CONTEXTS - 1)
+}
+
+/// Energy from which corrections of hot nodes have plain low bits.
+pub(super) const SHIFT_FROM: i32 = 1 << 11;
+
+/// How many low bits of a hot node's corrections are plain.
+#[inline(always)]
+pub(super) fn hot_shift(energy: i32) -> u32 {
+    energy.max(1).ilog2().saturating_sub(10)
 }
 
 /// Place of the first symbol of a table.
@@ -160,64 +171,29 @@ pub(super) fn unrank(rank: u32) -> i32 {
     unzigzag(rank).wrapping_neg()
 }
 
-/// Tokens of three corrections without plain bits, all in tables of as many symbols; `None` when one has to be escaped.
-/// Nearly every correction is such a one, and goes out in one piece.
+/// The symbol of a correction, in a table of `symbols`.
 #[inline(always)]
-pub(super) fn plain_values(firsts: [usize; 3], symbols: usize, values: [i32; 3]) -> Option<[Token; 3]> {
-    let [x, y, z] = values.map(rank);
-    let [first_x, first_y, first_z] = firsts.map(|first| first as u32);
-    let escape = symbols as u32 - 1;
-    let token = |first, rank| Token((first + rank) as u16);
-    (x.max(y).max(z) < escape).then(|| [token(first_x, x), token(first_y, y), token(first_z, z)])
+pub(super) fn symbol_of(value: i32, symbols: usize, shift: u32) -> usize {
+    let high = value.wrapping_add((1 << shift) >> 1) >> shift;
+    (rank(high) as usize).min(symbols - 1)
 }
 
-/// Tokens of one correction: the symbol of `value >> shift`, rounded, in the table that begins at `first`; then the low
-/// bits, or all of them after an escape.
-#[inline]
-pub(super) fn push_value(first: usize, symbols: usize, shift: u32, value: i32, out: &mut impl FnMut(Token)) {
-    let high = (value.wrapping_add((1 << shift) >> 1)) >> shift;
-    let symbol = rank(high);
-    if (symbol as usize) < symbols - 1 {
-        out(Token((first + symbol as usize) as u16));
-        if shift > 0 {
-            let mut low = value.wrapping_add((1 << shift) >> 1) as u32 & ((1 << shift) - 1);
-            let mut left = shift;
-            while left > 0 {
-                let width = left.min(ESCAPE_HALF_BITS);
-                out(Token::raw(width, low & ((1 << width) - 1)));
-                low >>= width;
-                left -= width;
-            }
-        }
+/// Appends what the symbol of a correction leaves open: its low bits, or all of it after an escape.
+pub(super) fn put_plain(value: i32, symbols: usize, shift: u32, out: &mut BitWriter<'_>) {
+    if symbol_of(value, symbols, shift) == symbols - 1 {
+        out.put(zigzag(value), ESCAPE_BITS);
     } else {
-        escape(first + symbols - 1, value, out);
+        out.put(value.wrapping_add((1 << shift) >> 1) as u32 & ((1 << shift) - 1), shift);
     }
 }
 
-#[cold]
-fn escape(place: usize, value: i32, out: &mut impl FnMut(Token)) {
-    let word = zigzag(value);
-    let mask = (1 << ESCAPE_HALF_BITS) - 1;
-    out(Token(place as u16));
-    out(Token::raw(ESCAPE_HALF_BITS, word & mask));
-    out(Token::raw(ESCAPE_HALF_BITS, (word >> ESCAPE_HALF_BITS) & mask));
-}
-
-/// What [`push_value`] says, read back: `symbol` was decoded, `raw` takes plain bits.
-#[inline]
-pub(super) fn value_of(symbol: usize, symbols: usize, shift: u32, mut raw: impl FnMut(u32) -> u32) -> i32 {
-    if symbol < symbols - 1 {
-        let (mut low, mut done) = (0, 0);
-        while done < shift {
-            let width = (shift - done).min(ESCAPE_HALF_BITS);
-            low |= raw(width) << done;
-            done += width;
-        }
-        (unrank(symbol as u32) << shift).wrapping_add(low as i32).wrapping_sub((1 << shift) >> 1)
-    } else {
-        let low = raw(ESCAPE_HALF_BITS);
-        unzigzag(low | raw(ESCAPE_HALF_BITS) << ESCAPE_HALF_BITS)
+/// The correction of a symbol, with what [`put_plain`] wrote.
+pub(super) fn take_value(symbol: usize, symbols: usize, shift: u32, from: &mut BitReader<'_>) -> Option<i32> {
+    if symbol == symbols - 1 {
+        return from.take(ESCAPE_BITS).map(unzigzag);
     }
+    let low = from.take(shift)? as i32;
+    Some((unrank(symbol as u32) << shift).wrapping_add(low).wrapping_sub((1 << shift) >> 1))
 }
 
 #[cfg(test)]
@@ -228,16 +204,14 @@ mod tests {
     fn every_correction_comes_back() {
         for shift in [0, 1, 5, 11, 18] {
             for value in (-70_000..70_000).step_by(7).chain([-(1 << 20), 1 << 20, -(1 << 19), 1 << 19]) {
-                let mut tokens = Vec::new();
-                push_value(first_of_hot(0), SYMBOLS_HOT, shift, value, &mut |token| tokens.push(token));
-                let symbol = tokens[0].place().unwrap() - first_of_hot(0);
-                let mut rest = tokens[1..].iter();
-                let back = value_of(symbol, SYMBOLS_HOT, shift, |width| match rest.next().unwrap().kind() {
-                    Kind::Raw { width: found, bits } if found == width => bits,
-                    other => panic!("{other:?}"),
-                });
-                assert_eq!(back, value);
-                assert!(rest.next().is_none() && tokens.len() <= 4);
+                let mut bytes = Vec::new();
+                let mut bits = BitWriter::new(&mut bytes);
+                put_plain(value, SYMBOLS_HOT, shift, &mut bits);
+                bits.end();
+                let symbol = symbol_of(value, SYMBOLS_HOT, shift);
+                let mut bits = BitReader::new(&bytes);
+                assert_eq!(take_value(symbol, SYMBOLS_HOT, shift, &mut bits), Some(value));
+                assert!(bits.is_over());
             }
         }
     }
@@ -245,12 +219,14 @@ mod tests {
     #[test]
     fn contexts_are_places_in_the_tables() {
         for energy in 0..3_000_000 {
-            let (context, shift) = hot_context(energy);
-            assert!(context < HOT_CONTEXTS && shift < 22);
+            assert!(hot_context(energy) < HOT_CONTEXTS && hot_shift(energy) < 22);
             assert!(flag_context(energy, 255) < FLAG_CONTEXTS);
         }
-        assert_eq!((hot_context(256), hot_context(1_023)), ((0, 0), (3, 0)));
-        assert_eq!((hot_context(1_024), hot_context(2_048), hot_context(4_095)), ((4, 0), (6, 1), (7, 1)));
-        assert_eq!((hot_context(4_096), hot_context(6_144)), ((6, 2), (7, 2)));
+        for energy in (256..i32::MAX - 100_000).step_by(40_961).chain(256..70_000) {
+            let log2 = energy.ilog2();
+            let half = (energy >> (log2 - 1)) as usize & 1;
+            assert_eq!(hot_context(energy), 2 * (log2 as usize - 8).min(3) + half, "{energy}");
+        }
+        assert_eq!([1_023, 1_024, 2_047, 2_048, 4_095, 4_096].map(hot_shift), [0, 0, 0, 1, 1, 2]);
     }
 }

@@ -4,6 +4,7 @@
  * The state is 32-bit integers that wrap, so every product goes through `Math.imul` and every sum through `| 0`. Nothing
  * here throws, whatever the bytes, and nothing allocates per frame but small objects per block.
  */
+import { COORDINATE_MAX, STRIDE, VELOCITY_MAX } from "../protocol.js";
 import { FLAGS, HOT, QUIET } from "./tables.js";
 
 export const BLOCK_NODES = 1024;
@@ -16,9 +17,34 @@ export interface CompactInfo {
   origin: [number, number, number];
   quantum: number;
   tickRate: number;
+  /** Counts the orders of the wire. */
+  order: number;
 }
 
-export type CompactError = "length" | "tables" | "version" | "nodes" | "quantum" | "gap" | "short" | "index" | "mode" | "corrupt" | "drifted";
+export type CompactError =
+  | "length" | "tables" | "format" | "nodes" | "quantum" | "memory" | "gap" | "short" | "index" | "mode" | "corrupt" | "drifted";
+
+/**
+ * Follows a chain; `sequence` is that of the last frame taken, 0 before any. After an error other than "gap" and "drifted"
+ * nothing is followed until the next snapshot. `WasmDecoder` and, where that cannot run, `CompactDecoder`.
+ */
+export interface Decoder {
+  readonly runs: "WebAssembly" | "script";
+  readonly sequence: number;
+  /** Of another sequence than the last frame's it begins anew, else it adds blocks. */
+  snapshot(sequence: number, body: Uint8Array): CompactError | null;
+  delta(base: number, sequence: number, normalise: boolean, body: Uint8Array): CompactError | null;
+  mark(body: Uint8Array): CompactError | null;
+  follows(block: number): boolean;
+  leave(block: number): void;
+  /** `places` says for every node of the wire where it is in the picture; `shown` is the picture of those not followed. */
+  arrange(places: Uint32Array, shown: Float32Array): void;
+  /**
+   * Writes the picture to `out`, `[nodes * STRIDE]`: x, y, z in world units and speed in world units a second. Answers how many
+   * values it brought to the edge of their range.
+   */
+  draw(out: Float32Array): number;
+}
 
 /** FNV-1a of the tables, as `info` carries it. */
 export const TABLE_HASH = (() => {
@@ -54,9 +80,10 @@ export function parseInfo(body: DataView, nodesMax: number): CompactInfo | Compa
     origin: [body.getFloat32(4, true), body.getFloat32(8, true), body.getFloat32(12, true)],
     quantum: body.getFloat32(16, true),
     tickRate: body.getUint16(24, true),
+    order: body.getUint32(28, true),
   };
   if (body.getUint32(20, true) !== TABLE_HASH) return "tables";
-  if (body.getUint8(26) !== 10 || body.getUint8(27) !== 12) return "version";
+  if (body.getUint8(26) !== 10 || body.getUint8(27) !== 12) return "format";
   if (info.nodeCount > nodesMax) return "nodes";
   if (!(info.quantum > 0 && Number.isFinite(info.quantum)) || !info.origin.every(Number.isFinite)) return "quantum";
   return info;
@@ -106,50 +133,58 @@ class Bits {
   }
 }
 
+/** One state or four over one row of words; symbol `i` of a pass goes through state `i` modulo their number. */
 class Rans {
-  private state = 0;
+  private readonly states: Float64Array;
+  private readonly start: number;
+  private next = 0;
   private place: number;
 
-  constructor(private readonly bytes: Uint8Array, start: number, private readonly end: number) {
+  constructor(private readonly bytes: Uint8Array, start: number, private readonly end: number, states: 1 | 4) {
     const length = end - start;
-    const stateBytes = length < 3 ? length : 4 - (length % 2);
-    for (let place = stateBytes - 1; place >= 0; place--) this.state = this.state * 256 + bytes[start + place]!;
-    this.place = start + stateBytes;
-  }
-
-  private advance(frequency: number, rest: number): void {
-    // Below 2^32 in all: exact in a double.
-    this.state = frequency * Math.floor(this.state / 4096) + rest;
-    if (this.state < 65536 && this.place + 1 < this.end) {
-      this.state = this.state * 65536 + (this.bytes[this.place]! | this.bytes[this.place + 1]! << 8);
-      this.place += 2;
+    const stateBytes = states === 4 ? 4 : length < 3 ? length : 4 - (length % 2);
+    this.start = states === 4 ? 65536 : 0;
+    this.states = new Float64Array(states);
+    this.place = Math.min(start + states * stateBytes, end);
+    for (let byte = states * stateBytes - 1; byte >= 0; byte--) {
+      const state = Math.floor(byte / stateBytes);
+      this.states[state] = this.states[state]! * 256 + (start + byte < end ? bytes[start + byte]! : 0);
     }
   }
 
+  beginPass(): void {
+    this.next = 0;
+  }
+
+  private advance(state: number, frequency: number, rest: number): void {
+    // Below 2^32 in all: exact in a double.
+    let value = frequency * Math.floor(this.states[state]! / 4096) + rest;
+    if (value < 65536 && this.place + 1 < this.end) {
+      value = value * 65536 + (this.bytes[this.place]! | this.bytes[this.place + 1]! << 8);
+      this.place += 2;
+    }
+    this.states[state] = value;
+    this.next = (state + 1) % this.states.length;
+  }
+
   symbol(from: Table): number {
-    const slot = this.state % 4096;
+    const slot = this.states[this.next]! % 4096;
     const symbol = from.symbols[slot]!;
     const start = from.starts[symbol]!;
-    this.advance(from.starts[symbol + 1]! - start, slot - start);
+    this.advance(this.next, from.starts[symbol + 1]! - start, slot - start);
     return symbol;
   }
 
   flag(one: number): boolean {
-    const slot = this.state % 4096;
-    if (slot < 4096 - one) this.advance(4096 - one, slot);
-    else this.advance(one, slot - (4096 - one));
-    return slot >= 4096 - one;
-  }
-
-  raw(width: number): number {
-    const slot = this.state % 4096;
-    const low = 12 - width;
-    this.advance(1 << low, slot & ((1 << low) - 1));
-    return slot >> low;
+    const slot = this.states[this.next]! % 4096;
+    const zero = 4096 - one;
+    if (slot < zero) this.advance(this.next, zero, slot);
+    else this.advance(this.next, one, slot - zero);
+    return slot >= zero;
   }
 
   over(): boolean {
-    return this.state === 0 && this.place === this.end;
+    return this.states.every((state) => state === this.start) && this.place === this.end;
   }
 }
 
@@ -169,7 +204,8 @@ const energyOf = (kind: number): number => (kind < 2 ? kind : (2 + (kind & 1)) <
 const ticksClass = (ticks: number): number => 32 - Math.clz32(ticks);
 const ticksOf = (kind: number): number => (kind === 0 ? 0 : 1 << (kind - 1));
 
-export class CompactDecoder {
+export class CompactDecoder implements Decoder {
+  readonly runs = "script";
   /** Sequence of the last frame taken. */
   sequence = 0;
   /** By axis and node: units, units a tick. */
@@ -181,6 +217,15 @@ export class CompactDecoder {
   private readonly decay: Uint8Array;
   private readonly followed: Uint8Array;
   private readonly steps = new Int32Array(3);
+  private places: Uint32Array;
+  private readonly picture: Float32Array;
+  /** Nodes of the block at hand that are quiet and corrected, and that are hot; by axis and place in them, their symbols. */
+  private readonly corrected = new Uint32Array(BLOCK_NODES);
+  private readonly hotNodes = new Uint32Array(BLOCK_NODES);
+  private readonly quietSymbols = [0, 1, 2].map(() => new Uint8Array(BLOCK_NODES));
+  private readonly hotSymbols = [0, 1, 2].map(() => new Uint8Array(BLOCK_NODES));
+  private readonly quietSteps = [0, 1, 2].map(() => new Int32Array(BLOCK_NODES));
+  private readonly hotSteps = [0, 1, 2].map(() => new Int32Array(BLOCK_NODES));
 
   constructor(readonly info: CompactInfo) {
     const nodes = info.nodeCount;
@@ -191,6 +236,8 @@ export class CompactDecoder {
     const blocks = Math.ceil(nodes / BLOCK_NODES);
     this.decay = new Uint8Array(blocks);
     this.followed = new Uint8Array(blocks);
+    this.places = Uint32Array.from({ length: nodes }, (_, node) => node);
+    this.picture = new Float32Array(nodes * STRIDE);
   }
 
   follows(block: number): boolean {
@@ -227,20 +274,37 @@ export class CompactDecoder {
     });
   }
 
-  /** Writes x, y, z of every followed node into `out`, three floats a node, in world units. */
-  positions(out: Float32Array): void {
-    const scale = Math.fround(this.info.quantum / 4096);
-    this.followed.forEach((followed, block) => {
-      if (followed === 0) return;
+  arrange(places: Uint32Array, shown: Float32Array): void {
+    this.places = places;
+    this.picture.set(shown);
+  }
+
+  draw(out: Float32Array): number {
+    const { picture, places, info } = this;
+    // Each step rounded to a float, as every other client does it.
+    const scale = Math.fround(info.quantum / 4096);
+    const speed = Math.fround(scale * info.tickRate);
+    let clamped = 0;
+    const within = (value: number, max: number): number => {
+      if (value >= -max && value <= max) return value;
+      clamped += 1;
+      return value < 0 ? -max : max;
+    };
+    for (let block = 0; block < this.followed.length; block++) {
+      if (this.followed[block] === 0) continue;
       const [start, end] = this.range(block);
-      for (let axis = 0; axis < 3; axis++) {
-        const [from, origin] = [this.p[axis]!, this.info.origin[axis]!];
-        // Each step rounded to a float, as every other client does it.
-        for (let node = start; node < end; node++) {
-          out[3 * node + axis] = Math.fround(Math.fround(from[node]!) * scale) + origin;
+      for (let node = start; node < end; node++) {
+        const to = places[node]! * STRIDE;
+        let square = 0;
+        for (let axis = 0; axis < 3; axis++) {
+          picture[to + axis] = within(Math.fround(Math.fround(this.p[axis]![node]!) * scale) + info.origin[axis]!, COORDINATE_MAX);
+          square += within(Math.fround(this.v[axis]![node]!) * speed, VELOCITY_MAX) ** 2;
         }
+        picture[to + 3] = Math.sqrt(square);
       }
-    });
+    }
+    out.set(picture);
+    return clamped;
   }
 
   private range(block: number): [number, number] {
@@ -361,9 +425,23 @@ export class CompactDecoder {
       if (start >= end) return "short";
       decay = body[start++]!;
     }
-    const coding = mode & ~4;
-    if (coding !== 1 && coding !== 2) return "mode";
-    if (!(coding === 1 ? this.readGaps(block, body, start, end) : this.readEntropy(block, body, start, end))) return "corrupt";
+    const [coding, plain] = [mode & 3, (mode & 8) !== 0];
+    if (mode > 15 || coding === 0 || (coding === 1 && plain)) return "mode";
+    let bits = new Bits(body, start, start);
+    if (plain) {
+      let [bytes, digit] = [0, 0];
+      do {
+        if (start >= end || digit > 4) return "short";
+        bytes += (body[start]! & 127) * 2 ** (7 * digit++);
+      } while (body[start++]! >= 128);
+      if (bytes > end - start) return "short";
+      bits = new Bits(body, start, start + bytes);
+      start += bytes;
+    }
+    const done = coding === 1
+      ? this.readGaps(block, body, start, end)
+      : this.readEntropy(block, bits, new Rans(body, start, end, coding === 2 ? 1 : 4));
+    if (!done) return "corrupt";
     if (decay >= 0) this.decay[block] = decay;
     return null;
   }
@@ -393,33 +471,64 @@ export class CompactDecoder {
     return bits.over();
   }
 
-  private readEntropy(block: number, body: Uint8Array, start: number, end: number): boolean {
+  private readEntropy(block: number, bits: Bits, rans: Rans): boolean {
     const [first, last] = this.range(block);
-    const rans = new Rans(body, start, end);
+    const { corrected, hotNodes } = this;
+    let [quietCount, hotCount] = [0, 0];
     for (let node = first; node < last; node++) {
       const energy = this.e[node]!;
       if (energy >= HOT_FROM) {
-        const high = highest(energy);
-        const table = HOT_TABLES[2 * Math.min(high - 8, 3) + ((energy >> (high - 1)) & 1)]!;
-        for (let axis = 0; axis < 3; axis++) {
-          this.steps[axis] = this.along(readValue(rans, table, Math.max(high - 10, 0)), axis, node);
-        }
-        this.hot(node, this.steps);
+        hotNodes[hotCount++] = node;
         continue;
       }
       const k = this.k[node]!;
       const ticks = k < 8 ? Math.max(k - 1, 0) : Math.min(highest(k) + 4, 10);
-      if (!rans.flag(FLAGS[Math.min(32 - Math.clz32(energy), 9) * 11 + ticks]!)) continue;
-      const row = k < 2 ? 0 : k < 4 ? k - 1 : k < 8 ? 3 : k < 16 ? 4 : 5;
-      let any = false;
-      for (let axis = 0; axis < 3; axis++) {
-        const value = readValue(rans, QUIET_TABLES[4 * row + (any ? 3 : axis)]!, 0);
-        any ||= value !== 0;
-        this.steps[axis] = this.along(value, axis, node);
-      }
-      this.quiet(node, this.steps);
+      if (rans.flag(FLAGS[Math.min(32 - Math.clz32(energy), 9) * 11 + ticks]!)) corrected[quietCount++] = node;
     }
-    return rans.over();
+    for (let axis = 0; axis < 3; axis++) {
+      rans.beginPass();
+      const symbols = this.quietSymbols[axis]!;
+      for (let place = 0; place < quietCount; place++) {
+        const k = this.k[corrected[place]!]!;
+        const row = k < 2 ? 0 : k < 4 ? k - 1 : k < 8 ? 3 : k < 16 ? 4 : 5;
+        let any = false;
+        for (let before = 0; before < axis; before++) any ||= this.quietSymbols[before]![place] !== 0;
+        symbols[place] = rans.symbol(QUIET_TABLES[4 * row + (any ? 3 : axis)]!);
+      }
+    }
+    for (let axis = 0; axis < 3; axis++) {
+      rans.beginPass();
+      const symbols = this.hotSymbols[axis]!;
+      for (let place = 0; place < hotCount; place++) {
+        const energy = this.e[hotNodes[place]!]!;
+        const high = highest(energy);
+        symbols[place] = rans.symbol(HOT_TABLES[2 * Math.min(high - 8, 3) + ((energy >> (high - 1)) & 1)]!);
+      }
+    }
+    if (!rans.over()) return false;
+    for (let axis = 0; axis < 3; axis++) {
+      const [symbols, steps] = [this.quietSymbols[axis]!, this.quietSteps[axis]!];
+      for (let place = 0; place < quietCount; place++) {
+        steps[place] = this.along(valueOf(symbols[place]!, 16, 0, bits), axis, corrected[place]!);
+      }
+    }
+    for (let axis = 0; axis < 3; axis++) {
+      const [symbols, steps] = [this.hotSymbols[axis]!, this.hotSteps[axis]!];
+      for (let place = 0; place < hotCount; place++) {
+        const shift = Math.max(highest(this.e[hotNodes[place]!]!) - 10, 0);
+        steps[place] = this.along(valueOf(symbols[place]!, 32, shift, bits), axis, hotNodes[place]!);
+      }
+    }
+    if (!bits.over()) return false;
+    for (let place = 0; place < quietCount; place++) {
+      for (let axis = 0; axis < 3; axis++) this.steps[axis] = this.quietSteps[axis]![place]!;
+      this.quiet(corrected[place]!, this.steps);
+    }
+    for (let place = 0; place < hotCount; place++) {
+      for (let axis = 0; axis < 3; axis++) this.steps[axis] = this.hotSteps[axis]![place]!;
+      this.hot(hotNodes[place]!, this.steps);
+    }
+    return true;
   }
 
   private readSnapshot(block: number, bits: Bits): boolean {
@@ -470,13 +579,8 @@ export class CompactDecoder {
   }
 }
 
-function readValue(rans: Rans, table: Table, shift: number): number {
-  const symbol = rans.symbol(table);
-  if (symbol < table.starts.length - 2) {
-    let low = 0;
-    for (let done = 0; done < shift; done += 11) low |= rans.raw(Math.min(shift - done, 11)) << done;
-    return ((unrank(symbol) << shift) + low - ((1 << shift) >> 1)) | 0;
-  }
-  const low = rans.raw(11);
-  return unzigzag(low | rans.raw(11) << 11);
+/** The correction of a symbol, with what the plain bits add to it. */
+function valueOf(symbol: number, symbols: number, shift: number, bits: Bits): number {
+  if (symbol === symbols - 1) return unzigzag(bits.take(22));
+  return ((unrank(symbol) << shift) + bits.take(shift) - ((1 << shift) >> 1)) | 0;
 }
