@@ -2,7 +2,8 @@
 //! frame it claims to have, nobody starves once nothing is wrong any more, and counters tell what happened (B8).
 //! Method: the real `sim`, `control` and shards in one thread on a virtual clock, with sockets that cut, refuse and break, and
 //! threads that come late, as a seed says. A failing seed prints itself; `MODEL_SEED=n cargo test --test handoff_model` replays
-//! it, `MODEL_SEEDS=n` runs so many, from `MODEL_FIRST` on, and `MODEL_STEPS` cuts the time of faults.
+//! it, `MODEL_SEEDS=n` runs so many, from `MODEL_FIRST` on, `MODEL_SURVEY=n` goes on after failures and
+//! sorts them, and `MODEL_STEPS` cuts the time of faults.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
 
 mod model;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 
 use model::chance::Chance;
@@ -55,12 +57,32 @@ fn shrink(seed: u64) -> u64 {
     steps
 }
 
+/// Every kind of failure among so many seeds, with one seed of each and how many there are.
+fn survey(first: u64, seeds: u64) {
+    let mut kinds = BTreeMap::<String, (u64, u64)>::new();
+    set_hook(Box::new(|_| ()));
+    for seed in first..first + seeds {
+        if let Err(why) = catch_unwind(|| run(seed, None)) {
+            let text = why.downcast_ref::<String>().cloned();
+            let why = text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default();
+            let kind: String =
+                why.lines().next().unwrap_or("").chars().filter(|letter| !letter.is_ascii_digit()).collect();
+            kinds.entry(kind).or_insert((seed, 0)).1 += 1;
+        }
+    }
+    drop(take_hook());
+    assert!(kinds.is_empty(), "kinds of failure, with a seed of each and their count: {kinds:#?}");
+}
+
 #[test]
 fn every_client_has_the_truth_whatever_goes_wrong() {
     if let Some(seed) = wish("MODEL_SEED") {
         return run(seed, wish("MODEL_STEPS"));
     }
     let first = wish("MODEL_FIRST").unwrap_or(0);
+    if let Some(most) = wish("MODEL_SURVEY") {
+        return survey(first, most);
+    }
     for seed in first..first + wish("MODEL_SEEDS").unwrap_or(SEEDS) {
         if let Err(why) = catch_unwind(|| run(seed, wish("MODEL_STEPS"))) {
             let hook = take_hook();

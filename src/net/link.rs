@@ -31,6 +31,8 @@ pub struct Link {
     /// Place of the oldest one; places count up for ever.
     first: u64,
     last_sequence: u64,
+    /// Sequence of the snapshot that the generation began with; 0 when that was lost on the way here.
+    begun_with: u64,
     /// The newest snapshot, and the place of the message behind it.
     snapshot: Option<(Arc<ChainMessage>, u64)>,
     asked_ns: Option<u64>,
@@ -47,6 +49,7 @@ impl Link {
             kept: VecDeque::with_capacity(KEPT_MAX + 1),
             first: 0,
             last_sequence: 0,
+            begun_with: 0,
             snapshot: None,
             asked_ns: None,
         }
@@ -59,6 +62,8 @@ impl Link {
             self.class = class;
             self.generation = part.generation;
             self.order = part.order;
+            let first = part.snapshot.as_ref().filter(|_| part.delta.is_none());
+            self.begun_with = first.map_or(0, |snapshot| snapshot.sequence());
             self.first_two = Some([Arc::clone(&part.info), Arc::clone(&part.columns)]);
         }
         if let Some(delta) = &part.delta {
@@ -211,6 +216,11 @@ impl Cursor {
         }
     }
 
+    /// The newest snapshot, unless it is of a time before what the client has: nothing is shown to go back.
+    fn snapshot<'link>(&self, link: &'link Link) -> Option<(&'link Arc<ChainMessage>, u64)> {
+        link.snapshot().filter(|(message, _)| message.sequence() >= self.sequence)
+    }
+
     /// What comes next, if it is there. `interest` is what the client wants; an interest in another wire order waits.
     pub fn next<'link>(&self, link: &'link Link, interest: Option<&Interest>) -> Option<Next<'link>> {
         let [info, columns] = link.first_two.as_ref()?;
@@ -224,9 +234,11 @@ impl Cursor {
             Step::Columns => whole(columns, Self { step: Step::Snapshot, ..*self }),
             _ if !resolved => None,
             Step::Snapshot => {
-                let (message, place) = link.snapshot()?;
+                let (message, place) = self.snapshot(link)?;
                 let sequence = message.sequence();
-                let left_out = if self.sequence == 0 { 0 } else { sequence.saturating_sub(self.sequence) };
+                // A chain that begins does so with a snapshot in place of a delta: that one is not gone without.
+                let from = self.sequence + u64::from(sequence == link.begun_with && sequence > self.sequence);
+                let left_out = if self.sequence == 0 { 0 } else { sequence.saturating_sub(from) };
                 let after = Self { step: Step::Deltas, place, sequence, ..*self };
                 let extent = if interest.is_some() { Extent::Entered } else { Extent::Whole };
                 Some(Next { message, extent, left_out, after })
@@ -250,7 +262,7 @@ impl Cursor {
     pub fn waits(&self, link: &Link, interest: Option<&Interest>) -> bool {
         match self.step_in(link) {
             Step::Info | Step::Columns => false,
-            Step::Snapshot => link.snapshot().is_none(),
+            Step::Snapshot => self.snapshot(link).is_none(),
             Step::Deltas => {
                 let enters = interest.is_some_and(|interest| interest.wanted.exceeds(&interest.followed));
                 // One that is still to come would do as well.

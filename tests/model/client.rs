@@ -512,7 +512,7 @@ impl Client {
                         "{sequence} twice without being asked for"
                     );
                 }
-                if before > 0 {
+                if before > 0 && !entered {
                     self.left_out += sequence - before - u64::from(begins);
                 }
                 self.stage = Stage::Deltas;
