@@ -67,9 +67,10 @@ impl Link {
             self.first_two = Some([Arc::clone(&part.info), Arc::clone(&part.columns)]);
         }
         if let Some(delta) = &part.delta {
-            // The frame before was lost on the way here: nobody can go on from what they have.
+            // The frame before was lost on the way here: nobody can go on from what they have, not even who has it all.
             if delta.base() != self.last_sequence {
                 self.drop_all();
+                self.first += 1;
             }
             self.last_sequence = delta.sequence();
             self.keep(delta, part.keep);
@@ -155,6 +156,8 @@ pub struct Cursor {
     step: Step,
     place: u64,
     sequence: u64,
+    /// Of the newest state it was shown, in whatever class.
+    tick: u64,
 }
 
 /// Which part of a message a client is sent.
@@ -183,11 +186,16 @@ pub struct Next<'link> {
 
 impl Cursor {
     /// Before the first message.
-    pub const NEW: Self = Self { generation: 0, step: Step::Info, place: 0, sequence: 0 };
+    pub const NEW: Self = Self { generation: 0, step: Step::Info, place: 0, sequence: 0, tick: 0 };
 
     /// Sequence of what it has; 0 before its first snapshot.
     pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// Before the first message of another class.
+    pub fn reclass(&mut self) {
+        *self = Self { tick: self.tick, ..Self::NEW };
     }
 
     /// It goes on with the next snapshot.
@@ -218,7 +226,7 @@ impl Cursor {
 
     /// The newest snapshot, unless it is of a time before what the client has: nothing is shown to go back.
     fn snapshot<'link>(&self, link: &'link Link) -> Option<(&'link Arc<ChainMessage>, u64)> {
-        link.snapshot().filter(|(message, _)| message.sequence() >= self.sequence)
+        link.snapshot().filter(|(message, _)| message.sequence() >= self.sequence && message.tick() >= self.tick)
     }
 
     /// What comes next, if it is there. `interest` is what the client wants; an interest in another wire order waits.
@@ -239,7 +247,7 @@ impl Cursor {
                 // A chain that begins does so with a snapshot in place of a delta: that one is not gone without.
                 let from = self.sequence + u64::from(sequence == link.begun_with && sequence > self.sequence);
                 let left_out = if self.sequence == 0 { 0 } else { sequence.saturating_sub(from) };
-                let after = Self { step: Step::Deltas, place, sequence, ..*self };
+                let after = Self { step: Step::Deltas, place, sequence, tick: message.tick(), ..*self };
                 let extent = if interest.is_some() { Extent::Entered } else { Extent::Whole };
                 Some(Next { message, extent, left_out, after })
             }
@@ -251,7 +259,8 @@ impl Cursor {
                     return Some(Next { message, extent: Extent::Entered, left_out: 0, after: *self });
                 }
                 let message = link.at(self.place)?;
-                let after = Self { place: self.place + 1, sequence: message.sequence(), ..*self };
+                let (place, sequence, tick) = (self.place + 1, message.sequence(), message.tick());
+                let after = Self { place, sequence, tick, ..*self };
                 let extent = if interest.is_some() { Extent::Followed } else { Extent::Whole };
                 Some(Next { message, extent, left_out: 0, after })
             }

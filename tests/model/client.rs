@@ -438,7 +438,7 @@ impl Client {
                 assert_eq!(header.class.get(), self.class, "a frame of the class that the client was told");
                 self.full_sequence(header.sequence.get());
                 let tick = header.tick.get();
-                assert!(tick >= self.tick, "ticks never go back");
+                assert!(tick >= self.tick, "ticks never go back: {tick} after {}{}", self.tick, self.story(tick));
                 self.tick = tick;
                 let true_nodes = &truth.history[tick as usize];
                 assert_eq!(nodes.len(), true_nodes.len());
@@ -488,7 +488,11 @@ impl Client {
         let before = self.last;
         let header = match self.follower.take(bytes) {
             Ok(header) => *header,
-            Err(error) => panic!("{error} at {before}: {:?}", FrameHeader::parse_compact(bytes).map(|(head, _)| *head)),
+            Err(error) => panic!(
+                "{error} at {before}: {:?}{}",
+                FrameHeader::parse_compact(bytes).map(|(head, _)| *head),
+                self.story(0)
+            ),
         };
         let (kind, sequence, tick) = (header.kind, header.sequence.get(), header.tick.get());
         self.trace.push(format!("kind {kind} sequence {sequence} base {} tick {tick}", header.base.get()));
@@ -532,7 +536,7 @@ impl Client {
             assert_eq!(*order, self.follower.info().unwrap().order, "blocks of the order that was confirmed");
         }
         if matches!(kind, KIND_DELTA | KIND_SNAPSHOT) {
-            assert!(tick >= self.tick, "ticks never go back: {tick} after {}", self.tick);
+            assert!(tick >= self.tick, "ticks never go back: {tick} after {}{}", self.tick, self.story(tick));
             (self.last, self.tick) = (sequence, tick);
             assert!(self.follower.is_live());
             assert_eq!(self.follower.sequence(), sequence);
@@ -554,8 +558,9 @@ impl Client {
         let quantum = (side / (1_u32 << self.bits) as f32).max(1e-4);
         assert!(
             (info.quantum / quantum - 1.0).abs() < 1e-3,
-            "a quantum of {} where {quantum} was asked for",
-            info.quantum
+            "a quantum of {} where {quantum} was asked for{}",
+            info.quantum,
+            self.story(tick)
         );
     }
 
