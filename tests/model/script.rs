@@ -34,6 +34,8 @@ pub struct Script {
     now: Vec<Motion>,
     held: Vec<Option<[f32; 3]>>,
     pinned: Vec<bool>,
+    /// With the next step the nodes are where they belong.
+    jump: bool,
     /// By tick, from 0.
     pub history: Vec<Arc<Vec<Motion>>>,
 }
@@ -44,7 +46,7 @@ impl Script {
         let now: Vec<Motion> = homes.iter().map(|home| (home.map(|x| x * 100.0), [0.0; 3])).collect();
         let history = vec![Arc::new(now.clone())];
         let (held, pinned) = (vec![None; nodes], vec![false; nodes]);
-        Self { chance, mode: Mode::Swing, scale: 1.0, homes, now, held, pinned, history }
+        Self { chance, mode: Mode::Swing, scale: 1.0, homes, now, held, pinned, jump: false, history }
     }
 
     pub fn tick(&self) -> u64 {
@@ -54,15 +56,13 @@ impl Script {
     /// Every node has another place; they jump to it, or are drawn there.
     pub fn deal(&mut self, jump: bool) {
         self.homes = deal(&mut self.chance, self.homes.len());
-        if jump {
-            let scale = self.scale * 100.0;
-            self.now.iter_mut().zip(&self.homes).for_each(|(now, home)| now.0 = home.map(|x| x * scale));
-        }
+        self.jump = jump;
     }
 
     fn step(&mut self) -> StepReport {
         let tick = self.history.len() as f32;
-        let Self { chance, mode, scale, homes, now, held, pinned, history } = self;
+        let Self { chance, mode, scale, homes, now, held, pinned, jump, history } = self;
+        let jumps = std::mem::take(jump);
         let scale = *scale * 100.0;
         for (node, ((position, velocity), home)) in now.iter_mut().zip(homes.iter()).enumerate() {
             let before = *position;
@@ -70,6 +70,7 @@ impl Script {
                 let swing = (tick * 0.05 + node as f32 * 0.7 + axis as f32).sin() * 0.1;
                 let target = (home[axis] + if *mode == Mode::Swing { swing } else { 0.0 }) * scale;
                 position[axis] = match mode {
+                    _ if jumps => target,
                     Mode::Swing => position[axis] + (target - position[axis]) * 0.2,
                     Mode::Drift => position[axis] + (target - position[axis]) * 0.05,
                     Mode::Noise => position[axis] + chance.unit() * scale * 0.02,
