@@ -20,7 +20,7 @@ use super::http::{self, Response};
 use super::pages::own_page;
 use super::pending::{Pending, Progress, State, read_more, write_more};
 use super::routes::{Route, Trust, route};
-use super::shard::WAKE;
+use super::shard_loop::WAKE;
 use super::socket::SocketOptions;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};

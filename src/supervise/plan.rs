@@ -9,7 +9,7 @@ use crate::base::host;
 use crate::config::Config;
 use crate::config::IdleStrategy;
 use crate::handoff::Frame;
-use crate::net::Shard;
+use crate::net::ShardLoop;
 use crate::sim::Backend;
 use crate::sim::cpu::CpuBackend;
 
@@ -70,7 +70,7 @@ impl Plan {
             ("simulation", CpuBackend::footprint(node_count, half_edges)),
             ("frames", frames * frame_bytes),
             ("lanes", LANES.iter().map(|lane| lane.bytes(shards)).sum()),
-            ("shards", shards * Shard::footprint()),
+            ("shards", shards * ShardLoop::footprint()),
         ];
         let plan = Self { shards, sim_core, shard_cores, sim_idle, shard_idle, frames, cores: cores.to_vec(), memory };
         let needed = plan.memory_bytes() as u64;
