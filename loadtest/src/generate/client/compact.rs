@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_delta_that_comes_allocates_nothing_and_neither_does_its_acknowledgement() {
         let record = with_client(10, |client, see| {
-            let start = [message(KIND_INFO, 0, 0, 0), message(KIND_SNAPSHOT, 1, 0, 120)].concat();
+            let start = [message(KIND_INFO, 0, 0, 0), message(KIND_SNAPSHOT, 1, 0, 100)].concat();
             client.take(&start, see).unwrap();
             let mut take = |from: u64, to: u64| {
                 for tick in from..to {
