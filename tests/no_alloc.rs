@@ -135,6 +135,7 @@ fn a_thousand_ticks_to_a_hundred_clients_allocate_nothing() {
         stall_ns_max: 10_000_000_000,
         copy_bytes_max: 1 << 20,
         connections_max: CLIENTS,
+        ..ShardOptions::default()
     };
     let lanes = ShardLanes { frames: frames_in, adopt: adopt_in, messages: message_in, commands, events };
     let block = Arc::clone(&metrics.shards[0]);

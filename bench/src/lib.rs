@@ -5,6 +5,7 @@
 pub mod client;
 pub mod limits;
 pub mod machine;
+pub mod peek;
 pub mod process;
 pub mod receiver;
 pub mod report;
@@ -12,3 +13,4 @@ pub mod round;
 pub mod scrape;
 pub mod sender;
 pub mod server;
+pub mod viewers;

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use serde::Serialize;
+use swarmcast_load::machine::{kernel, processor};
 
 /// Hardware, kernel, source and load.
 #[derive(Clone, Debug, Serialize)]
@@ -26,17 +27,14 @@ impl Machine {
     /// This one, now.
     #[must_use]
     pub fn here() -> Self {
-        let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let cpuinfo = file("/proc/cpuinfo");
-        let processor = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         let mut arguments = std::env::args();
         let program = arguments.next().unwrap_or_default();
         let program = program.rsplit('/').next().unwrap_or_default().to_owned();
         let command: Vec<String> = std::iter::once(program).chain(arguments).collect();
         Self {
-            processor: processor.map_or_else(|| "unknown".to_owned(), |(_, name)| name.to_owned()),
+            processor: processor().unwrap_or_else(|| "unknown".to_owned()),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            kernel: file("/proc/sys/kernel/osrelease").trim().to_owned(),
+            kernel: kernel().unwrap_or_default(),
             commit: commit(),
             command: command.join(" "),
             load_before: load(),

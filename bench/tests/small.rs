@@ -1,7 +1,7 @@
 //! Goal: the benches still run, against the engine as it is, and say what they are there to say.
 //! Method: both binaries in their small size, with the engine of the same build.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,4 +79,46 @@ fn the_load_tester_is_set_beside_a_bare_receive_loop() {
     );
     assert!(text.contains("| 2024 | 3 | 180 |"), "{text}");
     assert!(text.contains("not asked of any row"), "{text}");
+}
+
+#[test]
+fn an_interest_is_set_beside_all_of_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_interest"));
+    let text = output(command.current_dir(root).args(["--small", "--server"]).arg(engine()));
+    assert!(text.contains("| the space | ") && text.contains("| the nodes | "), "{text}");
+    assert!(text.contains("all of it: "), "{text}");
+}
+
+#[test]
+fn an_idle_connection_is_weighed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_idle"));
+    let text = output(command.current_dir(root).args(["--small", "--server"]).arg(engine()));
+    for profile in ["swarmcast.compact", "swarmcast.v1"] {
+        assert!(text.contains(&format!("| {profile} | 50 | ")), "{text}");
+    }
+}
+
+#[test]
+fn ticks_are_counted_against_the_clock() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_drift"));
+    let text = output(command.current_dir(root).args(["--small", "--server"]).arg(engine()));
+    let row = text.lines().last().unwrap();
+    let cells: Vec<f64> = row.split('|').filter_map(|cell| cell.trim().trim_end_matches(" %").parse().ok()).collect();
+    // A busy machine may leave ticks out, and a clock that is not the simulation's would be off by far more.
+    assert!((0.9..3.0).contains(&cells[0]) && (-5.0..50.0).contains(&cells[3]), "{text}");
+}
+
+#[test]
+fn packing_says_what_it_saves() {
+    let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/graphs/les_miserables.graphml");
+    let text = output(Command::new(env!("CARGO_BIN_EXE_packed")).arg(graph));
+    for phase in ["hot", "settling"] {
+        let row = text.lines().find(|line| line.contains(&format!("| {phase} |"))).unwrap();
+        let cells: Vec<f64> = row.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
+        let (alone, planes) = (cells[2], cells[3]);
+        assert!(planes < alone && planes < 0.95, "{text}");
+    }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::clock::MILLISECOND_NS;
+use crate::compare::RatioBound;
 use crate::plan::ClockMode;
 use crate::quantity::{DURATION_FORM, duration_ns};
 use crate::report::Outputs;
@@ -21,10 +22,11 @@ Examples:
   swarmcast-load run --scenario storm ws://10.0.0.5:7400/stream --out results/
   swarmcast-load run ws://127.0.0.1:9001/feed --protocol generic --expect 20 --threshold 'missing < 0.1%'
   swarmcast-load compare results/before.json results/after.json
+  swarmcast-load compare run.json run.json --before-stage calm --after-stage beside --bound 'quick/latency.p99 <= 1.1x'
   swarmcast-load scenario mixed > mine.toml
 
 Exit codes: 0 all thresholds held, 1 wrong use, 2 could not connect, 3 invalid run (the tool disturbed it),
-99 a threshold was broken.";
+99 a threshold or a bound was broken.";
 
 /// Thousands of WebSocket and TCP viewers and callers, open loop, with latency figures that hold.
 #[derive(Clone, Debug, Parser)]
@@ -67,10 +69,22 @@ pub struct RunArgs {
     /// Frames per second that a stream of Swarmcast is asked for [default: 60].
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u16).range(1..=120))]
     pub rate: Option<u16>,
-    /// swarmcast (profile by the address), swarmcast.v1, v1, v2, v3, or generic for any other stream of messages
-    /// [default: swarmcast].
+    /// swarmcast (profile by the address), swarmcast.v1, swarmcast.compact, v1, v2, v3, or generic for any other stream of
+    /// messages [default: swarmcast].
     #[arg(long, value_name = "NAME")]
     pub protocol: Option<String>,
+    /// Bits of a position in the compact profile: 10, 12, 14 or 16 [default: the server's].
+    #[arg(long, value_name = "N")]
+    pub bits: Option<u8>,
+    /// Dimensions in the compact profile: 2 sends every z as 0 [default: the server's].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=3))]
+    pub dimensions: Option<u8>,
+    /// What the clients of the compact profile want to see: the JSON of an `interest` message [default: everything].
+    #[arg(long, value_name = "JSON")]
+    pub interest: Option<String>,
+    /// Frames from one acknowledgement of a client of the compact profile to the next [default: 0, none].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub ack_every: Option<u32>,
     /// Time in which the clients connect [default: 1,000 clients per second, at least 1s].
     #[arg(long, value_name = "TIME", value_parser = some_time)]
     pub ramp: Option<u64>,
@@ -92,7 +106,7 @@ pub struct RunArgs {
     /// Where a message of a generic stream ends on tcp://: u32-le, u32-be, line, none or a number of bytes.
     #[arg(long, value_name = "NAME|BYTES")]
     pub framing: Option<String>,
-    /// Decode and check every byte of every frame.
+    /// Decode and check every byte of every frame; of the compact profile those of up to 32 clients, against full frames.
     #[arg(long)]
     pub verify: bool,
     /// Local address to connect from; repeatable, used in turn.
@@ -180,6 +194,16 @@ pub struct CompareArgs {
     pub before: PathBuf,
     /// The result to judge.
     pub after: PathBuf,
+    /// Of the first result only the stages of this name.
+    #[arg(long, value_name = "NAME")]
+    pub before_stage: Option<String>,
+    /// Of the second one, likewise; with the same file twice, stages of one run that were played in turn.
+    #[arg(long, value_name = "NAME")]
+    pub after_stage: Option<String>,
+    /// The most that a figure may be against before, such as 'quick/latency.p99 <= 1.1x'; repeatable. One that is broken
+    /// makes the exit code 99.
+    #[arg(long, value_name = "TEXT", value_parser = RatioBound::parse)]
+    pub bound: Vec<RatioBound>,
     /// Confidence of the intervals, percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 95.0, value_parser = confidence)]
     pub confidence: f64,

@@ -478,6 +478,7 @@ pub(crate) mod tests {
             reconnect_after_ns: None,
             verify: false,
             receive_buffer_bytes: None,
+            stages: None,
         };
         Plan {
             name: "test".to_owned(),

@@ -45,7 +45,7 @@ pub struct Scalar {
 }
 
 /// All of them.
-pub const SCALARS: [Scalar; 18] = [
+pub const SCALARS: [Scalar; 28] = [
     Scalar {
         name: "delivered",
         unit: Unit::Count,
@@ -129,6 +129,31 @@ pub const SCALARS: [Scalar; 18] = [
         title: "frames checked byte for byte",
         read: |of, _| some(of.of(Count::Verified), of.of(Count::Verified)),
     },
+    Scalar {
+        name: "compared",
+        unit: Unit::Count,
+        title: "frames compared with full ones",
+        read: |of, _| some(of.of(Count::Compared), of.of(Count::Compared)),
+    },
+    Scalar { name: "bytes_per_node", unit: Unit::Bytes, title: "bytes per node and frame", read: bytes_per_node },
+    Scalar { name: "deltas", unit: Unit::Count, title: "deltas", read: |of, _| chained(of, Count::Deltas) },
+    Scalar { name: "snapshots", unit: Unit::Count, title: "snapshots", read: |of, _| chained(of, Count::Snapshots) },
+    Scalar { name: "infos", unit: Unit::Count, title: "chains begun", read: |of, _| chained(of, Count::Infos) },
+    Scalar { name: "columns", unit: Unit::Count, title: "columns", read: |of, _| chained(of, Count::Columns) },
+    Scalar { name: "marks", unit: Unit::Count, title: "marks", read: |of, _| chained(of, Count::Marks) },
+    Scalar {
+        name: "left_out",
+        unit: Unit::Count,
+        title: "deltas left out, healed by a snapshot",
+        read: |of, _| chained(of, Count::LeftOut),
+    },
+    Scalar {
+        name: "rungs",
+        unit: Unit::Count,
+        title: "changes of quality told",
+        read: |of, _| chained(of, Count::Rungs),
+    },
+    Scalar { name: "acks", unit: Unit::Count, title: "acknowledgements sent", read: |of, _| chained(of, Count::Acks) },
 ];
 
 /// A figure by its name in a threshold.
@@ -246,6 +271,16 @@ fn share(part: u64, whole: Option<f64>) -> Option<f64> {
 
 fn per(what: Option<f64>, seconds: f64) -> Option<f64> {
     what.filter(|_| seconds > 0.0).map(|what| what / seconds)
+}
+
+/// A count of the compact profile, known where a chain has begun.
+fn chained(of: &Record, count: Count) -> Option<f64> {
+    some(of.of(count), of.of(Count::Infos))
+}
+
+/// Of deltas and of full frames that have a header; joining and healing apart.
+fn bytes_per_node(of: &Record, _: f64) -> Option<f64> {
+    share(of.of(Count::FrameBytes), Some(of.of(Count::NodeFrames) as f64))
 }
 
 /// A count of something that only some groups do.

@@ -156,9 +156,28 @@ fn render(args: &ReportArgs) -> Result<u8> {
 }
 
 fn set_side_by_side(args: &CompareArgs) -> Result<u8> {
-    let (before, after) = (report::read(&args.before)?, report::read(&args.after)?);
+    let before = read_stage(&args.before, args.before_stage.as_deref())?;
+    let after = read_stage(&args.after, args.after_stage.as_deref())?;
     let comparison = compare::compare(&before, &after, args.confidence / 100.0)?;
-    Ok(print(if args.json { serde_json::to_string_pretty(&comparison)? + "\n" } else { compare::text(&comparison) }))
+    let code =
+        print(if args.json { serde_json::to_string_pretty(&comparison)? + "\n" } else { compare::text(&comparison) });
+    let mut broken = false;
+    for bound in &args.bound {
+        let (ratio, held) = bound.judge(&comparison);
+        broken |= !held;
+        let ratio = ratio.map_or_else(|| "not known".to_owned(), |ratio| format!("{ratio:.3}x"));
+        // Beside the JSON, not in it.
+        eprintln!("{}  {}: {ratio}", if held { "held  " } else { "BROKEN" }, bound.text);
+    }
+    Ok(if broken { BROKEN } else { code })
+}
+
+/// A result, or its stages of one name.
+fn read_stage(file: &Path, stage: Option<&str>) -> Result<Report> {
+    let report = report::read(file)?;
+    let Some(stage) = stage else { return Ok(report) };
+    let found = report.of_stage(stage)?;
+    found.with_context(|| format!("{}: no stage called {stage} was measured", file.display()))
 }
 
 /// The progress line, and the log that grows as the run goes on.

@@ -67,7 +67,7 @@ impl Known {
             (ClockMode::Ping, _) => None,
         };
         here.unwrap_or(match group.protocol {
-            Protocol::Swarmcast { .. } => Self::Pings,
+            Protocol::Swarmcast { .. } | Protocol::Compact(_) => Self::Pings,
             Protocol::Generic { .. } | Protocol::JsonRpc(_) => Self::Unknown,
         })
     }

@@ -90,6 +90,8 @@ pub struct Group {
     pub verify: bool,
     /// `SO_RCVBUF`; `None` leaves it to the kernel.
     pub receive_buffer_bytes: Option<u32>,
+    /// Places in [`Plan::stages`] in which they are there, if the stage has clients at all; `None` is all of them.
+    pub stages: Option<Vec<usize>>,
 }
 
 /// Where clients connect.
@@ -127,12 +129,14 @@ pub enum Transport {
 pub enum Protocol {
     /// A stream of Swarmcast: our own format or a legacy one. On TCP a hello line asks for it, on WebSocket the query.
     Swarmcast {
-        /// Format of the frames; only [`Profile::Own`] carries stamps and sequences.
+        /// Format of the frames, each of which is whole; only [`Profile::Own`] carries stamps and sequences.
         #[serde(with = "profile_name")]
         profile: Profile,
         /// Frames per second asked for, 1 to 120.
         rate_hz: u16,
     },
+    /// The chain of the compact profile.
+    Compact(Compact),
     /// Any other stream of messages.
     Generic {
         /// Where one message ends on TCP; ignored on WebSocket.
@@ -144,6 +148,35 @@ pub enum Protocol {
     },
     /// JSON-RPC 2.0, one message a line: only over TCP, and only calls.
     JsonRpc(Calls),
+}
+
+impl Protocol {
+    /// A stream of Swarmcast in any profile: it answers pings and takes control messages.
+    #[must_use]
+    pub const fn is_swarmcast(&self) -> bool {
+        matches!(self, Self::Swarmcast { .. } | Self::Compact(_))
+    }
+
+    /// Its frames say when they were due and published, and what their place in the stream is.
+    #[must_use]
+    pub fn has_header(&self) -> bool {
+        matches!(self, Self::Swarmcast { profile: Profile::Own, .. } | Self::Compact(_))
+    }
+}
+
+/// What a client of the compact profile asks for and does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compact {
+    /// Frames per second asked for, 1 to 120.
+    pub rate_hz: u16,
+    /// 10, 12, 14 or 16; `None` leaves it to the server.
+    pub bits: Option<u8>,
+    /// 2 or 3, likewise.
+    pub dimensions: Option<u8>,
+    /// The `interest` message, sent once the stream is open; `None` takes everything.
+    pub interest: Option<String>,
+    /// Frames from one acknowledgement to the next; 0 sends none.
+    pub ack_every: u32,
 }
 
 /// Messages on a bare TCP stream.

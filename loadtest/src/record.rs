@@ -40,12 +40,14 @@ pub enum Timing {
     CallService,
     /// From the last thing a half-open or silent client did to the server's end of the connection.
     Eviction,
+    /// What waits in a slow reader's own receive buffer, as the time that it takes to read it.
+    OwnQueue,
     /// Not a time: every client's delivered frames per 1,000 s.
     ClientRate,
 }
 
 /// All of them, in the order of the enum.
-pub const TIMINGS: [Timing; 10] = [
+pub const TIMINGS: [Timing; 11] = [
     Timing::Latency,
     Timing::LatencyRaw,
     Timing::Gap,
@@ -55,6 +57,7 @@ pub const TIMINGS: [Timing; 10] = [
     Timing::Call,
     Timing::CallService,
     Timing::Eviction,
+    Timing::OwnQueue,
     Timing::ClientRate,
 ];
 
@@ -72,6 +75,7 @@ impl Timing {
             Self::Call => "call",
             Self::CallService => "call_service",
             Self::Eviction => "eviction",
+            Self::OwnQueue => "own_queue",
             Self::ClientRate => "client_rate",
         }
     }
@@ -89,6 +93,7 @@ impl Timing {
             Self::Call => "call, due to answer (corrected)",
             Self::CallService => "call, sent to answer",
             Self::Eviction => "kept by the server",
+            Self::OwnQueue => "waiting in the reader's own buffer",
             Self::ClientRate => "delivered frames per client and 1,000 s",
         }
     }
@@ -138,10 +143,32 @@ pub enum Count {
     Owed,
     /// Frames that came and carry a sequence.
     Sequenced,
+    /// Messages of the compact profile, by kind: corrections.
+    Deltas,
+    /// States of the decoder; those that come while a client joins are outside measured stages.
+    Snapshots,
+    /// What a decoder must know: one per chain.
+    Infos,
+    /// One value of every node.
+    Columns,
+    /// Hashes of the state.
+    Marks,
+    /// Deltas that a snapshot took the place of: the client was behind, or had asked.
+    LeftOut,
+    /// Texts in which the server says that it serves a client less well, or well again.
+    Rungs,
+    /// Acknowledgements sent.
+    Acks,
+    /// Bytes of the frames that say how many nodes they show: header included, framing apart, snapshots not.
+    FrameBytes,
+    /// Nodes of those frames.
+    NodeFrames,
+    /// Frames whose positions were held against those of a full frame of the same tick.
+    Compared,
 }
 
 /// All of them, in the order of the enum.
-pub const COUNTS: [Count; 17] = [
+pub const COUNTS: [Count; 28] = [
     Count::Delivered,
     Count::Missing,
     Count::Conflated,
@@ -159,6 +186,17 @@ pub const COUNTS: [Count; 17] = [
     Count::Owing,
     Count::Owed,
     Count::Sequenced,
+    Count::Deltas,
+    Count::Snapshots,
+    Count::Infos,
+    Count::Columns,
+    Count::Marks,
+    Count::LeftOut,
+    Count::Rungs,
+    Count::Acks,
+    Count::FrameBytes,
+    Count::NodeFrames,
+    Count::Compared,
 ];
 
 impl Count {
@@ -183,13 +221,27 @@ impl Count {
             Self::Owing => "owing",
             Self::Owed => "owed",
             Self::Sequenced => "sequenced",
+            Self::Deltas => "deltas",
+            Self::Snapshots => "snapshots",
+            Self::Infos => "infos",
+            Self::Columns => "columns",
+            Self::Marks => "marks",
+            Self::LeftOut => "left_out",
+            Self::Rungs => "rungs",
+            Self::Acks => "acks",
+            Self::FrameBytes => "frame_bytes",
+            Self::NodeFrames => "node_frames",
+            Self::Compared => "compared",
         }
     }
 
     /// Counts outside measured stages too.
     #[must_use]
     pub const fn counts_always(self) -> bool {
-        matches!(self, Self::Connected | Self::Lost | Self::Verified | Self::Owing)
+        matches!(
+            self,
+            Self::Connected | Self::Lost | Self::Verified | Self::Owing | Self::Infos | Self::Columns | Self::Compared
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use http::Uri;
-use swarmcast::wire::{Profile, RATE_HZ_MAX};
+use swarmcast::wire::{BITS_MAX, BITS_MIN, Profile, RATE_HZ_MAX};
 
 use crate::plan::{Target, Transport};
 
@@ -33,7 +33,27 @@ pub struct Asked {
     pub profile: Profile,
     /// Frames per second.
     pub rate_hz: u16,
+    /// Of a position; only of the compact profile, and `None` leaves it to the server.
+    pub bits: Option<u8>,
+    /// 2 or 3, likewise.
+    pub dimensions: Option<u8>,
 }
+
+/// What is said of a stream elsewhere than in its address. `None`: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// As in [`Asked`].
+    pub profile: Option<Profile>,
+    /// As in [`Asked`].
+    pub rate_hz: Option<u16>,
+    /// As in [`Asked`].
+    pub bits: Option<u8>,
+    /// As in [`Asked`].
+    pub dimensions: Option<u8>,
+}
+
+/// Parameters of the query by which a stream is asked for.
+const PARAMETERS: [&str; 4] = ["profile", "rate", "bits", "dimensions"];
 
 /// Why an address is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -157,35 +177,34 @@ impl Url {
         self.transport
     }
 
-    /// Settles profile and rate: what `profile` and `rate_hz` say, else the query of the address, else
-    /// `swarmcast.v1` at 60 Hz.
+    /// Settles what is asked for: what `said` says, else the query of the address, else `swarmcast.v1` at 60 Hz.
     ///
     /// # Errors
     /// When both say something and it is not the same, or the query says what there is not.
-    pub fn ask(&self, profile: Option<Profile>, rate_hz: Option<u16>) -> Result<Asked, TargetError> {
-        let query_profile = self.parameter("profile").map(|name| {
-            let allowed = || "swarmcast.v1, v1, v2 or v3".to_owned();
-            let wrong = || TargetError::Query { name: "profile", query: name.to_owned(), allowed: allowed() };
-            Profile::from_name(name).ok_or_else(wrong)
-        });
-        let query_rate = self.parameter("rate").map(|text| {
-            let allowed = || format!("a whole number from 1 to {RATE_HZ_MAX}");
-            let wrong = || TargetError::Query { name: "rate", query: text.to_owned(), allowed: allowed() };
-            text.parse().ok().filter(|rate| (1..=RATE_HZ_MAX).contains(rate)).ok_or_else(wrong)
-        });
-        let (query_profile, query_rate) = (query_profile.transpose()?, query_rate.transpose()?);
-        if let (Some(said), Some(query)) = (profile, query_profile.filter(|query| profile != Some(*query))) {
-            let (query, said) = (query.name().to_owned(), said.name().to_owned());
-            return Err(TargetError::Disagree { name: "profile", query, key: "protocol", said });
-        }
-        if let (Some(said), Some(query)) = (rate_hz, query_rate.filter(|query| rate_hz != Some(*query))) {
-            let (query, said) = (query.to_string(), said.to_string());
-            return Err(TargetError::Disagree { name: "rate", query, key: "rate", said });
-        }
+    pub fn ask(&self, said: Said) -> Result<Asked, TargetError> {
+        let profiles = "swarmcast.v1, swarmcast.compact, v1, v2 or v3";
+        let profile = self.read("profile", profiles, Profile::from_name)?;
+        let rates = format!("a whole number from 1 to {RATE_HZ_MAX}");
+        let within = |rate: &u16| (1..=RATE_HZ_MAX).contains(rate);
+        let rate_hz = self.read("rate", &rates, |text| text.parse().ok().filter(within))?;
+        let bits = self.read("bits", BITS_FORM, |text| text.parse().ok().filter(|bits| is_bits(*bits)))?;
+        let spatial = |count: &u8| matches!(count, 2 | 3);
+        let dimensions = self.read("dimensions", "2 or 3", |text| text.parse().ok().filter(spatial))?;
+        let name = |profile: Profile| profile.name().to_owned();
         Ok(Asked {
-            profile: profile.or(query_profile).unwrap_or(Profile::Own),
-            rate_hz: rate_hz.or(query_rate).unwrap_or(60),
+            profile: agree("profile", "protocol", profile, said.profile, name)?.unwrap_or(Profile::Own),
+            rate_hz: agree("rate", "rate", rate_hz, said.rate_hz, |rate| rate.to_string())?.unwrap_or(60),
+            bits: agree("bits", "bits", bits, said.bits, |bits| bits.to_string())?,
+            dimensions: agree("dimensions", "dimensions", dimensions, said.dimensions, |count| count.to_string())?,
         })
+    }
+
+    /// The same address without what its query asks a stream of Swarmcast for.
+    #[must_use]
+    pub fn without_asking(&self) -> Self {
+        let asks = |pair: &str| PARAMETERS.contains(&pair.split('=').next().unwrap_or(pair));
+        let kept = |query: &String| query.split('&').filter(|pair| !asks(pair)).collect::<Vec<_>>().join("&");
+        Self { query: self.query.as_ref().map(kept), ..self.clone() }
     }
 
     /// Resolves the name: the first IPv4 address, else the first there is, for a server that listens on localhost
@@ -226,14 +245,31 @@ impl Url {
             push(query);
         }
         if let Some(asked) = asked {
-            if self.parameter("profile").is_none() {
-                push(&format!("profile={}", asked.profile.name()));
-            }
-            if self.parameter("rate").is_none() {
-                push(&format!("rate={}", asked.rate_hz));
+            let values = [
+                Some(asked.profile.name().to_owned()),
+                Some(asked.rate_hz.to_string()),
+                asked.bits.map(|bits| bits.to_string()),
+                asked.dimensions.map(|count| count.to_string()),
+            ];
+            for (name, value) in PARAMETERS.into_iter().zip(values) {
+                if let Some(value) = value.filter(|_| self.parameter(name).is_none()) {
+                    push(&format!("{name}={value}"));
+                }
             }
         }
         path
+    }
+
+    /// A parameter of the query as `read` understands it.
+    fn read<T>(
+        &self,
+        name: &'static str,
+        allowed: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, TargetError> {
+        let Some(text) = self.parameter(name) else { return Ok(None) };
+        let wrong = || TargetError::Query { name, query: text.to_owned(), allowed: allowed.to_owned() };
+        read(text).ok_or_else(wrong).map(Some)
     }
 
     /// The first value of a parameter of the query.
@@ -243,13 +279,37 @@ impl Url {
     }
 }
 
+/// What `bits` may be.
+pub(crate) const BITS_FORM: &str = "10, 12, 14 or 16";
+
+/// Whether positions can have so many bits.
+pub(crate) fn is_bits(bits: u8) -> bool {
+    (BITS_MIN..=BITS_MAX).contains(&bits) && bits.is_multiple_of(2)
+}
+
+/// What both say, or the one that says something.
+fn agree<T: Copy + PartialEq>(
+    name: &'static str,
+    key: &'static str,
+    query: Option<T>,
+    said: Option<T>,
+    show: impl Fn(T) -> String,
+) -> Result<Option<T>, TargetError> {
+    match (query, said) {
+        (Some(query), Some(said)) if query != said => {
+            Err(TargetError::Disagree { name, query: show(query), key, said: show(said) })
+        }
+        (query, said) => Ok(said.or(query)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn path(url: &str, profile: Option<Profile>, rate: Option<u16>) -> String {
         let url = Url::parse(url).unwrap();
-        let asked = url.ask(profile, rate).unwrap();
+        let asked = url.ask(Said { profile, rate_hz: rate, ..Said::default() }).unwrap();
         url.resolve(Some(asked)).unwrap().path
     }
 
@@ -288,22 +348,43 @@ mod tests {
     #[test]
     fn what_the_query_says_holds_unless_something_else_is_said() {
         let url = Url::parse("ws://127.0.0.1:1/s?profile=v3&rate=25").unwrap();
-        assert_eq!(url.ask(None, None), Ok(Asked { profile: Profile::V3, rate_hz: 25 }));
-        let error = |profile, rate| url.ask(profile, rate).unwrap_err().to_string();
+        let asked = Asked { profile: Profile::V3, rate_hz: 25, bits: None, dimensions: None };
+        assert_eq!(url.ask(Said::default()), Ok(asked));
+        let error = |profile, rate_hz| url.ask(Said { profile, rate_hz, ..Said::default() }).unwrap_err().to_string();
         assert_eq!(
             error(Some(Profile::V1), None),
             "the query of the address says profile=v3, and `protocol` says v1: leave one out"
         );
         assert_eq!(error(None, Some(60)), "the query of the address says rate=25, and `rate` says 60: leave one out");
-        let wrong = |url: &str| Url::parse(url).unwrap().ask(None, None).unwrap_err().to_string();
+        let wrong = |url: &str| Url::parse(url).unwrap().ask(Said::default()).unwrap_err().to_string();
         assert_eq!(
             wrong("ws://127.0.0.1:1/?rate=500"),
             "the query of the address says rate=500; rate must be a whole number from 1 to 120"
         );
         assert_eq!(
             wrong("ws://127.0.0.1:1/?profile=v9"),
-            "the query of the address says profile=v9; profile must be swarmcast.v1, v1, v2 or v3"
+            "the query of the address says profile=v9; profile must be swarmcast.v1, swarmcast.compact, v1, v2 or v3"
         );
+    }
+
+    #[test]
+    fn the_compact_profile_is_asked_for_with_bits_and_dimensions() {
+        let said = Said { profile: Some(Profile::Compact), rate_hz: Some(20), bits: Some(12), dimensions: Some(2) };
+        let url = Url::parse("ws://127.0.0.1:1").unwrap();
+        let target = url.resolve(Some(url.ask(said).unwrap())).unwrap();
+        assert_eq!(target.path, "/stream?profile=swarmcast.compact&rate=20&bits=12&dimensions=2");
+        let url = Url::parse("ws://127.0.0.1:1/s?key=x&bits=12&profile=swarmcast.compact").unwrap();
+        let asked = url.ask(Said::default()).unwrap();
+        assert_eq!((asked.profile, asked.bits, asked.dimensions), (Profile::Compact, Some(12), None));
+        let plain = url.without_asking();
+        let target = plain.resolve(Some(plain.ask(Said::default()).unwrap())).unwrap();
+        assert_eq!(target.path, "/s?key=x&profile=swarmcast.v1&rate=60");
+        for (query, says) in
+            [("bits=11", "bits must be 10, 12, 14 or 16"), ("dimensions=4", "dimensions must be 2 or 3")]
+        {
+            let url = Url::parse(&format!("ws://127.0.0.1:1/?{query}")).unwrap();
+            assert!(url.ask(Said::default()).unwrap_err().to_string().ends_with(says), "{query}");
+        }
     }
 
     #[test]

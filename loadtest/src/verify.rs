@@ -1,6 +1,10 @@
 //! Checks every byte of every frame of one connection against what `PROTOCOL.md` promises.
 //!
-//! The state is a copy of the last header and two hashes, so that ten thousand clients can be verified.
+//! The state is a copy of the last header and two hashes, so that ten thousand clients can be verified. The compact
+//! profile has a verifier of its own, which decodes: [`ChainVerifier`].
+
+mod chain;
+mod meeting;
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
@@ -11,6 +15,9 @@ use swarmcast::wire::{
     decode_28, decode_v1, decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, parse_own,
 };
 use zerocopy::little_endian::F32;
+
+pub use chain::{ChainError, ChainVerifier};
+pub use meeting::{Meeting, meetings};
 
 /// Flags that version 1 has.
 const FLAGS: u16 = FLAG_SETTLED | FLAG_TWO_DIMENSIONAL | FLAG_HEARTBEAT | FLAG_COMPRESSED;
@@ -257,7 +264,8 @@ impl Verifier {
     /// The first promise that it breaks.
     pub fn check(&mut self, frame: &[u8]) -> Result<FrameFacts, VerifyError> {
         let (now, header) = match self.profile {
-            Profile::Own => {
+            // What is no full frame is refused by its kind.
+            Profile::Own | Profile::Compact => {
                 let (header, records) = FrameHeader::parse(frame)?;
                 self.check_own(frame, header, records)?
             }

@@ -19,6 +19,10 @@ pub struct Config {
     pub net: NetOptions,
     /// Which thread runs on which core.
     pub threads: ThreadOptions,
+    /// How long each stage of a frame may take.
+    pub budgets: BudgetOptions,
+    /// What is measured into a file.
+    pub metrics: MetricsOptions,
     /// What is logged.
     pub log: LogOptions,
 }
@@ -186,6 +190,36 @@ impl Default for ThreadOptions {
             spin_us: 100,
         }
     }
+}
+
+/// How long each stage of a frame may take, ms; 0 is no budget.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BudgetOptions {
+    /// Commands of a tick applied.
+    pub commands_ms: f32,
+    /// One step.
+    pub step_ms: f32,
+    /// A frame encoded for all classes.
+    pub encode_ms: f32,
+    /// Published to picked up by a shard.
+    pub pickup_ms: f32,
+    /// Picked up to the last client served.
+    pub fanout_ms: f32,
+    /// Tick due to the last client served.
+    pub tick_to_wire_ms: f32,
+}
+
+impl Default for BudgetOptions {
+    fn default() -> Self {
+        Self { commands_ms: 0.5, step_ms: 8.0, encode_ms: 1.5, pickup_ms: 0.5, fanout_ms: 5.0, tick_to_wire_ms: 10.0 }
+    }
+}
+
+/// What is measured into a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetricsOptions {
+    /// The log of every stage's times; `None` is none.
+    pub hlog: Option<PathBuf>,
 }
 
 /// What is logged.

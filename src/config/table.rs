@@ -64,6 +64,8 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("sim", "What the simulation computes, and how often."),
     ("net", "Who may connect, and what a connection may cost."),
     ("threads", "Which thread runs on which core, and what it does while it waits."),
+    ("budgets", "How long each stage of a frame may take: what takes longer is counted. 0 is no budget."),
+    ("metrics", "What is measured into a file."),
     ("log", "What is logged, to standard error."),
 ];
 
@@ -355,6 +357,35 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         name: "threads.spin_us", kind: whole(1, 100_000), unit: "us", flag: "", field: field!(threads.spin_us),
         doc: "How long spin_then_park spins.",
+    },
+    Key {
+        name: "budgets.commands_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.commands_ms),
+        doc: "Applying the commands of a tick: drags, pins, classes.",
+    },
+    Key {
+        name: "budgets.step_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.step_ms),
+        doc: "One simulation step.",
+    },
+    Key {
+        name: "budgets.encode_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.encode_ms),
+        doc: "Encoding a frame for all classes.",
+    },
+    Key {
+        name: "budgets.pickup_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.pickup_ms),
+        doc: "From a frame's publication to a shard that has it. 0.1 where shards spin.",
+    },
+    Key {
+        name: "budgets.fanout_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.fanout_ms),
+        doc: "From there to the last client of the shard served.",
+    },
+    Key {
+        name: "budgets.tick_to_wire_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.tick_to_wire_ms),
+        doc: "From the moment a tick is due to the last client of a shard served.",
+    },
+    Key {
+        name: "metrics.hlog", kind: Kind::Text, unit: "", flag: "", field: field!(metrics.hlog),
+        doc: "The file that gets the times of every stage once a second, in the format of HdrHistogram's logs, with tags such \
+              as sim.step; about 2 KB a second. A file that is there is appended to. \"\" is none.",
     },
     Key {
         name: "log.level", kind: Kind::Choice(LogLevel::NAMES), unit: "", flag: "log", field: field!(log.level),

@@ -16,7 +16,10 @@ use serde_json::json;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
-use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences};
+use super::relief::{Measure, Relief};
+use crate::api::{
+    ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
+};
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
 use crate::graph::{Graph, NodeId, NodeIndex};
@@ -24,7 +27,7 @@ use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::metrics::{Extra, Health, Metrics};
+use crate::metrics::{Extra, Health, LatencyLog, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
 /// Items taken from one lane in one turn.
@@ -107,6 +110,7 @@ pub struct Control {
     /// Commands that did not fit into the lane to `sim` yet, in order.
     held_back: VecDeque<SimCommand>,
     data: Option<RenderedData>,
+    relief: Relief,
 }
 
 /// What a streaming session has, and what it asked for.
@@ -165,6 +169,7 @@ impl Control {
             latest: None,
             held_back: VecDeque::new(),
             data: None,
+            relief: Relief::new(),
         }
     }
 
@@ -221,7 +226,25 @@ impl Control {
             self.door_request(request);
             taken += 1;
         }
+        self.relieve(monotonic_ns());
         taken
+    }
+
+    /// Acts on stages of `sim` that are over their budget.
+    fn relieve(&mut self, now_ns: u64) {
+        if !self.relief.is_due(now_ns) || self.held_back.len() >= HELD_BACK_MAX {
+            return;
+        }
+        let sim = &self.metrics.sim;
+        let (step, encode) = (sim.step.breached(now_ns), sim.encode.breached(now_ns));
+        for measure in self.relief.look(step, encode, &self.classes, now_ns).into_iter().flatten() {
+            tracing::info!(?measure, step, encode, "a stage is over its budget, or well within it again");
+            self.command(match measure {
+                Measure::Accuracy(notches) => SimCommand::Accuracy { notches },
+                Measure::Halve(class) => SimCommand::Divide { class, divisor: 2 },
+                Measure::Restore(class) => SimCommand::Divide { class, divisor: 1 },
+            });
+        }
     }
 
     fn door_request(&mut self, request: DoorRequest) {
@@ -525,6 +548,10 @@ impl Control {
                 let text = self.metrics.text(self.extras());
                 (Bytes::new(), "application/openmetrics-text; version=1.0.0; charset=utf-8", text.into())
             }
+            HttpQuery::LatencyLog => {
+                let log = LatencyLog::since_start(&self.metrics, monotonic_ns());
+                (Bytes::new(), "text/plain; charset=utf-8", log.into())
+            }
         };
         self.reply(DoorReply::Http { token, status: 200, content_type, lead, body });
     }
@@ -603,7 +630,8 @@ impl Control {
             .collect();
         let lanes: Vec<_> = self.lane_stats.iter().map(|stats| lane_row(stats)).collect();
         let (resident, files) = (host::resident_bytes(), host::open_files());
-        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &lanes, resident, files)
+        let stages = stage_rows(&self.metrics, monotonic_ns());
+        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &stages, &lanes, resident, files)
     }
 
     /// Figures that stand in no block: lanes, sessions, process.

@@ -105,7 +105,7 @@ impl<Stream: Write> Conn<Stream> {
             overrun |= answer.overrun;
         });
         out.private_mut().append(&mut replies);
-        if overrun || out.private_bytes() > super::outbound::PRIVATE_BYTES_MAX {
+        if overrun || out.private_bytes() > super::echo::raised(super::outbound::PRIVATE_BYTES_MAX) {
             return Err(Ending::Close(CloseCode::TryLater, "answers pile up unread"));
         }
         if unknown {

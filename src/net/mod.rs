@@ -5,6 +5,7 @@
 mod conn;
 mod door;
 mod drags;
+mod echo;
 mod hold;
 mod http;
 mod inbound;
@@ -32,6 +33,8 @@ use mio::{Poll, Waker};
 use crate::handoff::Doorbell;
 
 pub use door::{Door, DoorLanes, DoorOptions};
+#[cfg(feature = "echo")]
+pub use echo::begin as begin_echo;
 pub use liveness::Patience;
 pub use platform::{Platform, Ready};
 pub use shard::{Shard, ShardLanes, ShardOptions};

@@ -67,6 +67,7 @@ pub fn route(request: &Request, trust: Trust) -> Route {
         "/readyz" | "/ready" => Route::Own(OwnPage::Readyz),
         "/health/detail" => Route::Ask(HttpQuery::HealthDetail),
         "/metrics" => Route::Ask(HttpQuery::Metrics),
+        "/metrics/latency.hlog" => Route::Ask(HttpQuery::LatencyLog),
         "/api/graph/state" => Route::Ask(HttpQuery::GraphState),
         "/api/graph/data" => match class_parameter(request) {
             Ok(class) => Route::Ask(HttpQuery::GraphData { class }),

@@ -224,7 +224,7 @@ impl<P: Platform> Shard<P> {
         let picked_ns = self.platform.now_ns();
         while let Some(frame) = self.lanes.frames.pop() {
             let stamp = frame.stamp();
-            self.metrics.pickup.record(picked_ns.saturating_sub(stamp.published_ns));
+            self.metrics.pickup.span(stamp.published_ns, picked_ns);
             self.epoch = stamp.epoch;
             for class in frame.present() {
                 let slot = usize::from(class.slot);
@@ -250,8 +250,8 @@ impl<P: Platform> Shard<P> {
             self.fan_out(slot, picked_ns);
         }
         let served_ns = self.platform.now_ns();
-        self.metrics.fanout.record(served_ns.saturating_sub(picked_ns));
-        self.metrics.tick_to_wire.record(served_ns.saturating_sub(stamp.tick_ns));
+        self.metrics.fanout.span(picked_ns, served_ns);
+        self.metrics.tick_to_wire.span(stamp.tick_ns, served_ns);
     }
 
     /// Offers the front frame of a class slot to each of its members, beginning at another one every time.
@@ -417,7 +417,9 @@ impl<P: Platform> Shard<P> {
         let stream = self.platform.take(stream);
         let made = self.conns.insert_with(|handle| {
             let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
-            let _ = out.text(&grant.greeting);
+            if !grant.greeting.is_empty() {
+                let _ = out.text(&grant.greeting);
+            }
             Conn {
                 stream,
                 peer,

@@ -1,6 +1,6 @@
 //! One pinned network thread: the mio loop around a shard.
 //!
-//! Syscalls of a turn: one `epoll_wait`; `read` for readable connections; one `writev` per client and frame while the
+//! Syscalls of a turn: one `epoll_wait`; `read` for readable connections; one `send` or `writev` per client and frame while the
 //! kernel takes all of it; `close`; and, at most once per other thread, the `write` that wakes it.
 
 use std::io::{ErrorKind, Result};

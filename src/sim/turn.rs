@@ -161,6 +161,9 @@ impl Sim {
         self.tell_pins();
         self.release_silent(now_ns);
         self.metrics.sim.commands.add(taken);
+        if taken > 0 {
+            self.metrics.sim.applied.span(now_ns, monotonic_ns());
+        }
         let moved = self.moving;
         if moved {
             self.step();
@@ -193,7 +196,7 @@ impl Sim {
         self.tick += 1;
         self.moving = !self.report.settled;
         let sim = &self.metrics.sim;
-        sim.step.record(monotonic_ns().saturating_sub(started_ns));
+        sim.step.span(started_ns, monotonic_ns());
         sim.ticks.add(1);
         sim.tick.set(self.tick as f64);
         sim.rms_velocity.set(f64::from(self.report.rms_velocity));
@@ -225,6 +228,10 @@ impl Sim {
             }
             dry = classes.encode(frame, want, dealer, &identity.words);
             metrics.sim.chain_waits.add(dry);
+            if let Some((raw_bytes, bytes)) = frame.packed() {
+                metrics.sim.packed_raw_bytes.add(raw_bytes as u64);
+                metrics.sim.packed_bytes.add(bytes as u64);
+            }
             frame.set_order(dealer.order());
             published_ns = monotonic_ns();
             frame.publish_at(published_ns);
@@ -237,7 +244,7 @@ impl Sim {
             metrics.sim.pool_waits.add(1);
             return false;
         };
-        metrics.sim.encode.record(published_ns.saturating_sub(started_ns));
+        metrics.sim.encode.span(started_ns, published_ns);
         metrics.sim.frames_published.add(1);
         let mut complete = dry == 0;
         for shard in &mut self.lanes.frames {
@@ -274,6 +281,11 @@ impl Sim {
                 if let Some(chain) = self.classes.close(class) {
                     self.tell(SimEvent::ChainClosed { chain });
                 }
+            }
+            SimCommand::Divide { class, divisor } => self.classes.divide(class, divisor),
+            SimCommand::Accuracy { notches } => {
+                self.backend.coarsen(notches);
+                self.metrics.sim.accuracy_notches.set(f64::from(notches));
             }
             SimCommand::Pin { node, pinned } => {
                 self.backend.pin(node, pinned);

@@ -12,16 +12,17 @@ use crossbeam::sync::Parker;
 use parking_lot::Mutex;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::latency_file::LatencyFile;
 use super::topology::{
     ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, REPLIES, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM, SIM_EVENTS, STOP,
 };
 use super::{Loaded, Plan, StartError, load, logging};
+use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
-use crate::config::NetOptions;
-use crate::config::Resolved;
+use crate::config::{BudgetOptions, NetOptions, Resolved};
 use crate::control::{Control, ControlFacts, ControlLanes};
 use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
-use crate::metrics::{Health, Metrics, Phase};
+use crate::metrics::{Budgets, Health, Metrics, Phase};
 use crate::net::{
     Door, DoorLanes, DoorOptions, Patience, ShardLanes, ShardLoop, ShardOptions, SocketOptions, poll_with_bell,
 };
@@ -153,6 +154,18 @@ fn backend(
     Ok(Box::new(backend))
 }
 
+fn budgets(options: &BudgetOptions) -> Budgets {
+    let ns = |ms: f32| (f64::from(ms) * MILLISECOND_NS as f64).round() as u64;
+    Budgets {
+        commands_ns: ns(options.commands_ms),
+        step_ns: ns(options.step_ms),
+        encode_ns: ns(options.encode_ms),
+        pickup_ns: ns(options.pickup_ms),
+        fanout_ns: ns(options.fanout_ms),
+        tick_to_wire_ns: ns(options.tick_to_wire_ms),
+    }
+}
+
 /// How a thread ended.
 type Ending = Result<(), String>;
 
@@ -216,6 +229,7 @@ struct Engine {
     wake_control: Arc<Doorbell>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    latency_file: Option<LatencyFile>,
 }
 
 impl Engine {
@@ -231,6 +245,10 @@ impl Engine {
         let loops = |reason| StartError::System { step: "starting a network loop", reason };
         let (metrics, health) = (Arc::new(Metrics::new(plan.shards)), Arc::new(Health::default()));
         let (stop_sim, stop_control) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        metrics.set_budgets(&budgets(&config.budgets));
+        let latency_file = config.metrics.hlog.as_deref().map(|path| LatencyFile::start(path, Arc::clone(&metrics)));
+        let failed = |reason| StartError::System { step: "opening the file of metrics.hlog", reason };
+        let latency_file = latency_file.transpose().map_err(failed)?;
         let pool_low = Arc::new(AtomicBool::new(false));
         let mut lanes = LaneMaker::default();
 
@@ -375,6 +393,7 @@ impl Engine {
             wake_control: control_bell,
             health,
             metrics,
+            latency_file,
         })
     }
 
@@ -424,6 +443,9 @@ impl Engine {
         wait_for(WATCH_INTERVAL * 25, || self.roles().all(Role::is_over));
         for role in self.roles().filter(|role| !role.is_over()) {
             tracing::warn!(thread = role.name, "did not end in time");
+        }
+        if let Some(file) = self.latency_file.take() {
+            file.stop();
         }
     }
 }

@@ -12,7 +12,7 @@ use swarmcast_bench::report::{hardware, merged, ms, short};
 use swarmcast_bench::round::{Round, median};
 
 use crate::contest::{Cell, Row, Turn};
-use crate::field::{Player, SWARMCAST};
+use crate::field::{FLOOR, FLOOR_WRITEV, Player, SWARMCAST};
 
 /// The figures of a server in a row: medians over its rounds, percentiles of all their samples together.
 #[derive(Debug, Serialize)]
@@ -107,6 +107,100 @@ fn figures(row: &Row, cell: &Cell, cost: fn(&Round) -> f64) -> Figures {
     }
 }
 
+/// How a row stands against what it should keep.
+#[derive(Debug, Serialize)]
+pub struct Standing {
+    /// Payload of a message.
+    pub frame_bytes: usize,
+    /// Connections.
+    pub clients: usize,
+    /// Messages a second to each.
+    pub rate_hz: u32,
+    /// Processor time per delivered message against the bare loop: all of the engine, and its shards alone.
+    pub to_floor: [Option<f64>; 2],
+    /// The peer that takes least, and ours against it: all of the engine.
+    pub to_best_peer: Option<(String, f64)>,
+    /// The peer whose p99 is least, that p99 and ours, ns, and ours against it.
+    pub p99: Option<(String, u64, u64, f64)>,
+}
+
+/// Most that ours may take against the floor, against the best peer, and of its p99.
+const BUDGET: [f64; 3] = [1.15, 1.0, 1.0];
+
+impl Standing {
+    /// Of a row in which the engine took part.
+    #[must_use]
+    pub fn of(row: &Row) -> Option<Self> {
+        let ours = row.cells.iter().find(|cell| cell.server == SWARMCAST && !cell.turns.is_empty())?;
+        let bare = |cell: &&Cell| cell.server == FLOOR || cell.server == FLOOR_WRITEV;
+        let peers =
+            || row.cells.iter().filter(|cell| cell.server != SWARMCAST && !bare(cell) && !cell.turns.is_empty());
+        let whole = figures(row, ours, |round| round.server_us);
+        let shards = figures(row, ours, |round| round.sender_us);
+        let cost = |cell: &Cell| figures(row, cell, |round| round.server_us).cpu_us;
+        let cheapest = peers().min_by(|one, two| cost(one).total_cmp(&cost(two)));
+        let p99 = |cell: &Cell| figures(row, cell, |round| round.server_us).latency_ns.map(|[_, _, p99, ..]| p99);
+        let quickest = peers().filter_map(|cell| Some((p99(cell)?, cell))).min_by_key(|(p99, _)| *p99);
+        Some(Self {
+            frame_bytes: row.frame_bytes,
+            clients: row.clients,
+            rate_hz: row.rate_hz,
+            to_floor: [whole.to_floor, shards.to_floor],
+            to_best_peer: cheapest.map(|peer| (peer.server.clone(), against(ours, peer))),
+            p99: quickest
+                .zip(p99(ours))
+                .map(|((theirs, peer), ours)| (peer.server.clone(), theirs, ours, ours as f64 / theirs.max(1) as f64)),
+        })
+    }
+}
+
+/// The median of the rounds' ratios, of rounds in which both had their turn.
+fn against(ours: &Cell, peer: &Cell) -> f64 {
+    let in_round = |round: usize| peer.turns.iter().find(|turn| turn.round == round);
+    let ratios =
+        ours.turns.iter().filter_map(|turn| Some(turn.measured.server_us / in_round(turn.round)?.measured.server_us));
+    median(ratios)
+}
+
+/// One line a row: what the engine should keep against the floor and against the best peer of the row.
+#[must_use]
+pub fn standings(rows: &[Row]) -> String {
+    let [floor, peer, p99] = BUDGET;
+    let mut out = format!(
+        "### Against the budget\n\n\
+         | frame bytes | clients | Hz | CPU per frame to the floor (at most {floor}) | shards alone | to the best peer (at most {peer}) | p99, ms: ours, best peer's | ratio (at most {p99}) |\n\
+         |---|---|---|---|---|---|---|---|\n"
+    );
+    let judged = |ratio: Option<f64>, most: f64| match ratio {
+        Some(ratio) if ratio <= most => format!("**{}**", short(ratio)),
+        Some(ratio) => format!("{} missed", short(ratio)),
+        None => "-".to_owned(),
+    };
+    for row in rows.iter().filter_map(Standing::of) {
+        let [whole, shards] = row.to_floor;
+        let best = row.to_best_peer.as_ref();
+        let late = row.p99.as_ref();
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} ({}) | {} | {} |",
+            row.frame_bytes,
+            row.clients,
+            row.rate_hz,
+            judged(whole, floor),
+            shards.map_or_else(|| "-".to_owned(), short),
+            judged(best.map(|(_, ratio)| *ratio), peer),
+            best.map_or("-", |(name, _)| name.as_str()),
+            late.map_or_else(
+                || "-".to_owned(),
+                |(name, theirs, ours, _)| format!("{}, {} ({name})", ms(*ours as f64 / 1e9), ms(*theirs as f64 / 1e9))
+            ),
+            judged(late.map(|(.., ratio)| *ratio), p99),
+        );
+    }
+    out.push('\n');
+    out
+}
+
 /// Every row as a table of its own.
 #[must_use]
 pub fn tables(rows: &[Row]) -> String {
@@ -180,6 +274,7 @@ pub fn write(stem: &Path, machine: &Machine, notes: &str, players: &[Player], ro
     struct Document<'rows> {
         machine: &'rows Machine,
         servers: Vec<Server<'rows>>,
+        standings: Vec<Standing>,
         summary: Vec<Summary>,
         rows: &'rows [Row],
     }
@@ -193,8 +288,11 @@ pub fn write(stem: &Path, machine: &Machine, notes: &str, players: &[Player], ro
         .map(|(name, version, absent)| Server { name, version, not_installed: absent.as_deref() })
         .collect();
     let summary = rows.iter().flat_map(summaries).collect();
-    let json = serde_json::to_string_pretty(&Document { machine, servers: servers_json, summary, rows })?;
-    let text = format!("# Peers\n\n{}\n{notes}{}\n{}", hardware(machine), servers(players), tables(rows));
+    let standing = rows.iter().filter_map(Standing::of).collect();
+    let document = Document { machine, servers: servers_json, standings: standing, summary, rows };
+    let json = serde_json::to_string_pretty(&document)?;
+    let (who, all) = (servers(players), standings(rows) + &tables(rows));
+    let text = format!("# Peers\n\n{}\n{notes}{who}\n{all}", hardware(machine));
     for (extension, text) in [(".json", json + "\n"), (".md", text)] {
         let mut path = stem.as_os_str().to_owned();
         path.push(extension);

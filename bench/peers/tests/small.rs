@@ -76,6 +76,14 @@ fn every_server_delivers_what_was_asked_for() {
         assert!((1..1_000_000_000).contains(&p50_ns), "{name}: {p50_ns} ns");
     }
     assert!(text.contains("| swarmcast, shards only | "), "{text}");
+    let standing = &json["standings"][0];
+    assert_eq!((&standing["frame_bytes"], &standing["clients"]), (&serde_json::json!(2_024), &serde_json::json!(5)));
+    assert!(standing["to_floor"][0].as_f64().unwrap() > 0.0, "{standing}");
+    for best in [&standing["to_best_peer"][0], &standing["p99"][0]] {
+        let name = best.as_str().unwrap();
+        assert!(SERVERS.contains(&name) && !name.starts_with("floor") && name != "swarmcast", "{standing}");
+    }
+    assert!(text.contains("### Against the budget"), "{text}");
 }
 
 #[test]

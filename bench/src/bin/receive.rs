@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -23,11 +22,9 @@ use swarmcast_bench::report::{hardware, short};
 use swarmcast_bench::round::median;
 use swarmcast_bench::sender::{Load, whole_frame_bytes};
 use swarmcast_bench::server::Server;
-use swarmcast_load::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
-use swarmcast_load::generate::{Job, Offsets, Share, start};
-use swarmcast_load::plan::{
-    Behaviour, ClockMode, Group, Plan, Protocol, SelfCheck, Stage, StageKind, Target, Transport,
-};
+use swarmcast_bench::viewers::{Viewers, group, plan};
+use swarmcast_load::clock::SECOND_NS;
+use swarmcast_load::plan::{Group, Protocol};
 use swarmcast_load::record::Count;
 
 const RATIO_MAX: f64 = 1.3;
@@ -129,65 +126,11 @@ fn main() -> Result<()> {
 
 /// Processor time of the load tester's thread per frame, us.
 fn load_tester(sender: &Server, clients: usize, rate_hz: f64, seconds: u64) -> Result<f64> {
-    let plan = Arc::new(plan(sender, clients, rate_hz, seconds)?);
-    let slices = plan.slices();
-    let running = start(&Job {
-        plan: Arc::clone(&plan),
-        share: Share { index: 0, of: 1 },
-        start_ns: monotonic_ns() + 20 * MILLISECOND_NS,
-        offsets: Arc::new(Offsets::none(1)),
-    })?;
-    let (mut used_ns, mut frames, mut errors) = (0.0, 0, 0);
-    for interval in running.intervals() {
-        let Some(slice) = slices.get(interval.slice).copied() else { continue };
-        errors += interval.groups.iter().map(swarmcast_load::record::Record::error_count).sum::<u64>();
-        if slice.measured {
-            used_ns += interval.watch.thread_cpu * (slice.end_ns - slice.start_ns) as f64;
-            frames += interval.groups.iter().map(|group| group.of(Count::Delivered)).sum::<u64>();
-        }
-        running.recycle(interval);
-    }
-    running.join()?;
-    ensure!(errors == 0, "{errors} errors in a round that should have none");
+    let protocol = Protocol::Swarmcast { profile: Profile::Own, rate_hz: 60 };
+    let group = Group { owed_hz: Some(rate_hz), ..group("viewers", sender.address, u32::try_from(clients)?, protocol) };
+    // The sender begins when the last client is there.
+    let seen = Viewers::start(plan(vec![group], 2, seconds))?.finish()?;
+    let frames: u64 = seen.groups.iter().map(|group| group.of(Count::Delivered)).sum();
     ensure!(frames > 0, "no frame came");
-    Ok(used_ns / 1e3 / frames as f64)
-}
-
-fn plan(sender: &Server, clients: usize, rate_hz: f64, seconds: u64) -> Result<Plan> {
-    let stage = |kind, duration_ns, measured| Stage { name: String::new(), kind, duration_ns, to: 1.0, measured };
-    let ramp_ns = (clients as u64 * MILLISECOND_NS).max(SECOND_NS);
-    Ok(Plan {
-        name: "receive".to_owned(),
-        seed: 1,
-        stages: vec![stage(StageKind::Ramp, ramp_ns, false), stage(StageKind::Hold, (seconds + 2) * SECOND_NS, true)],
-        groups: vec![Group {
-            name: "viewers".to_owned(),
-            clients: u32::try_from(clients)?,
-            target: Target {
-                url: format!("ws://{}/stream", sender.address),
-                transport: Transport::WebSocket,
-                authority: sender.address.to_string(),
-                path: "/stream".to_owned(),
-                address: sender.address,
-                headers: Vec::new(),
-                subprotocols: Vec::new(),
-            },
-            protocol: Protocol::Swarmcast { profile: Profile::Own, rate_hz: 60 },
-            behaviour: Behaviour::Reader,
-            sending: None,
-            start_ns: 0,
-            owed_hz: Some(rate_hz),
-            reconnect_after_ns: None,
-            verify: false,
-            receive_buffer_bytes: None,
-        }],
-        thresholds: Vec::new(),
-        // The sender begins when the last client is there.
-        warmup_ns: 2 * SECOND_NS,
-        threads: 1,
-        sources: Vec::new(),
-        connect_timeout_ns: 10 * SECOND_NS,
-        clock: ClockMode::Same,
-        self_check: SelfCheck::default(),
-    })
+    Ok(seen.thread_ns / 1e3 / frames as f64)
 }

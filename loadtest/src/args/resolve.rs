@@ -10,10 +10,10 @@ use crate::nearest;
 use crate::plan::Plan;
 use crate::report::Outputs;
 use crate::scenario::{
-    Draft, FRAMING_FORM, GroupDraft, Overrides, READY, Ready, SPOKEN, STAMP_FORM, ScenarioError, framing, parse_stamp,
-    read, ready,
+    Draft, FRAMING_FORM, GroupDraft, Overrides, READY, Ready, SPOKEN, STAMP_FORM, ScenarioError, framing,
+    interest_message, parse_stamp, read, ready,
 };
-use crate::target::{TargetError, Url};
+use crate::target::{BITS_FORM, TargetError, Url, is_bits};
 use crate::threshold::{Threshold, ThresholdError};
 
 /// A longer file is no scenario; and `--scenario /dev/zero` ends.
@@ -24,6 +24,9 @@ const CLIENTS: u32 = 100;
 
 /// The name of the only group of a run without a scenario.
 const GROUP: &str = "viewers";
+
+/// What `--interest` takes.
+const INTEREST_MESSAGE: &str = r#"an interest message, such as {"sphere":{"center":[0,0,0],"radius":100}}"#;
 
 /// What a `run` is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +147,10 @@ fn from_scenario(args: &RunArgs, scenario: &str, target: Option<Url>, cores: usi
         ("--rate", args.rate.is_some()),
         ("--protocol", args.protocol.is_some()),
         ("--ramp", args.ramp.is_some()),
+        ("--bits", args.bits.is_some()),
+        ("--dimensions", args.dimensions.is_some()),
+        ("--interest", args.interest.is_some()),
+        ("--ack-every", args.ack_every.is_some()),
         ("--expect", args.expect.is_some()),
         ("--stamp", args.stamp.is_some()),
         ("--framing", args.framing.is_some()),
@@ -181,10 +188,21 @@ fn from_flags(args: &RunArgs, target: Url, cores: usize) -> Result<Plan, UsageEr
         Some((_, Some((_, spoken)))) => group.spoken = *spoken,
         Some((name, None)) => {
             let hint = nearest::hint(name, SPOKEN.iter().map(|(name, _)| *name), 1);
-            problems.push(format!("--protocol: {name:?} must be swarmcast, swarmcast.v1, v1, v2, v3 or generic{hint}"));
+            problems.push(format!(
+                "--protocol: {name:?} must be swarmcast, swarmcast.v1, swarmcast.compact, v1, v2, v3 or generic{hint}"
+            ));
         }
     }
     group.rate_hz = args.rate;
+    (group.dimensions, group.ack_every) = (args.dimensions, args.ack_every);
+    group.bits = args.bits.filter(|bits| is_bits(*bits));
+    if args.bits != group.bits {
+        problems.push(format!("--bits: must be {BITS_FORM}"));
+    }
+    group.interest = args.interest.as_deref().and_then(interest_message);
+    if args.interest.is_some() && group.interest.is_none() {
+        problems.push(format!("--interest: must be the JSON of {INTEREST_MESSAGE}"));
+    }
     group.owed_hz = args.expect;
     if args.expect.is_some_and(|hz| !(hz > 0.0 && hz <= 100_000.0)) {
         problems.push("--expect: must be a number over 0 and at most 100000 Hz".to_owned());
@@ -220,6 +238,7 @@ fn flag_of(key: &str) -> String {
         "target" => "TARGET".to_owned(),
         "thresholds" => "--threshold".to_owned(),
         "sources" => "--source".to_owned(),
+        "ack_every" => "--ack-every".to_owned(),
         other => format!("--{other}"),
     }
 }

@@ -5,6 +5,7 @@
 //! draw, and the spread of its difference is the confidence interval. See [`bootstrap`] for the details.
 
 pub mod bootstrap;
+mod bound;
 mod show;
 
 use schemars::JsonSchema;
@@ -15,6 +16,7 @@ use crate::figures::{self, Figure, Stat, Unit};
 use crate::record::{PackError, Record, Timing};
 use crate::report::{ALL, GroupReport, Report};
 
+pub use bound::RatioBound;
 pub use show::{markdown, text};
 
 use bootstrap::{Interval, Sample, Stream};

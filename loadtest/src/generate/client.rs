@@ -1,11 +1,17 @@
 //! One client: what has come on its connection and what that means for the figures. No sockets: bytes in, bytes out.
 
+mod compact;
+
+use std::sync::Arc;
+
 use fastrand::Rng;
 use mio::net::TcpStream;
 use serde::Deserialize;
-use swarmcast::wire::Profile;
+use swarmcast::wire::FrameHeader;
 
 use super::calls::Caller;
+use super::chain::Chain;
+use super::checker::Checker;
 use super::cutter::{Cutter, Fault, Kind, Marks, Message};
 use super::handshake::{self, Answer};
 use super::owed::Owed;
@@ -14,7 +20,7 @@ use super::write::{Wrap, push_close, push_frame, push_text};
 use crate::clock::MILLISECOND_NS;
 use crate::plan::{self, Behaviour, Group, Protocol, Sending, Transport};
 use crate::record::{Count, Record, Timing};
-use crate::verify::Verifier;
+use crate::verify::Meeting;
 
 /// A stamp this far ahead of our clock is a wrong clock, not a frame that came at once.
 const FUTURE_NS: u64 = MILLISECOND_NS;
@@ -70,6 +76,8 @@ pub struct Sight<'turn> {
     pub draining: bool,
     /// The server's clocks.
     pub clocks: Clocks,
+    /// Where verified frames of the compact profile and full ones meet.
+    pub meeting: Option<&'turn Arc<Meeting>>,
     /// Masks and calls.
     pub rng: &'turn mut Rng,
 }
@@ -108,7 +116,10 @@ pub struct Client {
     /// Only of callers.
     pub caller: Option<Box<Caller>>,
     /// Only where frames are checked byte for byte.
-    verifier: Option<Box<Verifier>>,
+    verifier: Option<Box<Checker>>,
+    chain: Chain,
+    /// Frames since the last acknowledgement.
+    unacked: u32,
     /// Bytes of a handshake's answer.
     inbox: Vec<u8>,
     key: String,
@@ -133,6 +144,9 @@ struct ServerText<'text> {
     timestamp: Option<u64>,
     #[serde(default)]
     code: Option<serde_json::Value>,
+    /// Of an interest: rows of the first and the last block.
+    #[serde(default)]
+    blocks: Option<Vec<[u32; 2]>>,
 }
 
 impl Client {
@@ -156,6 +170,8 @@ impl Client {
             sent: 0,
             caller: None,
             verifier: None,
+            chain: Chain::default(),
+            unacked: 0,
             inbox: Vec::new(),
             key: String::new(),
             cutter: Cutter::new(Marks::WebSocket, false),
@@ -201,17 +217,15 @@ impl Client {
         see.record.count(Count::Connected, 1);
         let marks = match (see.group.target.transport, &see.group.protocol) {
             (Transport::WebSocket, _) => Marks::WebSocket,
-            (Transport::Tcp, Protocol::Swarmcast { .. }) => Marks::Swarmcast,
+            (Transport::Tcp, Protocol::Swarmcast { .. } | Protocol::Compact(_)) => Marks::Swarmcast,
             (Transport::Tcp, Protocol::Generic { framing, .. }) => Marks::Plain(*framing),
             (Transport::Tcp, Protocol::JsonRpc(_)) => Marks::Plain(plan::Framing::Line),
         };
         let calls = matches!(see.group.protocol, Protocol::JsonRpc(_));
-        self.cutter = Cutter::new(marks, see.group.verify || calls);
+        self.verifier = Checker::of(see.group, self.number).map(Box::new);
+        self.cutter = Cutter::new(marks, self.verifier.is_some() || calls);
         self.set_rate(see.group.owed_hz, see);
-        self.verifier = match see.group.protocol {
-            Protocol::Swarmcast { profile, .. } if see.group.verify => Some(Box::new(Verifier::new(profile))),
-            _ => None,
-        };
+        (self.chain, self.unacked) = (Chain::default(), 0);
         match &see.group.protocol {
             Protocol::Generic { hello, .. } => {
                 for text in hello {
@@ -220,6 +234,13 @@ impl Client {
                 }
             }
             Protocol::JsonRpc(calls) => self.caller = Some(Box::new(Caller::new(calls, &mut self.outbox))),
+            Protocol::Compact(compact) => {
+                if let Some(interest) = &compact.interest {
+                    let mask = see.rng.u32(..).to_le_bytes();
+                    let transport = see.group.target.transport;
+                    push_text(&see.group.protocol, transport, interest.as_bytes(), mask, &mut self.outbox);
+                }
+            }
             Protocol::Swarmcast { .. } => {}
         }
     }
@@ -296,10 +317,11 @@ impl Client {
                 let caller = self.caller.get_or_insert_default();
                 Ok(caller.answer(message.bytes, see.now_ns, see.record, &mut self.outbox)?)
             }
-            (Kind::Text, Protocol::Swarmcast { .. }) => {
+            (Kind::Text, Protocol::Swarmcast { .. } | Protocol::Compact(_)) => {
                 see.record.count(Count::OtherMessages, 1);
                 self.text(message.bytes, see)
             }
+            (Kind::Binary, Protocol::Compact(compact)) => self.chained(message, compact, see),
             (Kind::Binary | Kind::Text, _) => self.frame(message, see),
         }
     }
@@ -319,9 +341,19 @@ impl Client {
             }
             "connection_established" | "subscription_confirmed" => {
                 // Only our own format says when the server is at rest: in any other, silence may be right.
-                let own = matches!(see.group.protocol, Protocol::Swarmcast { profile: Profile::Own, .. });
-                if own && see.group.owed_hz.is_none() {
+                if see.group.protocol.has_header() && see.group.owed_hz.is_none() {
                     self.set_rate(text.rate, see);
+                }
+            }
+            "stream_quality" => {
+                see.record.count(Count::Rungs, 1);
+                if see.group.owed_hz.is_none() {
+                    self.set_rate(text.rate, see);
+                }
+            }
+            "interest_confirmed" => {
+                if let (Some(Checker::Chain(verifier)), Some(blocks)) = (self.verifier.as_deref_mut(), &text.blocks) {
+                    verifier.keep(blocks);
                 }
             }
             "error" => see.record.error(&format!("server_{}", code())),
@@ -332,19 +364,48 @@ impl Client {
     }
 
     fn frame(&mut self, message: Message<'_>, see: &mut Sight<'_>) -> Result<(), Ended> {
-        if let Some(verifier) = &mut self.verifier {
+        if let Some(Checker::Full(verifier)) = self.verifier.as_deref_mut() {
             match verifier.check(message.bytes) {
-                Ok(_) => see.record.count(Count::Verified, 1),
+                Ok(_) => {
+                    see.record.count(Count::Verified, 1);
+                    let full = see.meeting.and_then(|meeting| Some((meeting, FrameHeader::parse(message.bytes).ok()?)));
+                    if let Some((meeting, (header, records))) = full {
+                        meeting.bring(header, records);
+                    }
+                }
                 Err(wrong) => see.record.error(wrong.kind()),
             }
         }
         let facts = facts(&see.group.protocol, message.bytes, message.length, see.clocks)?;
+        if !self.arrived(facts, see) {
+            return Ok(());
+        }
+        if let Some(nodes) = facts.nodes {
+            see.record.count(Count::FrameBytes, message.length);
+            see.record.count(Count::NodeFrames, u64::from(nodes));
+        }
+        if let Some(sequence) = facts.sequence {
+            self.follow(sequence, see);
+        }
+        Ok(())
+    }
+
+    /// A frame of a time before the connection has come: it is seen, and neither owed nor late.
+    fn joined(&mut self, see: &mut Sight<'_>) {
+        if !std::mem::replace(&mut self.framed, true) {
+            see.record.record(Timing::FirstFrame, see.now_ns.saturating_sub(self.scheduled_ns), 1);
+        }
+        self.last_frame_ns = see.now_ns;
+    }
+
+    /// A frame has come: what was owed, when it came, and what it was late. False when it no longer counts.
+    fn arrived(&mut self, facts: Facts, see: &mut Sight<'_>) -> bool {
         let now = see.now_ns;
         let due = facts.due_ns.unwrap_or(now);
         self.owed.come(due, |due, count| miss(see.record, now, see.end_ns, due, count));
         // After the end only what was due before it is still looked for.
         if see.draining && due > see.end_ns {
-            return Ok(());
+            return false;
         }
         if !self.framed {
             self.framed = true;
@@ -355,17 +416,14 @@ impl Client {
         self.last_frame_ns = now;
         see.record.count(Count::Delivered, 1);
         see.record.count(Count::Owed, u64::from(self.owed.is_known()));
+        see.record.count(Count::Sequenced, u64::from(facts.sequence.is_some()));
         self.measured_frames += u64::from(see.measured);
-        if let Some(sequence) = facts.sequence {
-            see.record.count(Count::Sequenced, 1);
-            self.follow(sequence, see);
-        }
         self.time(facts, see);
         self.resting = facts.resting;
         if facts.resting {
             self.owed.rest();
         }
-        Ok(())
+        true
     }
 
     fn follow(&mut self, sequence: u64, see: &mut Sight<'_>) {
@@ -535,6 +593,7 @@ mod tests {
             end_ns: 1_000_000_000,
             draining: false,
             clocks: Clocks { offset_ns: 0, error_ns: 0, unix_ns: 0 },
+            meeting: None,
             rng: &mut rng,
         };
         client.shake_hands(&mut see);
@@ -599,6 +658,7 @@ mod tests {
             end_ns: u64::MAX,
             draining: false,
             clocks: Clocks { offset_ns: 0, error_ns: 0, unix_ns: 0 },
+            meeting: None,
             rng: &mut rng,
         };
         client.shake_hands(&mut see);

@@ -1,5 +1,6 @@
 //! The opening of a connection, without sockets: the request of RFC 6455, and the check of its answer.
 
+use swarmcast::wire::Profile;
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
@@ -48,6 +49,13 @@ pub fn hello(protocol: &Protocol) -> Vec<u8> {
         Protocol::Swarmcast { profile, rate_hz } => {
             format!("{{\"profile\":\"{}\",\"rate\":{rate_hz}}}\n", profile.name()).into_bytes()
         }
+        Protocol::Compact(compact) => {
+            let field =
+                |name: &str, value: Option<u8>| value.map_or_else(String::new, |value| format!(",\"{name}\":{value}"));
+            let (bits, dimensions) = (field("bits", compact.bits), field("dimensions", compact.dimensions));
+            let (profile, rate_hz) = (Profile::Compact.name(), compact.rate_hz);
+            format!("{{\"profile\":\"{profile}\",\"rate\":{rate_hz}{bits}{dimensions}}}\n").into_bytes()
+        }
         Protocol::Generic { .. } | Protocol::JsonRpc(_) => Vec::new(),
     }
 }
@@ -82,6 +90,17 @@ pub fn answer(bytes: &[u8], key: &str) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hello_says_what_is_asked_for_and_no_more() {
+        let of = |bits, dimensions| {
+            let compact = crate::plan::Compact { rate_hz: 20, bits, dimensions, interest: None, ack_every: 0 };
+            String::from_utf8(hello(&Protocol::Compact(compact))).unwrap()
+        };
+        assert_eq!(of(None, None), "{\"profile\":\"swarmcast.compact\",\"rate\":20}\n");
+        let all = "{\"profile\":\"swarmcast.compact\",\"rate\":20,\"bits\":12,\"dimensions\":2}\n";
+        assert_eq!(of(Some(12), Some(2)), all);
+    }
 
     #[test]
     fn an_answer_is_read_in_any_pieces() {

@@ -1,6 +1,8 @@
 //! Plays a plan: threads with a mio loop each, which connect clients, read what comes, send what is due, and record.
 
 mod calls;
+mod chain;
+mod checker;
 mod client;
 mod cutter;
 mod dial;
@@ -28,6 +30,7 @@ pub use dial::raise_open_files;
 use crate::collect::Interval;
 use crate::plan::{Behaviour, Framing, Group, Message, Plan, Protocol, Transport};
 use crate::record::Timing;
+use crate::verify::meetings;
 
 /// Empty records that wait to be filled again.
 const SPARES: usize = 64;
@@ -98,9 +101,11 @@ pub fn start(job: &Job) -> io::Result<Running> {
     let (out, intervals) = unbounded();
     let (spare, spares) = bounded(SPARES);
     let stop = Arc::new(AtomicBool::new(false));
+    let meetings = meetings(&job.plan);
     let mut threads = Vec::new();
     for thread in 0..job.plan.threads {
-        let worker = worker::Worker::new(job.clone(), thread, Arc::clone(&stop), out.clone(), spares.clone())?;
+        let worker =
+            worker::Worker::new(job.clone(), thread, &meetings, Arc::clone(&stop), out.clone(), spares.clone())?;
         threads.push(Builder::new().name(format!("load-{thread}")).spawn(|| worker.run())?);
     }
     Ok(Running { threads, intervals, spare, stop })
@@ -143,6 +148,7 @@ pub fn timings_of(group: &Group) -> Vec<Timing> {
     let mut timings = vec![Timing::Connect];
     let (frames, stamped, owing) = match &group.protocol {
         Protocol::Swarmcast { profile, .. } => (true, *profile == Profile::Own, true),
+        Protocol::Compact(_) => (true, true, true),
         Protocol::Generic { framing, stamp, .. } => {
             let cut = group.target.transport == Transport::WebSocket || *framing != Framing::None;
             (cut, cut && stamp.is_some(), group.owed_hz.is_some())
@@ -157,6 +163,7 @@ pub fn timings_of(group: &Group) -> Vec<Timing> {
         (stamped, &[Timing::LatencyRaw]),
         (stamped && owing, &[Timing::Latency]),
         (matches!(group.behaviour, Behaviour::HalfOpen | Behaviour::Silent), &[Timing::Eviction]),
+        (matches!(group.behaviour, Behaviour::Slow { .. }), &[Timing::OwnQueue]),
     ];
     timings.extend(parts.into_iter().filter(|(wanted, _)| *wanted).flat_map(|(_, timings)| timings));
     if group.sending.as_ref().is_some_and(|sending| matches!(sending.what, Message::Ping | Message::WsPing)) {
@@ -193,6 +200,7 @@ pub(crate) mod tests {
             reconnect_after_ns: None,
             verify: false,
             receive_buffer_bytes: None,
+            stages: None,
         }
     }
 }

@@ -12,30 +12,37 @@ pub struct Turn {
 }
 
 /// The turns of client `number` of `group`, in order of time: it is wanted while the level is above its place in the
-/// group, so that half a level is half of the clients.
+/// group, so that half a level is half of the clients, and only in stages that the group is part of.
 #[must_use]
 pub fn turns(plan: &Plan, group: &Group, number: u32) -> Vec<Turn> {
     let place = f64::from(number) / f64::from(group.clients);
     let mut out: Vec<Turn> = Vec::new();
-    let mut set = |at_ns: u64, wanted: bool| {
+    let set = |out: &mut Vec<Turn>, at_ns: u64, wanted: bool| {
         if out.last().map_or(wanted, |last| last.wanted != wanted) {
             out.push(Turn { at_ns: at_ns.max(group.start_ns), wanted });
         }
     };
     let (mut start, mut from) = (0, 0.0);
-    for stage in &plan.stages {
+    for (index, stage) in plan.stages.iter().enumerate() {
         let after = stage.level_after(from);
+        let here = group.stages.as_ref().is_none_or(|stages| stages.contains(&index));
         match stage.kind {
+            _ if !here => {
+                out.retain(|turn| turn.at_ns < start);
+                if out.last().is_some_and(|last| last.wanted) {
+                    out.push(Turn { at_ns: start.max(group.start_ns), wanted: false });
+                }
+            }
             StageKind::Ramp => {
                 // Rising, a client comes when the level passes its place, and the last one before the end.
                 let part = if stage.to == from { 0.0 } else { ((place - from) / (stage.to - from)).clamp(0.0, 1.0) };
                 let crossing = start + (stage.duration_ns as f64 * part) as u64;
-                set(if (from > place) == (stage.to > place) { start } else { crossing }, stage.to > place);
+                set(&mut out, if (from > place) == (stage.to > place) { start } else { crossing }, stage.to > place);
             }
-            StageKind::Hold | StageKind::Soak => set(start, from > place),
+            StageKind::Hold | StageKind::Soak => set(&mut out, start, from > place),
             StageKind::Spike => {
-                set(start, stage.to > place);
-                set(start + stage.duration_ns, after > place);
+                set(&mut out, start, stage.to > place);
+                set(&mut out, start + stage.duration_ns, after > place);
             }
         }
         start += stage.duration_ns;
@@ -70,6 +77,23 @@ mod tests {
 
     fn group(clients: u32, start_ns: u64) -> Group {
         Group { clients, start_ns, ..crate::generate::tests::group("tcp://127.0.0.1:1") }
+    }
+
+    #[test]
+    fn a_group_is_there_only_in_its_stages() {
+        use StageKind::{Hold, Ramp, Spike};
+        let plan =
+            plan(&[(Ramp, 2, 1.0), (Hold, 3, 1.0), (Hold, 4, 1.0), (Spike, 2, 0.5), (Hold, 1, 1.0), (Hold, 2, 1.0)]);
+        let of = |stages: &[usize], number| {
+            let group = Group { stages: Some(stages.to_vec()), ..group(10, 0) };
+            turns(&plan, &group, number).iter().map(|turn| (turn.at_ns / SECOND_NS, turn.wanted)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[2], 0), [(5, true), (9, false)]);
+        assert_eq!(of(&[2], 9), [(5, true), (9, false)], "all of them at once");
+        assert_eq!(of(&[1, 2, 5], 0), [(2, true), (9, false), (12, true)]);
+        assert_eq!(of(&[3], 0), [(9, true), (11, false)]);
+        assert_eq!(of(&[3], 9), [], "above the level of the spike");
+        assert_eq!(of(&[], 0), []);
     }
 
     #[test]

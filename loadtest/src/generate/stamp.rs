@@ -1,6 +1,9 @@
 //! What a frame says about itself: when it was due and published, and where it stands in its sequence.
 
-use swarmcast::wire::{FLAG_COMPRESSED, FLAG_SETTLED, FrameHeader, HEADER_BYTES, KIND_FULL, MAGIC, Profile, VERSION};
+use swarmcast::wire::{
+    FLAG_COMPRESSED, FLAG_SETTLED, FrameHeader, HEADER_BYTES, KIND_COLUMNS, KIND_DELTA, KIND_FULL, MAGIC, Profile,
+    VERSION,
+};
 use zerocopy::FromBytes;
 
 use crate::clock::{monotonic_ns, realtime_ns};
@@ -17,6 +20,8 @@ pub struct Facts {
     pub sequence: Option<u64>,
     /// The server is at rest: it owes nothing until something moves.
     pub resting: bool,
+    /// Nodes that it shows, where it says so.
+    pub nodes: Option<u32>,
 }
 
 /// The server's clocks against our monotonic one.
@@ -58,7 +63,32 @@ pub fn facts(protocol: &Protocol, head: &[u8], length: u64, clocks: Clocks) -> R
             let at = ours(at, clock);
             Ok(Facts { due_ns: Some(at), published_ns: Some(at), ..Facts::default() })
         }
+        Protocol::Compact(_) => compact(head, length).map(|header| of_header(header, clocks)),
         Protocol::Generic { .. } | Protocol::JsonRpc(_) => Ok(Facts::default()),
+    }
+}
+
+/// The header of a message of the compact profile.
+///
+/// # Errors
+/// The kind of error it counts as, when it is none.
+pub fn compact(head: &[u8], length: u64) -> Result<&FrameHeader, &'static str> {
+    let (header, _) = FrameHeader::ref_from_prefix(head).map_err(|_| "frame_header")?;
+    let known =
+        header.magic == MAGIC && header.version == VERSION && (KIND_DELTA..=KIND_COLUMNS).contains(&header.kind);
+    let agrees = length == HEADER_BYTES as u64 + u64::from(header.body_bytes.get());
+    if known && agrees { Ok(header) } else { Err("frame_header") }
+}
+
+/// What a header of ours says about its frame.
+#[must_use]
+pub fn of_header(header: &FrameHeader, clocks: Clocks) -> Facts {
+    Facts {
+        due_ns: Some(ours(header.tick_ns.get(), clocks.offset_ns)),
+        published_ns: Some(ours(header.published_ns.get(), clocks.offset_ns)),
+        sequence: Some(header.sequence.get()),
+        resting: header.flags.get() & FLAG_SETTLED != 0,
+        nodes: Some(header.node_count.get()),
     }
 }
 
@@ -72,12 +102,7 @@ fn own(head: &[u8], length: u64, clocks: Clocks) -> Result<Facts, &'static str> 
     if !known || !agrees {
         return Err("frame_header");
     }
-    Ok(Facts {
-        due_ns: Some(ours(header.tick_ns.get(), clocks.offset_ns)),
-        published_ns: Some(ours(header.published_ns.get(), clocks.offset_ns)),
-        sequence: Some(header.sequence.get()),
-        resting: header.flags.get() & FLAG_SETTLED != 0,
-    })
+    Ok(of_header(header, clocks))
 }
 
 /// A time of a clock that is ahead of ours by `clock_ns`.
@@ -123,11 +148,16 @@ mod tests {
         let protocol = Protocol::Swarmcast { profile: Profile::Own, rate_hz: 60 };
         let clocks = Clocks { offset_ns: 1_000, error_ns: 0, unix_ns: 0 };
         let read = |head: &[u8], length| facts(&protocol, head, length, clocks);
-        let expected = Facts { due_ns: Some(4_000), published_ns: Some(5_000), sequence: Some(9), resting: true };
+        let expected =
+            Facts { due_ns: Some(4_000), published_ns: Some(5_000), sequence: Some(9), resting: true, nodes: Some(2) };
         assert_eq!(read(header.as_bytes(), 120), Ok(expected));
         assert_eq!(read(header.as_bytes(), 121), Err("frame_header"));
         assert_eq!(read(&header.as_bytes()[..63], 120), Err("frame_header"));
         assert_eq!(read(FrameHeader { version: 2, ..header }.as_bytes(), 120), Err("frame_header"));
+        let delta = FrameHeader { kind: KIND_DELTA, body_bytes: 5.into(), ..header };
+        assert!(compact(delta.as_bytes(), 69).is_ok());
+        assert_eq!(compact(delta.as_bytes(), 70), Err("frame_header"));
+        assert_eq!(compact(header.as_bytes(), 120), Err("frame_header"), "a full frame is of another profile");
         let legacy = Protocol::Swarmcast { profile: Profile::V2, rate_hz: 60 };
         assert_eq!(facts(&legacy, &[], 73, clocks), Ok(Facts::default()));
         assert_eq!(facts(&legacy, &[], 74, clocks), Err("frame_length"));

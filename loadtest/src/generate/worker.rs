@@ -24,6 +24,7 @@ use crate::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::collect::Interval;
 use crate::plan::{Behaviour, Protocol, Slice, Transport};
 use crate::record::{Record, Timing};
+use crate::verify::Meeting;
 
 /// Read from one socket at once.
 const SCRATCH_BYTES: usize = 256 << 10;
@@ -33,6 +34,10 @@ const READS_MAX: usize = 4;
 
 /// Events taken from one poll.
 const EVENTS_MAX: usize = 1_024;
+
+/// A buffer of so many bytes outlives what was in it: an acknowledgement fits, and whoever sends them sends more. What a
+/// handshake takes is given back, so that an idle viewer keeps no buffer.
+const OUTBOX_BYTES_KEPT: usize = 128;
 
 /// Tasks done before sockets are looked at again.
 const TASKS_MAX: usize = 64;
@@ -64,6 +69,7 @@ pub struct Worker {
     ready: VecDeque<usize>,
     records: Vec<Record>,
     clocks: Vec<Clocks>,
+    meetings: Vec<Option<Arc<Meeting>>>,
     slices: Vec<Slice>,
     slice: usize,
     rng: Rng,
@@ -84,6 +90,7 @@ impl Worker {
     pub fn new(
         job: Job,
         thread: usize,
+        meetings: &[Option<Arc<Meeting>>],
         stop: Arc<AtomicBool>,
         out: Sender<Interval>,
         spare: Receiver<Interval>,
@@ -125,6 +132,7 @@ impl Worker {
             ready: VecDeque::new(),
             records: plan.groups.iter().map(|group| Record::with(&timings_of(group))).collect(),
             clocks: (0..plan.groups.len()).map(|group| Clocks::now(job.offsets.get(group))).collect(),
+            meetings: meetings.to_vec(),
             slices,
             slice: 0,
             rng: Rng::with_seed(plan.seed ^ (thread as u64) << 32 ^ u64::from(job.share.index) << 48),
@@ -333,6 +341,7 @@ impl Worker {
             end_ns: self.end_ns,
             draining: self.draining,
             clocks: *self.clocks.get(client.group)?,
+            meeting: self.meetings.get(client.group)?.as_ref(),
             rng: &mut self.rng,
         };
         Some(act(client, &mut see))
@@ -358,8 +367,9 @@ impl Worker {
             if client.phase == Phase::Open {
                 record.count(crate::record::Count::BytesWritten, written as u64);
             }
-            if written == client.outbox.len() {
-                // An idle viewer keeps no buffer.
+            if written == client.outbox.len() && client.outbox.capacity() <= OUTBOX_BYTES_KEPT {
+                client.outbox.clear();
+            } else if written == client.outbox.len() {
                 client.outbox = Vec::new();
             } else {
                 client.outbox.drain(..written);
@@ -441,6 +451,11 @@ impl Worker {
             Task::Allow => {
                 let Behaviour::Slow { bytes_per_s } = group.behaviour else { return };
                 let portion = (bytes_per_s * ALLOWANCE_NS / SECOND_NS).max(1);
+                let waits = client.stream.as_ref().and_then(|stream| rustix::io::ioctl_fionread(stream).ok());
+                if let (Some(bytes), Some(record)) = (waits, self.records.get_mut(client.group)) {
+                    let ns = u128::from(bytes) * u128::from(SECOND_NS) / u128::from(bytes_per_s.max(1));
+                    record.record(Timing::OwnQueue, u64::try_from(ns).unwrap_or(u64::MAX), 1);
+                }
                 client.allowance = (client.allowance + portion).min(2 * portion);
                 again(&mut self.timers, at_ns + ALLOWANCE_NS);
                 self.read(place);

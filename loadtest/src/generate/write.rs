@@ -1,6 +1,7 @@
 //! What clients send: masked WebSocket frames, records of Swarmcast on TCP, and the messages in them.
 
 use std::f32::consts::TAU;
+use std::io::Write as _;
 
 use bytes::Bytes;
 use tungstenite::protocol::CloseFrame;
@@ -47,6 +48,29 @@ fn push(mut frame: Frame, mask: [u8; 4], out: &mut Vec<u8>) {
     frame.header_mut().mask = Some(mask);
     let written = frame.format(out);
     debug_assert!(written.is_ok(), "a Vec takes every write");
+}
+
+/// First byte of an acknowledgement among the binary messages.
+const ACK: u8 = 0x34;
+
+/// Bytes of an acknowledgement: first byte, sequence, nodes, time.
+const ACK_BYTES: usize = 21;
+
+/// Appends the acknowledgement of frame `sequence`, which showed `nodes` nodes. Written by hand: it is part of the
+/// receive path, which allocates nothing once the buffer has its size.
+pub fn push_ack(transport: Transport, sequence: u64, nodes: u32, now_ns: u64, mask: [u8; 4], out: &mut Vec<u8>) {
+    if transport == Transport::Tcp {
+        // Writing to a Vec cannot fail.
+        let _ = writeln!(out, "{{\"type\":\"ack\",\"sequence\":{sequence}}}");
+        return;
+    }
+    // A binary frame, whole and masked.
+    out.extend_from_slice(&[0x82, 0x80 | ACK_BYTES as u8]);
+    out.extend_from_slice(&mask);
+    let [sequence, now] = [sequence, now_ns].map(u64::to_le_bytes);
+    let nodes = nodes.to_le_bytes();
+    let payload = [ACK].iter().chain(&sequence).chain(&nodes).chain(&now);
+    out.extend(payload.zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
 }
 
 /// Appends `text` as a client of `protocol` sends it.
@@ -96,6 +120,22 @@ mod tests {
         push_frame(Wrap::Text, b"hi", [1, 2, 3, 4], &mut out);
         push_close(1000, [0; 4], &mut out);
         assert_eq!(out, [0x81, 0x82, 1, 2, 3, 4, b'h' ^ 1, b'i' ^ 2, 0x88, 0x82, 0, 0, 0, 0, 3, 0xE8]);
+    }
+
+    #[test]
+    fn an_acknowledgement_is_21_bytes_on_websocket_and_a_line_on_tcp() {
+        let mut out = Vec::new();
+        push_ack(Transport::WebSocket, 0x0102, 7, 9, [1, 2, 3, 4], &mut out);
+        assert_eq!(out.len(), 2 + 4 + ACK_BYTES);
+        assert_eq!(out[..6], [0x82, 0x95, 1, 2, 3, 4]);
+        let plain: Vec<u8> = out[6..].iter().zip([1, 2, 3, 4].iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+        assert_eq!(
+            plain,
+            [[0x34].as_slice(), &[2, 1, 0, 0, 0, 0, 0, 0], &[7, 0, 0, 0], &[9, 0, 0, 0, 0, 0, 0, 0]].concat()
+        );
+        out.clear();
+        push_ack(Transport::Tcp, 12, 7, 9, [0; 4], &mut out);
+        assert_eq!(out, b"{\"type\":\"ack\",\"sequence\":12}\n");
     }
 
     #[test]

@@ -220,6 +220,42 @@ impl Report {
         })
     }
 
+    /// The same run as if only its stages called `stage` had been measured: two stages of one run, played in turn, are
+    /// compared like two runs, and share everything else. `None` when none of that name was measured.
+    ///
+    /// # Errors
+    /// When a histogram cannot be read or serialised.
+    pub fn of_stage(&self, stage: &str) -> Result<Option<Self>, PackError> {
+        let wanted = |slice: &&SliceReport| slice.measured && self.stage_name(slice.stage) == stage;
+        let series: Vec<SliceReport> = self.series.iter().filter(wanted).cloned().collect();
+        if series.is_empty() {
+            return Ok(None);
+        }
+        let measured_s = series.iter().map(SliceReport::seconds).sum();
+        let mut totals = vec![Record::with(&[]); self.groups.len()];
+        let mut watch = Watch::default();
+        for slice in &series {
+            let merged = slice.unpack()?;
+            totals.iter_mut().zip(&merged.groups).for_each(|(total, record)| total.append(record, true));
+            watch.merge(&merged.watch);
+        }
+        let mut all = Record::with(&[]);
+        totals.iter().for_each(|total| all.merge(total));
+        let groups = self.groups.iter().zip(&totals);
+        let groups = groups.map(|(group, total)| GroupReport::build(&group.name, group.clock, total, measured_s));
+        Ok(Some(Self {
+            name: format!("{}, {stage}", self.name),
+            measured_s,
+            tool: ToolReport::build(&watch)?,
+            all: GroupReport::build(ALL, None, &all, measured_s)?,
+            groups: groups.collect::<Result<_, _>>()?,
+            thresholds: Vec::new(),
+            drift: Vec::new(),
+            series,
+            ..self.clone()
+        }))
+    }
+
     /// Names of the groups, in order.
     #[must_use]
     pub fn group_names(&self) -> Vec<&str> {

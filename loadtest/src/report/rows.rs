@@ -26,7 +26,7 @@ enum Shown {
     WhenKnown,
 }
 
-const BLOCKS: [(Shown, &[Line]); 12] = [
+const BLOCKS: [(Shown, &[Line]); 14] = [
     (
         Shown::Always,
         &[
@@ -91,7 +91,22 @@ const BLOCKS: [(Shown, &[Line]); 12] = [
     ),
     (Shown::WhenKnown, &[("messages_per_s", "messages/s sent")]),
     (Shown::WhenKnown, &[("eviction.p50", "kept by the server p50"), ("eviction.max", "kept by the server max")]),
-    (Shown::WhenKnown, &[("verified", "frames verified")]),
+    (Shown::WhenKnown, &[("own_queue.p50", "waits in own buffer p50"), ("own_queue.max", "waits in own buffer max")]),
+    (
+        Shown::WhenKnown,
+        &[
+            ("bytes_per_node", "bytes per node and frame"),
+            ("deltas", "deltas"),
+            ("snapshots", "snapshots"),
+            ("left_out", "deltas left out, healed by a snapshot"),
+            ("marks", "marks"),
+            ("infos", "chains begun"),
+            ("columns", "columns"),
+            ("rungs", "changes of quality told"),
+            ("acks", "acknowledgements sent"),
+        ],
+    ),
+    (Shown::WhenKnown, &[("verified", "frames verified"), ("compared", "frames compared with full ones")]),
     (Shown::Always, &[("connected", "connections made"), ("lost", "connections lost"), ("errors", "errors")]),
 ];
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::group::GroupDraft;
+use swarmcast::wire::{Profile, RATE_HZ_MAX};
+
+use super::group::{GroupDraft, Spoken};
 use super::stages;
 use crate::clock::SECOND_NS;
 use crate::figures::Figure;
@@ -80,11 +82,13 @@ impl Draft {
             say(group, key, wrong);
         };
         let mut names = BTreeSet::new();
-        let mut groups = Vec::new();
+        let (mut groups, mut during, mut urls) = (Vec::new(), Vec::new(), Vec::new());
         for (place, group) in std::mem::take(&mut self.groups).into_iter().enumerate() {
             if !names.insert(group.name.clone()) {
                 refuse(Some(place), "name", format!("{} is the name of another group too", group.name));
             }
+            during.push(group.during.clone());
+            urls.push(group.target.clone().or_else(|| self.target.clone()));
             let mut refuse_group = |key: &str, wrong| refuse(Some(place), key, wrong);
             groups.push(group.finish(self.target.as_ref(), self.target_refused, &mut refuse_group));
         }
@@ -101,7 +105,14 @@ impl Draft {
                 refuse(Some(place), "start", format!("is {start}, when the run of {end} is over"));
             }
         }
-        let groups = groups.into_iter().collect::<Option<Vec<Group>>>()?;
+        for (place, (group, names)) in groups.iter_mut().zip(&during).enumerate() {
+            let stages = stages_called(names, stages.as_deref(), &mut |key, wrong| refuse(Some(place), key, wrong));
+            if let Some(group) = group {
+                group.stages = stages;
+            }
+        }
+        let mut groups = groups.into_iter().collect::<Option<Vec<Group>>>()?;
+        add_references(&mut groups, &urls, &mut |place, wrong| refuse(Some(place), "verify", wrong));
         self.check_whole(&groups, &mut |key, wrong| refuse(None, key, wrong));
         if !fine {
             return None;
@@ -155,7 +166,7 @@ impl Draft {
     }
 
     fn check_whole(&self, groups: &[Group], refuse: &mut dyn FnMut(&str, String)) {
-        let swarmcast = |group: &Group| matches!(group.protocol, Protocol::Swarmcast { .. });
+        let swarmcast = |group: &Group| group.protocol.is_swarmcast();
         if self.clock == Some(ClockMode::Ping) && !groups.iter().any(swarmcast) {
             refuse("clock", "cannot be ping: only Swarmcast answers the pings that tell the offset".to_owned());
         }
@@ -178,6 +189,44 @@ impl Draft {
     }
 }
 
+/// Places of the stages with these names.
+fn stages_called(
+    names: &[String],
+    stages: Option<&[Stage]>,
+    refuse: &mut dyn FnMut(&str, String),
+) -> Option<Vec<usize>> {
+    let stages = stages?;
+    for name in names.iter().filter(|name| !stages.iter().any(|stage| stage.name == **name)) {
+        refuse("during", format!("no stage is called {name}"));
+    }
+    let wanted = |(_, stage): &(usize, &Stage)| names.contains(&stage.name);
+    (!names.is_empty()).then(|| stages.iter().enumerate().filter(wanted).map(|(place, _)| place).collect())
+}
+
+/// A compact group that verifies is held against full frames of the same ticks: one more client gets them, as a group
+/// of its own, unless a group of the scenario does already.
+fn add_references(groups: &mut Vec<Group>, urls: &[Option<Url>], refuse: &mut dyn FnMut(usize, String)) {
+    for place in 0..groups.len() {
+        let Some(group) = groups.get(place).filter(|group| group.verify) else { continue };
+        let full = |other: &Group| matches!(other.protocol, Protocol::Swarmcast { profile: Profile::Own, .. });
+        let server = group.target.address;
+        let there = groups.iter().any(|other| other.verify && full(other) && other.target.address == server);
+        let Some(url) = urls.get(place).and_then(Option::as_ref) else { continue };
+        if there || !matches!(group.protocol, Protocol::Compact(_)) {
+            continue;
+        }
+        let mut reference = GroupDraft::new(&format!("{}-reference", group.name), 1);
+        // Every tick, whichever of them the compact class is sent.
+        (reference.rate_hz, reference.verify) = (Some(RATE_HZ_MAX), true);
+        reference.spoken = Spoken::Swarmcast(Some(Profile::Own));
+        reference.target = Some(url.without_asking());
+        (reference.headers, reference.start_ns) = (group.target.headers.clone(), group.start_ns);
+        let made =
+            reference.finish(None, false, &mut |key, wrong| refuse(place, format!("its reference's {key} {wrong}")));
+        groups.extend(made);
+    }
+}
+
 fn check_length(key: &str, stages: &[Stage], refuse: &mut dyn FnMut(&str, String)) {
     let sum_ns: u64 = stages.iter().map(|stage| stage.duration_ns).sum();
     if sum_ns > stages::RUN_NS_MAX {
@@ -192,10 +241,15 @@ fn needs(figure: &Figure) -> Option<&'static str> {
         Figure::Timing(Timing::Call | Timing::CallService, _) => Some("it needs a group that calls"),
         Figure::Timing(Timing::RoundTrip, _) => Some("it needs a group that sends ping or ws-ping"),
         Figure::Timing(Timing::Eviction, _) => Some("it needs a group that is half_open or silent"),
+        Figure::Timing(Timing::OwnQueue, _) => Some("it needs a group with read"),
         Figure::Scalar(scalar) => match scalar.name {
             "calls" | "calls_per_s" | "calls_failed" => Some("it needs a group that calls"),
             "messages" | "messages_per_s" => Some("it needs a group that sends"),
             "verified" => Some("it needs a group with verify"),
+            "compared" => Some("it needs a group with verify and protocol = \"swarmcast.compact\""),
+            "deltas" | "snapshots" | "infos" | "columns" | "marks" | "left_out" | "rungs" | "acks" => {
+                Some("it needs a group with protocol = \"swarmcast.compact\"")
+            }
             _ => None,
         },
         Figure::Timing(..) => None,
@@ -204,10 +258,12 @@ fn needs(figure: &Figure) -> Option<&'static str> {
 
 fn measures(group: &Group, threshold: &Threshold) -> bool {
     let calls = matches!(group.protocol, Protocol::JsonRpc(_));
+    let compact = matches!(group.protocol, Protocol::Compact(_));
     let what = group.sending.as_ref().map(|sending| &sending.what);
     match threshold.lookup() {
         Some(Figure::Timing(Timing::Call | Timing::CallService, _)) => calls,
         Some(Figure::Timing(Timing::RoundTrip, _)) => matches!(what, Some(Message::Ping | Message::WsPing)),
+        Some(Figure::Timing(Timing::OwnQueue, _)) => matches!(group.behaviour, Behaviour::Slow { .. }),
         Some(Figure::Timing(Timing::Eviction, _)) => {
             matches!(group.behaviour, Behaviour::HalfOpen | Behaviour::Silent)
         }
@@ -215,6 +271,8 @@ fn measures(group: &Group, threshold: &Threshold) -> bool {
             "calls" | "calls_per_s" | "calls_failed" => calls,
             "messages" | "messages_per_s" => what.is_some(),
             "verified" => group.verify,
+            "compared" => group.verify && compact,
+            "deltas" | "snapshots" | "infos" | "columns" | "marks" | "left_out" | "rungs" | "acks" => compact,
             _ => true,
         },
         Some(Figure::Timing(..)) => true,

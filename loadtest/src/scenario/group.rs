@@ -3,8 +3,10 @@
 use swarmcast::wire::Profile;
 
 use crate::clock::SECOND_NS;
-use crate::plan::{Behaviour, Call, Calls, Framing, Group, Message, Protocol, Sending, Stamp, Target, Transport};
-use crate::target::Url;
+use crate::plan::{
+    Behaviour, Call, Calls, Compact, Framing, Group, Message, Protocol, Sending, Stamp, Target, Transport,
+};
+use crate::target::{Asked, Said, Url};
 
 /// Clients of one group.
 pub(crate) const CLIENTS_MAX: u32 = 1_000_000;
@@ -14,6 +16,9 @@ const STAMP_END_MAX: u64 = 64;
 
 /// How long a lost client waits, where nothing is said.
 const RECONNECT_NS: u64 = SECOND_NS;
+
+/// Whose keys some are.
+const COMPACT: &str = "protocol = \"swarmcast.compact\"";
 
 /// A drag slower than this would be let go by the server, which does so after 500 ms of silence; a faster one would
 /// be thinned out by it.
@@ -34,9 +39,10 @@ pub(crate) enum Spoken {
 }
 
 /// Names of [`Spoken`].
-pub(crate) const SPOKEN: [(&str, Spoken); 15] = [
+pub(crate) const SPOKEN: [(&str, Spoken); 16] = [
     ("swarmcast", Spoken::Swarmcast(None)),
     ("swarmcast.v1", Spoken::Swarmcast(Some(Profile::Own))),
+    ("swarmcast.compact", Spoken::Swarmcast(Some(Profile::Compact))),
     ("v1", Spoken::Swarmcast(Some(Profile::V1))),
     ("v2", Spoken::Swarmcast(Some(Profile::V2))),
     ("v3", Spoken::Swarmcast(Some(Profile::V3))),
@@ -62,8 +68,15 @@ pub(crate) struct GroupDraft {
     pub(crate) target_refused: bool,
     pub(crate) spoken: Spoken,
     pub(crate) rate_hz: Option<u16>,
+    pub(crate) bits: Option<u8>,
+    pub(crate) dimensions: Option<u8>,
+    /// The whole text message.
+    pub(crate) interest: Option<String>,
+    pub(crate) ack_every: Option<u32>,
     pub(crate) owed_hz: Option<f64>,
     pub(crate) start_ns: u64,
+    /// Names of stages; empty is all of them.
+    pub(crate) during: Vec<String>,
     /// Each with its key; more than one is a contradiction.
     pub(crate) behaviours: Vec<(&'static str, Behaviour)>,
     pub(crate) sending: Option<Sending>,
@@ -91,8 +104,13 @@ impl GroupDraft {
             target_refused: false,
             spoken: Spoken::Swarmcast(None),
             rate_hz: None,
+            bits: None,
+            dimensions: None,
+            interest: None,
+            ack_every: None,
             owed_hz: None,
             start_ns: 0,
+            during: Vec::new(),
             behaviours: Vec::new(),
             sending: None,
             stamp: None,
@@ -159,6 +177,7 @@ impl GroupDraft {
             reconnect_after_ns: self.reconnect.unwrap_or(Some(RECONNECT_NS)),
             verify: self.verify,
             receive_buffer_bytes: self.receive_buffer,
+            stages: None,
         })
     }
 
@@ -166,7 +185,10 @@ impl GroupDraft {
     fn settle(&self, url: &Url) -> Result<(Target, Protocol), (&'static str, String)> {
         let at_target = |error: crate::target::TargetError| ("target", error.to_string());
         let asked = match self.spoken {
-            Spoken::Swarmcast(profile) => Some(url.ask(profile, self.rate_hz).map_err(at_target)?),
+            Spoken::Swarmcast(profile) => {
+                let Self { rate_hz, bits, dimensions, .. } = *self;
+                Some(url.ask(Said { profile, rate_hz, bits, dimensions }).map_err(at_target)?)
+            }
             Spoken::Generic | Spoken::Calls { .. } => None,
         };
         let protocol = match (self.spoken, asked) {
@@ -177,7 +199,7 @@ impl GroupDraft {
                 timeout_ns: self.timeout_ns.unwrap_or(10 * SECOND_NS),
                 in_flight_max: self.in_flight.unwrap_or(64),
             }),
-            (_, Some(asked)) => Protocol::Swarmcast { profile: asked.profile, rate_hz: asked.rate_hz },
+            (_, Some(asked)) => self.stream(asked)?,
             (_, None) => Protocol::Generic {
                 framing: self.framing.unwrap_or(Framing::None),
                 stamp: self.stamp,
@@ -188,6 +210,26 @@ impl GroupDraft {
         target.headers.clone_from(&self.headers);
         target.subprotocols.clone_from(&self.subprotocols);
         Ok((target, protocol))
+    }
+
+    /// A stream of Swarmcast, in the profile that was settled.
+    fn stream(&self, asked: Asked) -> Result<Protocol, (&'static str, String)> {
+        let Asked { profile, rate_hz, bits, dimensions } = asked;
+        if profile == Profile::Compact {
+            let (interest, ack_every) = (self.interest.clone(), self.ack_every.unwrap_or(0));
+            return Ok(Protocol::Compact(Compact { rate_hz, bits, dimensions, interest, ack_every }));
+        }
+        for (key, given) in [
+            ("bits", bits.is_some()),
+            ("dimensions", dimensions.is_some()),
+            ("interest", self.interest.is_some()),
+            ("ack_every", self.ack_every.is_some()),
+        ] {
+            if given {
+                return Err((key, format!("is only for protocol = \"{}\"", Profile::Compact.name())));
+            }
+        }
+        Ok(Protocol::Swarmcast { profile, rate_hz })
     }
 
     /// Keys that belong to another protocol, and those that this one cannot do without.
@@ -202,6 +244,10 @@ impl GroupDraft {
                 swarmcast,
                 "the streams of Swarmcast; a generic stream is told by `expect`",
             ),
+            ("bits", self.bits.is_some(), swarmcast, COMPACT),
+            ("dimensions", self.dimensions.is_some(), swarmcast, COMPACT),
+            ("interest", self.interest.is_some(), swarmcast, COMPACT),
+            ("ack_every", self.ack_every.is_some(), swarmcast, COMPACT),
             ("verify", self.verify, swarmcast, "the streams of Swarmcast; the content of others is not known"),
             ("expect", self.owed_hz.is_some(), !calls, "streams; a caller is owed its answers"),
             ("stamp", self.stamp.is_some(), generic, "protocol = \"generic\"; Swarmcast's own stamps are read anyway"),

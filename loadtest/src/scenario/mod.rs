@@ -18,7 +18,7 @@ use toml::de::DeTable;
 pub(crate) use draft::Draft;
 pub use error::{Problem, ScenarioError};
 pub(crate) use group::{GroupDraft, SPOKEN};
-pub(crate) use read_group::{FRAMING_FORM, STAMP_FORM, framing, is_name, parse_stamp};
+pub(crate) use read_group::{FRAMING_FORM, STAMP_FORM, framing, interest_message, is_name, parse_stamp};
 pub use ready::{READY, Ready, ready};
 use table::{Source, Table};
 

@@ -10,7 +10,7 @@ use super::stages::RUN_NS_MAX;
 use super::table::{Table, whole};
 use crate::clock::{MILLISECOND_NS, SECOND_NS};
 use crate::plan::{Behaviour, Call, Framing, Message, Sending, Stamp, StampClock, StampKind};
-use crate::target::Url;
+use crate::target::{BITS_FORM, Url, is_bits};
 
 /// Groups that a run may have: each has records of its own on every thread.
 pub(super) const GROUPS_MAX: usize = 64;
@@ -57,8 +57,16 @@ pub(super) fn read(table: &Table<'_, '_>) -> GroupDraft {
     draft.spoken = table.choice("protocol", &SPOKEN).unwrap_or(Spoken::Swarmcast(None));
     let rate = table.whole("rate", 1..=u64::from(RATE_HZ_MAX), " Hz");
     draft.rate_hz = rate.and_then(|rate| u16::try_from(rate).ok());
+    let bits =
+        |value: &DeValue<'_>| whole(value).and_then(|bits| u8::try_from(bits).ok()).filter(|bits| is_bits(*bits));
+    draft.bits = table.any("bits", BITS_FORM, bits);
+    draft.dimensions = table.whole("dimensions", 2..=3, "").and_then(|count| u8::try_from(count).ok());
+    draft.interest = table.any("interest", INTEREST_FORM, interest);
+    draft.ack_every = table.whole("ack_every", 0..=10_000, " frames").and_then(|count| u32::try_from(count).ok());
     draft.owed_hz = table.positive("expect", 100_000.0, " Hz");
     draft.start_ns = table.duration("start", 0..=RUN_NS_MAX).unwrap_or(0);
+    draft.during =
+        table.list("during", "a name of a stage, or a list of names", |name| Ok(name.to_owned())).unwrap_or_default();
     draft.behaviours = behaviours(table);
     draft.sending = sending(table);
     draft.stamp = stamp(table);
@@ -161,6 +169,29 @@ fn sending(table: &Table<'_, '_>) -> Option<Sending> {
         What::Text => Message::Text(text?),
     };
     Some(Sending { rate_hz: rate_hz?, what })
+}
+
+/// What an `interest` looks like.
+pub(crate) const INTEREST_FORM: &str =
+    "a table as in the protocol, such as { sphere = { center = [0, 0, 0], radius = 100 } }, or its JSON as a text";
+
+fn interest(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => interest_message(text),
+        value => interest_of(json(value)?),
+    }
+}
+
+/// The message, from the JSON of one; `type` may be left out.
+pub(crate) fn interest_message(text: &str) -> Option<String> {
+    interest_of(serde_json::from_str(text).ok()?)
+}
+
+fn interest_of(value: Value) -> Option<String> {
+    let Value::Object(mut fields) = value else { return None };
+    let kind = fields.entry("type").or_insert_with(|| "interest".into());
+    let fits = kind == "interest" && fields.len() > 1;
+    fits.then(|| Value::Object(fields).to_string())
 }
 
 const NODES_FORM: &str = "a range of ids such as \"0-99\" or a list of ids, not empty, each at most 67108863";

@@ -16,9 +16,9 @@ macro_rules! ready {
 }
 
 /// All of them, simple ones first.
-pub const READY: [Ready; 15] = ready![
+pub const READY: [Ready; 21] = ready![
     "viewers-100" "viewers-1000" "viewers-10000" "messages-100x20" "joins-50" "late-joiners" "slow-tenth" "stall"
-    "storm" "soak-short" "soak" "generic" "json-rpc" "mcp" "mixed"
+    "storm" "compact-10000" "compact-slow-tenth" "compact-storm" "compact-interest" "compact-tcp" "compact-verify" "soak-short" "soak" "generic" "json-rpc" "mcp" "mixed"
 ];
 
 /// The ready scenario called `name`.

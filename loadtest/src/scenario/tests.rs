@@ -6,7 +6,8 @@ use swarmcast::wire::Profile;
 
 use super::*;
 use crate::plan::{
-    Behaviour, Call, Calls, Framing, Message, Protocol, Sending, StageKind, Stamp, StampClock, StampKind, Transport,
+    Behaviour, Call, Calls, Compact, Framing, Message, Protocol, Sending, StageKind, Stamp, StampClock, StampKind,
+    Transport,
 };
 
 const S: u64 = SECOND_NS;
@@ -166,6 +167,46 @@ fn other_streams_and_targets_of_their_own_are_read() {
     assert_eq!(feed.receive_buffer_bytes, Some(16_384));
     assert_eq!(legacy.protocol, Protocol::Swarmcast { profile: Profile::V1, rate_hz: 20 });
     assert!(legacy.verify && legacy.target.path.ends_with("?profile=v1&rate=20"), "{}", legacy.target.path);
+}
+
+#[test]
+fn the_compact_profile_and_its_reference_are_read() {
+    let text = with(
+        r#"
+        protocol = "swarmcast.compact"
+        rate = 20
+        bits = 12
+        interest = { sphere = { center = [1, 2.5, 0], radius = 3 } }
+        ack_every = 10
+        verify = true
+        during = "watched"
+        [[group]]
+        name = "b"
+        clients = 2
+        target = "tcp://127.0.0.1:7401"
+        protocol = "swarmcast.compact"
+        [[stage]]
+        kind = "ramp"
+        duration = "1s"
+        [[stage]]
+        kind = "hold"
+        name = "watched"
+        duration = "5s"
+        "#,
+    );
+    let plan = plan(&text);
+    let [a, b, reference] = plan.groups.as_slice() else { panic!("{:?}", plan.groups) };
+    let interest = r#"{"sphere":{"center":[1,2.5,0],"radius":3},"type":"interest"}"#;
+    let asked =
+        Compact { rate_hz: 20, bits: Some(12), dimensions: None, interest: Some(interest.to_owned()), ack_every: 10 };
+    assert_eq!((&a.protocol, &a.stages), (&Protocol::Compact(asked), &Some(vec![1])));
+    assert_eq!(a.target.path, "/stream?profile=swarmcast.compact&rate=20&bits=12");
+    let plain = Compact { rate_hz: 60, bits: None, dimensions: None, interest: None, ack_every: 0 };
+    assert_eq!((&b.protocol, &b.stages), (&Protocol::Compact(plain), &None));
+    // Who verifies gets a client with full frames of every tick at its side; the others do not.
+    assert_eq!((reference.name.as_str(), reference.clients, reference.verify), ("a-reference", 1, true));
+    assert_eq!(reference.target.path, "/stream?profile=swarmcast.v1&rate=120");
+    assert_eq!(reference.target.address, a.target.address);
 }
 
 #[test]

@@ -74,6 +74,7 @@ pub fn group(name: &str, clients: u32) -> Group {
         reconnect_after_ns: None,
         verify: false,
         receive_buffer_bytes: None,
+        stages: None,
     }
 }
 

@@ -273,6 +273,7 @@ pub fn viewer(name: &str, fake: &Fake) -> Group {
         reconnect_after_ns: None,
         verify: false,
         receive_buffer_bytes: None,
+        stages: None,
     }
 }
 

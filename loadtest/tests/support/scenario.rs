@@ -93,6 +93,19 @@ fn protocol(group: &Group, table: &mut Value) {
             table["protocol"] = json!(if *profile == Profile::Own { "swarmcast.v1" } else { profile.name() });
             table["rate"] = json!(rate_hz);
         }
+        Protocol::Compact(compact) => {
+            table["protocol"] = json!(Profile::Compact.name());
+            table["rate"] = json!(compact.rate_hz);
+            table["ack_every"] = json!(compact.ack_every);
+            for (key, value) in [("bits", compact.bits), ("dimensions", compact.dimensions)] {
+                if let Some(value) = value {
+                    table[key] = json!(value);
+                }
+            }
+            if let Some(interest) = &compact.interest {
+                table["interest"] = json!(interest);
+            }
+        }
         Protocol::Generic { framing, stamp, hello } => {
             table["protocol"] = json!("generic");
             if group.target.transport == Transport::Tcp {

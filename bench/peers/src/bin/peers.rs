@@ -21,10 +21,16 @@ use swarmcast_bench::report::hardware;
 use swarmcast_bench::sender::whole_frame_bytes;
 use swarmcast_peers::contest::{Budget, Row, compete, rate_within};
 use swarmcast_peers::field::{Asked, FLOOR, Paths, Player, SWARMCAST, field};
-use swarmcast_peers::report::{servers, tables, write};
+use swarmcast_peers::report::{servers, standings, tables, write};
 
 /// Frames that a window should see of each client, at least.
 const FRAMES_MIN: f64 = 8.0;
+
+/// Payloads of the table of budgets.
+const TABLE_SIZES: [usize; 3] = [64, 2_048, 32_768];
+
+/// Whom the table of budgets has beside the floor.
+const TABLE_PEERS: [&str; 6] = [SWARMCAST, "tokio-tungstenite", "axum", "fastwebsockets", "node-ws", "uwebsockets"];
 
 /// Open files besides the clients' sockets.
 const FILES_BESIDE: u64 = 64;
@@ -74,6 +80,10 @@ struct Options {
     /// Where the report goes, without extension.
     #[arg(long, default_value = "bench/results/peers")]
     out: PathBuf,
+    /// The table of budgets in about ten minutes: 64 B, 2 KB and 32 KB to 100, 1,000 and 5,000 clients, two rounds of 2 s, and
+    /// the peers that budgets name. `--sizes`, `--clients` and `--only` then choose among its rows.
+    #[arg(long)]
+    table: bool,
     /// One short round with a few clients: a test, not a measurement.
     #[arg(long)]
     small: bool,
@@ -81,6 +91,13 @@ struct Options {
 
 fn main() -> Result<()> {
     let mut options = Options::parse();
+    if options.table {
+        (options.rounds, options.seconds, options.warm) = (2, 2.0, 0.5);
+        options.sizes.retain(|bytes| TABLE_SIZES.contains(bytes));
+        if options.only.is_empty() {
+            options.only = TABLE_PEERS.map(str::to_owned).to_vec();
+        }
+    }
     if options.small {
         (options.sizes, options.clients) = (vec![2_048], vec![5]);
         (options.rounds, options.seconds, options.warm) = (1, 0.4, 0.1);
@@ -139,7 +156,7 @@ fn run(options: &Options, graphs: PathBuf) -> Result<()> {
         }
     }
     let notes = notes(options, core);
-    println!("{}{notes}{}\n{}", hardware(&machine), servers(&players), tables(&rows));
+    println!("{}{notes}{}\n{}{}", hardware(&machine), servers(&players), standings(&rows), tables(&rows));
     let failed: usize = rows.iter().flat_map(|row| &row.cells).map(|cell| cell.failed.len()).sum();
     ensure!(failed == 0, "{failed} turns failed; the tables say which");
     Ok(())

@@ -20,7 +20,7 @@ use swarmcast_load::clock::monotonic_ns;
 
 pub use calls::{Answer, Calls};
 pub use generic::{Cut, Generic, Stamping};
-pub use stream::{Act, Stream};
+pub use stream::{Act, ChainAct, ChainPlan, Stream};
 
 /// How messages are cut out of the bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +142,8 @@ pub struct Seen {
     pub left_out: Vec<u64>,
     /// Text messages; lines on TCP, the first one left out.
     pub texts: Vec<(u64, String)>,
+    /// Binary messages.
+    pub binaries: Vec<(u64, Vec<u8>)>,
     /// Control frames: opcode and payload.
     pub controls: Vec<(u64, u8, Vec<u8>)>,
     /// Bytes written after the handshake.
@@ -571,6 +573,7 @@ impl Pen {
                 stream::converse(self, script, &text, rate);
                 self.note(|seen| seen.texts.push((now, text)));
             }
+            ws::Heard::Binary(payload) => self.note(|seen| seen.binaries.push((now, payload))),
             ws::Heard::Control(opcode, payload) => {
                 if let (ws::PING, Some(after)) = (opcode, script.pong_after) {
                     thread::sleep(after);

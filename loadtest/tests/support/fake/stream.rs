@@ -1,5 +1,7 @@
 //! Swarmcast's stream, spoken by the fake server: turns on an exact grid, and one planned act a turn.
 
+mod chain;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -12,6 +14,8 @@ use swarmcast::wire::{
 };
 use swarmcast_load::clock::{SECOND_NS, monotonic_ns};
 use zerocopy::IntoBytes;
+
+pub use chain::{ChainAct, ChainPlan};
 
 use super::{Connection, End, Pen, Script, Sent, Transport, lock, ns, reset, sleep_until, ws};
 
@@ -76,6 +80,8 @@ pub struct Stream {
     pub conflate: bool,
     /// What a turn does.
     pub act: Arc<dyn Fn(u64) -> Act + Send + Sync>,
+    /// For those who ask for the compact profile.
+    pub chain: ChainPlan,
 }
 
 impl Default for Stream {
@@ -90,6 +96,7 @@ impl Default for Stream {
             settle: None,
             conflate: false,
             act: Arc::new(|_| Act::Send),
+            chain: ChainPlan::default(),
         }
     }
 }
@@ -102,8 +109,9 @@ pub struct Asked {
 
 /// Reads the query or the sub-protocol of a request head, or a hello line.
 pub fn asked(opening: &str) -> Asked {
-    if let Ok(hello) = parse_hello(opening.trim_end().as_bytes()) {
-        return Asked { profile: hello.profile.unwrap_or(Profile::Own), rate_hz: hello.rate_hz.map(u64::from) };
+    if let Ok(hello) = serde_json::from_str::<Value>(opening.trim_end()) {
+        let profile = hello["profile"].as_str().and_then(Profile::from_name);
+        return Asked { profile: profile.unwrap_or(Profile::Own), rate_hz: hello["rate"].as_u64() };
     }
     let path = opening.split(' ').nth(1).unwrap_or("");
     let query = path.split_once('?').map_or("", |(_, query)| query);
@@ -161,6 +169,9 @@ impl Stream {
             return;
         }
         thread::sleep(self.first_after);
+        if asked.profile == Profile::Compact {
+            return player.chain(connection);
+        }
         let mut slot = player.newest();
         for turn in 0.. {
             let wanted = rate.swap(0, Ordering::SeqCst);
@@ -198,6 +209,7 @@ impl Stream {
             rate: rate_hz as u16,
             tick_rate: self.tick_hz as u16,
             dimensions: 3,
+            bits: None,
             epoch: 1,
             node_count: self.nodes,
             edge_count: 0,

@@ -14,6 +14,7 @@ pub const PONG: u8 = 10;
 /// What a client sent.
 pub enum Heard {
     Text(String),
+    Binary(Vec<u8>),
     /// Opcode and payload of a control frame.
     Control(u8, Vec<u8>),
     /// What a client may not do.
@@ -128,6 +129,7 @@ pub fn take(bytes: &mut Vec<u8>, mut heard: impl FnMut(Heard)) -> Option<u16> {
                 Ok(text) => heard(Heard::Text(text)),
                 Err(_) => heard(Heard::Violation("a text that is not UTF-8".to_owned())),
             },
+            0x82 => heard(Heard::Binary(payload)),
             0x88..=0x8A => {
                 let code = payload.get(..2).map_or(1005, |code| u16::from_be_bytes(code.try_into().unwrap()));
                 heard(Heard::Control(first & 0x0F, payload));
