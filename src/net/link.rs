@@ -169,6 +169,8 @@ pub enum Extent {
     Followed,
     /// The blocks it wants and does not follow yet; it follows them from then on.
     Entered,
+    /// All blocks it wants: what it followed until now is of another time.
+    Wanted,
 }
 
 /// A message that a client can be sent, and where it stands then.
@@ -248,7 +250,7 @@ impl Cursor {
                 let from = self.sequence + u64::from(sequence == link.begun_with && sequence > self.sequence);
                 let left_out = if self.sequence == 0 { 0 } else { sequence.saturating_sub(from) };
                 let after = Self { step: Step::Deltas, place, sequence, tick: message.tick(), ..*self };
-                let extent = if interest.is_some() { Extent::Entered } else { Extent::Whole };
+                let extent = if interest.is_some() { Extent::Wanted } else { Extent::Whole };
                 Some(Next { message, extent, left_out, after })
             }
             Step::Deltas => {
@@ -283,9 +285,11 @@ impl Cursor {
 
 /// The blocks that a client with an interest gets of a message.
 pub fn blocks_of(interest: &Interest, extent: Extent) -> BlockSet {
-    let mut blocks = interest.followed.clone();
+    if extent == Extent::Followed {
+        return interest.followed.clone();
+    }
+    let mut blocks = interest.wanted.clone();
     if extent == Extent::Entered {
-        blocks = interest.wanted.clone();
         blocks.take_out(&interest.followed);
     }
     blocks

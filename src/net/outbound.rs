@@ -635,10 +635,10 @@ impl Outbound {
             *last_ns = now_ns;
         }
         if let Some(interest) = &mut self.interest {
-            if generation_changes {
+            if generation_changes || next.extent == Extent::Wanted {
                 interest.followed.clear();
             }
-            if next.extent == Extent::Entered {
+            if matches!(next.extent, Extent::Entered | Extent::Wanted) {
                 let Interest { wanted, followed, .. } = &mut **interest;
                 followed.add_all(wanted);
             }

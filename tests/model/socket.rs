@@ -17,7 +17,7 @@ pub struct Pipe {
     pub taken: Vec<u8>,
     pub read: usize,
     /// Bytes that may wait for the client.
-    capacity: usize,
+    pub capacity: usize,
     /// How many bytes a write takes at most, and how rarely one takes none.
     pub step_max: usize,
     pub refuse_one_in: u64,

@@ -454,12 +454,10 @@ impl World {
             assert_eq!(shard.panics.get(), 0);
             assert_eq!(shard.protocol_errors.get(), 0);
             assert_eq!(shard.adopted.get() as usize, of_shard().count());
-            let silently = of_shard().filter(|client| client.was_dropped() && !client.flooded).count();
-            assert!(
-                silently as u64 <= shard.stalled.get(),
-                "{silently} dropped, {} of them stalled",
-                shard.stalled.get()
-            );
+            let dropped: Vec<&Client> = of_shard().filter(|client| client.was_dropped() && !client.flooded).collect();
+            let counted = shard.stalled.get() + shard.dead.get();
+            let stories: String = dropped.iter().map(|client| client.story(0)).collect();
+            assert!(dropped.len() as u64 <= counted, "{counted} of those dropped were stalled or silent: {stories}");
         }
         assert!(self.metrics.sim.pool_free.get() <= self.pool_frames as f64);
     }
