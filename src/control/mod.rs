@@ -5,6 +5,7 @@
 mod addresses;
 mod classes;
 mod interest;
+mod relief;
 mod turn;
 
 pub use turn::{Control, ControlFacts, ControlLanes};

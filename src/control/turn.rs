@@ -16,6 +16,7 @@ use serde_json::json;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
+use super::relief::{Measure, Relief};
 use crate::api::{
     ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
 };
@@ -109,6 +110,7 @@ pub struct Control {
     /// Commands that did not fit into the lane to `sim` yet, in order.
     held_back: VecDeque<SimCommand>,
     data: Option<RenderedData>,
+    relief: Relief,
 }
 
 /// What a streaming session has, and what it asked for.
@@ -167,6 +169,7 @@ impl Control {
             latest: None,
             held_back: VecDeque::new(),
             data: None,
+            relief: Relief::new(),
         }
     }
 
@@ -223,7 +226,25 @@ impl Control {
             self.door_request(request);
             taken += 1;
         }
+        self.relieve(monotonic_ns());
         taken
+    }
+
+    /// Acts on stages of `sim` that are over their budget.
+    fn relieve(&mut self, now_ns: u64) {
+        if !self.relief.is_due(now_ns) || self.held_back.len() >= HELD_BACK_MAX {
+            return;
+        }
+        let sim = &self.metrics.sim;
+        let (step, encode) = (sim.step.breached(now_ns), sim.encode.breached(now_ns));
+        for measure in self.relief.look(step, encode, &self.classes, now_ns).into_iter().flatten() {
+            tracing::info!(?measure, step, encode, "a stage is over its budget, or well within it again");
+            self.command(match measure {
+                Measure::Accuracy(notches) => SimCommand::Accuracy { notches },
+                Measure::Halve(class) => SimCommand::Divide { class, divisor: 2 },
+                Measure::Restore(class) => SimCommand::Divide { class, divisor: 1 },
+            });
+        }
     }
 
     fn door_request(&mut self, request: DoorRequest) {

@@ -100,6 +100,18 @@ pub enum SimCommand {
         /// Which.
         class: ClassRef,
     },
+    /// Frames of this class come at its rate divided by this.
+    Divide {
+        /// Which.
+        class: ClassRef,
+        /// From 1.
+        divisor: u16,
+    },
+    /// The repulsion is less accurate by so many notches than its parameters say.
+    Accuracy {
+        /// 0 for none.
+        notches: u8,
+    },
     /// Fix or free a node.
     Pin {
         /// Its index.

@@ -38,6 +38,8 @@ pub struct SimMetrics {
     pub chain_waits: Counter,
     /// Frames of the pool that nobody leases.
     pub pool_free: Gauge,
+    /// Notches of accuracy that the repulsion lost because steps took too long.
+    pub accuracy_notches: Gauge,
     /// Nodes put back after a non-finite value.
     pub nonfinite_resets: Counter,
     /// Commands taken from shards and control.

@@ -282,6 +282,11 @@ impl Sim {
                     self.tell(SimEvent::ChainClosed { chain });
                 }
             }
+            SimCommand::Divide { class, divisor } => self.classes.divide(class, divisor),
+            SimCommand::Accuracy { notches } => {
+                self.backend.coarsen(notches);
+                self.metrics.sim.accuracy_notches.set(f64::from(notches));
+            }
             SimCommand::Pin { node, pinned } => {
                 self.backend.pin(node, pinned);
                 self.moving = true;
