@@ -145,7 +145,8 @@ fn a_thousand_ticks_to_a_hundred_clients_allocate_nothing() {
     backend.upload(topology).unwrap();
     let lanes =
         SimLanes { control: control_in, shards: vec![commands_in], frames: vec![frames], latest, events: sim_events };
-    let pool = FramePool::new(16);
+    // Few frames, so that the warm-up reaches every one of them however late the shard is.
+    let pool = FramePool::new(4);
     let sim = Sim::new(Box::new(backend), identity, false, 120, pool, lanes, Arc::clone(&metrics), pool_low);
     let spec = ClassSpec::new(Profile::Own, 120);
     control_out.push(SimCommand::OpenClass { class: CLASS, spec, chain: None }).unwrap();
