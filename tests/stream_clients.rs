@@ -19,6 +19,9 @@ const GAPS_MAX: &str = "60";
 
 const PROFILES: [&str; 4] = ["swarmcast.v1", "v1", "v2", "v3"];
 
+/// What is left of the legacy profiles, for the clients that read them.
+const OTHER_PROFILES: [&str; 6] = ["legacy-26", "legacy-28", "v1-lead", "v5", "v42", "vf0"];
+
 fn set_up() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -71,6 +74,19 @@ fn every_client_and_profile_on_a_small_graph() {
     let server = Server::start(&[flag, path]);
     let _motion = Motion::start(&server);
     all_clients(&server, &[]);
+}
+
+#[test]
+fn the_other_legacy_profiles_at_5_hz() {
+    let [flag, path] = graph("karate.gexf");
+    let server = Server::start(&[flag, path]);
+    let _motion = Motion::start(&server);
+    let (rest, tcp) = (format!("http://{}", server.http), server.tcp.to_string());
+    for profile in OTHER_PROFILES {
+        let common = ["--addr", &tcp, "--profile", profile, "--rate", "5", "--check-rest", &rest];
+        let result = run("tcp_python.py", &[&common[..], &["--frames-only", "--frames", "10"]].concat());
+        assert!(result["frames"].as_u64().unwrap() >= 10, "{result}");
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@ import { defineConfig, type Plugin } from "vite";
 
 /**
  * Puts script and style into the page, so that the build is one file, and writes the policy that admits exactly
- * them: by hash, with no other source, and no connection but to where the page came from.
+ * them: by hash, with no other source, and no connection but to where the page came from. WebAssembly has no hash of its own; its module
+ * is in the script.
  */
 function oneFile(): Plugin {
   return {
@@ -25,7 +26,7 @@ function oneFile(): Plugin {
       const script = scripts[0]!.replaceAll("</script", "<\\/script").replaceAll("<!--", "<\\!--");
       const style = styles.join("\n");
       const policy = [
-        "default-src 'none'", `script-src ${hash(script)}`, `style-src ${hash(style)}`, "worker-src blob:",
+        "default-src 'none'", `script-src ${hash(script)} 'wasm-unsafe-eval'`, `style-src ${hash(style)}`, "worker-src blob:",
         "connect-src 'self'", "img-src data:", "base-uri 'none'", "form-action 'none'",
       ].join("; ");
       const licence = readFileSync(new URL("node_modules/three/LICENSE", import.meta.url), "utf8").trim();

@@ -10,8 +10,9 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 
 use swarmcast::wire::{
-    BodyError, FLAG_HEARTBEAT, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL, FrameHeader, HeaderError, NodeRecord, Profile,
-    RecordTail, RecordV1, RecordV2, RecordV3, decode_v1, decode_v2, decode_v3,
+    BodyError, FLAG_COMPRESSED, FLAG_HEARTBEAT, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL, FrameHeader, HeaderError,
+    NodeRecord, PackedError, Profile, Record26, Record28, RecordTail, RecordV1, RecordV2, RecordV3, decode_26,
+    decode_28, decode_v1, decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, parse_own,
 };
 use zerocopy::little_endian::F32;
 
@@ -19,7 +20,10 @@ pub use chain::{ChainError, ChainVerifier};
 pub use meeting::{Meeting, meetings};
 
 /// Flags that version 1 has.
-const FLAGS: u16 = FLAG_SETTLED | FLAG_TWO_DIMENSIONAL | FLAG_HEARTBEAT;
+const FLAGS: u16 = FLAG_SETTLED | FLAG_TWO_DIMENSIONAL | FLAG_HEARTBEAT | FLAG_COMPRESSED;
+
+/// Nodes of a frame that is unpacked: more than a server of ours takes.
+const NODES_MAX: u32 = 1 << 26;
 
 /// What a frame that holds says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +84,9 @@ pub enum VerifyError {
     /// No frame of a legacy format.
     #[error("body: {0}")]
     Body(#[from] BodyError),
+    /// No frame of our own format, packed or not.
+    #[error("frame: {0}")]
+    Packed(#[from] PackedError),
     /// Bits that version 1 does not have.
     #[error("flags {found:#06x} have bits that are not defined")]
     Flags {
@@ -189,11 +196,14 @@ impl VerifyError {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Header(HeaderError::Magic { .. }) => "verify_magic",
+            Self::Packed(PackedError::Header(error)) => Self::Header(*error).kind(),
+            Self::Packed(PackedError::Planes(_)) => "verify_block",
+            Self::Header(HeaderError::Magic { .. }) | Self::Body(BodyError::Magic { .. }) => "verify_magic",
             Self::Header(HeaderError::Version { .. }) | Self::Body(BodyError::Version { .. }) => "verify_version",
             Self::Header(HeaderError::Kind { .. }) => "verify_kind",
             Self::Header(HeaderError::Short { .. } | HeaderError::Length { .. })
-            | Self::Body(BodyError::Length { .. }) => "verify_length",
+            | Self::Body(BodyError::Short { .. } | BodyError::Length { .. } | BodyError::Count { .. })
+            | Self::Packed(PackedError::Nodes { .. } | PackedError::Length { .. }) => "verify_length",
             Self::Flags { .. } => "verify_flags",
             Self::NotZero { .. } => "verify_reserved",
             Self::Class { .. } => "verify_class",
@@ -255,17 +265,44 @@ impl Verifier {
     pub fn check(&mut self, frame: &[u8]) -> Result<FrameFacts, VerifyError> {
         let (now, header) = match self.profile {
             // What is no full frame is refused by its kind.
-            Profile::Own | Profile::Compact => self.check_own(frame)?,
-            Profile::V1 => (self.check_legacy::<RecordV1>(frame, decode_v1(frame)?)?, None),
-            Profile::V2 => (self.check_legacy::<RecordV2>(frame, decode_v2(frame)?)?, None),
-            Profile::V3 => (self.check_legacy::<RecordV3>(frame, decode_v3(frame)?)?, None),
+            Profile::Own | Profile::Compact => {
+                let (header, records) = FrameHeader::parse(frame)?;
+                self.check_own(frame, header, records)?
+            }
+            Profile::OwnLz4 => {
+                let mut unpacked = Vec::new();
+                let (header, records) = parse_own(frame, NODES_MAX, &mut unpacked)?;
+                self.check_own(frame, header, records)?
+            }
+            Profile::Legacy26 => (self.check_legacy(frame, 0, decode_26(frame)?)?, None),
+            Profile::Legacy28 => (self.check_legacy(frame, 0, decode_28(frame)?)?, None),
+            Profile::V1 => (self.check_legacy(frame, 0, decode_v1(frame)?)?, None),
+            Profile::V1Lead => (self.check_legacy(frame, 0, decode_v1_lead(frame)?)?, None),
+            Profile::V2 => (self.check_legacy(frame, 0, decode_v2(frame)?)?, None),
+            Profile::V3 => (self.check_legacy(frame, 0, decode_v3(frame)?)?, None),
+            Profile::V5 => {
+                let (sequence, records) = decode_v5(frame)?;
+                (self.check_legacy(frame, sequence, records)?, None)
+            }
+            Profile::V42 => {
+                let (sequence, records) = decode_v42(frame)?;
+                (self.check_legacy(frame, sequence, records)?, None)
+            }
+            Profile::Vf0 => {
+                let (id, records) = decode_vf0(frame)?;
+                (self.check_legacy(frame, id.into(), records)?, None)
+            }
         };
         self.before = Some(now);
         Ok(FrameFacts { nodes: now.nodes, header })
     }
 
-    fn check_own(&self, frame: &[u8]) -> Result<(Before, Option<FrameStamps>), VerifyError> {
-        let (header, records) = FrameHeader::parse(frame)?;
+    fn check_own(
+        &self,
+        frame: &[u8],
+        header: &FrameHeader,
+        records: &[NodeRecord],
+    ) -> Result<(Before, Option<FrameStamps>), VerifyError> {
         check_fields(header)?;
         let body = hash(frame.get(size_of::<FrameHeader>()..).unwrap_or(&[]));
         let now = Before { header: *header, nodes: header.node_count.get(), ids: hash_ids(records), body };
@@ -282,11 +319,17 @@ impl Verifier {
         Ok((now, Some(FrameStamps { epoch, sequence, tick, heartbeat })))
     }
 
-    /// A legacy frame names no epoch, so its ids are taken to stay what they were in the first one.
-    fn check_legacy<R: Node>(&self, frame: &[u8], records: &[R]) -> Result<Before, VerifyError> {
+    /// A legacy frame names no epoch, so its ids are taken to stay what they were in the first one. `sequence` is 0 in
+    /// a profile that does not count.
+    fn check_legacy<R: Node>(&self, frame: &[u8], sequence: u64, records: &[R]) -> Result<Before, VerifyError> {
         let nodes = u32::try_from(records.len()).unwrap_or(u32::MAX);
-        let now = Before { header: FrameHeader::default(), nodes, ids: hash_ids(records), body: hash(frame) };
+        let header = FrameHeader { sequence: sequence.into(), ..FrameHeader::default() };
+        let now = Before { header, nodes, ids: hash_ids(records), body: hash(frame) };
         if let Some(before) = &self.before {
+            let (found, before_it) = (sequence, before.header.sequence.get());
+            if found < before_it || (found == before_it && found != 0 && !self.repeats) {
+                return Err(VerifyError::Sequence { before: before_it, found });
+            }
             check_structure(before, &now)?;
         }
         check_records(records)?;
@@ -403,6 +446,26 @@ impl Node for RecordV2 {
 
     fn flaw(&self) -> Option<(Field, f32)> {
         tail_flaw(&self.tail)
+    }
+}
+
+impl Node for Record26 {
+    fn id_word(&self) -> u32 {
+        self.id.get().into()
+    }
+
+    fn flaw(&self) -> Option<(Field, f32)> {
+        motion_flaw(&self.position, &self.velocity)
+    }
+}
+
+impl Node for Record28 {
+    fn id_word(&self) -> u32 {
+        self.id_flags.get()
+    }
+
+    fn flaw(&self) -> Option<(Field, f32)> {
+        motion_flaw(&self.position, &self.velocity)
     }
 }
 

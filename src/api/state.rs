@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::base::clock::MILLISECOND_NS;
 use crate::graph::{Graph, NodeKind};
+use crate::metrics::Metrics;
 
 /// A live subscription class.
 #[derive(Clone, Debug, Serialize)]
@@ -33,6 +35,51 @@ pub struct LaneRow {
     pub refused: u64,
     /// Items replaced by newer ones since start.
     pub displaced: u64,
+}
+
+/// A stage of a frame's life on one thread, since start.
+#[derive(Clone, Debug, Serialize)]
+pub struct TimedStage {
+    /// Of the thread.
+    pub thread: String,
+    /// Of the stage, as in its budget's key.
+    pub stage: &'static str,
+    /// Times it was gone through.
+    pub count: u64,
+    /// Null before the first.
+    pub p50_ms: Option<f64>,
+    /// As `p50_ms`.
+    pub p99_ms: Option<f64>,
+    /// As `p50_ms`.
+    pub max_ms: Option<f64>,
+    /// Null where there is none.
+    pub budget_ms: Option<f64>,
+    /// Times over the budget.
+    pub breaches: u64,
+    /// Its p99 is over the budget second after second.
+    pub breached: bool,
+}
+
+/// Every stage of every thread.
+#[must_use]
+pub fn stage_rows(metrics: &Metrics, now_ns: u64) -> Vec<TimedStage> {
+    let rows = metrics.stages().map(|row| {
+        let values = row.stage.distribution();
+        let ms = |ns: u64| ns as f64 / MILLISECOND_NS as f64;
+        let at = |quantile| (!values.is_empty()).then(|| ms(values.value_at_quantile(quantile)));
+        TimedStage {
+            thread: row.thread,
+            stage: row.name,
+            count: values.len(),
+            p50_ms: at(0.5),
+            p99_ms: at(0.99),
+            max_ms: at(1.0),
+            budget_ms: row.stage.budget_ns().map(ms),
+            breaches: row.stage.breaches(),
+            breached: row.stage.breached(now_ns),
+        }
+    });
+    rows.collect()
 }
 
 /// Figures that `control` gathers for both answers.
@@ -85,11 +132,13 @@ pub fn graph_state(graph: &Graph, facts: &StateFacts<'_>) -> Value {
 
 /// What each part is doing.
 #[must_use]
+#[allow(clippy::too_many_arguments, reason = "one for each part of the answer")]
 pub fn health_detail(
     facts: &StateFacts<'_>,
     phase: &str,
     sim_age_ms: u64,
     shards: &[Value],
+    stages: &[TimedStage],
     lanes: &[LaneRow],
     resident_bytes: Option<u64>,
     open_files: Option<u64>,
@@ -104,6 +153,7 @@ pub fn health_detail(
             "rms_velocity": facts.rms_velocity,
         },
         "shards": shards,
+        "stages": stages,
         "sessions": facts.sessions,
         "classes": facts.classes,
         "lanes": lanes,
@@ -115,6 +165,7 @@ pub fn health_detail(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Budgets;
 
     #[test]
     fn what_is_unknown_is_null() {
@@ -133,8 +184,17 @@ mod tests {
         let state = graph_state(&Graph::default(), &facts);
         assert!(state["tick"].is_null());
         assert_eq!(state["node_count"], 0);
-        let detail = health_detail(&facts, "ready", 3, &[], &[], None, Some(9));
+        let metrics = Metrics::new(1);
+        metrics.set_budgets(&Budgets { step_ns: 2_000_000, ..Budgets::default() });
+        metrics.sim.step.span(1, 5_000_001);
+        let detail = health_detail(&facts, "ready", 3, &[], &stage_rows(&metrics, 9), &[], None, Some(9));
         assert!(detail["memory"]["resident_bytes"].is_null());
         assert_eq!(detail["open_files"], 9);
+        let of = |stage: &str| detail["stages"].as_array().unwrap().iter().find(|row| row["stage"] == stage).unwrap();
+        assert!(of("encode")["p99_ms"].is_null() && of("encode")["budget_ms"].is_null());
+        let step = of("step");
+        assert_eq!((&step["thread"], &step["count"], &step["breaches"]), (&json!("sim"), &json!(1), &json!(1)));
+        assert_eq!((&step["budget_ms"], &step["breached"]), (&json!(2.0), &json!(false)));
+        assert!((4.96..5.04).contains(&step["p50_ms"].as_f64().unwrap()), "{step}");
     }
 }

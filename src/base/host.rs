@@ -28,6 +28,21 @@ pub fn open_files() -> Option<u64> {
     Some(std::fs::read_dir("/proc/self/fd").ok()?.count() as u64)
 }
 
+/// CPUs that the kernel keeps free of other threads (`isolcpus`), by id; empty when there are none.
+#[must_use]
+pub fn isolated_cpus() -> Vec<usize> {
+    std::fs::read_to_string("/sys/devices/system/cpu/isolated").map(|list| cpu_list(&list)).unwrap_or_default()
+}
+
+/// The ids of a list as the kernel writes it: `2-3,6`. What is not one is left out.
+fn cpu_list(list: &str) -> Vec<usize> {
+    let ranges = list.trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse::<usize>().ok()?..=last.parse().ok()?)
+    });
+    ranges.flatten().collect()
+}
+
 /// The widest vector instructions that this CPU offers, as a name for people.
 #[must_use]
 pub fn simd() -> &'static str {
@@ -99,6 +114,13 @@ mod tests {
         let holder = listener_on(listener.local_addr().unwrap().port()).unwrap();
         assert!(holder.contains(&std::process::id().to_string()), "{holder}");
         assert_eq!(listening_inode("header\n garbage\n", 1), None);
+    }
+
+    #[test]
+    fn a_list_of_cpus_is_read_as_the_kernel_writes_it() {
+        assert_eq!(cpu_list("2-4,7\n"), [2, 3, 4, 7]);
+        assert_eq!(cpu_list("\n"), [0; 0]);
+        assert_eq!(cpu_list("x,1"), [1]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Clock, pinning, host facts, slots: knows nothing of graphs or sockets.
 //!
-//! Unsafe code lives in [`clock`] only: two libc calls.
+//! Unsafe code lives in [`clock`] only: three libc calls.
 
 pub mod clock;
 pub mod cores;
 pub mod fault;
 pub mod host;
+mod idle;
 mod slab;
 
+pub use idle::Idle;
 pub use slab::{Handle, Slab};

@@ -53,6 +53,20 @@ choice! {
 }
 
 choice! {
+    /// What a thread does while it has nothing to do.
+    IdleStrategy {
+        /// `spin_then_park` where the thread has an isolated core of its own, otherwise `park`.
+        Auto = "auto",
+        /// Sleeps in the kernel at once.
+        Park = "park",
+        /// Looks again for `threads.spin_us`, then sleeps.
+        SpinThenPark = "spin_then_park",
+        /// Never sleeps: takes its whole core.
+        Spin = "spin",
+    }
+}
+
+choice! {
     /// The least severe message that is logged.
     LogLevel {
         /// What stopped something from working.

@@ -20,8 +20,10 @@ mod table;
 mod value;
 
 pub use args::{Action, Args, Command, CommonArgs, ConfigCommand};
-pub use choice::{GraphFormat, LogFormat, LogLevel};
+pub use choice::{GraphFormat, IdleStrategy, LogFormat, LogLevel};
 pub use document::default_toml;
 pub use error::{ConfigError, Origin, Problem, Wrong};
-pub use options::{Config, CpuId, GraphOptions, LogOptions, NetOptions, SimOptions, ThreadOptions};
+pub use options::{
+    BudgetOptions, Config, CpuId, GraphOptions, LogOptions, MetricsOptions, NetOptions, SimOptions, ThreadOptions,
+};
 pub use resolved::{Resolved, resolve};

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{GraphFormat, LogFormat, LogLevel};
+use super::{GraphFormat, IdleStrategy, LogFormat, LogLevel};
 use crate::sim::SimParams;
 
 /// Everything that is read once at start. Ranges are those of the key table, kept by `resolve`.
@@ -19,6 +19,10 @@ pub struct Config {
     pub net: NetOptions,
     /// Which thread runs on which core.
     pub threads: ThreadOptions,
+    /// How long each stage of a frame may take.
+    pub budgets: BudgetOptions,
+    /// What is measured into a file.
+    pub metrics: MetricsOptions,
     /// What is logged.
     pub log: LogOptions,
 }
@@ -81,10 +85,23 @@ pub struct NetOptions {
     pub shards: Option<NonZeroU32>,
     /// Streaming connections, over all shards.
     pub connections_max: u32,
+    /// Of those, from one address; `None` is [`NetOptions::CONNECTIONS_PER_ADDRESS_AUTOMATIC`], and on loopback no limit
+    /// of its own.
+    pub connections_per_address_max: Option<NonZeroU32>,
+    /// Connections and requests that wait for room in the lane to a network thread or to `control`.
+    pub hold_max: u32,
+    /// How long one of them may wait.
+    pub hold_time_max: Duration,
     /// From accept to a finished handshake.
     pub handshake_timeout: Duration,
     /// `TCP_NOTSENT_LOWAT` in bytes; `None` leaves the kernel's.
     pub notsent_lowat_bytes: Option<NonZeroU32>,
+    /// `SO_SNDBUF` in bytes; `None` leaves the kernel's, which grows by itself.
+    pub send_buffer_bytes: Option<NonZeroU32>,
+    /// Silence of a client after which it is asked for a sign of life.
+    pub ping: Duration,
+    /// How long that sign may take.
+    pub pong: Duration,
     /// How long a slow connection may keep a frame from reuse before the rest is copied.
     pub frame_lease_max: Duration,
     /// How long a connection may take nothing before it is closed.
@@ -95,6 +112,11 @@ pub struct NetOptions {
     pub frames: Option<NonZeroU32>,
 }
 
+impl NetOptions {
+    /// Connections from one address where nothing else is said: a large office behind one router.
+    pub const CONNECTIONS_PER_ADDRESS_AUTOMATIC: usize = 1_000;
+}
+
 impl Default for NetOptions {
     fn default() -> Self {
         Self {
@@ -103,8 +125,14 @@ impl Default for NetOptions {
             allow_remote: false,
             shards: None,
             connections_max: 10_000,
+            connections_per_address_max: None,
+            hold_max: 4_096,
+            hold_time_max: Duration::from_secs(5),
             handshake_timeout: Duration::from_millis(5_000),
-            notsent_lowat_bytes: NonZeroU32::new(256 << 10),
+            notsent_lowat_bytes: NonZeroU32::new(64 << 10),
+            send_buffer_bytes: None,
+            ping: Duration::from_secs(30),
+            pong: Duration::from_secs(10),
             frame_lease_max: Duration::from_millis(1_000),
             stall: Duration::from_secs(10),
             lease_copy_bytes_max: 64 << 20,
@@ -143,12 +171,55 @@ pub struct ThreadOptions {
     pub sim_core: Option<CpuId>,
     /// The cores of the shards, in shard order, each once; empty is automatic.
     pub shard_cores: Vec<CpuId>,
+    /// How `sim` waits for a tick.
+    pub sim_idle: IdleStrategy,
+    /// How a shard waits for work.
+    pub shard_idle: IdleStrategy,
+    /// How long `spin_then_park` spins, microseconds.
+    pub spin_us: u32,
 }
 
 impl Default for ThreadOptions {
     fn default() -> Self {
-        Self { pin: true, sim_core: None, shard_cores: Vec::new() }
+        Self {
+            pin: true,
+            sim_core: None,
+            shard_cores: Vec::new(),
+            sim_idle: IdleStrategy::Auto,
+            shard_idle: IdleStrategy::Auto,
+            spin_us: 100,
+        }
     }
+}
+
+/// How long each stage of a frame may take, ms; 0 is no budget.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BudgetOptions {
+    /// Commands of a tick applied.
+    pub commands_ms: f32,
+    /// One step.
+    pub step_ms: f32,
+    /// A frame encoded for all classes.
+    pub encode_ms: f32,
+    /// Published to picked up by a shard.
+    pub pickup_ms: f32,
+    /// Picked up to the last client served.
+    pub fanout_ms: f32,
+    /// Tick due to the last client served.
+    pub tick_to_wire_ms: f32,
+}
+
+impl Default for BudgetOptions {
+    fn default() -> Self {
+        Self { commands_ms: 0.5, step_ms: 8.0, encode_ms: 1.5, pickup_ms: 0.5, fanout_ms: 5.0, tick_to_wire_ms: 10.0 }
+    }
+}
+
+/// What is measured into a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetricsOptions {
+    /// The log of every stage's times; `None` is none.
+    pub hlog: Option<PathBuf>,
 }
 
 /// What is logged.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::value::{Kind, Setting, Value};
-use super::{Config, CpuId, GraphFormat, LogFormat, LogLevel};
+use super::{Config, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 use crate::limits::NODE_ID_MAX;
 
 /// One key.
@@ -63,7 +63,9 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("graph", "Where the graph comes from, and how large it may be."),
     ("sim", "What the simulation computes, and how often."),
     ("net", "Who may connect, and what a connection may cost."),
-    ("threads", "Which thread runs on which core."),
+    ("threads", "Which thread runs on which core, and what it does while it waits."),
+    ("budgets", "How long each stage of a frame may take: what takes longer is counted. 0 is no budget."),
+    ("metrics", "What is measured into a file."),
     ("log", "What is logged, to standard error."),
 ];
 
@@ -89,6 +91,19 @@ macro_rules! field {
                 }
                 fits
             },
+        }
+    };
+}
+
+/// A [`Duration`] in whole seconds; [`field!`] gives milliseconds.
+macro_rules! seconds {
+    ($($path:ident).+) => {
+        Field {
+            read: |config| config.$($path).+.as_secs().give(),
+            store: |config, value| u64::take(value).is_some_and(|seconds| {
+                config.$($path).+ = Duration::from_secs(seconds);
+                true
+            }),
         }
     };
 }
@@ -252,6 +267,21 @@ pub(super) static KEYS: &[Key] = &[
         doc: "Streaming connections over all shards; the next one is refused with 503.",
     },
     Key {
+        name: "net.connections_per_address_max", kind: whole_or_auto(1, 1_000_000), unit: "connections", flag: "",
+        field: field!(net.connections_per_address_max),
+        doc: "Of those, from one IP address, or from one /64 of IPv6; the next one is refused with 503. 0 is 1000, and as \
+              many as there may be from this machine itself.",
+    },
+    Key {
+        name: "net.hold_max", kind: whole(0, 1_000_000), unit: "connections", flag: "", field: field!(net.hold_max),
+        doc: "Connections and requests that wait their turn when many come at once, such as after a restart; one more is \
+              answered with 503.",
+    },
+    Key {
+        name: "net.hold_ms_max", kind: whole(1, 60_000), unit: "ms", flag: "", field: field!(net.hold_time_max),
+        doc: "The longest that one of them waits before it is answered with 503.",
+    },
+    Key {
         name: "net.handshake_timeout_ms", kind: whole(100, 600_000), unit: "ms", flag: "",
         field: field!(net.handshake_timeout),
         doc: "A connection that has not finished its handshake by then is closed.",
@@ -263,19 +293,30 @@ pub(super) static KEYS: &[Key] = &[
               Less means fresher frames for slow clients, more means fewer wake-ups.",
     },
     Key {
+        name: "net.send_buffer_bytes", unit: "bytes", flag: "", field: field!(net.send_buffer_bytes),
+        kind: Kind::WholeOr { other: 0, means: "the system's", min: 4_096, max: 1 << 30 },
+        doc: "SO_SNDBUF of a streaming connection, for systems without TCP_NOTSENT_LOWAT and for lines of known delay. \
+              The system's own grows with the line.",
+    },
+    Key {
+        name: "net.ping_seconds", kind: whole(1, 3_600), unit: "s", flag: "",
+        field: seconds!(net.ping),
+        doc: "A client that has said nothing for so long is asked for a sign of life: by a WebSocket ping, or by the \
+              kernel on plain TCP.",
+    },
+    Key {
+        name: "net.pong_seconds", kind: whole(1, 3_600), unit: "s", flag: "",
+        field: seconds!(net.pong),
+        doc: "A client that gives none within this time is gone: its connection is closed.",
+    },
+    Key {
         name: "net.frame_lease_max_ms", kind: whole(10, 60_000), unit: "ms", flag: "",
         field: field!(net.frame_lease_max),
         doc: "A connection that holds one frame longer gets the rest of it copied, so that the frame can be used again.",
     },
     Key {
         name: "net.stall_seconds", kind: whole(1, 3_600), unit: "s", flag: "",
-        field: Field {
-            read: |config| Value::Whole(i64::try_from(config.net.stall.as_secs()).unwrap_or(i64::MAX)),
-            store: |config, value| u64::take(value).is_some_and(|seconds| {
-                config.net.stall = Duration::from_secs(seconds);
-                true
-            }),
-        },
+        field: seconds!(net.stall),
         doc: "A connection that takes no byte for so long is closed; stuck in the middle of a frame, it cannot be told why.",
     },
     Key {
@@ -299,6 +340,52 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         name: "threads.shard_cores", kind: Kind::Cpus, unit: "", flag: "", field: field!(threads.shard_cores),
         doc: "The cores of shard-0, shard-1 and so on, such as [2, 3]. [] is automatic.",
+    },
+    Key {
+        name: "threads.sim_idle", kind: Kind::Choice(IdleStrategy::NAMES), unit: "", flag: "",
+        field: field!(threads.sim_idle),
+        doc: "How sim waits for a tick. park sleeps; spin_then_park sleeps but for the last threads.spin_us, spin not at \
+              all: both meet the tick more exactly and cost processor time. auto is spin_then_park on a core that the \
+              kernel keeps free of others (isolcpus), otherwise park.",
+    },
+    Key {
+        name: "threads.shard_idle", kind: Kind::Choice(IdleStrategy::NAMES), unit: "", flag: "",
+        field: field!(threads.shard_idle),
+        doc: "How a shard waits for frames and clients. park sleeps at once; spin_then_park looks on for threads.spin_us \
+              first, spin for ever. auto as for sim.",
+    },
+    Key {
+        name: "threads.spin_us", kind: whole(1, 100_000), unit: "us", flag: "", field: field!(threads.spin_us),
+        doc: "How long spin_then_park spins.",
+    },
+    Key {
+        name: "budgets.commands_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.commands_ms),
+        doc: "Applying the commands of a tick: drags, pins, classes.",
+    },
+    Key {
+        name: "budgets.step_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.step_ms),
+        doc: "One simulation step.",
+    },
+    Key {
+        name: "budgets.encode_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.encode_ms),
+        doc: "Encoding a frame for all classes.",
+    },
+    Key {
+        name: "budgets.pickup_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.pickup_ms),
+        doc: "From a frame's publication to a shard that has it. 0.1 where shards spin.",
+    },
+    Key {
+        name: "budgets.fanout_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.fanout_ms),
+        doc: "From there to the last client of the shard served.",
+    },
+    Key {
+        name: "budgets.tick_to_wire_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.tick_to_wire_ms),
+        doc: "From the moment a tick is due to the last client of a shard served.",
+    },
+    Key {
+        name: "metrics.hlog", kind: Kind::Text, unit: "", flag: "", field: field!(metrics.hlog),
+        doc: "The file that gets the times of every stage once a second, in the format of HdrHistogram's logs, with tags such \
+              as sim.step; about 2 KB a second. A file that is there is appended to. \"\" is none.",
     },
     Key {
         name: "log.level", kind: Kind::Choice(LogLevel::NAMES), unit: "", flag: "log", field: field!(log.level),

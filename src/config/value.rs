@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{CpuId, GraphFormat, LogFormat, LogLevel};
+use super::{CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 use crate::sim::Dimensions;
 
 /// A value as a source gave it. Displays as TOML.
@@ -333,4 +333,4 @@ macro_rules! choice_setting {
     )+};
 }
 
-choice_setting!(GraphFormat LogFormat LogLevel);
+choice_setting!(GraphFormat IdleStrategy LogFormat LogLevel);

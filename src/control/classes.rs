@@ -4,6 +4,10 @@ use crate::handoff::{ClassRef, Refusal};
 use crate::limits::CLASSES_MAX;
 use crate::wire::{ClassSpec, PROFILES};
 
+/// Slots that odd rates leave to profiles without a class. There are nearly as many profiles as slots, and clients of
+/// more than a few kinds are rare.
+const KEPT_FOR_OTHERS: usize = 4;
+
 /// A live class.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
@@ -35,9 +39,9 @@ impl ClassTable {
         Self { slots: [None; CLASSES_MAX], last_serial: 0, full_rate_hz }
     }
 
-    /// Adds a subscriber to the class of this profile, rate and detail, opening it if there is room. Without room the class of
-    /// the profile with the nearest detail and, of those, the nearest lower rate is joined, or else the slowest. One slot is kept for the full rate of
-    /// every profile, so that sixteen odd rates cannot keep everybody else out.
+    /// Adds a subscriber to the class of this profile, rate and detail, opening it if there is room. Without room the
+    /// class of the profile with the nearest detail and, of those, the nearest lower rate is joined, or else the slowest.
+    /// Slots are kept for full rates and for other profiles, so that sixteen odd rates cannot keep everybody else out.
     ///
     /// # Errors
     /// [`Refusal::Classes`] when all slots are taken and none of this profile lives.
@@ -74,14 +78,18 @@ impl ClassTable {
         }
     }
 
-    /// Whether a class may take a slot: the full rate of a profile always may, another rate or detail only where enough slots
-    /// stay free for the full rates that do not live yet, or where the profile has no class.
+    /// Whether a class may take a slot: the first of a profile and its full rate always may. Another rate or detail only
+    /// where enough slots stay free for the full rates of the profiles that live and for [`KEPT_FOR_OTHERS`] of those
+    /// that do not.
     fn has_room_for(&self, spec: ClassSpec) -> bool {
         let full = |profile| ClassSpec::new(profile, self.full_rate_hz);
-        let kept =
-            PROFILES.into_iter().filter(|profile| !self.iter().any(|entry| entry.spec == full(*profile))).count();
+        let lives = |profile| self.iter().any(|entry| entry.spec.profile == profile);
+        let lives_in_full = |profile| self.iter().any(|entry| entry.spec == full(profile));
+        let slower = PROFILES.into_iter().filter(|profile| lives(*profile) && !lives_in_full(*profile)).count();
+        let absent = PROFILES.into_iter().filter(|profile| !lives(*profile)).count();
+        let kept = slower + absent.min(KEPT_FOR_OTHERS);
         let free = self.slots.iter().filter(|slot| slot.is_none()).count();
-        spec == full(spec.profile) || free > kept || !self.iter().any(|entry| entry.spec.profile == spec.profile)
+        spec == full(spec.profile) || free > kept || !lives(spec.profile)
     }
 
     /// The next serial that no live class has; never 0.
@@ -133,23 +141,33 @@ mod tests {
     }
 
     #[test]
-    fn odd_rates_leave_room_for_every_full_rate() {
+    fn odd_rates_leave_room_for_full_rates_and_other_profiles() {
         let mut table = ClassTable::new(60);
-        let opened =
-            (1..=16).filter(|rate| table.subscribe(ClassSpec::new(Profile::Own, *rate)).unwrap().opened).count();
-        assert_eq!(opened, CLASSES_MAX - PROFILES.len());
-        let rate = |table: &mut ClassTable, rate| {
-            table.subscribe(ClassSpec::new(Profile::Own, rate)).unwrap().entry.spec.rate_hz
-        };
-        assert_eq!((rate(&mut table, 40), rate(&mut table, 5)), (CLASSES_MAX as u16 - PROFILES.len() as u16, 5));
-        for profile in PROFILES {
-            assert!(table.subscribe(ClassSpec::new(profile, 60)).unwrap().opened, "{profile:?}");
+        let mut of = |profile, rate| table.subscribe(ClassSpec::new(profile, rate));
+        let opened = (1..=16).filter(|rate| of(Profile::Own, *rate).unwrap().opened).count();
+        assert_eq!(opened, CLASSES_MAX - KEPT_FOR_OTHERS - 1);
+        assert_eq!(of(Profile::Own, 40).unwrap().entry.spec.rate_hz, 11);
+        assert_eq!(of(Profile::Own, 5).unwrap().entry.spec.rate_hz, 5);
+        for (profile, rate) in [(Profile::V1, 60), (Profile::Legacy28, 5), (Profile::V5, 60), (Profile::Own, 60)] {
+            assert!(of(profile, rate).unwrap().opened, "{profile:?}");
         }
+        assert!(!of(Profile::V1, 30).unwrap().opened, "the last slot is for a profile that is not here");
+        assert!(of(Profile::Vf0, 5).unwrap().opened);
+        assert_eq!(of(Profile::V1, 30).unwrap().entry.spec.rate_hz, 60, "no slot is left: the slowest of v1");
+        assert!(matches!(of(Profile::V2, 60), Err(Refusal::Classes { .. })));
         assert_eq!(table.iter().count(), CLASSES_MAX);
-        assert_eq!(
-            table.subscribe(ClassSpec::new(Profile::V1, 30)).unwrap().entry.spec.rate_hz,
-            60,
-            "no slot is left: the slowest of v1"
-        );
+    }
+
+    #[test]
+    fn every_profile_has_its_slow_class_and_some_their_full_one() {
+        let mut table = ClassTable::new(60);
+        let mut of = |profile, rate| table.subscribe(ClassSpec::new(profile, rate)).unwrap();
+        for profile in PROFILES {
+            assert!(of(profile, 5).opened, "{profile:?}");
+        }
+        assert_eq!(of(Profile::V1, 7).entry.spec.rate_hz, 5, "what is left is for full rates");
+        for profile in PROFILES.into_iter().take(CLASSES_MAX - PROFILES.len()) {
+            assert!(of(profile, 60).opened, "{profile:?}");
+        }
     }
 }

@@ -2,8 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod classes;
 mod interest;
+mod relief;
 mod turn;
 
 pub use turn::{Control, ControlFacts, ControlLanes};

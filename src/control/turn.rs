@@ -4,6 +4,7 @@
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,9 +13,13 @@ use bytes::Bytes;
 use crossbeam::sync::Parker;
 use serde_json::json;
 
+use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
-use crate::api::{ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences};
+use super::relief::{Measure, Relief};
+use crate::api::{
+    ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
+};
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
 use crate::graph::{Graph, NodeId, NodeIndex};
@@ -22,8 +27,7 @@ use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::limits::NODE_ID_V1_MAX;
-use crate::metrics::{Extra, Health, Metrics};
+use crate::metrics::{Extra, Health, LatencyLog, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
 /// Items taken from one lane in one turn.
@@ -82,6 +86,10 @@ pub struct ControlFacts {
     pub backend: &'static str,
     /// Streaming sessions at once.
     pub connections_max: usize,
+    /// Of those, from one address; `None` is `connections_per_address_automatic`, and no limit on loopback.
+    pub connections_per_address_max: Option<usize>,
+    /// See there.
+    pub connections_per_address_automatic: usize,
 }
 
 /// Everything the thread owns.
@@ -95,12 +103,14 @@ pub struct Control {
     health: Arc<Health>,
     lane_stats: Vec<Arc<LaneStats>>,
     sessions: HashMap<SessionId, Session>,
+    addresses: Addresses,
     classes: ClassTable,
     last_session: u64,
     latest: Option<Arc<Frame>>,
     /// Commands that did not fit into the lane to `sim` yet, in order.
     held_back: VecDeque<SimCommand>,
     data: Option<RenderedData>,
+    relief: Relief,
 }
 
 /// What a streaming session has, and what it asked for.
@@ -110,6 +120,8 @@ struct Session {
     asked: ClassSpec,
     /// How much of it is given, because it could not keep up.
     rung: Rung,
+    /// Where it comes from.
+    address: IpAddr,
 }
 
 /// The whole graph as JSON, for all who ask about the same time.
@@ -140,6 +152,7 @@ impl Control {
         lane_stats: Vec<Arc<LaneStats>>,
     ) -> Self {
         let classes = ClassTable::new(facts.tick_rate);
+        let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         Self {
             graph,
             epoch,
@@ -150,11 +163,13 @@ impl Control {
             health,
             lane_stats,
             sessions: HashMap::new(),
+            addresses,
             classes,
             last_session: 0,
             latest: None,
             held_back: VecDeque::new(),
             data: None,
+            relief: Relief::new(),
         }
     }
 
@@ -211,13 +226,31 @@ impl Control {
             self.door_request(request);
             taken += 1;
         }
+        self.relieve(monotonic_ns());
         taken
+    }
+
+    /// Acts on stages of `sim` that are over their budget.
+    fn relieve(&mut self, now_ns: u64) {
+        if !self.relief.is_due(now_ns) || self.held_back.len() >= HELD_BACK_MAX {
+            return;
+        }
+        let sim = &self.metrics.sim;
+        let (step, encode) = (sim.step.breached(now_ns), sim.encode.breached(now_ns));
+        for measure in self.relief.look(step, encode, &self.classes, now_ns).into_iter().flatten() {
+            tracing::info!(?measure, step, encode, "a stage is over its budget, or well within it again");
+            self.command(match measure {
+                Measure::Accuracy(notches) => SimCommand::Accuracy { notches },
+                Measure::Halve(class) => SimCommand::Divide { class, divisor: 2 },
+                Measure::Restore(class) => SimCommand::Divide { class, divisor: 1 },
+            });
+        }
     }
 
     fn door_request(&mut self, request: DoorRequest) {
         match request {
-            DoorRequest::Open { token, hello } => {
-                let reply = match self.open(hello) {
+            DoorRequest::Open { token, hello, address } => {
+                let reply = match self.open(hello, address) {
                     Ok(grant) => DoorReply::Granted { token, grant },
                     Err(refusal) => DoorReply::Refused { token, refusal },
                 };
@@ -236,22 +269,23 @@ impl Control {
     }
 
     /// Lets a stream in, or says why not.
-    fn open(&mut self, hello: Hello) -> Result<Grant, Refusal> {
+    fn open(&mut self, hello: Hello, address: IpAddr) -> Result<Grant, Refusal> {
         let limit = self.facts.connections_max;
         if self.sessions.len() >= limit {
             return Err(Refusal::Full { limit });
         }
+        self.addresses.admit(address)?;
         let profile = hello.profile.unwrap_or(Profile::Own);
         let asked = self.spec(profile, hello.rate_hz, hello.detail);
-        if let (Profile::V1, Some(id)) = (profile, self.graph.id_max())
-            && id.get() > NODE_ID_V1_MAX
-        {
-            return Err(Refusal::IdRange { limit: NODE_ID_V1_MAX, found: id.get() });
+        let limit = profile.id_max();
+        if let Some(id) = self.graph.id_max().filter(|id| id.get() > limit) {
+            return Err(Refusal::IdRange { profile: profile.name(), limit, found: id.get() });
         }
         let entry = self.subscribe(asked)?;
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        self.sessions.insert(session, Session { class: entry.class, asked, rung: Rung::Full });
+        self.sessions.insert(session, Session { class: entry.class, asked, rung: Rung::Full, address });
+        self.addresses.enter(address);
         Ok(Grant {
             session,
             class: entry.class,
@@ -312,6 +346,7 @@ impl Control {
 
     fn end_session(&mut self, session: SessionId) {
         if let Some(session) = self.sessions.remove(&session) {
+            self.addresses.leave(session.address);
             self.leave(session.class);
         }
     }
@@ -360,7 +395,7 @@ impl Control {
             class: entry.class.serial,
             profile: entry.spec.profile.name(),
         };
-        self.move_session(origin, Session { class: entry.class, asked, rung: session.rung }, &entry, &text);
+        self.move_session(origin, Session { class: entry.class, asked, ..session }, &entry, &text);
     }
 
     /// Moves a session to the class that its rung means, and tells the client where it stands.
@@ -513,6 +548,10 @@ impl Control {
                 let text = self.metrics.text(self.extras());
                 (Bytes::new(), "application/openmetrics-text; version=1.0.0; charset=utf-8", text.into())
             }
+            HttpQuery::LatencyLog => {
+                let log = LatencyLog::since_start(&self.metrics, monotonic_ns());
+                (Bytes::new(), "text/plain; charset=utf-8", log.into())
+            }
         };
         self.reply(DoorReply::Http { token, status: 200, content_type, lead, body });
     }
@@ -591,7 +630,8 @@ impl Control {
             .collect();
         let lanes: Vec<_> = self.lane_stats.iter().map(|stats| lane_row(stats)).collect();
         let (resident, files) = (host::resident_bytes(), host::open_files());
-        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &lanes, resident, files)
+        let stages = stage_rows(&self.metrics, monotonic_ns());
+        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &stages, &lanes, resident, files)
     }
 
     /// Figures that stand in no block: lanes, sessions, process.

@@ -1,8 +1,8 @@
 //! The frame that `sim` writes once and every client shares, and the fixed pool it comes from.
 //!
-//! A frame holds one **body** per profile (encoded once per tick, shared by all classes of the profile) and one small
-//! **head** per class: WebSocket header or TCP length word, and our own header where the profile has one. The bytes a
-//! client gets are head then body, so a send is one `writev` of shared bytes.
+//! A frame holds one **body** per kind of records (encoded once per tick, shared by all classes that have them) and one
+//! small **head** per class: WebSocket header or TCP length word, then our own header or what a legacy profile has
+//! there. The bytes a client gets are head then body, so a send is one `writev` of shared bytes.
 
 use zerocopy::IntoBytes;
 
@@ -10,8 +10,8 @@ use super::sync::Arc;
 use super::{ChainPart, ClassRef, Transport, WireOrder};
 use crate::limits::CLASSES_MAX;
 use crate::wire::{
-    FrameHeader, HEADER_BYTES, NodeRecord, PROFILES, Profile, TCP_PREFIX_BYTES, WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX,
-    encode_body, tcp_prefix, ws_header,
+    FLAG_COMPRESSED, FrameHeader, HEADER_BYTES, NodeRecord, Profile, RECORDS, Records, TCP_PREFIX_BYTES,
+    WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX, encode_records, legacy_head, pack, planes, tcp_prefix, ws_header,
 };
 
 /// When and where a frame was made.
@@ -89,9 +89,11 @@ struct Whole {
 pub struct Frame {
     stamp: Stamp,
     nodes: Vec<NodeRecord>,
-    /// Legacy bodies; that of [`Profile::Own`] is `nodes` itself.
-    bodies: [Vec<u8>; PROFILES.len()],
-    encoded: [bool; PROFILES.len()],
+    /// By kind of records; those of [`Records::Own`] are `nodes` itself.
+    bodies: [Vec<u8>; RECORDS.len()],
+    encoded: [bool; RECORDS.len()],
+    /// Made when the first compressed class is.
+    scratch: Option<Box<planes::PlaneScratch>>,
     heads: [ClassHead; CLASSES_MAX],
     wholes: [Whole; CLASSES_MAX],
     chains: [Option<ChainPart>; CLASSES_MAX],
@@ -103,8 +105,9 @@ impl Frame {
         Self {
             stamp: Stamp::default(),
             nodes: Vec::new(),
-            bodies: [const { Vec::new() }; PROFILES.len()],
-            encoded: [false; PROFILES.len()],
+            bodies: [const { Vec::new() }; RECORDS.len()],
+            encoded: [false; RECORDS.len()],
+            scratch: None,
             heads: [ClassHead::EMPTY; CLASSES_MAX],
             wholes: std::array::from_fn(|_| Whole::default()),
             chains: [const { None }; CLASSES_MAX],
@@ -112,10 +115,12 @@ impl Frame {
         }
     }
 
-    /// Bytes that one frame takes when all profiles are subscribed.
+    /// Bytes that one frame takes when all profiles are subscribed; only what is subscribed is ever taken.
     #[must_use]
     pub fn footprint(node_count: usize) -> usize {
-        size_of::<Self>() + PROFILES.iter().map(|profile| profile.body_bytes(node_count)).sum::<usize>()
+        let bodies: usize = RECORDS.iter().map(|kind| kind.bytes() * node_count).sum();
+        // Packing has the planes beside the body, and LZ4's table.
+        size_of::<Self>() + bodies + Records::Packed.bytes() * node_count + planes::TABLE_BYTES
     }
 
     /// When and where it was made.
@@ -162,10 +167,14 @@ impl Frame {
     /// The body that all classes of `profile` share.
     #[must_use]
     pub fn body(&self, profile: Profile) -> &[u8] {
-        match profile {
-            Profile::Own => self.nodes.as_bytes(),
-            legacy => self.bodies.get(legacy.index()).map_or(&[], Vec::as_slice),
-        }
+        body_of(profile, &self.nodes, &self.bodies)
+    }
+
+    /// Bytes of the records and of the body that they were packed into, when this frame was encoded for a packed class.
+    #[must_use]
+    pub fn packed(&self) -> Option<(usize, usize)> {
+        let encoded = self.encoded.get(Records::Packed.index()).copied().unwrap_or(false);
+        encoded.then(|| (self.nodes.as_bytes().len(), self.body(Profile::OwnLz4).len()))
     }
 
     /// What a client of `class` is sent, in two pieces of which the second may be empty; none when this frame was not
@@ -189,7 +198,7 @@ impl Frame {
             self.nodes.extend(ids.iter().map(|id| NodeRecord { id_flags: (*id).into(), ..NodeRecord::default() }));
         }
         self.stamp = stamp;
-        self.encoded = [false; PROFILES.len()];
+        self.encoded = [false; RECORDS.len()];
         self.heads = [ClassHead::EMPTY; CLASSES_MAX];
         self.let_go();
     }
@@ -230,15 +239,21 @@ impl Frame {
     ///
     /// Allocates when the profile is used on this frame for the first time in an epoch.
     pub fn encode(&mut self, class: ClassRef, profile: Profile, sequence: u64) {
-        let Self { nodes, bodies, encoded, heads, .. } = self;
+        let Self { nodes, bodies, encoded, scratch, heads, .. } = self;
+        let kind = profile.records();
         let (Some(done), Some(body), Some(head)) =
-            (encoded.get_mut(profile.index()), bodies.get_mut(profile.index()), heads.get_mut(usize::from(class.slot)))
+            (encoded.get_mut(kind.index()), bodies.get_mut(kind.index()), heads.get_mut(usize::from(class.slot)))
         else {
             return;
         };
-        if !*done && profile != Profile::Own {
-            body.resize(profile.body_bytes(nodes.len()), 0);
-            encode_body(profile, nodes, body);
+        match kind {
+            _ if *done => {}
+            Records::Own | Records::None => {}
+            Records::Packed => {
+                let raw_bytes = profile.body_bytes(nodes.len());
+                pack(nodes, scratch.get_or_insert_with(|| Box::new(planes::PlaneScratch::new(raw_bytes))), body);
+            }
+            _ => encode_body(kind, nodes, body),
         }
         *done = true;
         *head = ClassHead { class, profile, sequence, present: true, ..ClassHead::EMPTY };
@@ -252,16 +267,15 @@ impl Frame {
         let Self { stamp, nodes, bodies, heads, wholes, .. } = self;
         for (head, whole) in heads.iter_mut().zip(wholes).filter(|(head, _)| head.present) {
             let profile = head.profile;
-            let payload_bytes = profile.frame_bytes(nodes.len());
+            let body = body_of(profile, nodes, bodies);
+            let payload_bytes = profile.head_bytes() + body.len();
             let (ws, ws_bytes) = ws_header(payload_bytes);
-            let header = (profile == Profile::Own).then(|| own_header(stamp, head.class, head.sequence, nodes.len()));
-            let header = header.as_ref().map_or(&[][..], FrameHeader::as_bytes);
+            let (legacy, legacy_bytes) = legacy_head(profile, head.sequence);
+            let own =
+                (!profile.is_legacy()).then(|| own_header(stamp, head.class, head.sequence, nodes.len(), body.len()));
+            let header = own.as_ref().map_or(legacy.get(..legacy_bytes).unwrap_or(&[]), FrameHeader::as_bytes);
             head.ws_bytes = fill(&mut head.ws, ws.get(..ws_bytes).unwrap_or(&[]), header);
             head.tcp_bytes = fill(&mut head.tcp, &tcp_prefix(payload_bytes), header);
-            let body = match profile {
-                Profile::Own => nodes.as_bytes(),
-                legacy => bodies.get(legacy.index()).map_or(&[][..], Vec::as_slice),
-            };
             whole.ws.clear();
             whole.tcp.clear();
             if payload_bytes + WS_HEADER_BYTES_MAX <= WHOLE_BYTES_MAX {
@@ -274,12 +288,34 @@ impl Frame {
     }
 }
 
-fn own_header(stamp: &Stamp, class: ClassRef, sequence: u64, node_count: usize) -> FrameHeader {
+/// The body that all classes of `profile` share, as far as it is encoded.
+fn body_of<'frame>(profile: Profile, nodes: &'frame [NodeRecord], bodies: &'frame [Vec<u8>]) -> &'frame [u8] {
+    let kind = profile.records();
+    let body = bodies.get(kind.index()).map_or(&[][..], Vec::as_slice);
+    match kind {
+        Records::Own => nodes.as_bytes(),
+        Records::Packed => body,
+        _ => body.get(..profile.body_bytes(nodes.len())).unwrap_or(&[]),
+    }
+}
+
+/// Records, and the count that `vf0` has behind them: profiles without it leave it away.
+fn encode_body(kind: Records, nodes: &[NodeRecord], body: &mut Vec<u8>) {
+    body.resize(nodes.len() * kind.bytes(), 0);
+    encode_records(kind, nodes, body);
+    if kind == Profile::Vf0.records() {
+        body.extend_from_slice(&(nodes.len() as u32).to_le_bytes());
+    }
+}
+
+/// The header of a full frame; one whose body is shorter than its records is a compressed one.
+fn own_header(stamp: &Stamp, class: ClassRef, sequence: u64, node_count: usize, body_bytes: usize) -> FrameHeader {
+    let compressed = if body_bytes < Profile::Own.body_bytes(node_count) { FLAG_COMPRESSED } else { 0 };
     FrameHeader {
         magic: crate::wire::MAGIC,
         version: crate::wire::VERSION,
         kind: crate::wire::KIND_FULL,
-        flags: stamp.flags.into(),
+        flags: (stamp.flags | compressed).into(),
         class: class.serial.into(),
         reserved: 0.into(),
         epoch: stamp.epoch.into(),
@@ -289,7 +325,7 @@ fn own_header(stamp: &Stamp, class: ClassRef, sequence: u64, node_count: usize) 
         tick_ns: stamp.tick_ns.into(),
         published_ns: stamp.published_ns.into(),
         node_count: (node_count as u32).into(),
-        body_bytes: (Profile::Own.body_bytes(node_count) as u32).into(),
+        body_bytes: (body_bytes as u32).into(),
     }
 }
 

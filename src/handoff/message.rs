@@ -1,6 +1,6 @@
 //! What crosses between threads: one type per lane. Small and `Copy` on the way to `sim` and the shards.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
@@ -100,6 +100,18 @@ pub enum SimCommand {
         /// Which.
         class: ClassRef,
     },
+    /// Frames of this class come at its rate divided by this.
+    Divide {
+        /// Which.
+        class: ClassRef,
+        /// From 1.
+        divisor: u16,
+    },
+    /// The repulsion is less accurate by so many notches than its parameters say.
+    Accuracy {
+        /// 0 for none.
+        notches: u8,
+    },
     /// Fix or free a node.
     Pin {
         /// Its index.
@@ -177,11 +189,11 @@ pub struct Grant {
     pub greeting: Bytes,
 }
 
-/// door → shard: an upgraded connection.
+/// door → shard: an upgraded connection. What a socket is, is the business of the two.
 #[derive(Debug)]
-pub struct Adopt {
+pub struct Adopt<Handed = TcpStream> {
     /// Non-blocking, with every socket option set.
-    pub stream: TcpStream,
+    pub stream: Handed,
     /// For log lines.
     pub peer: SocketAddr,
     /// Which framing it speaks.
@@ -348,6 +360,8 @@ pub enum DoorRequest {
         token: Handle,
         /// What it asks for.
         hello: Hello,
+        /// Where it comes from.
+        address: IpAddr,
     },
     /// A let-in connection went away before a shard had it.
     Abandon {
@@ -375,6 +389,8 @@ pub enum HttpQuery {
     GraphState,
     /// Prometheus text.
     Metrics,
+    /// Every stage's times since start, as `.hlog`.
+    LatencyLog,
     /// What each part is doing.
     HealthDetail,
 }
@@ -385,6 +401,12 @@ pub enum Refusal {
     /// `net.connections_max` are connected.
     #[error("the server is full: {limit} connections (net.connections_max)")]
     Full {
+        /// The limit.
+        limit: usize,
+    },
+    /// Its address has as many as one may have.
+    #[error("this address has {limit} connections already (net.connections_per_address_max)")]
+    Address {
         /// The limit.
         limit: usize,
     },
@@ -401,8 +423,10 @@ pub enum Refusal {
         reason: String,
     },
     /// Ids do not fit the profile.
-    #[error("profile v1 carries ids up to {limit}, this graph has {found}; ask for v2")]
+    #[error("profile {profile} carries ids up to {limit}, this graph has {found}; ask for v2")]
     IdRange {
+        /// Its name.
+        profile: &'static str,
         /// Largest id of the profile.
         limit: u32,
         /// Largest id of the graph.
@@ -416,6 +440,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Full { .. } => "full",
+            Self::Address { .. } => "address_full",
             Self::Classes { .. } => "classes",
             Self::Codec { .. } => "codec",
             Self::IdRange { .. } => "id_range",

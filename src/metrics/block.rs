@@ -4,21 +4,32 @@ use std::sync::Arc;
 
 use crossbeam::utils::CachePadded;
 
-use super::{Counter, Gauge, Histogram};
+use super::{Counter, Gauge, Histogram, Stage};
+use crate::base::clock::{monotonic_ns, unix_ms};
 
 /// Written by `sim`.
 #[derive(Debug, Default)]
 pub struct SimMetrics {
     /// Steps taken.
     pub ticks: Counter,
+    /// Deadlines that were taken.
+    pub turns: Counter,
+    /// How far deadlines taken and skipped are from what the time since start asks for, as a share; above 0 is fast.
+    pub tick_drift: Gauge,
     /// Deadlines that a late tick skipped.
     pub ticks_skipped: Counter,
     /// Deadline to wake-up.
     pub tick_lateness: Histogram,
+    /// The commands of a tick, where there were any.
+    pub applied: Stage,
     /// One step.
-    pub step: Histogram,
+    pub step: Stage,
     /// All bodies and heads of a frame.
-    pub encode: Histogram,
+    pub encode: Stage,
+    /// Bytes of records that were packed, once a tick for all classes of the packed profile.
+    pub packed_raw_bytes: Counter,
+    /// Bytes that they were packed into.
+    pub packed_bytes: Counter,
     /// Frames handed over.
     pub frames_published: Counter,
     /// Frames that found the pool leased out and were left out.
@@ -27,6 +38,8 @@ pub struct SimMetrics {
     pub chain_waits: Counter,
     /// Frames of the pool that nobody leases.
     pub pool_free: Gauge,
+    /// Notches of accuracy that the repulsion lost because steps took too long.
+    pub accuracy_notches: Gauge,
     /// Nodes put back after a non-finite value.
     pub nonfinite_resets: Counter,
     /// Commands taken from shards and control.
@@ -60,6 +73,10 @@ pub struct ShardMetrics {
     pub ended: Counter,
     /// Of those, closed because they took nothing for too long or leased too much.
     pub stalled: Counter,
+    /// Of those, closed because nobody answered at the other end.
+    pub dead: Counter,
+    /// Signs of life that silent clients were asked for.
+    pub pings: Counter,
     /// Of those, closed because their event panicked.
     pub panics: Counter,
     /// Of those, closed for breaking the protocol.
@@ -89,11 +106,11 @@ pub struct ShardMetrics {
     /// Messages answered with an error.
     pub messages_refused: Counter,
     /// Published to picked up.
-    pub pickup: Histogram,
+    pub pickup: Stage,
     /// Picked up to the last client of the frame served.
-    pub fanout: Histogram,
+    pub fanout: Stage,
     /// Tick due to last client served.
-    pub tick_to_wire: Histogram,
+    pub tick_to_wire: Stage,
 }
 
 /// Written by `door`.
@@ -109,6 +126,14 @@ pub struct DoorMetrics {
     pub upgraded: Counter,
     /// Streams not let in.
     pub refused: Counter,
+    /// Connections and requests that had to wait for room in a lane.
+    pub held: Counter,
+    /// How many of them wait now.
+    pub holding: Gauge,
+    /// Of those that had to wait, answered with 503 because there were too many or it took too long.
+    pub turned_away: Counter,
+    /// How long those that got through had waited.
+    pub hold: Histogram,
     /// Connections closed because their request did not come in time.
     pub handshake_timeouts: Counter,
     /// `accept` calls that failed.
@@ -124,6 +149,38 @@ pub struct Metrics {
     pub shards: Vec<Arc<CachePadded<ShardMetrics>>>,
     /// Of `door`.
     pub door: CachePadded<DoorMetrics>,
+    /// When the process began, monotonic.
+    pub started_ns: u64,
+    /// The same by the wall clock, ms since 1970.
+    pub started_unix_ms: u64,
+}
+
+/// A stage of one thread.
+#[derive(Clone, Debug)]
+pub struct StageRow<'run> {
+    /// As threads are named.
+    pub thread: String,
+    /// As the budget's key and the label.
+    pub name: &'static str,
+    /// Its records.
+    pub stage: &'run Stage,
+}
+
+/// How long each stage may take, ns; 0 is no budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budgets {
+    /// Commands of a tick applied.
+    pub commands_ns: u64,
+    /// One step.
+    pub step_ns: u64,
+    /// A frame encoded for all classes.
+    pub encode_ns: u64,
+    /// Published to picked up by a shard.
+    pub pickup_ns: u64,
+    /// Picked up to the last client served.
+    pub fanout_ns: u64,
+    /// Tick due to the last client served.
+    pub tick_to_wire_ns: u64,
 }
 
 impl Metrics {
@@ -136,6 +193,33 @@ impl Metrics {
             sim: CachePadded::new(sim),
             shards: (0..shards).map(|_| Arc::default()).collect(),
             door: CachePadded::default(),
+            started_ns: monotonic_ns(),
+            started_unix_ms: unix_ms(),
+        }
+    }
+
+    /// Every stage, in the order in which a frame passes them, thread by thread.
+    pub fn stages(&self) -> impl Iterator<Item = StageRow<'_>> {
+        let sim = [("commands", &self.sim.applied), ("step", &self.sim.step), ("encode", &self.sim.encode)];
+        let sim = sim.map(|(name, stage)| StageRow { thread: "sim".to_owned(), name, stage });
+        let shards = self.shards.iter().enumerate().flat_map(|(index, shard)| {
+            let stages = [("pickup", &shard.pickup), ("fanout", &shard.fanout), ("tick_to_wire", &shard.tick_to_wire)];
+            stages.map(|(name, stage)| StageRow { thread: format!("shard-{index}"), name, stage })
+        });
+        sim.into_iter().chain(shards)
+    }
+
+    /// From now on these are the budgets of every thread.
+    pub fn set_budgets(&self, budgets: &Budgets) {
+        for row in self.stages() {
+            row.stage.set_budget_ns(match row.name {
+                "commands" => budgets.commands_ns,
+                "step" => budgets.step_ns,
+                "encode" => budgets.encode_ns,
+                "pickup" => budgets.pickup_ns,
+                "fanout" => budgets.fanout_ns,
+                _ => budgets.tick_to_wire_ns,
+            });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Counters that one thread writes and anybody reads, histograms of the same kind, and their Prometheus text.
+//! Counters that one thread writes and anybody reads, histograms of the same kind, budgets, and the text of it all.
 //!
 //! A block belongs to one thread, which stores without read-modify-write; `control` sums and prints.
 
@@ -6,10 +6,15 @@
 
 mod block;
 mod cell;
+mod hdr;
 mod health;
+mod hlog;
+mod stage;
 mod text;
 
-pub use block::{DoorMetrics, Metrics, ShardMetrics, SimMetrics};
+pub use block::{Budgets, DoorMetrics, Metrics, ShardMetrics, SimMetrics, StageRow};
 pub use cell::{Counter, Gauge, Histogram};
 pub use health::{Health, Phase};
+pub use hlog::LatencyLog;
+pub use stage::Stage;
 pub use text::Extra;

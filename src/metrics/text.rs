@@ -9,7 +9,11 @@ use prometheus_client::registry::{Registry, Unit};
 use std::sync::Arc;
 
 use super::cell::BOUNDS_NS;
-use super::{Counter, Gauge, Histogram, Metrics, ShardMetrics};
+use super::{Counter, Gauge, Histogram, Metrics, ShardMetrics, StageRow};
+use crate::base::clock::monotonic_ns;
+
+/// Shown of each stage; 1 is the longest.
+const QUANTILES: [f64; 5] = [0.5, 0.9, 0.99, 0.999, 1.0];
 
 /// A figure that another room knows: name, help, one label, value.
 #[derive(Debug, Clone)]
@@ -51,10 +55,16 @@ impl Collector for Scrape {
         let out = &mut encoder;
         let sim = &self.metrics.sim;
         counter(out, "ticks", "Simulation steps taken.", &sim.ticks)?;
+        counter(out, "turns", "Tick deadlines taken.", &sim.turns)?;
+        let help = "Deadlines taken and skipped, against what the time since start asks for; above 0 is fast.";
+        gauge(out, "tick_drift_ratio", help, &sim.tick_drift)?;
         counter(out, "ticks_skipped", "Tick deadlines skipped because a tick was late.", &sim.ticks_skipped)?;
         histogram(out, "tick_lateness", "Tick deadline to wake-up of the simulation thread.", &sim.tick_lateness)?;
-        histogram(out, "step", "Duration of one simulation step.", &sim.step)?;
-        histogram(out, "encode", "Duration of encoding a frame for all classes.", &sim.encode)?;
+        histogram(out, "commands", "Duration of applying the commands of a tick.", sim.applied.coarse())?;
+        histogram(out, "step", "Duration of one simulation step.", sim.step.coarse())?;
+        histogram(out, "encode", "Duration of encoding a frame for all classes.", sim.encode.coarse())?;
+        counter(out, "packed_raw_bytes", "Bytes of records that were packed with LZ4.", &sim.packed_raw_bytes)?;
+        counter(out, "packed_bytes", "Bytes that they were packed into; the ratio is theirs.", &sim.packed_bytes)?;
         counter(out, "frames_published", "Frames handed to the shards.", &sim.frames_published)?;
         counter(out, "pool_waits", "Frames left out because every frame of the pool was leased.", &sim.pool_waits)?;
         gauge(out, "pool_free_frames", "Frames of the pool that nobody leases.", &sim.pool_free)?;
@@ -63,6 +73,7 @@ impl Collector for Scrape {
         gauge(out, "drags", "Nodes held by drags.", &sim.drags)?;
         gauge(out, "classes", "Live subscription classes.", &sim.classes)?;
         gauge(out, "rms_velocity", "Root mean square node velocity, world units per second.", &sim.rms_velocity)?;
+        gauge(out, "accuracy_notches", "Accuracy that the repulsion gave up for its budget.", &sim.accuracy_notches)?;
         gauge(out, "settled", "1 when the simulation is at rest by measured energy.", &sim.settled)?;
         if sim.repulsion_error.get().is_finite() {
             let help = "Relative rms error of the fast repulsion against exact, over sampled nodes.";
@@ -75,6 +86,11 @@ impl Collector for Scrape {
         counter(out, "http_errors", "HTTP requests answered with 400 or above.", &door.http_errors)?;
         counter(out, "streams_opened", "Streams handed to shards.", &door.upgraded)?;
         counter(out, "streams_refused", "Streams not let in.", &door.refused)?;
+        counter(out, "door_held", "Connections and requests that waited for room in a lane.", &door.held)?;
+        gauge(out, "door_holding", "Connections and requests that wait for room in a lane now.", &door.holding)?;
+        let help = "Connections and requests answered with 503 because too many waited, or for too long.";
+        counter(out, "door_turned_away", help, &door.turned_away)?;
+        histogram(out, "door_hold", "Time that connections and requests waited for room in a lane.", &door.hold)?;
         counter(
             out,
             "handshake_timeouts",
@@ -82,6 +98,7 @@ impl Collector for Scrape {
             &door.handshake_timeouts,
         )?;
         self.shards(out)?;
+        self.stages(out)?;
         self.extras(out)
     }
 }
@@ -95,10 +112,12 @@ const SHARD_GAUGES: [(&str, &str, ShardGauge); 2] = [
     ("demand_bytes_per_second", "Bytes a second that the connections take at full rate.", |shard| &shard.demand_bytes),
 ];
 
-const SHARD_COUNTERS: [(&str, &str, ShardCounter); 17] = [
+const SHARD_COUNTERS: [(&str, &str, ShardCounter); 19] = [
     ("connections_adopted", "Connections taken over.", |shard| &shard.adopted),
     ("connections_ended", "Connections gone.", |shard| &shard.ended),
     ("connections_stalled", "Connections closed for taking nothing or too little.", |shard| &shard.stalled),
+    ("connections_dead", "Connections closed because nobody answered at the other end.", |shard| &shard.dead),
+    ("pings_sent", "Signs of life that silent clients were asked for.", |shard| &shard.pings),
     ("connection_panics", "Connections closed because their event panicked.", |shard| &shard.panics),
     ("protocol_errors", "Connections closed for breaking the protocol.", |shard| &shard.protocol_errors),
     ("frames_sent", "Frames whose last byte went to the kernel.", |shard| &shard.frames_sent),
@@ -116,9 +135,9 @@ const SHARD_COUNTERS: [(&str, &str, ShardCounter); 17] = [
 ];
 
 const SHARD_HISTOGRAMS: [(&str, &str, ShardHistogram); 3] = [
-    ("pickup", "Frame published to picked up by the shard.", |shard| &shard.pickup),
-    ("fanout", "Frame picked up to last client served.", |shard| &shard.fanout),
-    ("tick_to_wire", "Tick due to last client of the shard served.", |shard| &shard.tick_to_wire),
+    ("pickup", "Frame published to picked up by the shard.", |shard| shard.pickup.coarse()),
+    ("fanout", "Frame picked up to last client served.", |shard| shard.fanout.coarse()),
+    ("tick_to_wire", "Tick due to last client of the shard served.", |shard| shard.tick_to_wire.coarse()),
 ];
 
 impl Scrape {
@@ -143,6 +162,42 @@ impl Scrape {
                 let (sum, count, buckets) = seconds(cell(shard));
                 metric.encode_family(&label)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
             }
+        }
+        Ok(())
+    }
+
+    fn stages(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let now_ns = monotonic_ns();
+        let rows: Vec<_> = self.metrics.stages().collect();
+        let labels = |row: &StageRow<'_>| [("thread", row.thread.clone()), ("stage", row.name.to_owned())];
+        let help = "Quantiles since start of each stage of a frame, by thread; none before the first record.";
+        let mut metric = out.encode_descriptor("stage", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        for row in &rows {
+            let values = row.stage.distribution();
+            for quantile in QUANTILES.into_iter().filter(|_| !values.is_empty()) {
+                let [thread, stage] = labels(row);
+                let labels = [thread, stage, ("quantile", quantile.to_string())];
+                metric.encode_family(&labels)?.encode_gauge(&(values.value_at_quantile(quantile) as f64 / 1e9))?;
+            }
+        }
+        let mut metric =
+            out.encode_descriptor("budget", "Budget of a stage.", Some(&Unit::Seconds), MetricType::Gauge)?;
+        for row in &rows {
+            if let Some(ns) = row.stage.budget_ns() {
+                metric.encode_family(&labels(row))?.encode_gauge(&(ns as f64 / 1e9))?;
+            }
+        }
+        let help = "Records of a stage over its budget.";
+        let mut metric = out.encode_descriptor("budget_breaches", help, None, MetricType::Counter)?;
+        for row in &rows {
+            let breaches = row.stage.breaches();
+            metric.encode_family(&labels(row))?.encode_counter::<NoLabelSet, _, f64>(&breaches, None)?;
+        }
+        let help = "1 while the p99 of a stage is over its budget second after second.";
+        let mut metric = out.encode_descriptor("budget_breached", help, None, MetricType::Gauge)?;
+        for row in &rows {
+            let breached = u8::from(row.stage.breached(now_ns));
+            metric.encode_family(&labels(row))?.encode_gauge(&f64::from(breached))?;
         }
         Ok(())
     }
@@ -201,14 +256,16 @@ const _: fn() = || {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Budgets;
     use super::*;
 
     #[test]
     fn the_text_holds_every_block_with_units_and_cumulative_buckets() {
         let metrics = Arc::new(Metrics::new(2));
         metrics.sim.ticks.add(3);
-        metrics.sim.step.record(60_000);
-        metrics.sim.step.record(30_000_000);
+        metrics.set_budgets(&Budgets { step_ns: 8_000_000, ..Budgets::default() });
+        metrics.sim.step.span(0, 60_000);
+        metrics.sim.step.span(5, 30_000_005);
         if let Some(shard) = metrics.shards.get(1) {
             shard.frames_sent.add(7);
         }
@@ -220,6 +277,11 @@ mod tests {
             "swarmcast_step_seconds_bucket{le=\"0.0001\"} 1",
             "swarmcast_step_seconds_bucket{le=\"0.05\"} 2",
             "swarmcast_step_seconds_bucket{le=\"+Inf\"} 2",
+            "swarmcast_stage_seconds{thread=\"sim\",stage=\"step\",quantile=\"0.5\"} 0.000060159",
+            "swarmcast_stage_seconds{thread=\"sim\",stage=\"step\",quantile=\"1\"} 0.030015487",
+            "swarmcast_budget_seconds{thread=\"sim\",stage=\"step\"} 0.008",
+            "swarmcast_budget_breaches_total{thread=\"sim\",stage=\"step\"} 1",
+            "swarmcast_budget_breached{thread=\"shard-1\",stage=\"fanout\"} 0.0",
             "swarmcast_frames_sent_total{shard=\"0\"} 0",
             "swarmcast_frames_sent_total{shard=\"1\"} 7",
             "swarmcast_lane_depth{lane=\"a\"} 2.0",

@@ -1,12 +1,12 @@
 //! One streaming connection: socket, both halves, and what its messages mean to the shard.
 
+use std::io::Write;
 use std::net::SocketAddr;
-
-use mio::net::TcpStream;
 
 use super::drags::{Admission, Drags};
 use super::inbound::{Ending, Inbound, Said};
 use super::ladder::Ladder;
+use super::liveness::Liveness;
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
 use crate::base::clock::SECOND_NS;
@@ -18,9 +18,9 @@ use crate::wire::{
 };
 
 /// One streaming connection of a shard.
-pub struct Conn {
+pub struct Conn<Stream> {
     /// Non-blocking.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// For log lines.
     pub peer: SocketAddr,
     /// Where answers go.
@@ -35,6 +35,8 @@ pub struct Conn {
     pub limiter: RateLimit,
     /// How much it is given.
     pub ladder: Ladder,
+    /// Whether it is there.
+    pub liveness: Liveness,
     /// Bytes a second that it takes at full rate.
     pub demand_bytes: u64,
     /// Place among the members of its class.
@@ -66,7 +68,7 @@ pub struct Received {
     pub refused: u64,
 }
 
-impl Conn {
+impl<Stream: Write> Conn<Stream> {
     /// Takes received bytes apart and acts on every message.
     ///
     /// # Errors
@@ -103,7 +105,7 @@ impl Conn {
             overrun |= answer.overrun;
         });
         out.private_mut().append(&mut replies);
-        if overrun || out.private_bytes() > super::outbound::PRIVATE_BYTES_MAX {
+        if overrun || out.private_bytes() > super::echo::raised(super::outbound::PRIVATE_BYTES_MAX) {
             return Err(Ending::Close(CloseCode::TryLater, "answers pile up unread"));
         }
         if unknown {

@@ -3,8 +3,10 @@
 //! Not pinned. Nothing here takes long: what needs the graph is asked of `control`, and a connection waits for the
 //! answer without holding anybody up. Syscalls of a turn: `epoll_wait`, `accept4`, `read`, `writev`, `setsockopt`, `close`.
 
+mod admission;
+
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +15,18 @@ use bytes::Bytes;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use self::admission::Holds;
 use super::http::{self, Response};
-use super::routes::{OwnPage, Route, Trust, route};
-use super::shard::WAKE;
+use super::pages::own_page;
+use super::pending::{Pending, Progress, State, read_more, write_more};
+use super::routes::{Route, Trust, route};
+use super::shard_loop::WAKE;
+use super::socket::SocketOptions;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
-use crate::handoff::{
-    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Grant, Producer, Refusal, SessionId, Transport,
-};
+use crate::handoff::{Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Producer, Refusal, SessionId, Transport};
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
-use crate::metrics::{Health, Metrics, Phase};
+use crate::metrics::{Health, Metrics};
 use crate::wire::{
     CloseCode, ErrorCategory, Hello, ServerError, ServerMessage, parse_hello, push_tcp_text, write_client_error,
 };
@@ -33,7 +37,8 @@ const TCP_LISTENER: Token = Token(usize::MAX - 2);
 /// Connections accepted per turn and listener, so that a storm of them cannot keep answers waiting.
 const ACCEPTS_PER_TURN_MAX: usize = 64;
 
-/// Connections that are shaking hands or being answered at once. One more is closed at once.
+/// Connections that are shaking hands or being answered at once, beside those that are held. One more takes the place of
+/// one that is silent, or waits in the kernel.
 const PENDING_MAX: usize = 4_096;
 
 /// Bytes read at once. A connection holds at most this and a head.
@@ -48,22 +53,29 @@ const ANSWER_PROGRESS_BYTES: usize = 256 << 10;
 /// How long an answer may take to be read, and a kept-alive connection may idle.
 const ANSWER_NS_MAX: u64 = 30_000 * MILLISECOND_NS;
 
+/// How long a connection may be silent before it has to give its place to another.
+const SILENCE_NS_MIN: u64 = 500 * MILLISECOND_NS;
+
+/// Time after which a full lane is tried again. Whoever empties it wakes nobody.
+const HOLD_RETRY_NS: u64 = MILLISECOND_NS;
+
 /// Time after which an accept that failed is tried again.
 const ACCEPT_RETRY_NS: u64 = 10 * MILLISECOND_NS;
 
 /// Time between two looks at deadlines.
 const HOUSEKEEPING_NS: u64 = 100 * MILLISECOND_NS;
 
-/// The simulation is called stuck when its thread has not ended a turn for this long.
-const SIM_SILENCE_NS_MAX: u64 = 10_000 * MILLISECOND_NS;
-
 /// Settings of the door.
 #[derive(Clone, Debug)]
 pub struct DoorOptions {
     /// From accept to a whole request.
     pub handshake_ns_max: u64,
-    /// `TCP_NOTSENT_LOWAT` of streams; `None` leaves the kernel's.
-    pub notsent_lowat_bytes: Option<u32>,
+    /// Connections and requests that may wait for room in a lane.
+    pub hold_max: usize,
+    /// How long one may wait, ns.
+    pub hold_ns_max: u64,
+    /// What the sockets of streams are set to.
+    pub socket: SocketOptions,
     /// Whose requests are answered.
     pub trust_any_host: bool,
     /// The viewer's page.
@@ -83,30 +95,6 @@ pub struct DoorLanes {
     pub stop: Consumer<()>,
 }
 
-/// Where a connection stands.
-#[derive(Debug)]
-enum State {
-    /// Its request or hello line is not whole yet.
-    Reading,
-    /// `control` was asked; `switching` is the answer if it lets the stream in.
-    Opening { switching: Vec<u8>, transport: Transport },
-    /// `control` was asked for a page.
-    Asking { keep_alive: bool, head_only: bool },
-    /// An answer is on its way out.
-    Answering { head: Vec<u8>, body: Bytes, sent: usize, paid: usize, keep_alive: bool },
-}
-
-struct Pending {
-    stream: TcpStream,
-    peer: SocketAddr,
-    transport: Transport,
-    received: Vec<u8>,
-    state: State,
-    deadline_ns: u64,
-    /// Nothing was answered on it yet.
-    fresh: bool,
-}
-
 /// Everything the door owns.
 pub struct Door {
     poll: Poll,
@@ -118,6 +106,9 @@ pub struct Door {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     pending: Slab<Pending>,
+    holds: Holds,
+    /// Options of streams that the system refused are logged once.
+    options_logged: bool,
     scratch: Box<[u8]>,
     housekeeping_ns: u64,
     /// Accepting stopped early: out of descriptors, or the turn's budget.
@@ -152,6 +143,7 @@ impl Door {
         if let Some(tcp) = &mut tcp {
             poll.registry().register(tcp, TCP_LISTENER, Interest::READABLE)?;
         }
+        let pending = Slab::new(PENDING_MAX + options.hold_max);
         Ok(Self {
             poll,
             bell,
@@ -161,7 +153,9 @@ impl Door {
             options,
             metrics,
             health,
-            pending: Slab::new(PENDING_MAX),
+            pending,
+            holds: Holds::default(),
+            options_logged: false,
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
             housekeeping_ns: 0,
             accept_again: false,
@@ -180,17 +174,23 @@ impl Door {
         loop {
             self.take_replies();
             self.give_back_abandoned();
+            self.let_go(monotonic_ns());
             if self.lanes.stop.pop().is_some() {
                 return Ok(());
             }
             self.bell.arm();
             let work = !(self.again.is_empty() && self.lanes.replies.is_empty() && self.lanes.stop.is_empty());
-            let timeout = match (work, self.accept_again) {
-                (true, _) => Duration::ZERO,
-                (false, true) => Duration::from_nanos(ACCEPT_RETRY_NS),
-                (false, false) => Duration::from_nanos(HOUSEKEEPING_NS),
+            let timeout = match (work, self.holds.len() > 0, self.accept_again) {
+                (true, ..) => Duration::ZERO,
+                (false, true, _) => Duration::from_nanos(HOLD_RETRY_NS),
+                (false, false, true) => Duration::from_nanos(ACCEPT_RETRY_NS),
+                (false, false, false) => Duration::from_nanos(HOUSEKEEPING_NS),
             };
-            let idle = self.pending.is_empty() && self.abandoned.is_empty() && !self.accept_again && !work;
+            let idle = self.pending.is_empty()
+                && self.holds.len() == 0
+                && self.abandoned.is_empty()
+                && !self.accept_again
+                && !work;
             let answer = self.poll.poll(&mut events, if idle { None } else { Some(timeout) });
             self.bell.disarm();
             match answer {
@@ -205,7 +205,7 @@ impl Door {
                     HTTP_LISTENER | TCP_LISTENER => accept = true,
                     Token(slot) => {
                         if let Some(handle) = self.pending.handle_at(slot as u32) {
-                            self.serve(handle, now_ns);
+                            self.event(handle, event.is_error(), now_ns);
                         }
                     }
                 }
@@ -225,6 +225,9 @@ impl Door {
     /// Accepts what waits at one listener; true when some may be left.
     fn accept(&mut self, transport: Transport, now_ns: u64) -> bool {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
+            if !self.has_place(now_ns) {
+                return true;
+            }
             let accepted = match (transport, &self.tcp) {
                 (Transport::WebSocket, _) => self.http.accept(),
                 (Transport::Tcp, Some(tcp)) => tcp.accept(),
@@ -252,9 +255,6 @@ impl Door {
         self.metrics.door.accepted.add(1);
         let _ = stream.set_nodelay(true);
         let deadline_ns = now_ns + self.options.handshake_ns_max;
-        if self.pending.len() == PENDING_MAX {
-            self.drop_most_overdue();
-        }
         let made = self.pending.insert_with(|_| Pending::new(stream, peer, transport, deadline_ns));
         let Some(handle) = made else { return };
         let registry = self.poll.registry();
@@ -268,14 +268,36 @@ impl Door {
         self.serve(handle, now_ns);
     }
 
-    /// Makes room: of the connections that have not asked for anything yet, the one nearest its deadline goes.
-    #[cold]
-    fn drop_most_overdue(&mut self) {
-        let silent = self.pending.iter_mut().filter(|(_, pending)| matches!(pending.state, State::Reading));
-        if let Some((handle, _)) = silent.min_by_key(|(_, pending)| pending.deadline_ns) {
-            self.metrics.door.handshake_timeouts.add(1);
-            self.drop_pending(handle);
+    /// Whether one more connection has a place among those that shake hands. When all are taken, the one that has been
+    /// silent the longest goes, if it has been given a moment; else the newcomer waits in the kernel.
+    fn has_place(&mut self, now_ns: u64) -> bool {
+        if self.pending.len().saturating_sub(self.holds.len()) < PENDING_MAX {
+            return true;
         }
+        let spared_ns = |pending: &Pending| {
+            let allowed_ns = if pending.fresh { self.options.handshake_ns_max } else { ANSWER_NS_MAX };
+            pending.deadline_ns.saturating_sub(allowed_ns) + SILENCE_NS_MIN
+        };
+        let silent = self.pending.iter_mut().filter(|(_, pending)| matches!(pending.state, State::Reading));
+        let longest =
+            silent.map(|(handle, pending)| (spared_ns(pending), handle)).min_by_key(|(spared_ns, _)| *spared_ns);
+        match longest {
+            Some((spared_ns, handle)) if spared_ns <= now_ns => {
+                self.metrics.door.handshake_timeouts.add(1);
+                self.drop_pending(handle);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Something happened on a connection. One that was reset while it waits is not let in only to be found gone.
+    fn event(&mut self, handle: Handle, reset: bool, now_ns: u64) {
+        let Some(pending) = self.pending.get_mut(handle) else { return };
+        if reset && matches!(pending.state, State::Opening { .. } | State::Asking { .. }) {
+            return self.drop_pending(handle);
+        }
+        self.serve(handle, now_ns);
     }
 
     /// Goes on with one connection as far as it can: what is here is acted on before more is read.
@@ -357,7 +379,8 @@ impl Door {
         match route(&request, Trust { any_host: self.options.trust_any_host }) {
             Route::Respond(response) => self.answer(handle, response, keep_alive, head_only, now_ns),
             Route::Own(page) => {
-                let response = self.own_page(page, now_ns);
+                let sim_age_ns = now_ns.saturating_sub(self.metrics.sim.turn_ended_ns.get());
+                let response = own_page(page, self.options.viewer, self.health.phase(), sim_age_ns);
                 self.answer(handle, response, keep_alive, head_only, now_ns);
             }
             Route::Ask(query) => {
@@ -365,12 +388,9 @@ impl Door {
                     pending.state = State::Asking { keep_alive, head_only };
                     pending.deadline_ns = now_ns + ANSWER_NS_MAX;
                 }
-                if self.lanes.requests.push(DoorRequest::Http { token: handle, query }).is_err() {
-                    let response = Response::error(503, "busy", "the server has too much to do", &[]);
-                    self.answer(handle, response, keep_alive, head_only, now_ns);
-                }
+                self.ask(DoorRequest::Http { token: handle, query }, now_ns);
             }
-            Route::Upgrade { hello, switching } => self.open(handle, hello, switching, Transport::WebSocket, now_ns),
+            Route::Upgrade { hello, switching } => self.open(handle, hello, switching, now_ns),
         }
         true
     }
@@ -386,7 +406,7 @@ impl Door {
         match hello {
             Some(Ok(hello)) => {
                 pending.received.drain(..=line_bytes);
-                self.open(handle, hello, Vec::new(), Transport::Tcp, now_ns);
+                self.open(handle, hello, Vec::new(), now_ns);
             }
             Some(Err(error)) => {
                 let mut json = Vec::new();
@@ -398,21 +418,19 @@ impl Door {
         true
     }
 
-    fn open(&mut self, handle: Handle, hello: Hello, switching: Vec<u8>, transport: Transport, now_ns: u64) {
-        if let Some(pending) = self.pending.get_mut(handle) {
-            pending.state = State::Opening { switching, transport };
-            pending.deadline_ns = now_ns + self.options.handshake_ns_max;
-        }
-        if self.lanes.requests.push(DoorRequest::Open { token: handle, hello }).is_err() {
-            self.refuse(handle, "busy", "the server has too much to do", 503, now_ns);
-        }
+    fn open(&mut self, handle: Handle, hello: Hello, switching: Vec<u8>, now_ns: u64) {
+        let Some(pending) = self.pending.get_mut(handle) else { return };
+        pending.state = State::Opening { switching };
+        pending.deadline_ns = now_ns + self.options.hold_ns_max + self.options.handshake_ns_max;
+        let address = pending.peer.ip();
+        self.ask(DoorRequest::Open { token: handle, hello, address }, now_ns);
     }
 
     fn take_replies(&mut self) {
         while let Some(reply) = self.lanes.replies.pop() {
             let now_ns = monotonic_ns();
             match reply {
-                DoorReply::Granted { token, grant } => self.hand_over(token, grant, now_ns),
+                DoorReply::Granted { token, grant } => self.granted(token, grant, now_ns),
                 DoorReply::Refused { token, refusal } => {
                     let status = if matches!(refusal, Refusal::IdRange { .. }) { 400 } else { 503 };
                     self.refuse(token, refusal.code(), &refusal.to_string(), status, now_ns);
@@ -428,75 +446,6 @@ impl Door {
                     self.answer(token, response, keep_alive, head_only, now_ns);
                     self.serve(token, now_ns);
                 }
-            }
-        }
-    }
-
-    /// Gives the socket to the shard with the least to send.
-    fn hand_over(&mut self, handle: Handle, grant: Grant, now_ns: u64) {
-        let session = grant.session;
-        let Some(mut pending) = self.pending.remove(handle) else {
-            return self.abandon(session);
-        };
-        let _ = self.poll.registry().deregister(&mut pending.stream);
-        let State::Opening { switching, transport } = pending.state else {
-            return self.abandon(session);
-        };
-        let stream = std::net::TcpStream::from(pending.stream);
-        if let Some(bytes) = self.options.notsent_lowat_bytes {
-            // Stale bytes stay with us, where a newer frame can replace them, instead of in the kernel.
-            let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(bytes);
-        }
-        let load = |shard: &usize| self.load(*shard, grant.demand_bytes);
-        let least = (0..self.lanes.adopt.len()).min_by(|left, right| load(left).total_cmp(&load(right)));
-        let Some(lane) = least.and_then(|shard| self.lanes.adopt.get_mut(shard)) else {
-            return self.abandon(session);
-        };
-        let adopt =
-            Adopt { stream, peer: pending.peer, transport, grant, first: switching, received: pending.received };
-        match lane.push(adopt) {
-            Ok(_) => self.metrics.door.upgraded.add(1),
-            Err(adopt) => self.turn_away(adopt, now_ns),
-        }
-    }
-
-    /// The shard's lane is full: the connection is told to come back.
-    #[cold]
-    fn turn_away(&mut self, adopt: Adopt, now_ns: u64) {
-        self.abandon(adopt.grant.session);
-        let deadline_ns = now_ns + ANSWER_NS_MAX;
-        let (peer, transport) = (adopt.peer, adopt.transport);
-        let mut stream = TcpStream::from_std(adopt.stream);
-        let made = self.pending.insert_with(|handle| {
-            let _ = self.poll.registry().register(
-                &mut stream,
-                Token(handle.slot as usize),
-                Interest::READABLE | Interest::WRITABLE,
-            );
-            Pending::new(stream, peer, transport, deadline_ns)
-        });
-        if let Some(handle) = made {
-            self.refuse(handle, "busy", "the network threads have too much to do", 503, now_ns);
-        }
-    }
-
-    /// Bytes a second that a shard has to send, those on their way to it included.
-    fn load(&self, shard: usize, demand_bytes: u64) -> f64 {
-        let demand = self.metrics.shards.get(shard).map_or(f64::INFINITY, |shard| shard.demand_bytes.get());
-        let on_the_way = self.lanes.adopt.get(shard).map_or(0, |lane| lane.stats().depth());
-        demand + (on_the_way * demand_bytes) as f64
-    }
-
-    fn abandon(&mut self, session: SessionId) {
-        self.abandoned.push(session);
-        self.give_back_abandoned();
-    }
-
-    /// Gives sessions back that no shard took; what does not fit into the lane waits for the next turn.
-    fn give_back_abandoned(&mut self) {
-        while let Some(session) = self.abandoned.pop() {
-            if self.lanes.requests.push(DoorRequest::Abandon { session }).is_err() {
-                return self.abandoned.push(session);
             }
         }
     }
@@ -552,38 +501,6 @@ impl Door {
         }
     }
 
-    fn own_page(&self, page: OwnPage, now_ns: u64) -> Response {
-        let phase = self.health.phase();
-        let sim_age_ns = now_ns.saturating_sub(self.metrics.sim.turn_ended_ns.get());
-        let sim_alive = phase == Phase::Starting || sim_age_ns < SIM_SILENCE_NS_MAX;
-        match page {
-            OwnPage::Viewer => {
-                // One self-contained file: its scripts are inline, its worker is a blob, it talks to this host only.
-                let policy =
-                    "default-src 'self' 'unsafe-inline' blob: data:; connect-src 'self' ws: wss:; object-src 'none'";
-                Response::new(200, "text/html; charset=utf-8", Bytes::from_static(self.options.viewer))
-                    .with("Content-Security-Policy", policy)
-            }
-            OwnPage::Root => {
-                let health = if phase == Phase::Ready && sim_alive { "ok" } else { phase.name() };
-                let body = serde_json::json!({
-                    "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION"), "health": health,
-                });
-                Response::new(200, "application/json", body.to_string())
-            }
-            OwnPage::Healthz => Response::new(200, "application/json", r#"{"status":"ok"}"#),
-            OwnPage::Readyz => {
-                let ready = phase == Phase::Ready && sim_alive;
-                let body = serde_json::json!({
-                    "ready": ready,
-                    "phase": phase.name(),
-                    "parts": { "sim": { "alive": sim_alive, "last_turn_ms": sim_age_ns / MILLISECOND_NS } },
-                });
-                Response::new(if ready { 200 } else { 503 }, "application/json", body.to_string())
-            }
-        }
-    }
-
     fn housekeep(&mut self, now_ns: u64) {
         if now_ns < self.housekeeping_ns {
             return;
@@ -626,6 +543,9 @@ impl Door {
                 self.end_tcp(handle, &json, CloseCode::Protocol, "no hello line", now_ns);
                 self.serve(handle, now_ns);
             }
+            _ if matches!(pending.state, State::Opening { .. } | State::Asking { .. }) => {
+                self.turn_away_now(Some(handle), now_ns);
+            }
             _ => self.drop_pending(handle),
         }
     }
@@ -635,53 +555,4 @@ impl Door {
             let _ = self.poll.registry().deregister(&mut pending.stream);
         }
     }
-}
-
-impl Pending {
-    fn new(stream: TcpStream, peer: SocketAddr, transport: Transport, deadline_ns: u64) -> Self {
-        let (received, state) = (Vec::new(), State::Reading);
-        Self { stream, peer, transport, received, state, deadline_ns, fresh: true }
-    }
-}
-
-enum Progress {
-    /// Something was read, or everything written.
-    Moved,
-    /// The kernel has nothing, or takes nothing, for now.
-    Waits,
-    /// The peer is gone.
-    Gone,
-}
-
-/// Reads once. What was read before was an unfinished head, so this holds at most a head and one read.
-fn read_more(pending: &mut Pending, scratch: &mut [u8]) -> Progress {
-    loop {
-        match pending.stream.read(scratch) {
-            Ok(0) => return Progress::Gone,
-            Ok(taken) => {
-                pending.received.extend_from_slice(scratch.get(..taken).unwrap_or(&[]));
-                return Progress::Moved;
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Progress::Waits,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return Progress::Gone,
-        }
-    }
-}
-
-fn write_more(stream: &mut TcpStream, head: &[u8], body: &[u8], sent: &mut usize) -> Progress {
-    while *sent < head.len() + body.len() {
-        let slices = match head.get(*sent..) {
-            Some(rest) => [IoSlice::new(rest), IoSlice::new(body)],
-            None => [IoSlice::new(body.get(*sent - head.len()..).unwrap_or(&[])), IoSlice::new(&[])],
-        };
-        match stream.write_vectored(&slices) {
-            Ok(0) => return Progress::Gone,
-            Ok(taken) => *sent += taken,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Progress::Waits,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return Progress::Gone,
-        }
-    }
-    Progress::Moved
 }

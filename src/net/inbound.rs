@@ -9,6 +9,7 @@ use tungstenite::error::CapacityError;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
+use super::echo;
 use crate::handoff::Transport;
 use crate::limits::WS_MESSAGE_BYTES_MAX;
 use crate::wire::CloseCode;
@@ -50,8 +51,8 @@ impl Inbound {
                 let config = WebSocketConfig::default()
                     .read_buffer_size(READ_BUFFER_BYTES)
                     .write_buffer_size(0)
-                    .max_message_size(Some(WS_MESSAGE_BYTES_MAX))
-                    .max_frame_size(Some(WS_MESSAGE_BYTES_MAX));
+                    .max_message_size(Some(echo::raised(WS_MESSAGE_BYTES_MAX)))
+                    .max_frame_size(Some(echo::raised(WS_MESSAGE_BYTES_MAX)));
                 Self::WebSocket(Box::new(WebSocketContext::new(Role::Server, Some(config))))
             }
             Transport::Tcp => Self::Tcp(Lines::default()),
@@ -110,6 +111,7 @@ fn feed_ws(
     let mut memory = Memory { received, private };
     loop {
         match context.read(&mut memory) {
+            Ok(message) if echo::answer(&message, memory.private) => {}
             Ok(Message::Text(text)) => each(Said::Text(text.as_bytes()), memory.private),
             Ok(Message::Binary(bytes)) => each(Said::Binary(&bytes), memory.private),
             Ok(_) => {}

@@ -4,7 +4,7 @@ use tungstenite::handshake::server::create_response;
 
 use super::http::{Request, Response};
 use crate::handoff::HttpQuery;
-use crate::wire::{ClientError, Hello, Profile};
+use crate::wire::{ClientError, Hello, PROFILE_NAMES, Profile};
 
 /// What a request asks of the door.
 #[derive(Debug)]
@@ -67,6 +67,7 @@ pub fn route(request: &Request, trust: Trust) -> Route {
         "/readyz" | "/ready" => Route::Own(OwnPage::Readyz),
         "/health/detail" => Route::Ask(HttpQuery::HealthDetail),
         "/metrics" => Route::Ask(HttpQuery::Metrics),
+        "/metrics/latency.hlog" => Route::Ask(HttpQuery::LatencyLog),
         "/api/graph/state" => Route::Ask(HttpQuery::GraphState),
         "/api/graph/data" => match class_parameter(request) {
             Ok(class) => Route::Ask(HttpQuery::GraphData { class }),
@@ -153,7 +154,7 @@ fn upgrade(request: &Request) -> Route {
 
 /// Profile and rate from query and sub-protocol, and the sub-protocol to echo.
 fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response> {
-    const KNOWN: [&str; 4] = ["profile", "rate", "bits", "dimensions"];
+    const KNOWN: [&str; 5] = ["profile", "rate", "bits", "dimensions", "compression"];
     if let Some((name, _)) = request.query.iter().find(|(name, _)| !KNOWN.contains(&name.as_str())) {
         let message = format!("unknown parameter {}; known: {}", name.escape_debug(), KNOWN.join(", "));
         return Err(Response::error(400, "unknown_parameter", &message, &[name]));
@@ -175,8 +176,8 @@ fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response>
     let chosen = offered.iter().find_map(|name| Profile::from_name(name));
     match (hello.profile, chosen) {
         (None, None) if !offered.is_empty() => {
-            let message = "no offered sub-protocol is known; known: swarmcast.v1, swarmcast.compact, v1, v2, v3";
-            Err(Response::error(400, "unsupported", message, &["Sec-WebSocket-Protocol"]))
+            let message = format!("no offered sub-protocol is known; known: {PROFILE_NAMES}");
+            Err(Response::error(400, "unsupported", &message, &["Sec-WebSocket-Protocol"]))
         }
         (Some(query), Some(sub_protocol)) if query != sub_protocol => {
             let message = "the query and the sub-protocol name different profiles";
@@ -184,6 +185,7 @@ fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response>
         }
         (query, _) => {
             hello.profile = query.or(chosen);
+            hello = hello.compressed(request.parameter("compression")).map_err(refuse)?;
             hello.check_detail().map_err(refuse)?;
             Ok((hello, chosen))
         }
@@ -247,6 +249,15 @@ mod tests {
     }
 
     #[test]
+    fn a_sub_protocol_may_be_compressed() {
+        let head = format!("GET /ws?compression=lz4 HTTP/1.1\n{WS}\nSec-WebSocket-Protocol: swarmcast.v1");
+        let Route::Upgrade { hello, switching } = routed(&head) else { panic!("no upgrade") };
+        assert_eq!(hello.profile, Some(Profile::OwnLz4));
+        let answer = String::from_utf8(switching).unwrap().to_lowercase();
+        assert!(answer.contains("sec-websocket-protocol: swarmcast.v1\r\n"), "what was offered: {answer}");
+    }
+
+    #[test]
     fn what_is_wrong_with_an_upgrade_is_said() {
         let of = |target: &str, extra: &str| status(&format!("GET {target} HTTP/1.1\n{WS}{extra}"));
         assert_eq!(of("/stream?profile=v9", ""), 400);
@@ -255,6 +266,8 @@ mod tests {
         assert_eq!(of("/stream?speed=1", ""), 400);
         assert_eq!(of("/stream", "\nSec-WebSocket-Protocol: chat"), 400);
         assert_eq!(of("/stream?profile=v1", "\nSec-WebSocket-Protocol: v2"), 400);
+        assert_eq!(of("/stream?compression=lz4", "\nSec-WebSocket-Protocol: v2"), 400);
+        assert_eq!(of("/stream?compression=gzip", ""), 400);
         assert_eq!(of("/stream", "\nOrigin: http://evil.example"), 403);
         assert_eq!(status("GET /stream HTTP/1.1\nHost: localhost"), 426);
         assert_eq!(status(&format!("POST /stream HTTP/1.1\n{WS}")), 405);

@@ -2,10 +2,31 @@
 
 use super::conn::{Conn, Requests};
 use super::link::Link;
-use crate::handoff::{Rung, ShardEvent};
+use super::shard::ShardLanes;
+use crate::handoff::{Interest, Rung, ShardEvent, ViewCommand};
 use crate::metrics::ShardMetrics;
 
-impl Conn {
+/// The two lanes a connection's messages go to.
+pub(super) struct Out<'shard, Handed> {
+    pub(super) lanes: &'shard mut ShardLanes<Handed>,
+    pub(super) interests: &'shard mut Vec<Box<Interest>>,
+}
+
+impl<Handed> Requests for Out<'_, Handed> {
+    fn to_sim(&mut self, command: ViewCommand) -> bool {
+        self.lanes.commands.push(command).is_ok()
+    }
+
+    fn to_control(&mut self, event: ShardEvent) -> bool {
+        self.lanes.events.push(event).is_ok()
+    }
+
+    fn interest(&mut self) -> Box<Interest> {
+        self.interests.pop().unwrap_or_default()
+    }
+}
+
+impl<Stream> Conn<Stream> {
     /// Gives a client that cannot keep up less, and one that can again more. Nothing changes while `control` has no room for it.
     pub fn keep_pace(&mut self, requests: &mut impl Requests, metrics: &ShardMetrics, now_ns: u64) {
         if !self.ladder.is_due(now_ns) || self.out.is_closing() {

@@ -88,6 +88,10 @@ pub trait Backend: Send {
     /// Whether a node is pinned; false when there is no such node.
     fn is_pinned(&self, node: NodeIndex) -> bool;
 
+    /// Computes the repulsion less accurately by so many notches than the parameters say, without reheating: relief for steps
+    /// that are over their budget. A backend that has no such setting ignores it.
+    fn coarsen(&mut self, _notches: u8) {}
+
     /// Back to full temperature.
     fn reheat(&mut self);
 

@@ -11,6 +11,8 @@ struct Live {
     spec: ClassSpec,
     /// What follows the nodes for a compact class.
     chain: Option<Box<ChainWriter>>,
+    /// One frame of so many: relief for an encoder that is over its budget.
+    divisor: u16,
     /// Grows by the rate every publication; a frame is due when it reaches the tick rate. So 50 Hz of 60 sends
     /// five frames of six, evenly, without a clock.
     phase: u32,
@@ -45,7 +47,7 @@ impl Classes {
     /// From the next publication on, this class gets frames.
     pub(super) fn open(&mut self, class: ClassRef, spec: ClassSpec, chain: Option<Box<ChainWriter>>) {
         if let Some(slot) = self.slots.get_mut(usize::from(class.slot)) {
-            *slot = Some(Live { class, spec, chain, phase: 0, sequence: 0, fresh: true });
+            *slot = Some(Live { class, spec, chain, divisor: 1, phase: 0, sequence: 0, fresh: true });
         }
     }
 
@@ -54,6 +56,14 @@ impl Classes {
     pub(super) fn close(&mut self, class: ClassRef) -> Option<Box<ChainWriter>> {
         let slot = self.slots.get_mut(usize::from(class.slot))?;
         slot.take_if(|live| live.class == class)?.chain
+    }
+
+    /// From now on, one frame of `divisor`.
+    pub(super) fn divide(&mut self, class: ClassRef, divisor: u16) {
+        let live = self.slots.get_mut(usize::from(class.slot)).and_then(Option::as_mut);
+        if let Some(live) = live.filter(|live| live.class == class) {
+            live.divisor = divisor.max(1);
+        }
     }
 
     /// Somebody waits for a snapshot of this class.
@@ -83,9 +93,10 @@ impl Classes {
         let flat = self.slots.iter().flatten().any(|live| live.spec.detail.flat);
         for live in self.slots.iter_mut().flatten() {
             let on_time = want != Want::Fresh && {
+                let whole = tick_rate * u32::from(live.divisor);
                 live.phase += u32::from(live.spec.rate_hz);
-                let due = live.phase >= tick_rate;
-                live.phase -= if due { tick_rate } else { 0 };
+                let due = live.phase >= whole;
+                live.phase -= if due { whole } else { 0 };
                 due
             };
             let due = on_time || want == Want::All || live.fresh;

@@ -14,6 +14,7 @@ mod drags;
 mod hash;
 mod params;
 mod start;
+mod tick_clock;
 mod turn;
 
 pub use backend::{Backend, BackendError, StepReport, Topology};

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::classes::{Classes, Want};
 use super::dealer::Dealer;
 use super::drags::{DragTable, Held};
+use super::tick_clock::{TickClock, drift_ratio};
 use super::{Backend, StepReport};
-use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_until};
+use crate::base::Idle;
+use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly};
 use crate::graph::{IdIndex, NodeId};
 use crate::handoff::{
     Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Stamp, ViewCommand,
@@ -72,6 +74,7 @@ pub struct Sim {
     metrics: Arc<Metrics>,
     pool_low: Arc<AtomicBool>,
     rate_hz: u16,
+    idle: Idle,
     two_dimensional: bool,
     tick: u64,
     /// Something may move: the backend steps.
@@ -110,6 +113,7 @@ impl Sim {
             metrics,
             pool_low,
             rate_hz,
+            idle: Idle::Park,
             two_dimensional,
             tick: 0,
             moving: true,
@@ -120,25 +124,34 @@ impl Sim {
         }
     }
 
+    /// The same, but waiting for its ticks as `idle` says.
+    #[must_use]
+    pub fn idling(self, idle: Idle) -> Self {
+        Self { idle, ..self }
+    }
+
     /// Ticks until `stop` is set.
     pub fn run(mut self, stop: &AtomicBool) {
+        sleep_exactly();
         let start_ns = monotonic_ns();
-        let rate = u64::from(self.rate_hz);
-        // Deadlines are absolute and computed from the start, so rounding and late wake-ups never add up.
-        let deadline = |count: u64| start_ns + count / rate * SECOND_NS + count % rate * SECOND_NS / rate;
-        let mut count = 0;
+        let mut clock = TickClock::new(start_ns, self.rate_hz);
+        let mut deadlines = 0;
         while !stop.load(Ordering::Relaxed) {
-            let due_ns = deadline(count);
-            sleep_until(due_ns);
+            let due_ns = clock.due_ns();
+            self.idle.wait_until(due_ns);
             let now_ns = monotonic_ns();
             self.metrics.sim.tick_lateness.record(now_ns.saturating_sub(due_ns));
+            deadlines += 1;
+            let drift = drift_ratio(deadlines, self.rate_hz, now_ns.saturating_sub(start_ns));
+            self.metrics.sim.tick_drift.set(drift);
             self.turn(due_ns, now_ns);
             let ended_ns = monotonic_ns();
             let turn_ended = &self.metrics.sim.turn_ended_ns;
             turn_ended.add(ended_ns.saturating_sub(turn_ended.get()));
-            let next = count + 1;
-            count = tick_after(count, rate, ended_ns.saturating_sub(start_ns));
-            self.metrics.sim.ticks_skipped.add(count - next);
+            let skipped = clock.ended(ended_ns);
+            deadlines += skipped;
+            self.metrics.sim.turns.add(1);
+            self.metrics.sim.ticks_skipped.add(skipped);
         }
     }
 
@@ -148,6 +161,9 @@ impl Sim {
         self.tell_pins();
         self.release_silent(now_ns);
         self.metrics.sim.commands.add(taken);
+        if taken > 0 {
+            self.metrics.sim.applied.span(now_ns, monotonic_ns());
+        }
         let moved = self.moving;
         if moved {
             self.step();
@@ -180,7 +196,7 @@ impl Sim {
         self.tick += 1;
         self.moving = !self.report.settled;
         let sim = &self.metrics.sim;
-        sim.step.record(monotonic_ns().saturating_sub(started_ns));
+        sim.step.span(started_ns, monotonic_ns());
         sim.ticks.add(1);
         sim.tick.set(self.tick as f64);
         sim.rms_velocity.set(f64::from(self.report.rms_velocity));
@@ -203,15 +219,19 @@ impl Sim {
         flags |= if self.moving { 0 } else { FLAG_SETTLED };
         flags |= if repeated { FLAG_HEARTBEAT } else { 0 };
         let stamp = Stamp { epoch: identity.epoch, tick: self.tick, tick_ns: due_ns, published_ns: 0, flags };
-        let mut published_ns = 0;
+        let (mut published_ns, mut dry) = (0, 0);
         let published = pool.publish(|frame| {
             frame.begin(stamp, &identity.words);
             backend.write_into(frame.nodes_mut());
             if settled_now {
                 dealer.settle(frame.nodes());
             }
-            let dry = classes.encode(frame, want, dealer, &identity.words);
+            dry = classes.encode(frame, want, dealer, &identity.words);
             metrics.sim.chain_waits.add(dry);
+            if let Some((raw_bytes, bytes)) = frame.packed() {
+                metrics.sim.packed_raw_bytes.add(raw_bytes as u64);
+                metrics.sim.packed_bytes.add(bytes as u64);
+            }
             frame.set_order(dealer.order());
             published_ns = monotonic_ns();
             frame.publish_at(published_ns);
@@ -219,14 +239,14 @@ impl Sim {
         });
         let free = pool.free();
         metrics.sim.pool_free.set(free as f64);
-        self.pool_low.store(free < pool.len() / POOL_LOW_PART, Ordering::Relaxed);
+        self.pool_low.store(free < pool.len() / POOL_LOW_PART || dry > 0, Ordering::Relaxed);
         let Some(frame) = published else {
             metrics.sim.pool_waits.add(1);
             return false;
         };
-        metrics.sim.encode.record(published_ns.saturating_sub(started_ns));
+        metrics.sim.encode.span(started_ns, published_ns);
         metrics.sim.frames_published.add(1);
-        let mut complete = true;
+        let mut complete = dry == 0;
         for shard in &mut self.lanes.frames {
             // A shard that is 8 frames behind loses the oldest. Its fast classes take the newest anyway, but the lost
             // one may have been the only one for a slow class.
@@ -261,6 +281,11 @@ impl Sim {
                 if let Some(chain) = self.classes.close(class) {
                     self.tell(SimEvent::ChainClosed { chain });
                 }
+            }
+            SimCommand::Divide { class, divisor } => self.classes.divide(class, divisor),
+            SimCommand::Accuracy { notches } => {
+                self.backend.coarsen(notches);
+                self.metrics.sim.accuracy_notches.set(f64::from(notches));
             }
             SimCommand::Pin { node, pinned } => {
                 self.backend.pin(node, pinned);
@@ -329,32 +354,4 @@ impl Sim {
     }
 }
 
-/// The tick that follows `count` when `passed_ns` have passed since tick 0 was due: the next one; or, when others were
-/// due meanwhile, the newest of those, at once. The ones before it are skipped, never caught up in a burst.
-///
-/// Waiting for the first deadline ahead instead would halve the rate of a step that is only a little too long.
-fn tick_after(count: u64, rate: u64, passed_ns: u64) -> u64 {
-    let newest_due = passed_ns / SECOND_NS * rate + passed_ns % SECOND_NS * rate / SECOND_NS;
-    newest_due.max(count + 1)
-}
-
 const _: () = assert!(HEARTBEAT_NS > 100 * MILLISECOND_NS, "a heartbeat is rarer than any tick");
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_late_tick_is_followed_at_once_and_by_one_only() {
-        let after = |count, passed_ms| tick_after(count, 50, passed_ms * MILLISECOND_NS);
-        assert_eq!(after(0, 5), 1, "in time: the next deadline, in 15 ms");
-        assert_eq!(after(0, 25), 1, "late: the deadline of 20 ms, at once");
-        assert_eq!(
-            after(1, 119),
-            5,
-            "very late: those of 40, 60 and 80 ms are skipped, that of 100 ms is taken at once"
-        );
-        assert_eq!(after(5, 121), 6, "and then the next one");
-        assert_eq!(after(180_000_000, 0), 180_000_001, "never the same again");
-    }
-}

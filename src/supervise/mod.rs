@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod latency_file;
 mod load;
 mod logging;
 mod plan;

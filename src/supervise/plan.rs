@@ -4,10 +4,12 @@ use std::fmt;
 
 use super::StartError;
 use super::topology::LANES;
+use crate::base::Idle;
 use crate::base::host;
 use crate::config::Config;
+use crate::config::IdleStrategy;
 use crate::handoff::Frame;
-use crate::net::Shard;
+use crate::net::ShardLoop;
 use crate::sim::Backend;
 use crate::sim::cpu::CpuBackend;
 
@@ -28,6 +30,10 @@ pub struct Plan {
     pub sim_core: Option<usize>,
     /// Where each shard is pinned.
     pub shard_cores: Vec<Option<usize>>,
+    /// How `sim` waits.
+    pub sim_idle: Idle,
+    /// How each shard waits.
+    pub shard_idle: Vec<Idle>,
     /// Frames in the pool.
     pub frames: usize,
     /// Cores the process may use.
@@ -49,6 +55,11 @@ impl Plan {
             None => cores.len().saturating_sub(2).clamp(1, SHARDS_AUTOMATIC_MAX),
         };
         let (sim_core, shard_cores) = pins(config, cores, shards)?;
+        let isolated = host::isolated_cpus();
+        let spin_ns = u64::from(config.threads.spin_us) * 1_000;
+        let sim_idle = idle(config.threads.sim_idle, spin_ns, sim_core, &isolated);
+        let shard_idle =
+            shard_cores.iter().map(|core| idle(config.threads.shard_idle, spin_ns, *core, &isolated)).collect();
         let frame_bytes = Frame::footprint(node_count);
         let frames = match config.net.frames {
             Some(frames) => frames.get() as usize,
@@ -59,9 +70,9 @@ impl Plan {
             ("simulation", CpuBackend::footprint(node_count, half_edges)),
             ("frames", frames * frame_bytes),
             ("lanes", LANES.iter().map(|lane| lane.bytes(shards)).sum()),
-            ("shards", shards * Shard::footprint()),
+            ("shards", shards * ShardLoop::footprint()),
         ];
-        let plan = Self { shards, sim_core, shard_cores, frames, cores: cores.to_vec(), memory };
+        let plan = Self { shards, sim_core, shard_cores, sim_idle, shard_idle, frames, cores: cores.to_vec(), memory };
         let needed = plan.memory_bytes() as u64;
         if let Some(available) = host::available_bytes()
             && needed > available
@@ -113,6 +124,16 @@ fn pins(config: &Config, cores: &[usize], shards: usize) -> Result<Pins, StartEr
     Ok((sim, shard_cores))
 }
 
+/// Spinning pays where nobody else wants the core.
+fn idle(strategy: IdleStrategy, spin_ns: u64, core: Option<usize>, isolated: &[usize]) -> Idle {
+    match strategy {
+        IdleStrategy::Auto if core.is_some_and(|core| isolated.contains(&core)) => Idle::SpinThenPark { spin_ns },
+        IdleStrategy::Auto | IdleStrategy::Park => Idle::Park,
+        IdleStrategy::SpinThenPark => Idle::SpinThenPark { spin_ns },
+        IdleStrategy::Spin => Idle::Spin,
+    }
+}
+
 fn core(core: Option<usize>) -> String {
     core.map_or_else(|| "any".to_owned(), |core| core.to_string())
 }
@@ -120,9 +141,9 @@ fn core(core: Option<usize>) -> String {
 impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "threads")?;
-        writeln!(out, "  {:<10} core {}", "sim", core(self.sim_core))?;
-        for (index, pinned) in self.shard_cores.iter().enumerate() {
-            writeln!(out, "  {:<10} core {}", format!("shard-{index}"), core(*pinned))?;
+        writeln!(out, "  {:<10} core {:<4} {}", "sim", core(self.sim_core), self.sim_idle)?;
+        for (index, (pinned, idle)) in self.shard_cores.iter().zip(&self.shard_idle).enumerate() {
+            writeln!(out, "  {:<10} core {:<4} {idle}", format!("shard-{index}"), core(*pinned))?;
         }
         for name in ["door", "control", "main"] {
             writeln!(out, "  {name:<10} core any")?;
@@ -160,6 +181,15 @@ mod tests {
         assert_eq!((two.sim_core, two.shard_cores), (Some(1), vec![Some(0)]));
         let eight = plan(&config, &[0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
         assert_eq!((eight.sim_core, eight.shards, eight.shard_cores[5]), (Some(7), 6, Some(5)));
+    }
+
+    #[test]
+    fn only_a_thread_with_an_isolated_core_spins_unasked() {
+        let of = |strategy, core| idle(strategy, 7, core, &[2, 3]);
+        let briefly = Idle::SpinThenPark { spin_ns: 7 };
+        assert_eq!((of(IdleStrategy::Auto, Some(1)), of(IdleStrategy::Auto, None)), (Idle::Park, Idle::Park));
+        assert_eq!((of(IdleStrategy::Auto, Some(3)), of(IdleStrategy::SpinThenPark, None)), (briefly, briefly));
+        assert_eq!((of(IdleStrategy::Park, Some(3)), of(IdleStrategy::Spin, None)), (Idle::Park, Idle::Spin));
     }
 
     #[test]

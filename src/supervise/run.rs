@@ -12,16 +12,20 @@ use crossbeam::sync::Parker;
 use parking_lot::Mutex;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::latency_file::LatencyFile;
 use super::topology::{
     ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, REPLIES, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM, SIM_EVENTS, STOP,
 };
 use super::{Loaded, Plan, StartError, load, logging};
+use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
-use crate::config::Resolved;
+use crate::config::{BudgetOptions, NetOptions, Resolved};
 use crate::control::{Control, ControlFacts, ControlLanes};
 use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
-use crate::metrics::{Health, Metrics, Phase};
-use crate::net::{Door, DoorLanes, DoorOptions, Shard, ShardLanes, ShardOptions, poll_with_bell};
+use crate::metrics::{Budgets, Health, Metrics, Phase};
+use crate::net::{
+    Door, DoorLanes, DoorOptions, Patience, ShardLanes, ShardLoop, ShardOptions, SocketOptions, poll_with_bell,
+};
 use crate::sim::cpu::CpuBackend;
 use crate::sim::{Backend, Dimensions, Identity, Sim, SimLanes, Topology, cuda};
 use crate::wire::CloseCode;
@@ -150,6 +154,18 @@ fn backend(
     Ok(Box::new(backend))
 }
 
+fn budgets(options: &BudgetOptions) -> Budgets {
+    let ns = |ms: f32| (f64::from(ms) * MILLISECOND_NS as f64).round() as u64;
+    Budgets {
+        commands_ns: ns(options.commands_ms),
+        step_ns: ns(options.step_ms),
+        encode_ns: ns(options.encode_ms),
+        pickup_ns: ns(options.pickup_ms),
+        fanout_ns: ns(options.fanout_ms),
+        tick_to_wire_ns: ns(options.tick_to_wire_ms),
+    }
+}
+
 /// How a thread ended.
 type Ending = Result<(), String>;
 
@@ -213,6 +229,7 @@ struct Engine {
     wake_control: Arc<Doorbell>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    latency_file: Option<LatencyFile>,
 }
 
 impl Engine {
@@ -228,6 +245,10 @@ impl Engine {
         let loops = |reason| StartError::System { step: "starting a network loop", reason };
         let (metrics, health) = (Arc::new(Metrics::new(plan.shards)), Arc::new(Health::default()));
         let (stop_sim, stop_control) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        metrics.set_budgets(&budgets(&config.budgets));
+        let latency_file = config.metrics.hlog.as_deref().map(|path| LatencyFile::start(path, Arc::clone(&metrics)));
+        let failed = |reason| StartError::System { step: "opening the file of metrics.hlog", reason };
+        let latency_file = latency_file.transpose().map_err(failed)?;
         let pool_low = Arc::new(AtomicBool::new(false));
         let mut lanes = LaneMaker::default();
 
@@ -247,6 +268,8 @@ impl Engine {
 
         let (mut shard_commands, mut frames, mut shard_events, mut shard_messages, mut adopts, mut shards) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let patience =
+            Patience { ping_ns: config.net.ping.as_nanos() as u64, pong_ns: config.net.pong.as_nanos() as u64 };
         for index in 0..plan.shards {
             let (poll, bell) = poll_with_bell().map_err(loops)?;
             let (frame_out, frame_in) = lanes.make(&FRAMES, Some(index), &bell);
@@ -271,9 +294,11 @@ impl Engine {
                 stall_ns_max: config.net.stall.as_nanos() as u64,
                 copy_bytes_max: usize::try_from(config.net.lease_copy_bytes_max).unwrap_or(usize::MAX),
                 connections_max: config.net.connections_max as usize,
+                idle: plan.shard_idle.get(index).copied().unwrap_or_default(),
+                patience,
             };
             let block = metrics.shards.get(index).map(Arc::clone).unwrap_or_default();
-            shards.push(Shard::new(index as u8, poll, bell, own, options, block, Arc::clone(&pool_low)));
+            shards.push(ShardLoop::new(index as u8, poll, bell, own, options, block, Arc::clone(&pool_low)));
         }
 
         let identity = Identity {
@@ -292,13 +317,16 @@ impl Engine {
             SimLanes { control: from_control, shards: shard_commands, frames, latest: latest_out, events: sim_events },
             Arc::clone(&metrics),
             pool_low,
-        );
+        )
+        .idling(plan.sim_idle);
         let facts = ControlFacts {
             name: loaded.name,
             tick_rate: rate_hz,
             dimensions: if two_dimensional { 2 } else { 3 },
             backend: "cpu",
             connections_max: config.net.connections_max as usize,
+            connections_per_address_max: config.net.connections_per_address_max.map(|limit| limit.get() as usize),
+            connections_per_address_automatic: NetOptions::CONNECTIONS_PER_ADDRESS_AUTOMATIC,
         };
         let control = Control::new(
             loaded.graph,
@@ -320,7 +348,14 @@ impl Engine {
         );
         let options = DoorOptions {
             handshake_ns_max: config.net.handshake_timeout.as_nanos() as u64,
-            notsent_lowat_bytes: config.net.notsent_lowat_bytes.map(std::num::NonZeroU32::get),
+            hold_max: config.net.hold_max as usize,
+            hold_ns_max: config.net.hold_time_max.as_nanos() as u64,
+            socket: SocketOptions {
+                notsent_lowat_bytes: config.net.notsent_lowat_bytes.map(std::num::NonZeroU32::get),
+                send_buffer_bytes: config.net.send_buffer_bytes.map(std::num::NonZeroU32::get),
+                patience,
+                stall_ns_max: config.net.stall.as_nanos() as u64,
+            },
             trust_any_host: config.net.allow_remote,
             viewer: VIEWER,
         };
@@ -338,7 +373,7 @@ impl Engine {
         let mut shard_roles = Vec::new();
         for (index, shard) in shards.into_iter().enumerate() {
             let core = plan.shard_cores.get(index).copied().flatten();
-            let body = move || shard.run().map(drop).map_err(|error| error.to_string());
+            let body = move || shard.run().map_err(|error| error.to_string());
             shard_roles.push(Role::spawn(format!("shard-{index}"), core, body)?);
         }
         let stop = Arc::clone(&stop_sim);
@@ -358,6 +393,7 @@ impl Engine {
             wake_control: control_bell,
             health,
             metrics,
+            latency_file,
         })
     }
 
@@ -407,6 +443,9 @@ impl Engine {
         wait_for(WATCH_INTERVAL * 25, || self.roles().all(Role::is_over));
         for role in self.roles().filter(|role| !role.is_over()) {
             tracing::warn!(thread = role.name, "did not end in time");
+        }
+        if let Some(file) = self.latency_file.take() {
+            file.stop();
         }
     }
 }

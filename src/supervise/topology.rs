@@ -50,13 +50,13 @@ pub(super) const COMMANDS: LaneSpec =
 pub(super) const SIM: LaneSpec =
     spec::<SimCommand>(("control", "sim", "command"), 256, Overflow::Refuse, "control waits a turn", false);
 pub(super) const ADOPT: LaneSpec =
-    spec::<Adopt>(("door", "shard", "connection"), 256, Overflow::Refuse, "the client is told: 503", true);
+    spec::<Adopt>(("door", "shard", "connection"), 256, Overflow::Refuse, "the door holds it", true);
 pub(super) const SHARD_EVENTS: LaneSpec =
     spec::<ShardEvent>(("shard", "control", "event"), 4_096, Overflow::Refuse, "the client is told: busy", true);
 pub(super) const SHARD_MESSAGES: LaneSpec =
     spec::<ShardMessage>(("control", "shard", "message"), 4_096, Overflow::Refuse, "an answer is lost, logged", true);
 pub(super) const REQUESTS: LaneSpec =
-    spec::<DoorRequest>(("door", "control", "request"), 1_024, Overflow::Refuse, "the client is told: 503", false);
+    spec::<DoorRequest>(("door", "control", "request"), 1_024, Overflow::Refuse, "the door holds it", false);
 pub(super) const REPLIES: LaneSpec = spec::<DoorReply>(
     ("control", "door", "reply"),
     1_024,

@@ -3,7 +3,7 @@
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{BITS_MAX, BITS_MIN, Detail, Profile, RATE_HZ_MAX};
+use super::{BITS_MAX, BITS_MIN, Detail, PROFILE_NAMES, Profile, RATE_HZ_MAX};
 use crate::limits::{CLIENT_TEXT_BYTES_MAX, COORDINATE_MAX, NODE_ID_MAX};
 
 /// A subscription as asked for; what is `None` takes the server's default.
@@ -340,6 +340,8 @@ struct RawHello {
     bits: Option<serde_json::Value>,
     #[serde(default)]
     dimensions: Option<serde_json::Value>,
+    #[serde(default)]
+    compression: Option<serde_json::Value>,
 }
 
 /// Parses the hello line of a TCP client, without its newline.
@@ -355,6 +357,7 @@ pub fn parse_hello(line: &[u8]) -> Result<Hello, ClientError> {
     // No profile has an empty name.
     let profile = raw.profile.as_ref().map(|name| name.as_str().unwrap_or(""));
     let hello = Hello::from_parts(profile, number(raw.rate), number(raw.bits), number(raw.dimensions))?;
+    let hello = hello.compressed(raw.compression.as_ref().map(|name| name.as_str().unwrap_or("")))?;
     hello.check_detail().map(|()| hello)
 }
 
@@ -370,8 +373,7 @@ impl Hello {
         bits: Option<f64>,
         dimensions: Option<f64>,
     ) -> Result<Self, ClientError> {
-        let allowed = "swarmcast.v1, swarmcast.compact, v1, v2 or v3";
-        let unknown = ClientError::Unsupported { field: "profile", allowed };
+        let unknown = ClientError::Unsupported { field: "profile", allowed: PROFILE_NAMES };
         let profile = profile.map(|name| Profile::from_name(name).ok_or(unknown)).transpose()?;
         let mut detail = Detail::default();
         if let Some(bits) = bits {
@@ -387,6 +389,25 @@ impl Hello {
             detail.flat = dimensions == 2.0;
         }
         Ok(Self { profile, rate_hz: rate.map(checked_rate).transpose()?, detail })
+    }
+
+    /// With the compression that is asked for, `none` or `lz4`, which only `swarmcast.v1` offers. Asked once the profile
+    /// is certain, since a WebSocket may name it in the sub-protocol.
+    ///
+    /// # Errors
+    /// [`ClientError::Unsupported`], naming `compression`.
+    pub fn compressed(self, compression: Option<&str>) -> Result<Self, ClientError> {
+        let refuse = |allowed| Err(ClientError::Unsupported { field: "compression", allowed });
+        match (compression, self.profile) {
+            (None, _) => Ok(self),
+            (Some("none"), profile) if profile != Some(Profile::OwnLz4) => Ok(self),
+            (Some("none"), _) => refuse("lz4: the profile is named for it"),
+            (Some("lz4"), None | Some(Profile::Own | Profile::OwnLz4)) => {
+                Ok(Self { profile: Some(Profile::OwnLz4), ..self })
+            }
+            (Some("lz4"), _) => refuse("left out: only swarmcast.v1 offers a choice"),
+            (Some(_), _) => refuse("none or lz4"),
+        }
     }
 
     /// Whether the detail that is asked for exists in the profile that is asked for. Asked once the profile is certain,
@@ -483,6 +504,20 @@ mod tests {
         let compact = parse_hello(br#"{"profile":"swarmcast.compact","bits":12,"dimensions":2}"#).unwrap();
         assert_eq!(compact.detail, Detail { bits: 12, flat: true });
         assert!(matches!(parse_hello(br#"{"bits":13}"#), Err(ClientError::Unsupported { field: "bits", .. })));
+        let packed = |line: &[u8]| parse_hello(line).map(|hello| hello.profile);
+        assert_eq!(packed(br#"{"compression":"lz4"}"#), Ok(Some(Profile::OwnLz4)));
+        assert_eq!(packed(br#"{"profile":"swarmcast.v1","compression":"lz4"}"#), Ok(Some(Profile::OwnLz4)));
+        assert_eq!(packed(br#"{"profile":"swarmcast.v1.lz4"}"#), Ok(Some(Profile::OwnLz4)));
+        assert_eq!(packed(br#"{"profile":"v3","compression":"none"}"#), Ok(Some(Profile::V3)));
+        for wrong in [
+            &br#"{"profile":"v1","compression":"lz4"}"#[..],
+            br#"{"profile":"swarmcast.compact","compression":"lz4"}"#,
+            br#"{"profile":"swarmcast.v1.lz4","compression":"none"}"#,
+            br#"{"compression":"zstd"}"#,
+            br#"{"compression":true}"#,
+        ] {
+            assert!(matches!(packed(wrong), Err(ClientError::Unsupported { field: "compression", .. })));
+        }
         let flat = parse_hello(br#"{"profile":"v1","dimensions":2}"#);
         assert!(matches!(flat, Err(ClientError::Unsupported { field: "dimensions", .. })));
         assert!(matches!(parse_hello(b"GET / HTTP/1.1"), Err(ClientError::Json { .. })));

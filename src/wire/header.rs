@@ -152,7 +152,7 @@ impl FrameHeader {
         Ok((header, body))
     }
 
-    fn split(bytes: &[u8]) -> Result<(&Self, &[u8]), HeaderError> {
+    pub(super) fn split(bytes: &[u8]) -> Result<(&Self, &[u8]), HeaderError> {
         let short = HeaderError::Short { bytes: bytes.len() };
         let (header, body) = Self::ref_from_prefix(bytes).map_err(|_| short)?;
         if header.magic != MAGIC {

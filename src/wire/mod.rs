@@ -13,6 +13,7 @@ mod header;
 mod interest;
 mod legacy;
 mod node;
+mod packed;
 pub mod planes;
 mod profile;
 mod server;
@@ -32,8 +33,15 @@ pub use header::{
     HeaderError, KIND_COLUMNS, KIND_DELTA, KIND_FULL, KIND_INFO, KIND_MARK, KIND_SNAPSHOT, MAGIC, VERSION,
 };
 pub use interest::{BlockSet, Few, InterestAsk, parse_interest};
-pub use legacy::{BodyError, RecordTail, RecordV1, RecordV2, RecordV3, decode_v1, decode_v2, decode_v3, encode_body};
+pub use legacy::{
+    BodyError, Record26, Record28, RecordTail, RecordV1, RecordV2, RecordV3, decode_26, decode_28, decode_v1,
+    decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, encode_frame, encode_records, legacy_head,
+};
 pub use node::NodeRecord;
-pub use profile::{BITS_DEFAULT, BITS_MAX, BITS_MIN, ClassSpec, Detail, PROFILES, Profile, RATE_HZ_MAX};
+pub use packed::{FLAG_COMPRESSED, PACK_BYTES_MIN, PackedError, pack, parse_own};
+pub use profile::{
+    BITS_DEFAULT, BITS_MAX, BITS_MIN, ClassSpec, Detail, PROFILE_NAMES, PROFILES, Profile, RATE_HZ_MAX, RECORDS,
+    Records,
+};
 pub use server::write_client_error;
 pub use server::{ErrorCategory, LatencyTimes, Protocol, ServerError, ServerMessage};

@@ -142,10 +142,10 @@ class Frames:
                 raise Failed(f"{where}: {field} of record {node} is {records[field][node].tolist()}, not finite")
         if self.flat and records["position"][:, 2].any():
             raise Failed(f"{where}: a z is not 0 though the server said two dimensions")
-        if self.profile != "swarmcast.v1":
+        if "distance" in records.dtype.names:
             self._equal(where, "distance", records["distance"], np.float32(math.inf))
             self._equal(where, "parent", records["parent"], -1)
-        if self.profile == "v3":
+        if "cluster" in records.dtype.names:
             self._equal(where, "cluster", records["cluster"], 0)
             self._equal(where, "anomaly", records["anomaly"], -1)
             self._equal(where, "community", records["community"], 0)
@@ -180,6 +180,10 @@ class Frames:
             raise Failed(f"{where}: record {node} is id {frame.records['id'][node]}, was {last.records['id'][node]}")
         same = np.array_equal(last.records["position"], frame.records["position"])
         self.pairs_moved += not same
+        if frame.count is not None:
+            if frame.count <= last.count:
+                raise Failed(f"{where}: counted {frame.count} after {last.count}")
+            self.gaps += frame.count - last.count - 1
         if frame.header is None:
             return
         then, now = last.header, frame.header

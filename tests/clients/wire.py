@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 
-PROFILES = ("swarmcast.v1", "v1", "v2", "v3")
+PROFILES = ("swarmcast.v1", "v1", "v2", "v3", "legacy-26", "legacy-28", "v1-lead", "v5", "v42", "vf0")
 HEADER = struct.Struct("<4sBBHHHIQQQQQII")
 assert HEADER.size == 64
 
@@ -20,9 +20,15 @@ RECORD = {
     "v1": np.dtype([("id", "<u2")] + _STATE + _PATH),
     "v2": np.dtype([("id", "<u4")] + _STATE + _PATH),
     "v3": np.dtype([("id", "<u4")] + _STATE + _PATH + _GROUPS),
+    "legacy-26": np.dtype([("id", "<u2")] + _STATE),
+    "legacy-28": np.dtype([("id", "<u4")] + _STATE),
 }
-assert [RECORD[profile].itemsize for profile in PROFILES] == [28, 34, 36, 48]
+RECORD |= {"v1-lead": RECORD["v1"], "v5": RECORD["v3"], "v42": RECORD["legacy-28"], "vf0": RECORD["legacy-28"]}
+assert [RECORD[profile].itemsize for profile in PROFILES] == [28, 34, 36, 48, 26, 28, 34, 48, 28, 28]
 HEAD_BYTES = {"swarmcast.v1": 64, "v1": 0, "v2": 1, "v3": 1}
+HEAD_BYTES |= {"legacy-26": 0, "legacy-28": 0, "v1-lead": 1, "v5": 9, "v42": 9, "vf0": 8}
+FIRST_BYTE = {"v1-lead": 1, "v2": 2, "v3": 3, "v5": 5, "v42": 0x42}
+ID_MASK = {"v1": 0x3FFF, "v1-lead": 0x3FFF, "legacy-26": 0xFFFF, "legacy-28": 0x3FFF_FFFF, "v42": 0xFFFF_FFFF, "vf0": 0xFFFF_FFFF}
 
 SETTLED, FLAT, HEARTBEAT = 1, 2, 4
 
@@ -54,15 +60,16 @@ class Frame:
     profile: str
     header: Header | None  # None in the legacy profiles
     records: np.ndarray
+    count: int | None = None  # the sequence of v5 and v42, the frame id of vf0
 
     @property
     def ids(self):
         """Node ids without their class bits."""
-        return self.records["id"] & (0x3FFF if self.profile == "v1" else 0x03FF_FFFF)
+        return self.records["id"] & ID_MASK.get(self.profile, 0x03FF_FFFF)
 
 
 def frame_bytes(profile, node_count):
-    return HEAD_BYTES[profile] + RECORD[profile].itemsize * node_count
+    return HEAD_BYTES[profile] + RECORD[profile].itemsize * node_count + (4 if profile == "vf0" else 0)
 
 
 def decode(profile, data):
@@ -89,8 +96,21 @@ def decode(profile, data):
             raise Malformed(f"body_bytes is {header.body_bytes}, but {header.node_count} records are {said}")
         if len(data) != at + said:
             raise Malformed(f"the frame is {len(data)} bytes, but its header makes it {at + said}")
-    elif at == 1 and data[0] != int(profile[1]):
-        raise Malformed(f"a {profile} frame begins with byte {data[0]}, not {profile[1]}")
-    if (len(data) - at) % record.itemsize:
+    elif profile in FIRST_BYTE and data[0] != FIRST_BYTE[profile]:
+        raise Malformed(f"a {profile} frame begins with byte {data[0]}, not {FIRST_BYTE[profile]}")
+    count, end = None, len(data)
+    if profile in ("v5", "v42"):
+        (count,) = struct.unpack_from("<Q", data, 1)
+    elif profile == "vf0":
+        magic, count = struct.unpack_from("<II", data)
+        if magic != 0x56334630:
+            raise Malformed(f"a vf0 frame begins with {magic:#010x}")
+        if len(data) < 12:
+            raise Malformed(f"a vf0 frame of {len(data)} bytes has no count at its end")
+        end -= 4
+        (said,) = struct.unpack_from("<I", data, end)
+        if (end - at) // record.itemsize != said:
+            raise Malformed(f"a vf0 frame says {said} nodes at its end, and has {(end - at) / record.itemsize}")
+    if (end - at) % record.itemsize:
         raise Malformed(f"{len(data)} bytes are no whole number of {record.itemsize}-byte records after {at} bytes")
-    return Frame(profile, header, np.frombuffer(data, record, offset=at))
+    return Frame(profile, header, np.frombuffer(data, record, count=(end - at) // record.itemsize, offset=at), count)

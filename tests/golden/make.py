@@ -15,6 +15,8 @@ NODES = [
     (16383 | AGENT, (-1000.125, 0.0, 1e-3), (0.0, 0.0, 0.0)),
     (12 | PROPERTY | PRIVATE, (9999.5, -9999.5, 0.1), (1.5, -1.5, 200.0)),
 ]
+ID = (1 << 26) - 1
+SEQUENCE = 2**40 + 5
 NO_PATH = struct.pack("<fi", float("inf"), -1)
 
 
@@ -22,10 +24,37 @@ def own():
     records = b"".join(struct.pack("<I3f3f", word, *position, *velocity) for word, position, velocity in NODES)
     header = struct.pack(
         "<4sBBHHHIQQQQQII",
-        b"SWMC", 1, 1, 0b101, 258, 0, 7, 2**40 + 5, 0, 123456789, 10**15 + 1, 10**15 + 2, len(NODES), len(records),
+        b"SWMC", 1, 1, 0b101, 258, 0, 7, SEQUENCE, 0, 123456789, 10**15 + 1, 10**15 + 2, len(NODES), len(records),
     )
     assert len(header) == 64
     return header + records
+
+
+def lz4_literals(data):
+    """An LZ4 block without any match: a token, the length, the bytes."""
+    token, rest = min(len(data), 15), len(data) - 15
+    length = b"" if rest < 0 else b"\xff" * (rest // 255) + bytes([rest % 255])
+    return bytes([token << 4]) + length + data
+
+
+def packed():
+    """40 nodes in one row, as byte planes. The block has one match: a run of zeros from the last byte of the ids on."""
+    nodes = [struct.pack("<I3f3f", index, float(index), 0.0, 0.0, 0.0, 0.0, 0.0) for index in range(40)]
+    raw = b"".join(nodes)
+    planes = b"".join(bytes(node[place] for node in nodes) for place in range(28))
+    # Literals up to the end of the x plane, then zeros: a match of offset 1, which repeats the byte before it.
+    head = 8 * 40 + 1
+    match, last = len(planes) - head - 5, planes[-5:]
+    assert planes[head - 1:] == b"\0" * (len(planes) - head + 1)
+    length = head - 15
+    block = bytes([0xFF]) + b"\xff" * (length // 255) + bytes([length % 255]) + planes[:head]
+    length = match - 4 - 15
+    block += struct.pack("<H", 1) + b"\xff" * (length // 255) + bytes([length % 255]) + lz4_literals(last)
+    body = struct.pack("<I", len(raw)) + block
+    header = struct.pack(
+        "<4sBBHHHIQQQQQII", b"SWMC", 1, 1, 32, 9, 0, 7, SEQUENCE, 0, 123456789, 10**15 + 1, 10**15 + 2, 40, len(body),
+    )
+    return header + body
 
 
 def v1():
@@ -40,13 +69,31 @@ def v2_records(extra=b""):
     return b"".join(struct.pack("<I3f3f", word, *position, *velocity) + NO_PATH + extra for word, position, velocity in NODES)
 
 
+def v3_records():
+    return v2_records(struct.pack("<IfI", 0, -1.0, 0))
+
+
+def ids_and_motion(id_format, keep):
+    return b"".join(struct.pack(id_format + "3f3f", word & keep, *position, *velocity) for word, position, velocity in NODES)
+
+
 FRAMES = {
     "swarmcast.v1": own(),
     "v1": v1(),
     "v2": b"\x02" + v2_records(),
-    "v3": b"\x03" + v2_records(struct.pack("<IfI", 0, -1.0, 0)),
+    "v3": b"\x03" + v3_records(),
+    "legacy-26": ids_and_motion("<H", 0xFFFF),
+    "legacy-28": ids_and_motion("<I", ID | AGENT | KNOWLEDGE),
+    "v1-lead": b"\x01" + v1(),
+    "v5": b"\x05" + struct.pack("<Q", SEQUENCE) + v3_records(),
+    "v42": b"\x42" + struct.pack("<Q", SEQUENCE) + ids_and_motion("<I", ID),
+    "vf0": struct.pack("<II", 0x56334630, SEQUENCE & 0xFFFFFFFF) + ids_and_motion("<I", ID) + struct.pack("<I", len(NODES)),
+    # Three nodes are too few to pack: the frame is that of swarmcast.v1.
+    "swarmcast.v1.lz4": own(),
 }
 
+# Another encoder's block is another one; this file is for decoders.
+(HERE / "swarmcast.v1.lz4.packed").write_bytes(packed())
 for name, frame in FRAMES.items():
     (HERE / f"{name}.frame").write_bytes(frame)
     length = len(frame)

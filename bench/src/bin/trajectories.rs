@@ -7,7 +7,9 @@
 //! to the bound. Times are medians over the ticks of a phase, each tick timed beside the writing of its raw 34-byte records.
 //! Budget: see `bench/results/`.
 //!
-//! `--train` prints `src/wire/compact/tables/trained.rs` from the named graphs.
+//! `--train` prints `src/wire/compact/tables/trained.rs` from the named graphs. `--record` writes the stream of each, for the
+//! decoders of other languages: messages of kind, flags (1 normalise), phase (0 hot, 1 settling, 2 local, 3 none), 0 and a `u32` length,
+//! as in `tests/golden/compact.stream`.
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +27,7 @@ use swarmcast::wire::compact::{
     Coding, CompactFrame, Decoder, Encoder, FLAG_CONTEXTS, FLAG_FREQUENCY_MIN, FREQUENCY_STEP, Info, QUIET_CONTEXTS,
     SYMBOLS_HOT, SYMBOLS_QUIET, Token,
 };
-use swarmcast::wire::{NodeRecord, Profile, encode_body};
+use swarmcast::wire::{NodeRecord, Profile, encode_records};
 
 const TICK_RATE: u16 = 60;
 const HOT: Range<usize> = 10..130;
@@ -50,6 +52,9 @@ struct Options {
     /// Print tables instead of measuring.
     #[arg(long)]
     train: bool,
+    /// Write `NAME.stream` for each graph into this folder instead of measuring.
+    #[arg(long)]
+    record: Option<PathBuf>,
 }
 
 /// Positions of every tick.
@@ -244,7 +249,7 @@ fn measure(trajectory: &Trajectory, normalise_every: usize) -> Result<[Phase; 3]
         records.iter_mut().zip(points).for_each(|(record, point)| record.set_motion(*point, [0.0; 3]));
         let normalise = tick.is_multiple_of(normalise_every);
         let start = Instant::now();
-        encode_body(Profile::V1, &records, &mut raw);
+        encode_records(Profile::V1.records(), &records, &mut raw);
         let raw_ns = start.elapsed().as_nanos() as u64;
         let start = Instant::now();
         encoder.tick(&records, normalise, &mut frame)?;
@@ -306,6 +311,34 @@ fn print(trajectory: &Trajectory, phases: &mut [Phase; 3]) {
             encode / raw,
         );
     }
+}
+
+/// The messages of the whole trajectory, a mark after every 64 ticks.
+fn record(trajectory: &Trajectory, normalise_every: usize) -> Result<Vec<u8>> {
+    let info = trajectory.info();
+    let mut encoder = Encoder::new(info, Coding::Cheapest)?;
+    let mut frame = CompactFrame::for_snapshots(trajectory.node_count);
+    let mut out = Vec::new();
+    let mut push = |kind: u8, normalise: bool, phase: u8, body: &[u8]| {
+        out.extend([kind, u8::from(normalise), phase, 0]);
+        out.extend((body.len() as u32).to_le_bytes());
+        out.extend(body);
+    };
+    push(4, false, 3, &info.to_bytes());
+    encoder.reset(trajectory.ticks.first().context("a tick")?)?;
+    encoder.snapshot(&mut frame)?;
+    push(3, false, 3, frame.body());
+    for (tick, points) in trajectory.ticks.iter().enumerate().skip(1) {
+        let normalise = tick.is_multiple_of(normalise_every);
+        encoder.tick(points, normalise, &mut frame)?;
+        let phase = trajectory.phases().iter().position(|phase| phase.contains(&tick)).unwrap_or(PHASES.len());
+        push(2, normalise, phase as u8, frame.body());
+        if tick % 64 == 0 {
+            encoder.mark(&mut frame)?;
+            push(5, false, 3, frame.body());
+        }
+    }
+    Ok(out)
 }
 
 /// Frequencies that add up to 4,096, multiples of `step`, none below `least`, as near to `counts` as that allows.
@@ -389,6 +422,14 @@ fn main() -> Result<()> {
     if options.train {
         let graphs = options.graphs.iter().map(|graph| trajectory(graph, options.bits));
         return train(&graphs.collect::<Result<Vec<_>>>()?, options.normalise);
+    }
+    if let Some(folder) = &options.record {
+        for graph in &options.graphs {
+            let trajectory = trajectory(graph, options.bits)?;
+            let path = folder.join(format!("{}.stream", trajectory.name));
+            std::fs::write(&path, record(&trajectory, options.normalise)?).context(path.display().to_string())?;
+        }
+        return Ok(());
     }
     println!(
         "| graph | nodes | quantum | phase | ticks | B/node | 28 B / | 34 B / | two-pass B | ratio | snapshot B/node | \

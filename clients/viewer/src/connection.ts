@@ -2,15 +2,18 @@
  * The connection as a state machine: when to connect, what to fetch, which frames count.
  *
  * It touches no DOM, socket, clock or timer but through `Environment`, so that a test can drive it whole.
- * Times are milliseconds of `Environment.now`. Order of the start: src/wire/PROTOCOL.md, section 5.
+ * Times are milliseconds of `Environment.now`. Order of the start: src/wire/PROTOCOL.md, section 5. Full frames are taken here, messages
+ * of the compact profile by `Chain`.
  */
 
 import { parseGraph, type Graph } from "./graph.js";
 import {
-  STRIDE, decodeHeader, decodeRecords, limitsFor, numberOrNull, parseText,
+  COMPACT, HEADER_BYTES, PLAIN, STRIDE, decodeHeader, decodeRecords, limitsFor, numberOrNull, parseText,
   type FrameError, type FrameHeader, type Limits, type Mended,
 } from "./protocol.js";
 import { ClockOffset, Window } from "./timing.js";
+import { Chain, type ChainError } from "./wire/chain.js";
+import type { CompactInfo, Decoder } from "./wire/compact.js";
 
 export const BACKOFF_BASE_MS = 1_000;
 export const BACKOFF_MAX_MS = 30_000;
@@ -25,6 +28,10 @@ const BURST_SPACING_MS = 150;
 const STATISTICS_SPAN_MS = 5_000;
 /** Least time between two fetches, so that a graph that changes all the time is not asked for all the time. */
 const FETCH_SPACING_MS = 250;
+/** Frames that one acknowledgement covers; the server sends 32 beyond the last one at most. */
+export const ACK_FRAMES = 10;
+/** A snapshot that was asked for and did not come is asked for again. */
+export const SNAPSHOT_TIMEOUT_MS = 2_000;
 
 export type State = "connecting" | "greeting" | "loading" | "live" | "waiting" | "stopped" | "incompatible";
 
@@ -45,7 +52,10 @@ export interface Environment {
   /** Uniform in [0, 1). */
   random(): number;
   timer(ms: number, run: () => void): () => void;
-  open(events: SocketEvents): Socket;
+  /** Offers these sub-protocols, the first one preferred. */
+  open(events: SocketEvents, profiles: readonly string[]): Socket;
+  /** What follows a chain of the compact profile. A new one may end the one before. */
+  decoder(info: CompactInfo): Decoder;
   /** `GET /api/graph/data?class=C`, parsed from JSON; rejects when it fails. */
   fetchGraph(streamClass: number): Promise<unknown>;
   /** A buffer for the positions of that many nodes, `[nodes * STRIDE]`. */
@@ -57,20 +67,37 @@ export interface Environment {
 export interface Sink {
   state(state: State, detail: { attempt: number; retryMs: number; reason: string }): void;
   graph(graph: Graph): void;
-  frame(header: FrameHeader, positions: Float32Array<ArrayBuffer>, receivedMs: number): void;
+  /** `slack` is how far a node may be shown from where it is, in world units: a quantum, or 0. */
+  frame(header: FrameHeader, positions: Float32Array<ArrayBuffer>, receivedMs: number, slack: number): void;
   message(message: { type: string } & Record<string, unknown>): void;
+}
+
+/** Which rung of the ladder for slow clients the server has put us on, as it said last. */
+export interface Quality {
+  rung: string;
+  reason: string | null;
 }
 
 /** Counters since the page was opened; `null` is unknown. */
 export interface Statistics {
+  profile: string | null;
+  /** What decodes the compact profile here. */
+  decoder: Decoder["runs"] | null;
   framesReceived: number;
   framesApplied: number;
   framesStale: number;
   /** Frames left out, by the sequence. */
   gaps: number;
-  rejected: Partial<Record<FrameError, number>>;
+  rejected: Partial<Record<FrameError | ChainError, number>>;
   mended: Mended;
   bytes: number;
+  snapshotsAsked: number;
+  acks: number;
+  quality: Quality | null;
+  /** Blocks sent to us and blocks there are, while we watch a part of the space. */
+  interest: { blocks: number; of: number } | null;
+  /** Over the last 5 s, everything that came in them included. */
+  bytesPerNodeFrame: number | null;
   connects: number;
   graphFetches: number;
   rateHz: number | null;
@@ -110,21 +137,33 @@ export class Connection {
   private pingSentMs: number | null = null;
   private cancelPong: (() => void) | null = null;
   private newest: FrameHeader | null = null;
+  private profile: string | null = null;
+  private readonly chain: Chain;
+  /** Of the newest frame that the chain took, and when it came. */
+  private shown: { header: FrameHeader; receivedMs: number } | null = null;
+  private ackedSequence = 0;
+  private asking: (() => void) | null = null;
+  private quality: Quality | null = null;
+  private wanted: Record<string, unknown> | null = null;
+  private interestSaid: { blocks: number; of: number } | null = null;
+  private readonly sizes = new Window(STATISTICS_SPAN_MS, 1024);
   private readonly clock = new ClockOffset();
   private readonly latency = new Window(STATISTICS_SPAN_MS, 1024);
   private readonly arrivals = new Window(STATISTICS_SPAN_MS, 1024);
   private readonly counters = {
     framesReceived: 0, framesApplied: 0, framesStale: 0, gaps: 0,
-    bytes: 0, connects: 0, graphFetches: 0,
-    rejected: {} as Partial<Record<FrameError, number>>,
+    bytes: 0, connects: 0, graphFetches: 0, snapshotsAsked: 0, acks: 0,
+    rejected: {} as Partial<Record<FrameError | ChainError, number>>,
     mended: { clamped: 0, notFinite: 0, strangers: 0 },
   };
 
-  /** `nodesMax` is what the page's query asks for, 0 for the default. */
+  /** `nodesMax` is what the page's query asks for, 0 for the default; of `profiles` the first that the server has is spoken. */
   constructor(
     private readonly env: Environment, private readonly sink: Sink, private readonly nodesMax = 0,
+    private profiles: readonly string[] = [COMPACT, PLAIN],
   ) {
     this.limits = limitsFor(nodesMax);
+    this.chain = new Chain((info) => this.env.decoder(info), this.limits.nodesMax);
   }
 
   start(): void {
@@ -145,11 +184,28 @@ export class Connection {
     return true;
   }
 
+  /**
+   * Watches a part of the space, as section 4 describes `interest`: `frustum`, `sphere`, `blocks`, `ids`, `classes`, `max_nodes`,
+   * `priority`, or `all`. It holds for later connections too; a profile of full frames has no parts, and everything comes.
+   */
+  interest(wanted: Record<string, unknown>): void {
+    const before = this.wanted;
+    this.wanted = wanted["all"] === true ? null : wanted;
+    if (this.profile === COMPACT && (before !== null || this.wanted !== null)) this.send({ ...wanted, type: "interest" });
+  }
+
   statistics(): Statistics {
     const now = this.env.now();
+    const received = this.sizes.sum(now);
+    const nodeFrames = this.arrivals.count(now) * (this.graph?.ids.length ?? 0);
     const percentiles = this.latency.percentiles(now, [0.5, 0.99]);
     return {
       ...this.counters,
+      profile: this.profile,
+      decoder: this.chain.runs(),
+      quality: this.quality,
+      interest: this.interestSaid,
+      bytesPerNodeFrame: nodeFrames > 0 ? received / nodeFrames : null,
       rejected: { ...this.counters.rejected },
       mended: { ...this.counters.mended },
       settled: this.newest?.settled ?? null,
@@ -171,6 +227,15 @@ export class Connection {
     this.lastPublishedNs = null;
     this.early = null;
     this.newest = null;
+    this.profile = null;
+    this.shown = null;
+    this.ackedSequence = 0;
+    this.asking = null;
+    this.quality = null;
+    this.interestSaid = null;
+    this.chain.reset();
+    this.sizes.clear();
+    this.arrivals.clear();
     this.clock.reset();
     this.latency.clear();
     this.enter("connecting", "");
@@ -183,7 +248,7 @@ export class Connection {
       text: (text) => mine(() => this.onText(text))(),
       binary: (bytes) => mine(() => this.onBinary(bytes))(),
       close: (code) => mine(() => this.lost(`closed with ${code}`))(),
-    });
+    }, this.profiles);
   }
 
   private lost(reason: string): void {
@@ -200,6 +265,7 @@ export class Connection {
     for (const cancel of this.timers) cancel();
     this.timers.clear();
     this.cancelPong = null;
+    this.asking = null;
     this.pingSentMs = null;
     this.fetching = false;
     const socket = this.socket;
@@ -232,6 +298,8 @@ export class Connection {
     if (message === null) return;
     if (message.type === "pong") this.onPong(message);
     if (message.type === "connection_established") this.onGreeting(message);
+    if (message.type === "stream_quality") this.quality = readQuality(message);
+    if (message.type === "interest_confirmed") this.onInterest(message);
     this.sink.message(message);
   }
 
@@ -240,7 +308,10 @@ export class Connection {
     this.greeted = true;
     this.greetedMs = this.env.now();
     this.streamClass = numberOrNull(message["class"]) ?? 0;
+    this.profile = typeof message["profile"] === "string" ? message["profile"] : null;
     this.limits = limitsFor(Math.max(this.nodesMax, numberOrNull(message["node_count"]) ?? 0));
+    this.chain.nodesMax = this.limits.nodesMax;
+    if (this.wanted !== null) this.interest(this.wanted);
     this.enter("loading", "");
     this.burst(BURST_PINGS);
     this.after(HEARTBEAT_MS, () => this.heartbeat());
@@ -310,6 +381,7 @@ export class Connection {
 
   private onGraph(graph: Graph): void {
     this.graph = graph;
+    this.chain.setGraph(graph);
     this.appliedTick = graph.tick;
     this.appliedSequence = graph.sequence;
     this.enter("live", "");
@@ -317,6 +389,7 @@ export class Connection {
     const early = this.early;
     this.early = null;
     if (early !== null) this.consider(early.header, early.bytes, early.receivedMs);
+    if (this.shown !== null) this.show(this.shown.header, this.shown.receivedMs);
   }
 
   // --- frames -------------------------------------------------------------------------------------------
@@ -324,23 +397,117 @@ export class Connection {
   private onBinary(bytes: ArrayBuffer): void {
     const receivedMs = this.env.now();
     this.counters.bytes += bytes.byteLength;
+    this.sizes.add(receivedMs, bytes.byteLength);
     const result = decodeHeader(bytes, this.limits);
     if (!result.ok) return this.reject(result.error);
     const { header } = result;
-    this.newest = header;
-    this.counters.framesReceived += 1;
-    this.arrivals.add(receivedMs, 1);
+    if (header.kind !== "full") return this.onCompact(header, new Uint8Array(bytes, HEADER_BYTES), receivedMs);
+    this.count(header, receivedMs);
     this.countGap(header);
-    this.measure(header, receivedMs);
     if (this.state === "live") return this.consider(header, bytes, receivedMs);
     if (this.early === null || header.tick >= this.early.header.tick) this.early = { header, bytes, receivedMs };
   }
 
-  private reject(error: FrameError): void {
+  private count(header: FrameHeader, receivedMs: number): void {
+    this.newest = header;
+    this.counters.framesReceived += 1;
+    this.arrivals.add(receivedMs, 1);
+    this.measure(header, receivedMs);
+  }
+
+  private reject(error: FrameError | ChainError): void {
     this.counters.rejected[error] = (this.counters.rejected[error] ?? 0) + 1;
     if (error !== "version") return;
+    this.incompatible();
+  }
+
+  private incompatible(): void {
     this.drop(1002);
     this.enter("incompatible", "the server speaks another version of the protocol");
+  }
+
+  // --- the compact profile ------------------------------------------------------------------------------
+
+  private onCompact(header: FrameHeader, body: Uint8Array, receivedMs: number): void {
+    const taken = this.chain.take(header, body);
+    if (header.kind === "snapshot" || header.kind === "delta") this.count(header, receivedMs);
+    if (header.kind === "info") this.onInfo(header);
+    this.counters.gaps += taken.leftOut;
+    if (taken.stale) this.counters.framesStale += 1;
+    if (taken.error !== null) this.reject(taken.error);
+    if (taken.error === "tables" || taken.error === "format") return this.leaveCompact();
+    this.askForSnapshot();
+    if (!taken.moved) return;
+    this.acknowledge(header);
+    this.shown = { header, receivedMs };
+    if (this.state === "live") this.show(header, receivedMs);
+  }
+
+  /** Blocks that are not named come no more. */
+  private onInterest(message: Record<string, unknown>): void {
+    const runs = readRuns(message["blocks"]);
+    const of = numberOrNull(message["of"]) ?? 0;
+    const blocks = runs.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    this.interestSaid = blocks < of ? { blocks, of } : null;
+    // In another order the runs are of other nodes; that chain's info has gone or is yet to come.
+    if (message["order"] === this.chain.info?.order) this.chain.keep(runs);
+  }
+
+  /** A chain begins: its sequences are not those of the one before. */
+  private onInfo(header: FrameHeader): void {
+    if (header.class !== this.streamClass) this.appliedSequence = null;
+    this.streamClass = header.class;
+    this.ackedSequence = 0;
+    this.shown = null;
+  }
+
+  /** A server with tables that this page does not have is watched in full frames. */
+  private leaveCompact(): void {
+    if (!this.profiles.includes(PLAIN)) return this.incompatible();
+    this.profiles = [PLAIN];
+    this.lost("the server's compact profile is another version");
+  }
+
+  private acknowledge(header: FrameHeader): void {
+    if (header.kind !== "snapshot" && header.sequence - this.ackedSequence < ACK_FRAMES) return;
+    this.ackedSequence = header.sequence;
+    this.counters.acks += 1;
+    this.send({ type: "ack", sequence: header.sequence });
+  }
+
+  /** Once, until a snapshot has come or was too long in coming. */
+  private askForSnapshot(): void {
+    if (!this.chain.wants) this.cancelAsking();
+    else if (this.asking === null) {
+      this.counters.snapshotsAsked += 1;
+      this.send({ type: "request_full_snapshot" });
+      this.asking = this.after(SNAPSHOT_TIMEOUT_MS, () => {
+        this.asking = null;
+        this.askForSnapshot();
+      });
+    }
+  }
+
+  private cancelAsking(): void {
+    this.asking?.();
+    this.asking = null;
+  }
+
+  private show(header: FrameHeader, receivedMs: number): void {
+    const { graph } = this;
+    const info = this.chain.info;
+    if (graph === null || info === null) return;
+    if (header.epoch !== graph.epoch || info.nodeCount !== graph.ids.length) return this.fetchGraph(0);
+    // A snapshot of the same sequence adds blocks.
+    if (this.isStale(header, header.kind === "snapshot")) {
+      this.counters.framesStale += 1;
+      return;
+    }
+    const positions = this.env.borrow(info.nodeCount);
+    const clamped = this.chain.draw(positions, this.counters.mended);
+    if (clamped === null) return this.env.giveBack(positions);
+    this.counters.mended.clamped += clamped;
+    this.applied(header, positions, receivedMs, info.quantum);
   }
 
   private countGap(header: FrameHeader): void {
@@ -367,10 +534,7 @@ export class Connection {
   private consider(header: FrameHeader, bytes: ArrayBuffer, receivedMs: number): void {
     const graph = this.graph;
     if (graph === null) return;
-    const stale = this.appliedSequence === null
-      ? header.tick <= this.appliedTick
-      : header.sequence <= this.appliedSequence;
-    if (stale) {
+    if (this.isStale(header, false)) {
       this.counters.framesStale += 1;
       return;
     }
@@ -386,9 +550,32 @@ export class Connection {
       this.env.giveBack(positions);
       return;
     }
+    this.applied(header, positions, receivedMs, 0);
+  }
+
+  private isStale(header: FrameHeader, sameAgain: boolean): boolean {
+    const [at, applied] = this.appliedSequence === null ? [header.tick, this.appliedTick] : [header.sequence, this.appliedSequence];
+    return sameAgain ? at < applied : at <= applied;
+  }
+
+  private applied(header: FrameHeader, positions: Float32Array<ArrayBuffer>, receivedMs: number, slack: number): void {
     this.appliedTick = header.tick;
     this.appliedSequence = header.sequence;
     this.counters.framesApplied += 1;
-    this.sink.frame(header, positions, receivedMs);
+    this.sink.frame(header, positions, receivedMs, slack);
   }
+}
+
+function readQuality(message: Record<string, unknown>): Quality | null {
+  const { rung, reason } = message;
+  return typeof rung === "string" ? { rung, reason: typeof reason === "string" ? reason : null } : null;
+}
+
+/** Rows of first and last; what is none is left out. */
+function readRuns(value: unknown): [number, number][] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((row: unknown): [number, number][] => {
+    const [first, last] = Array.isArray(row) ? [numberOrNull(row[0]), numberOrNull(row[1])] : [null, null];
+    return first === null || last === null || last < first ? [] : [[first, last]];
+  });
 }

@@ -1,14 +1,16 @@
-/** Puts the page together: worker in, picture and panel out. Query: `?rate=HZ`, `?nodes=MAX`. */
+/** Puts the page together: worker in, picture and panel out. Query: `?rate=HZ`, `?nodes=MAX`, `?profile=NAME`, `?bits=N`. */
 
 import "./style.css";
 import type { State, Statistics } from "./connection.js";
 import type { Graph } from "./graph.js";
 import { Input, listenToKeys } from "./input.js";
+import { Interest } from "./interest.js";
 import { Interpolator } from "./interpolation.js";
 import type { FrameMessage, FromWorker, ToWorker } from "./messages.js";
 import { paint, type Painting } from "./palette.js";
 import { element, press, showCard, showFigures, showHint, showLegend } from "./panel.js";
-import { PROFILE, STRIDE } from "./protocol.js";
+import { Pins } from "./pins.js";
+import { COMPACT, PLAIN, STRIDE } from "./protocol.js";
 import { Labels } from "./scene/labels.js";
 import { View } from "./scene/view.js";
 import { Search } from "./search.js";
@@ -30,6 +32,9 @@ const view = new View(element<HTMLCanvasElement>("picture"), calm.matches);
 const labels = new Labels();
 view.add(labels.sprites.mesh);
 const frames = new Interpolator((positions) => tell({ type: "recycle", positions }, [positions.buffer]));
+
+const pins = new Pins();
+const interest = new Interest();
 
 let state: State = "connecting";
 let retryAtMs = 0;
@@ -69,6 +74,7 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
 };
 
 function onFrame(frame: FrameMessage): void {
+  pins.hold(frame.positions, frame.slack);
   frames.push(frame.positions, frame.tickMs, frame.receivedAtMs - performance.timeOrigin);
   lastFrame = frame;
 }
@@ -83,6 +89,10 @@ function onGraph(next: Graph): void {
   graph = next;
   painting = paint(next);
   frames.reset();
+  interest.reset();
+  tell({ type: "interest", wanted: { all: true } });
+  pins.clear();
+  next.nodes.forEach((node, index) => { if (node.pinned) pins.set(index, true); });
   input.reset();
   labels.clear();
   view.setGraph(next, painting, same);
@@ -105,6 +115,7 @@ function setPinned(index: number, pinned: boolean): void {
   const node = graph?.nodes[index];
   if (node === undefined) return;
   node.pinned = pinned;
+  pins.set(index, pinned);
   if (index === selected) showCard(node);
 }
 
@@ -184,6 +195,10 @@ function turn(nowMs: number): void {
   lastMs = nowMs;
   if (view.mesh && frames.sample(performance.now(), view.mesh.positions)) view.moved();
   if (fading) view.touch();
+  if (view.mesh && state === "live") {
+    const wanted = interest.look(nowMs, view.mesh.positions, view.sight(), selected >= 0 ? [graph!.ids[selected]!] : []);
+    if (wanted !== null) tell({ type: "interest", wanted });
+  }
   if (view.advance(nowMs, elapsedMs)) {
     if (graph) {
       input.refresh();
@@ -250,7 +265,11 @@ export type Inspection = typeof inspection;
 
 const rate = Number(query.get("rate")) || 60;
 const nodesMax = Number(query.get("nodes")) || 0;
-const streamUrl = new URL(`/stream?profile=${PROFILE}&rate=${rate}`, location.href);
+// Other than full frames are not asked for by name, so that a server without them answers with what it has.
+const [profile, bits] = [query.get("profile"), query.get("bits")];
+const profiles = profile !== null ? [profile] : bits !== null ? [COMPACT] : [COMPACT, PLAIN];
+const streamUrl = new URL(`/stream?rate=${rate}`, location.href);
+if (bits !== null) streamUrl.searchParams.set("bits", bits);
 streamUrl.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-tell({ type: "start", streamUrl: streamUrl.href, graphUrl: new URL("/api/graph/data", location.href).href, nodesMax });
+tell({ type: "start", streamUrl: streamUrl.href, graphUrl: new URL("/api/graph/data", location.href).href, nodesMax, profiles });
 requestAnimationFrame(turn);

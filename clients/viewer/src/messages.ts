@@ -4,8 +4,9 @@ import type { State, Statistics } from "./connection.js";
 import type { Graph } from "./graph.js";
 
 export type ToWorker =
-  | { type: "start"; streamUrl: string; graphUrl: string; nodesMax: number }
+  | { type: "start"; streamUrl: string; graphUrl: string; nodesMax: number; profiles: readonly string[] }
   | { type: "send"; message: object }
+  | { type: "interest"; wanted: Record<string, unknown> }
   | { type: "recycle"; positions: Float32Array<ArrayBuffer> };
 
 /** `receivedAtMs` is milliseconds since 1970 on the monotonic clock that the page and the worker share. */
@@ -16,6 +17,8 @@ export interface FrameMessage {
   sequence: number;
   tick: number;
   tickMs: number;
+  /** How far a node may be shown from where it is, in world units. */
+  slack: number;
   receivedAtMs: number;
 }
 

@@ -17,6 +17,14 @@ const STATES: Record<State, string> = {
   incompatible: "another protocol version: reload the page",
 };
 
+/** The rungs of the server's ladder for slow clients. */
+const RUNGS: Record<string, string> = {
+  full: "every frame",
+  skipping: "some frames left out",
+  coarser: "coarser and fewer frames",
+  snapshots: "now and then",
+};
+
 export function element<T extends HTMLElement>(id: string): T {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`the page has no #${id}`);
@@ -65,11 +73,24 @@ export function showFigures(figures: Figures, nowMs: number): void {
   const bound = error == null ? "" : ` ±${error.toFixed(error < 1 ? 2 : 0)}`;
   say("p50", millis(statistics?.latencyP50Ms ?? null).replace(" ms", `${bound} ms`));
   say("p99", millis(statistics?.latencyP99Ms ?? null).replace(" ms", `${bound} ms`));
+  showStream(statistics);
   say("gaps", statistics && statistics.framesReceived > 0 ? integers.format(statistics.gaps) : DASH);
   const odd = statistics ? statistics.mended.clamped + statistics.mended.notFinite + statistics.mended.strangers
     + Object.values(statistics.rejected).reduce((sum, count) => sum + count, 0) : 0;
   element("oddRow").hidden = odd === 0;
   say("odd", integers.format(odd));
+}
+
+function showStream(statistics: Statistics | null): void {
+  const bytes = statistics?.bytesPerNodeFrame;
+  say("wire", bytes == null ? DASH : `${bytes.toFixed(bytes < 10 ? 2 : 0)} B/node`);
+  const quality = statistics?.quality ?? null;
+  element("qualityRow").hidden = quality === null;
+  if (quality) say("quality", RUNGS[quality.rung] ?? quality.rung);
+  element("quality").title = quality?.reason ?? "";
+  const interest = statistics?.interest ?? null;
+  element("watchedRow").hidden = interest === null;
+  if (interest) say("watched", `${integers.format(interest.blocks)} of ${integers.format(interest.of)} blocks`);
 }
 
 function statusOf({ state, retryAtMs, settled, flat }: Figures, nowMs: number): string {

@@ -1,11 +1,14 @@
 /**
- * The bytes and texts of `swarmcast.v1`, taken apart without trust.
+ * Header, records and texts of our own profiles, taken apart without trust; the compact profile's bodies are in `wire/`.
  *
  * Pure functions of their arguments: no socket, clock or DOM. Nothing here throws, whatever the bytes.
  * Layout and units: src/wire/PROTOCOL.md, sections 2 to 5.
  */
 
-export const PROFILE = "swarmcast.v1";
+/** Full frames, which every server has. */
+export const PLAIN = "swarmcast.v1";
+/** One chain of corrections for everybody: section 6. */
+export const COMPACT = "swarmcast.compact";
 export const HEADER_BYTES = 64;
 export const RECORD_BYTES = 28;
 /** Floats that `decodeRecords` writes for a node: x, y, z in world units, speed in world units per second. */
@@ -19,10 +22,15 @@ export const ID_MASK = 0x03ff_ffff;
 
 const MAGIC = 0x434d_5753; // "SWMC", read as a little-endian u32
 const VERSION = 1;
-const KIND_FULL = 1;
+const KINDS = [null, "full", "delta", "snapshot", "info", "mark", "columns"] as const;
 const FLAG_SETTLED = 1;
 const FLAG_FLAT = 2;
 const FLAG_HEARTBEAT = 4;
+const FLAG_NORMALISE = 8;
+const FLAG_PARTIAL = 16;
+/** Body of any message of the compact profile: no node takes more, and no block of 1,024 beside its nodes. */
+const COMPACT_NODE_BYTES_MAX = 32;
+const COMPACT_BLOCK_BYTES_MAX = 64;
 
 /** What a frame may cost before it is refused. */
 export interface Limits {
@@ -38,19 +46,31 @@ export const DEFAULT_LIMITS: Limits = { frameBytesMax: 10_000_000, nodesMax: 100
  */
 export function limitsFor(nodes: number, ceiling = 1_000_000): Limits {
   const nodesMax = Math.max(DEFAULT_LIMITS.nodesMax, Math.min(Math.floor(nodes) || 0, ceiling));
-  const frameBytesMax = Math.max(DEFAULT_LIMITS.frameBytesMax, HEADER_BYTES + nodesMax * RECORD_BYTES);
+  const frameBytesMax = Math.max(DEFAULT_LIMITS.frameBytesMax, HEADER_BYTES + compactBytesMax(nodesMax));
   return { frameBytesMax, nodesMax };
 }
 
+export function compactBytesMax(nodes: number): number {
+  return nodes * COMPACT_NODE_BYTES_MAX + (Math.ceil(nodes / 1024) + 1) * COMPACT_BLOCK_BYTES_MAX;
+}
+
+/** What a message is; those of the compact profile are all but "full". */
+export type Kind = Exclude<(typeof KINDS)[number], null>;
+
 /** Times are nanoseconds of the server's monotonic clock, as doubles: exact below 2^53 ns, 104 days. */
 export interface FrameHeader {
+  kind: Kind;
   settled: boolean;
   /** Two-dimensional: every z is 0. */
   flat: boolean;
   heartbeat: boolean;
+  normalise: boolean;
+  /** Only blocks of the client's interest are in the body. */
+  partial: boolean;
   class: number;
   epoch: number;
   sequence: number;
+  base: number;
   tick: number;
   tickNs: number;
   publishedNs: number;
@@ -69,23 +89,29 @@ export function decodeHeader(bytes: ArrayBuffer, limits: Limits): HeaderResult {
   const view = new DataView(bytes);
   if (view.getUint32(0, true) !== MAGIC) return refuse("magic");
   if (view.getUint8(4) !== VERSION) return refuse("version");
-  if (view.getUint8(5) !== KIND_FULL) return refuse("kind");
-  if (view.getUint16(10, true) !== 0 || u64(view, 24) !== 0) return refuse("reserved");
+  const kind = KINDS[view.getUint8(5)];
+  if (kind === null || kind === undefined) return refuse("kind");
+  const base = u64(view, 24);
+  if (view.getUint16(10, true) !== 0 || (kind !== "delta" && base !== 0)) return refuse("reserved");
   const nodeCount = view.getUint32(56, true);
   const bodyBytes = view.getUint32(60, true);
   if (nodeCount > limits.nodesMax) return refuse("too_many_nodes");
-  if (bodyBytes !== nodeCount * RECORD_BYTES) return refuse("length");
+  if (kind === "full" ? bodyBytes !== nodeCount * RECORD_BYTES : bodyBytes > compactBytesMax(nodeCount)) return refuse("length");
   if (bytes.byteLength !== HEADER_BYTES + bodyBytes) return refuse("length");
   const flags = view.getUint16(6, true);
   return {
     ok: true,
     header: {
+      kind,
       settled: (flags & FLAG_SETTLED) !== 0,
       flat: (flags & FLAG_FLAT) !== 0,
       heartbeat: (flags & FLAG_HEARTBEAT) !== 0,
+      normalise: (flags & FLAG_NORMALISE) !== 0,
+      partial: (flags & FLAG_PARTIAL) !== 0,
       class: view.getUint16(8, true),
       epoch: view.getUint32(12, true),
       sequence: u64(view, 16),
+      base,
       tick: u64(view, 32),
       tickNs: u64(view, 40),
       publishedNs: u64(view, 48),

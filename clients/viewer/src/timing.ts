@@ -84,6 +84,22 @@ export class Window {
     return count / seconds;
   }
 
+  /** How many values are young enough. */
+  count(nowMs: number): number {
+    return this.fold(nowMs, (count) => count + 1);
+  }
+
+  /** Their sum. */
+  sum(nowMs: number): number {
+    return this.fold(nowMs, (sum, value) => sum + value);
+  }
+
+  private fold(nowMs: number, step: (sum: number, value: number) => number): number {
+    let sum = 0;
+    for (let k = 0; k < this.held; k++) if (nowMs - (this.at[k] ?? 0) <= this.spanMs) sum = step(sum, this.value[k] ?? 0);
+    return sum;
+  }
+
   clear(): void {
     this.held = 0;
     this.next = 0;

@@ -3,6 +3,9 @@
 import { Connection, type Environment, type SocketEvents } from "./connection.js";
 import type { FromWorker, ToWorker } from "./messages.js";
 import { STRIDE } from "./protocol.js";
+import { CompactDecoder } from "./wire/compact.js";
+import { WasmDecoder } from "./wire/wasm.js";
+import wasmUrl from "../wasm/compact.wasm?url&inline";
 
 const STATISTICS_INTERVAL_MS = 250;
 /** Position buffers kept for reuse; the page holds up to 16 more between frames. */
@@ -27,8 +30,13 @@ function borrow(nodes: number): Float32Array<ArrayBuffer> {
   return spares.pop() ?? new Float32Array(length);
 }
 
-function openSocket(url: string, events: SocketEvents) {
-  const socket = new WebSocket(url);
+/** From `data:...;base64,`: fetching such a URL is what the page's policy forbids. */
+function bytesOf(url: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(url.slice(url.indexOf(",") + 1)), (digit) => digit.charCodeAt(0));
+}
+
+function openSocket(url: string, profiles: readonly string[], events: SocketEvents) {
+  const socket = new WebSocket(url, [...profiles]);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => events.open();
   socket.onclose = (event) => events.close(event.code);
@@ -43,7 +51,8 @@ function openSocket(url: string, events: SocketEvents) {
   };
 }
 
-function start(streamUrl: string, graphUrl: string, nodesMax: number): void {
+function start({ streamUrl, graphUrl, nodesMax, profiles }: Extract<ToWorker, { type: "start" }>): void {
+  const wasm = WasmDecoder.load(bytesOf(wasmUrl));
   const env: Environment = {
     now: () => performance.now(),
     random: () => Math.random(),
@@ -51,7 +60,8 @@ function start(streamUrl: string, graphUrl: string, nodesMax: number): void {
       const timer = setTimeout(run, ms);
       return () => clearTimeout(timer);
     },
-    open: (events) => openSocket(streamUrl, events),
+    open: (events, offered) => openSocket(streamUrl, offered, events),
+    decoder: (info) => wasm?.(info) ?? new CompactDecoder(info),
     fetchGraph: async (streamClass) => {
       const response = await fetch(`${graphUrl}?class=${streamClass}`, { cache: "no-store" });
       if (!response.ok) throw new Error(`graph: HTTP ${response.status}`);
@@ -64,16 +74,17 @@ function start(streamUrl: string, graphUrl: string, nodesMax: number): void {
     state: (state, detail) => post({ type: "state", state, ...detail }),
     graph: (graph) => post({ type: "graph", graph }),
     message: (message) => post({ type: "message", message }),
-    frame: (header, positions, receivedMs) => post({
+    frame: (header, positions, receivedMs, slack) => post({
       type: "frame",
       positions,
       epoch: header.epoch,
       sequence: header.sequence,
       tick: header.tick,
       tickMs: header.tickNs / 1e6,
+      slack,
       receivedAtMs: performance.timeOrigin + receivedMs,
     }, [positions.buffer]),
-  }, nodesMax);
+  }, nodesMax, profiles);
   connection.start();
   setInterval(() => {
     if (connection) post({ type: "statistics", statistics: connection.statistics() });
@@ -81,7 +92,8 @@ function start(streamUrl: string, graphUrl: string, nodesMax: number): void {
 }
 
 scope.onmessage = ({ data }: MessageEvent<ToWorker>) => {
-  if (data.type === "start") start(data.streamUrl, data.graphUrl, data.nodesMax);
+  if (data.type === "start") start(data);
   else if (data.type === "send") connection?.send(data.message);
+  else if (data.type === "interest") connection?.interest(data.wanted);
   else giveBack(data.positions);
 };

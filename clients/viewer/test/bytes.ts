@@ -1,5 +1,7 @@
 /** Frames for tests, written from the tables of src/wire/PROTOCOL.md and by nothing that the viewer uses. */
 
+import { readFileSync } from "node:fs";
+
 export interface FrameFields {
   version?: number;
   kind?: number;
@@ -41,6 +43,43 @@ export function frame(fields: FrameFields = {}): ArrayBuffer {
     for (let k = 1; k <= 6; k++) view.setFloat32(64 + index * 28 + k * 4, record[k] ?? 0, true);
   });
   return bytes;
+}
+
+const KINDS = { delta: 2, snapshot: 3, info: 4, mark: 5, columns: 6 };
+
+/** A message of the compact profile. */
+export function compact(kind: keyof typeof KINDS, fields: Omit<FrameFields, "records">, body: Uint8Array): ArrayBuffer {
+  const head = frame({ nodeCount: 1_100, ...fields, kind: KINDS[kind], bodyBytes: body.length, records: [] });
+  const bytes = new Uint8Array(head.byteLength + body.length);
+  bytes.set(new Uint8Array(head));
+  bytes.set(body, head.byteLength);
+  return bytes.buffer;
+}
+
+export interface GoldenMessage { kind: keyof typeof KINDS; normalise: boolean; body: Uint8Array }
+
+/** The chain that `tests/golden/make_compact.py` wrote, with the hash of every state. */
+export function goldenChain(): GoldenMessage[] {
+  const bytes = new Uint8Array(readFileSync(new URL("../../../tests/golden/compact.stream", import.meta.url)));
+  const view = new DataView(bytes.buffer);
+  const messages: GoldenMessage[] = [];
+  for (let place = 0; place < bytes.length;) {
+    const length = view.getUint32(place + 4, true);
+    const [kind] = Object.entries(KINDS).find(([, value]) => value === bytes[place])! as [keyof typeof KINDS, number];
+    messages.push({ kind, normalise: bytes[place + 1] === 1, body: bytes.slice(place + 8, place + 8 + length) });
+    place += 8 + length;
+  }
+  return messages;
+}
+
+/** A column of ids as it travels: planes of bytes, raw. */
+export function idColumn(ids: readonly number[]): Uint8Array {
+  const body = new Uint8Array(8 + 4 * ids.length);
+  new DataView(body.buffer).setUint32(4, 4 * ids.length, true);
+  ids.forEach((id, node) => {
+    for (let plane = 0; plane < 4; plane++) body[8 + plane * ids.length + node] = id >>> (8 * plane);
+  });
+  return body;
 }
 
 /** A repeatable generator, uniform in [0, 1) (mulberry32). */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   DEFAULT_LIMITS, decodeHeader, decodeRecords, limitsFor, numberOrNull, parseText, type Mended,
 } from "../src/protocol.js";
-import { frame, prng, type FrameFields } from "./bytes.js";
+import { compact, frame, prng, type FrameFields } from "./bytes.js";
 
 const none = (): Mended => ({ clamped: 0, notFinite: 0, strangers: 0 });
 
@@ -28,7 +28,7 @@ describe("header", () => {
     expect(decodeHeader(hex(GOLDEN), DEFAULT_LIMITS)).toEqual({
       ok: true,
       header: {
-        settled: true, flat: false, heartbeat: true, class: 3, epoch: 42,
+        kind: "full", settled: true, flat: false, heartbeat: true, normalise: false, partial: false, class: 3, epoch: 42, base: 0,
         sequence: Number(0x0102030405060708n), tick: 10_000, tickNs: 10_000_000_000, publishedNs: 10_000_000_077, nodeCount: 1,
       },
     });
@@ -41,11 +41,20 @@ describe("header", () => {
   });
 
   it.each<[string, FrameFields]>([
-    ["version", { version: 2 }], ["kind", { kind: 2 }], ["kind", { kind: 0 }], ["reserved", { reserved: 1 }],
+    ["version", { version: 2 }], ["kind", { kind: 7 }], ["kind", { kind: 0 }], ["reserved", { kind: 3, base: 5 }], ["reserved", { reserved: 1 }],
     ["reserved", { base: 5 }], ["length", { nodeCount: 3 }], ["length", { bodyBytes: 55 }],
     ["length", { nodeCount: 1, bodyBytes: 28 }], ["too_many_nodes", { nodeCount: 100_001 }],
   ])("refuses a wrong field as %s: %j", (error, fields) => {
     expect(errorOf(frame(fields))).toBe(error);
+  });
+
+  it("knows the messages of the compact profile, and bounds them by their nodes", () => {
+    const flags = 8 | 16;
+    const message = compact("delta", { flags, base: 6, nodeCount: 2_000 }, new Uint8Array(90));
+    expect(decodeHeader(message, DEFAULT_LIMITS)).toMatchObject({ ok: true, header: { kind: "delta", base: 6, normalise: true, partial: true } });
+    expect(errorOf(compact("delta", { nodeCount: 1 }, new Uint8Array(161)))).toBe("length");
+    expect(errorOf(compact("columns", {}, new Uint8Array(9)).slice(0, 70))).toBe("length");
+    expect(errorOf(compact("snapshot", { nodeCount: 100_001 }, new Uint8Array(9)))).toBe("too_many_nodes");
   });
 
   it("refuses every truncation and one byte too many", () => {
@@ -62,7 +71,7 @@ describe("header", () => {
     expect(errorOf(new ArrayBuffer(10_000_001))).toBe("too_long");
     expect(errorOf(frame(), { frameBytesMax: 1_000, nodesMax: 1 })).toBe("too_many_nodes");
     expect(limitsFor(77)).toEqual(DEFAULT_LIMITS);
-    expect(limitsFor(500_000)).toEqual({ nodesMax: 500_000, frameBytesMax: 14_000_064 });
+    expect(limitsFor(500_000)).toEqual({ nodesMax: 500_000, frameBytesMax: 64 + 500_000 * 32 + 490 * 64 });
     expect(limitsFor(1e12).nodesMax).toBe(1_000_000);
     expect(limitsFor(Number.NaN)).toEqual(DEFAULT_LIMITS);
   });

@@ -1,7 +1,8 @@
 //! What a frame says about itself: when it was due and published, and where it stands in its sequence.
 
 use swarmcast::wire::{
-    FLAG_SETTLED, FrameHeader, HEADER_BYTES, KIND_COLUMNS, KIND_DELTA, KIND_FULL, MAGIC, Profile, VERSION,
+    FLAG_COMPRESSED, FLAG_SETTLED, FrameHeader, HEADER_BYTES, KIND_COLUMNS, KIND_DELTA, KIND_FULL, MAGIC, Profile,
+    VERSION,
 };
 use zerocopy::FromBytes;
 
@@ -48,11 +49,10 @@ impl Clocks {
 /// The kind of error it counts as, when the message is not a frame of its protocol.
 pub fn facts(protocol: &Protocol, head: &[u8], length: u64, clocks: Clocks) -> Result<Facts, &'static str> {
     match protocol {
-        Protocol::Swarmcast { profile: Profile::Own, .. } => own(head, length, clocks),
+        Protocol::Swarmcast { profile: Profile::Own | Profile::OwnLz4, .. } => own(head, length, clocks),
         Protocol::Swarmcast { profile, .. } => {
-            let records = length.checked_sub(profile.lead_bytes() as u64).ok_or("frame_length")?;
-            let whole = records.is_multiple_of(profile.record_bytes() as u64);
-            if whole { Ok(Facts::default()) } else { Err("frame_length") }
+            let nodes = usize::try_from(length).ok().and_then(|length| profile.nodes_in(length));
+            nodes.map(|_| Facts::default()).ok_or("frame_length")
         }
         Protocol::Generic { stamp: Some(stamp), .. } => {
             let at = read(*stamp, head).ok_or("frame_without_stamp")?;
@@ -96,7 +96,9 @@ fn own(head: &[u8], length: u64, clocks: Clocks) -> Result<Facts, &'static str> 
     let (header, _) = FrameHeader::ref_from_prefix(head).map_err(|_| "frame_header")?;
     let known = header.magic == MAGIC && header.version == VERSION && header.kind == KIND_FULL;
     let (nodes, body) = (u64::from(header.node_count.get()), u64::from(header.body_bytes.get()));
-    let agrees = body == nodes * Profile::Own.record_bytes() as u64 && length == HEADER_BYTES as u64 + body;
+    let records = nodes * Profile::Own.record_bytes() as u64;
+    let packed = header.flags.get() & FLAG_COMPRESSED != 0 && body < records;
+    let agrees = (body == records || packed) && length == HEADER_BYTES as u64 + body;
     if !known || !agrees {
         return Err("frame_header");
     }

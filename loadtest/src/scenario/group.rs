@@ -39,13 +39,20 @@ pub(crate) enum Spoken {
 }
 
 /// Names of [`Spoken`].
-pub(crate) const SPOKEN: [(&str, Spoken); 9] = [
+pub(crate) const SPOKEN: [(&str, Spoken); 16] = [
     ("swarmcast", Spoken::Swarmcast(None)),
     ("swarmcast.v1", Spoken::Swarmcast(Some(Profile::Own))),
     ("swarmcast.compact", Spoken::Swarmcast(Some(Profile::Compact))),
     ("v1", Spoken::Swarmcast(Some(Profile::V1))),
     ("v2", Spoken::Swarmcast(Some(Profile::V2))),
     ("v3", Spoken::Swarmcast(Some(Profile::V3))),
+    ("legacy-26", Spoken::Swarmcast(Some(Profile::Legacy26))),
+    ("legacy-28", Spoken::Swarmcast(Some(Profile::Legacy28))),
+    ("v1-lead", Spoken::Swarmcast(Some(Profile::V1Lead))),
+    ("v5", Spoken::Swarmcast(Some(Profile::V5))),
+    ("v42", Spoken::Swarmcast(Some(Profile::V42))),
+    ("vf0", Spoken::Swarmcast(Some(Profile::Vf0))),
+    ("swarmcast.v1.lz4", Spoken::Swarmcast(Some(Profile::OwnLz4))),
     ("generic", Spoken::Generic),
     ("json-rpc", Spoken::Calls { mcp: false }),
     ("mcp", Spoken::Calls { mcp: true }),

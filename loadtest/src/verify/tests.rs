@@ -1,7 +1,7 @@
 //! Goal: whatever breaks a promise of the format is found and named, and nothing that keeps them all is.
 
 use proptest::prelude::*;
-use swarmcast::wire::{HEADER_BYTES, KIND_FULL, MAGIC, VERSION, encode_body};
+use swarmcast::wire::{HEADER_BYTES, KIND_FULL, MAGIC, VERSION, encode_frame};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::*;
@@ -48,9 +48,7 @@ fn own(frame: u32) -> Vec<u8> {
 }
 
 fn legacy(profile: Profile, frame: u32) -> Vec<u8> {
-    let mut body = vec![0; profile.body_bytes(NODES as usize)];
-    encode_body(profile, &nodes(frame, false), &mut body);
-    body
+    encode_frame(profile, u64::from(frame) + 1, &nodes(frame, false))
 }
 
 /// The first error in these frames, and the frame that has it.
@@ -217,9 +215,9 @@ fn legacy_records_are_whole_and_real() {
         let mut verifier = Verifier::new(profile);
         verifier.check(&right).unwrap();
         assert_eq!(verifier.check(&right[..right.len() - 1]).unwrap_err().kind(), "verify_length");
-        assert_eq!(verifier.check(&right[..profile.body_bytes(4)]).unwrap_err().kind(), "verify_node_count");
+        assert_eq!(verifier.check(&right[..profile.frame_bytes(4)]).unwrap_err().kind(), "verify_node_count");
         let mut ids = right.clone();
-        ids[profile.lead_bytes()] ^= 1;
+        ids[profile.head_bytes()] ^= 1;
         assert_eq!(verifier.check(&ids).unwrap_err().kind(), "verify_ids");
         if profile != Profile::V1 {
             let mut version = right.clone();
@@ -230,12 +228,12 @@ fn legacy_records_are_whole_and_real() {
         let names = ["position.x", "position.y", "position.z", "velocity.x", "velocity.y", "velocity.z", "distance"];
         for (place, name) in names.iter().enumerate() {
             let mut bad = right.clone();
-            let at = profile.lead_bytes() + 2 * profile.record_bytes() + id_bytes + place * 4;
+            let at = profile.head_bytes() + 2 * profile.record_bytes() + id_bytes + place * 4;
             f32::NAN.write_to_prefix(&mut bad[at..]).unwrap();
             let said = verifier.check(&bad).unwrap_err().to_string();
             assert_eq!(said, format!("record 2: {name} is NaN"));
         }
-        let parent = profile.lead_bytes() + id_bytes + 28;
+        let parent = profile.head_bytes() + id_bytes + 28;
         for wrong in [-2, 7] {
             let mut bad = right.clone();
             i32::write_to_prefix(&wrong, &mut bad[parent..]).unwrap();

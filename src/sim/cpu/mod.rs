@@ -50,9 +50,17 @@ use crate::wire::NodeRecord;
 #[derive(Debug)]
 pub struct CpuBackend {
     params: SimParams,
+    /// Notches of accuracy that the repulsion gives up for speed.
+    notches: u8,
     heat: Heat,
     world: World,
 }
+
+/// What a notch adds to `theta`.
+const NOTCH_THETA: f32 = 0.2;
+
+/// Most that notches make of `theta`.
+const NOTCH_THETA_MAX: f32 = 2.0;
 
 impl CpuBackend {
     /// A backend without nodes.
@@ -62,7 +70,7 @@ impl CpuBackend {
     #[must_use]
     pub fn new(params: SimParams) -> Self {
         assert_eq!(params.validate(), Ok(()), "parameters are checked where they enter");
-        Self { params, heat: Heat::fresh(&params), world: World::default() }
+        Self { params, notches: 0, heat: Heat::fresh(&params), world: World::default() }
     }
 
     /// The parameters in force.
@@ -75,7 +83,15 @@ impl CpuBackend {
     /// of this moment: the root of the summed squared differences from brute force over that of the summed squared
     /// forces. 0 when there is nothing to compare. Costs the repulsion of a step and `sample` times all nodes.
     pub fn repulsion_error_sample(&mut self, sample: usize) -> f32 {
-        self.world.repulsion_error(&self.params, sample)
+        let params = self.coarsened();
+        self.world.repulsion_error(&params, sample)
+    }
+
+    /// The parameters with what the notches take from their accuracy. A `theta` of 0 asks for exact sums and keeps them.
+    fn coarsened(&self) -> SimParams {
+        let theta = self.params.theta;
+        let coarser = (theta + NOTCH_THETA * f32::from(self.notches)).min(NOTCH_THETA_MAX).max(theta);
+        SimParams { theta: if theta > 0.0 { coarser } else { 0.0 }, ..self.params }
     }
 
     /// Puts a NaN into a node's position, as a faulty device would.
@@ -117,15 +133,20 @@ impl Backend for CpuBackend {
 
     fn step(&mut self) -> StepReport {
         let temperature = self.heat.temperature();
+        let params = self.coarsened();
         let world = &mut self.world;
         let resets_before = world.reset_nonfinite(&self.params);
-        world.sum_forces(&self.params);
+        world.sum_forces(&params);
         let mut report = world.advance(&self.params, temperature);
         // Positions are bounded, forces clamped: a second reset means a fault within this very step.
         report.nonfinite_resets = resets_before + world.reset_nonfinite(&self.params);
         report.temperature = temperature;
         report.settled = self.heat.end_step(&self.params, report.rms_velocity, world.held_count > 0);
         report
+    }
+
+    fn coarsen(&mut self, notches: u8) {
+        self.notches = notches;
     }
 
     fn hold(&mut self, node: NodeIndex, position: [f32; 3]) {

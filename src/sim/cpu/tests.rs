@@ -293,3 +293,17 @@ fn at(backend: &CpuBackend, node: u32) -> [f32; 3] {
 fn distance(left: [f32; 3], right: [f32; 3]) -> f32 {
     (0..3).map(|axis| (left[axis] - right[axis]).powi(2)).sum::<f32>().sqrt()
 }
+
+#[test]
+fn notches_cost_accuracy_within_the_bound_and_are_given_back() {
+    let count = 2_000;
+    let edges = random_edges(count, 2 * count);
+    let mut backend = backend(SimParams { theta: 0.6, ..SimParams::default() }, topology(csr(count as usize, &edges)));
+    (0..5).for_each(|_| drop_report(backend.step()));
+    let fine = backend.repulsion_error_sample(200);
+    backend.coarsen(3);
+    let coarse = backend.repulsion_error_sample(200);
+    assert!(coarse > 1.5 * fine && coarse <= repulsion::error_bound(1.2), "{fine} {coarse}");
+    backend.coarsen(0);
+    assert_eq!(backend.repulsion_error_sample(200), fine);
+}

@@ -6,6 +6,7 @@ import {
 } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import type { Graph } from "../graph.js";
+import type { Sight } from "../interest.js";
 import type { Painting } from "../palette.js";
 import { STRIDE } from "../protocol.js";
 import { boundsOf, frameOf, typicalEdgeLength, type Bounds, type Frame } from "./bounds.js";
@@ -204,6 +205,13 @@ export class View {
     const at = node * STRIDE;
     const positions = this.mesh?.positions;
     return [positions?.[at] ?? 0, positions?.[at + 1] ?? 0, positions?.[at + 2] ?? 0];
+  }
+
+  /** What the camera sees. */
+  sight(): Sight {
+    this.camera.updateMatrixWorld();
+    const distance = this.distance();
+    return { ...this.lens(), distance, height: 2 * distance * Math.tan((FIELD_OF_VIEW_DEG * Math.PI) / 360) };
   }
 
   private takeOff(node: number): void {

@@ -4,6 +4,7 @@
  * The state is 32-bit integers that wrap, so every product goes through `Math.imul` and every sum through `| 0`. Nothing
  * here throws, whatever the bytes, and nothing allocates per frame but small objects per block.
  */
+import { COORDINATE_MAX, STRIDE, VELOCITY_MAX } from "../protocol.js";
 import { FLAGS, HOT, QUIET } from "./tables.js";
 
 export const BLOCK_NODES = 1024;
@@ -16,9 +17,34 @@ export interface CompactInfo {
   origin: [number, number, number];
   quantum: number;
   tickRate: number;
+  /** Counts the orders of the wire. */
+  order: number;
 }
 
-export type CompactError = "length" | "tables" | "version" | "nodes" | "quantum" | "gap" | "short" | "index" | "mode" | "corrupt" | "drifted";
+export type CompactError =
+  | "length" | "tables" | "format" | "nodes" | "quantum" | "memory" | "gap" | "short" | "index" | "mode" | "corrupt" | "drifted";
+
+/**
+ * Follows a chain; `sequence` is that of the last frame taken, 0 before any. After an error other than "gap" and "drifted"
+ * nothing is followed until the next snapshot. `WasmDecoder` and, where that cannot run, `CompactDecoder`.
+ */
+export interface Decoder {
+  readonly runs: "WebAssembly" | "script";
+  readonly sequence: number;
+  /** Of another sequence than the last frame's it begins anew, else it adds blocks. */
+  snapshot(sequence: number, body: Uint8Array): CompactError | null;
+  delta(base: number, sequence: number, normalise: boolean, body: Uint8Array): CompactError | null;
+  mark(body: Uint8Array): CompactError | null;
+  follows(block: number): boolean;
+  leave(block: number): void;
+  /** `places` says for every node of the wire where it is in the picture; `shown` is the picture of those not followed. */
+  arrange(places: Uint32Array, shown: Float32Array): void;
+  /**
+   * Writes the picture to `out`, `[nodes * STRIDE]`: x, y, z in world units and speed in world units a second. Answers how many
+   * values it brought to the edge of their range.
+   */
+  draw(out: Float32Array): number;
+}
 
 /** FNV-1a of the tables, as `info` carries it. */
 export const TABLE_HASH = (() => {
@@ -54,9 +80,10 @@ export function parseInfo(body: DataView, nodesMax: number): CompactInfo | Compa
     origin: [body.getFloat32(4, true), body.getFloat32(8, true), body.getFloat32(12, true)],
     quantum: body.getFloat32(16, true),
     tickRate: body.getUint16(24, true),
+    order: body.getUint32(28, true),
   };
   if (body.getUint32(20, true) !== TABLE_HASH) return "tables";
-  if (body.getUint8(26) !== 10 || body.getUint8(27) !== 12) return "version";
+  if (body.getUint8(26) !== 10 || body.getUint8(27) !== 12) return "format";
   if (info.nodeCount > nodesMax) return "nodes";
   if (!(info.quantum > 0 && Number.isFinite(info.quantum)) || !info.origin.every(Number.isFinite)) return "quantum";
   return info;
@@ -177,7 +204,8 @@ const energyOf = (kind: number): number => (kind < 2 ? kind : (2 + (kind & 1)) <
 const ticksClass = (ticks: number): number => 32 - Math.clz32(ticks);
 const ticksOf = (kind: number): number => (kind === 0 ? 0 : 1 << (kind - 1));
 
-export class CompactDecoder {
+export class CompactDecoder implements Decoder {
+  readonly runs = "script";
   /** Sequence of the last frame taken. */
   sequence = 0;
   /** By axis and node: units, units a tick. */
@@ -189,6 +217,8 @@ export class CompactDecoder {
   private readonly decay: Uint8Array;
   private readonly followed: Uint8Array;
   private readonly steps = new Int32Array(3);
+  private places: Uint32Array;
+  private readonly picture: Float32Array;
   /** Nodes of the block at hand that are quiet and corrected, and that are hot; by axis and place in them, their symbols. */
   private readonly corrected = new Uint32Array(BLOCK_NODES);
   private readonly hotNodes = new Uint32Array(BLOCK_NODES);
@@ -206,6 +236,8 @@ export class CompactDecoder {
     const blocks = Math.ceil(nodes / BLOCK_NODES);
     this.decay = new Uint8Array(blocks);
     this.followed = new Uint8Array(blocks);
+    this.places = Uint32Array.from({ length: nodes }, (_, node) => node);
+    this.picture = new Float32Array(nodes * STRIDE);
   }
 
   follows(block: number): boolean {
@@ -242,20 +274,37 @@ export class CompactDecoder {
     });
   }
 
-  /** Writes x, y, z of every followed node into `out`, three floats a node, in world units. */
-  positions(out: Float32Array): void {
-    const scale = Math.fround(this.info.quantum / 4096);
-    this.followed.forEach((followed, block) => {
-      if (followed === 0) return;
+  arrange(places: Uint32Array, shown: Float32Array): void {
+    this.places = places;
+    this.picture.set(shown);
+  }
+
+  draw(out: Float32Array): number {
+    const { picture, places, info } = this;
+    // Each step rounded to a float, as every other client does it.
+    const scale = Math.fround(info.quantum / 4096);
+    const speed = Math.fround(scale * info.tickRate);
+    let clamped = 0;
+    const within = (value: number, max: number): number => {
+      if (value >= -max && value <= max) return value;
+      clamped += 1;
+      return value < 0 ? -max : max;
+    };
+    for (let block = 0; block < this.followed.length; block++) {
+      if (this.followed[block] === 0) continue;
       const [start, end] = this.range(block);
-      for (let axis = 0; axis < 3; axis++) {
-        const [from, origin] = [this.p[axis]!, this.info.origin[axis]!];
-        // Each step rounded to a float, as every other client does it.
-        for (let node = start; node < end; node++) {
-          out[3 * node + axis] = Math.fround(Math.fround(from[node]!) * scale) + origin;
+      for (let node = start; node < end; node++) {
+        const to = places[node]! * STRIDE;
+        let square = 0;
+        for (let axis = 0; axis < 3; axis++) {
+          picture[to + axis] = within(Math.fround(Math.fround(this.p[axis]![node]!) * scale) + info.origin[axis]!, COORDINATE_MAX);
+          square += within(Math.fround(this.v[axis]![node]!) * speed, VELOCITY_MAX) ** 2;
         }
+        picture[to + 3] = Math.sqrt(square);
       }
-    });
+    }
+    out.set(picture);
+    return clamped;
   }
 
   private range(block: number): [number, number] {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use swarmcast::wire::{
     FLAG_HEARTBEAT, FLAG_SETTLED, FrameHeader, KIND_FULL, MAGIC, NodeRecord, Profile, ServerMessage, VERSION,
-    encode_body,
+    encode_frame, parse_hello,
 };
 use swarmcast_load::clock::{SECOND_NS, monotonic_ns};
 use zerocopy::IntoBytes;
@@ -311,9 +311,7 @@ impl Player<'_> {
         if self.profile == Profile::Own {
             return [header.as_bytes(), nodes.as_bytes()].concat();
         }
-        let mut body = vec![0; self.profile.body_bytes(nodes.len())];
-        encode_body(self.profile, &nodes, &mut body);
-        body
+        encode_frame(self.profile, header.sequence.get(), &nodes)
     }
 
     /// Writes a frame and puts it on record; `false` when the connection is gone.

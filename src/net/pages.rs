@@ -1,0 +1,43 @@
+//! Pages that the door answers by itself. Pure.
+
+use bytes::Bytes;
+
+use super::http::Response;
+use super::routes::OwnPage;
+use crate::base::clock::MILLISECOND_NS;
+use crate::metrics::Phase;
+
+/// The simulation is called stuck when its thread has not ended a turn for this long.
+const SIM_SILENCE_NS_MAX: u64 = 10_000 * MILLISECOND_NS;
+
+/// The answer to `page` while the process is in `phase` and the simulation ended its last turn `sim_age_ns` ago.
+pub fn own_page(page: OwnPage, viewer: &'static [u8], phase: Phase, sim_age_ns: u64) -> Response {
+    let sim_alive = phase == Phase::Starting || sim_age_ns < SIM_SILENCE_NS_MAX;
+    match page {
+        OwnPage::Viewer => {
+            // One self-contained file: its scripts are inline, its worker is a blob, it talks to this host only. It decodes
+            // with WebAssembly.
+            let policy = "default-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob: data:; \
+                          connect-src 'self' ws: wss:; object-src 'none'";
+            Response::new(200, "text/html; charset=utf-8", Bytes::from_static(viewer))
+                .with("Content-Security-Policy", policy)
+        }
+        OwnPage::Root => {
+            let health = if phase == Phase::Ready && sim_alive { "ok" } else { phase.name() };
+            let body = serde_json::json!({
+                "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION"), "health": health,
+            });
+            Response::new(200, "application/json", body.to_string())
+        }
+        OwnPage::Healthz => Response::new(200, "application/json", r#"{"status":"ok"}"#),
+        OwnPage::Readyz => {
+            let ready = phase == Phase::Ready && sim_alive;
+            let body = serde_json::json!({
+                "ready": ready,
+                "phase": phase.name(),
+                "parts": { "sim": { "alive": sim_alive, "last_turn_ms": sim_age_ns / MILLISECOND_NS } },
+            });
+            Response::new(if ready { 200 } else { 503 }, "application/json", body.to_string())
+        }
+    }
+}

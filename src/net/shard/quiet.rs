@@ -1,0 +1,65 @@
+//! What a shard does between its turns: it waits, and asks silent clients whether they are there.
+
+use std::time::Duration;
+
+use super::{HOUSEKEEPING_NS, Shard, queue};
+use crate::base::Handle;
+use crate::handoff::Transport;
+use crate::net::liveness::{Sign, WS_PING};
+use crate::net::platform::Platform;
+use crate::wire::CloseCode;
+
+impl<P: Platform> Shard<P> {
+    /// Whether a turn would find something to do, whatever the sockets say.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !(self.ready.is_empty()
+            && self.lanes.frames.is_empty()
+            && self.lanes.adopt.is_empty()
+            && self.lanes.messages.is_empty())
+    }
+
+    /// How long it may sleep unless something happens; `None` for good. To be asked when the doorbell is armed.
+    #[must_use]
+    pub fn nap(&self) -> Option<Duration> {
+        let for_good = self.conns.is_empty() && self.stopping.is_none() && self.ended.is_empty();
+        match (self.has_work(), for_good) {
+            (true, _) => Some(Duration::ZERO),
+            (false, true) => None,
+            (false, false) => Some(Duration::from_nanos(HOUSEKEEPING_NS)),
+        }
+    }
+
+    /// How long to look again before that, and whether it then does not sleep at all: it has its housekeeping to do.
+    #[must_use]
+    pub fn spin(&self) -> (Duration, bool) {
+        // With nobody connected there is nothing to be quick for.
+        let spin_ns = if self.conns.is_empty() { 0 } else { self.options.idle.spin_ns().min(HOUSEKEEPING_NS) };
+        (Duration::from_nanos(spin_ns), spin_ns == HOUSEKEEPING_NS)
+    }
+
+    /// Asks a client that has been silent for too long, and ends the connection of one that gave no answer. Over raw TCP
+    /// the kernel does both.
+    pub(super) fn look_for_sign(&mut self, handle: Handle, now_ns: u64) {
+        let Some(conn) = self.conns.get_mut(handle) else { return };
+        if conn.out.transport() == Transport::Tcp || conn.out.is_closing() {
+            return;
+        }
+        let flushed = conn.out.private_bytes() == 0;
+        match conn.liveness.look(now_ns, self.options.patience, flushed) {
+            Sign::Fine => {}
+            Sign::Ask => {
+                self.metrics.pings.add(1);
+                conn.out.private_mut().extend_from_slice(&WS_PING);
+                queue(&mut self.ready, conn);
+            }
+            Sign::Dead => {
+                self.metrics.dead.add(1);
+                // Nobody is likely to hear it, so there is nothing to wait for.
+                conn.out.close(CloseCode::TryLater, "no answer to a ping (net.pong_seconds)");
+                self.serve(handle, false, now_ns);
+                self.remove(handle);
+            }
+        }
+    }
+}
