@@ -161,7 +161,7 @@ proptest! {
     fn random_bytes_never_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..400),
         index in 0_u8..3,
-        mode in 0_u8..8,
+        mode in 0_u8..17,
     ) {
         let cloud = Cloud::new(1_500, 3);
         let mut pair = Pair::new(info(1_500, 0.1, [0.0; 3]), &cloud.points);
@@ -174,6 +174,55 @@ proptest! {
         let _ = pair.decoder.snapshot(4, &entry);
         let _ = pair.decoder.snapshot(4, &bytes);
         assert!(pair.decoder.nodes().count() <= 1_500);
+    }
+}
+
+/// A few consecutive frames of a cloud that warms up, moves and jumps, with the state before them.
+fn chain(seed: u64, count: usize) -> (Pair, Vec<Vec<u8>>) {
+    let mut cloud = Cloud::new(count, seed);
+    let mut pair = Pair::new(info(count, 0.1, [0.0; 3]), &cloud.points);
+    let mut frames = Vec::new();
+    for heat in [0.05, 8.0, 8.0, 0.3, 40.0, 0.02] {
+        cloud.step(heat);
+        cloud.points[seed as usize % count] = [heat * 1_000.0; 3];
+        pair.encoder.tick(&cloud.points, false, &mut pair.frame).unwrap();
+        frames.push(pair.frame.body().to_vec());
+    }
+    (pair, frames)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    /// Damage that looks nearly right goes deeper into a decoder than noise does.
+    #[test]
+    fn frames_with_some_bytes_changed_never_panic(
+        seed in any::<u64>(),
+        count in prop::sample::select(vec![1_usize, 30, 1_024, 1_300]),
+        damage in prop::collection::vec((0_usize..6, any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in prop::option::of((0_usize..6, any::<prop::sample::Index>())),
+    ) {
+        let (mut pair, mut frames) = chain(seed, count);
+        for (frame, place, byte) in damage {
+            let frame = &mut frames[frame];
+            if !frame.is_empty() {
+                let place = place.index(frame.len());
+                frame[place] = byte;
+            }
+        }
+        if let Some((frame, length)) = cut {
+            let length = length.index(frames[frame].len() + 1);
+            frames[frame].truncate(length);
+        }
+        let mut sequence = pair.decoder.sequence();
+        for frame in &frames {
+            let taken = pair.decoder.delta(sequence, sequence + 1, sequence % 3 == 0, frame);
+            sequence += 1;
+            let shown = pair.decoder.nodes().count();
+            assert_eq!(shown, if pair.decoder.follows(0) { count } else { 0 }, "{taken:?}");
+            if taken.is_err() {
+                assert_eq!(shown, 0, "after a bad frame nothing is followed");
+            }
+        }
     }
 }
 

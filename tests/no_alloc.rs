@@ -17,7 +17,7 @@ use swarmcast::handoff::{
     Adopt, ClassRef, Doorbell, FramePool, Grant, Overflow, SessionId, ShardMessage, SimCommand, Transport, lane,
 };
 use swarmcast::metrics::Metrics;
-use swarmcast::net::{Shard, ShardLanes, ShardOptions, poll_with_bell};
+use swarmcast::net::{ShardLanes, ShardLoop, ShardOptions, poll_with_bell};
 use swarmcast::sim::cpu::CpuBackend;
 use swarmcast::sim::{Backend, Identity, Sim, SimLanes, SimParams, Topology};
 use swarmcast::wire::{ClassSpec, CloseCode, Profile};
@@ -139,7 +139,7 @@ fn a_thousand_ticks_to_a_hundred_clients_allocate_nothing() {
     };
     let lanes = ShardLanes { frames: frames_in, adopt: adopt_in, messages: message_in, commands, events };
     let block = Arc::clone(&metrics.shards[0]);
-    let shard = Shard::new(0, poll, bell, lanes, options, Arc::clone(&block), Arc::clone(&pool_low));
+    let shard = ShardLoop::new(0, poll, bell, lanes, options, Arc::clone(&block), Arc::clone(&pool_low));
     let (topology, identity) = topology();
     let mut backend = CpuBackend::new(SimParams::default());
     backend.upload(topology).unwrap();

@@ -86,6 +86,12 @@ impl ChainMessage {
         (self.header.node_count.get() as usize).div_ceil(BLOCK_NODES)
     }
 
+    /// The simulation step that it shows.
+    #[must_use]
+    pub fn tick(&self) -> u64 {
+        self.header.tick.get()
+    }
+
     /// When its tick was due, monotonic ns.
     #[must_use]
     pub fn tick_ns(&self) -> u64 {

@@ -96,6 +96,8 @@ struct Sending {
     sent: usize,
     /// When it was leased.
     since_ns: u64,
+    /// The simulation step of a full frame.
+    tick: u64,
     /// When its tick was due.
     tick_ns: u64,
     /// Sequence of the frame begun before it.
@@ -116,6 +118,10 @@ pub struct Outbound {
     sending: Option<Sending>,
     /// Sequence of the last full frame begun in this class; 0 before the first.
     last_sequence: u64,
+    /// Sequence of the first frame begun in this class.
+    joined_at: u64,
+    /// Tick of the newest full frame that it has, in whatever class.
+    shown_tick: u64,
     /// Where it stands in the chain of a compact class.
     cursor: Cursor,
     /// The blocks of a compact class that it wants; `None` for all.
@@ -149,6 +155,8 @@ impl Outbound {
             private_sent: 0,
             sending: None,
             last_sequence: 0,
+            joined_at: 0,
+            shown_tick: 0,
             cursor: Cursor::NEW,
             interest: None,
             resend: false,
@@ -187,7 +195,7 @@ impl Outbound {
     pub fn reclass(&mut self, class: ClassRef) {
         self.class = class;
         self.last_sequence = 0;
-        self.cursor = Cursor::NEW;
+        self.cursor.reclass();
         self.acked = None;
         self.lateness.reclass();
     }
@@ -205,6 +213,10 @@ impl Outbound {
 
     /// The client has everything up to `sequence`; what was never sent cannot have arrived.
     pub fn ack(&mut self, sequence: u64, now_ns: u64) {
+        // An acknowledgement that was on its way when the class changed says nothing about this one.
+        if self.sequence() == 0 || sequence < self.joined_at {
+            return;
+        }
         let sequence = sequence.min(self.sequence());
         let acked = self.acked.map_or(sequence, |acked| acked.max(sequence));
         self.acked = Some(acked);
@@ -439,10 +451,18 @@ impl Outbound {
         if (sequence <= previous && !self.resend) || self.has_no_credit(previous) {
             return;
         }
+        // The last frame of a slower class: nothing is shown to go back.
+        let tick = frame.stamp().tick;
+        if tick < self.shown_tick {
+            return;
+        }
+        if previous == 0 {
+            self.joined_at = sequence;
+        }
         let conflated = if previous > 0 { sequence.saturating_sub(previous + 1) } else { 0 };
         let source = Source::Leased { frame: Arc::clone(frame), class: self.class };
         let (since_ns, tick_ns, resend) = (now_ns, frame.stamp().tick_ns, self.resend);
-        self.sending = Some(Sending { source, sent: 0, since_ns, tick_ns, previous, conflated, resend });
+        self.sending = Some(Sending { source, sent: 0, since_ns, tick, tick_ns, previous, conflated, resend });
         self.last_sequence = sequence;
         self.resend = false;
     }
@@ -478,6 +498,7 @@ impl Outbound {
             sending.sent += of_frame;
             if taken == total {
                 let (tick_ns, conflated) = (sending.tick_ns, sending.conflated);
+                self.shown_tick = self.shown_tick.max(sending.tick);
                 self.sending = None;
                 self.frame_done(tick_ns, conflated, now_ns, sent);
             }
@@ -549,6 +570,7 @@ impl Outbound {
                     source,
                     sent: done,
                     since_ns: now_ns,
+                    tick: 0,
                     tick_ns,
                     previous: 0,
                     conflated,
@@ -603,6 +625,9 @@ impl Outbound {
     /// The client has begun a message: it stands behind it.
     fn begin(&mut self, next: &Next<'_>, now_ns: u64) {
         let generation_changes = !self.cursor.is_same_generation(&next.after);
+        if self.cursor.sequence() == 0 {
+            self.joined_at = next.after.sequence();
+        }
         self.cursor = next.after;
         if let Some(last_ns) = &mut self.snapshots_only
             && next.message.kind() == KIND_SNAPSHOT
@@ -610,10 +635,10 @@ impl Outbound {
             *last_ns = now_ns;
         }
         if let Some(interest) = &mut self.interest {
-            if generation_changes {
+            if generation_changes || next.extent == Extent::Wanted {
                 interest.followed.clear();
             }
-            if next.extent == Extent::Entered {
+            if matches!(next.extent, Extent::Entered | Extent::Wanted) {
                 let Interest { wanted, followed, .. } = &mut **interest;
                 followed.add_all(wanted);
             }

@@ -73,6 +73,15 @@ impl<'bytes> BitReader<'bytes> {
 
     #[inline]
     fn fill(&mut self) {
+        if let Some(word) = self.bytes.first_chunk() {
+            let taken = (63 - self.count) / 8;
+            self.held |= u64::from_le_bytes(*word) << self.count;
+            self.count += 8 * taken;
+            // Bits of the word above these are put there once more by the next one.
+            self.held &= u64::MAX >> (64 - self.count);
+            self.bytes = self.bytes.get(taken as usize..).unwrap_or_default();
+            return;
+        }
         while self.count <= 56
             && let Some((byte, rest)) = self.bytes.split_first()
         {

@@ -1,17 +1,19 @@
 //! The decoder: the same state as the encoder's, for the blocks it follows.
 
+use std::hint::select_unpredictable;
+
 use super::bits::{BitReader, take_varint};
-use super::encode::{MODE_CODING, MODE_DECAY, MODE_ENTROPY, MODE_ENTROPY_FOUR, MODE_GAPS, MODE_PLAIN, blocks};
+use super::encode::{
+    ALL_FROM, MODE_CODING, MODE_DECAY, MODE_ENTROPY, MODE_ENTROPY_FOUR, MODE_GAPS, MODE_PLAIN, blocks,
+};
 use super::error::CompactError;
 use super::info::Info;
-use super::model::{BLOCK_NODES, Block, HOT, LANE_PLACES, Lane, at, set};
+use super::lanes::{self, Bytes};
+use super::model::{BLOCK_NODES, Block, LANE_PLACES, Lane, at, set};
 use super::nodes::{Kinds, Nodes};
 use super::rans::{Found, RansReader};
 use super::tables::{SCALE_LOG2, Tables};
-use super::tokens::{
-    SHIFT_FROM, SYMBOLS_HOT, SYMBOLS_QUIET, along, flag_context, hot_context, hot_shift, quiet_context, take_value,
-    unrank,
-};
+use super::tokens::{SYMBOLS_QUIET, along, plain_width, value_of};
 use super::{gaps, snapshot};
 
 /// Follows a chain, whole or in part.
@@ -30,19 +32,23 @@ pub struct Decoder {
 /// What one block needs while it is decoded.
 #[derive(Debug)]
 struct Scratch {
+    /// 1 where a node is hot.
+    is_hot: Bytes,
     kinds: Kinds,
-    /// Quiet nodes that are corrected.
+    /// 1 where a quiet node is corrected; and these in a row.
+    over: Bytes,
     corrected: Nodes,
-    /// By axis and place in `corrected`: symbols, and the corrections that they mean.
-    quiet_symbols: [[u8; BLOCK_NODES]; 3],
-    quiet_steps: [Lane; 3],
-    /// By node: which table codes a hot one.
+    /// By node, for one pass after the other: which table codes it, its symbol, plain bits and how many these are.
     contexts: Lane,
-    /// By axis and node: symbols of hot ones, and the corrections that they mean.
-    hot_symbols: [Lane; 3],
-    hot_steps: [Lane; 3],
-    /// Hot nodes whose corrections have plain bits.
+    symbols: Bytes,
+    plain_bits: Lane,
+    plain_widths: Bytes,
+    /// Hot nodes whose correction has plain bits.
     odd: Nodes,
+    /// By axis and node: corrections of quiet ones.
+    quiet_steps: [Lane; 3],
+    /// By axis and node: corrections of hot ones.
+    hot_steps: [Lane; 3],
 }
 
 #[derive(Debug)]
@@ -65,14 +71,17 @@ impl Decoder {
             blocks: blocks.into_iter().map(|block| Followed { block, followed: false }).collect(),
             tables: Tables::new(),
             scratch: Box::new(Scratch {
+                is_hot: [0; BLOCK_NODES],
                 kinds: Kinds::NONE,
+                over: [0; BLOCK_NODES],
                 corrected: Nodes::NONE,
-                quiet_symbols: [[0; BLOCK_NODES]; 3],
-                quiet_steps: [[0; LANE_PLACES]; 3],
                 contexts: [0; LANE_PLACES],
-                hot_symbols: [[0; LANE_PLACES]; 3],
-                hot_steps: [[0; LANE_PLACES]; 3],
+                symbols: [0; BLOCK_NODES],
+                plain_bits: [0; LANE_PLACES],
+                plain_widths: [0; BLOCK_NODES],
                 odd: Nodes::NONE,
+                quiet_steps: [[0; LANE_PLACES]; 3],
+                hot_steps: [[0; LANE_PLACES]; 3],
             }),
             sequence: 0,
         })
@@ -281,133 +290,112 @@ impl Scratch {
         payload: &[u8],
     ) -> Option<()> {
         let mut reader = RansReader::<STATES>::new(payload)?;
-        let hot = block.hot_count();
-        self.kinds.sort(block, hot);
+        lanes::find_hot(&block.energy, &mut self.is_hot);
+        let hot = lanes::count(&self.is_hot);
+        self.kinds.sort(block.count, &self.is_hot, hot);
         self.flags(tables, block, &mut reader);
-        let escaped = self.quiet(tables, block, &mut reader);
-        let shifted = self.hot(tables, block, &mut reader);
-        if !reader.is_over() {
-            return None;
-        }
-        let mut bits = BitReader::new(plain);
-        if escaped || shifted {
-            self.plain(block, escaped, &mut bits)?;
-        }
-        if !bits.is_over() {
+        let mut plain = BitReader::new(plain);
+        self.quiet(tables, block, &mut reader, &mut plain)?;
+        self.hot(tables, block, &mut reader, &mut plain)?;
+        if !(reader.is_over() && plain.is_over()) {
             return None;
         }
         if hot > 0 {
             block.correct_hot(&self.hot_steps);
         }
-        for (index, node) in self.corrected.iter().enumerate() {
-            block.correct_quiet(node, self.quiet_steps.each_ref().map(|steps| at(steps, index)));
+        if self.corrected.len() < ALL_FROM || !block.correct_quiet_all(&self.over, &self.quiet_steps) {
+            for node in self.corrected.iter() {
+                block.correct_quiet(node, self.quiet_steps.each_ref().map(|steps| at(steps, node)));
+            }
         }
         Some(())
     }
 
     /// Finds out which quiet nodes are corrected.
     fn flags<const STATES: usize>(&mut self, tables: &Tables, block: &Block, reader: &mut RansReader<'_, STATES>) {
-        let (quiet, corrected) = (&self.kinds.quiet, &mut self.corrected);
-        corrected.clear();
+        let (quiet, over, tables_of) = (&self.kinds.quiet, &mut self.over, &mut self.contexts);
+        over.fill(0);
+        lanes::flag_tables(&block.energy, &block.ticks, tables_of);
         reader.pass(quiet.len(), |index, slot| {
             let node = quiet.get(index);
-            let one = tables.flag(flag_context(at(&block.energy, node), at(&block.ticks, node)));
+            let one = tables.flag(at(tables_of, node) as usize);
             let zero = (1 << SCALE_LOG2) - one;
-            let set = slot >= zero;
-            corrected.push_if(node, set);
-            if set { Found { frequency: one, inside: slot - zero } } else { Found { frequency: zero, inside: slot } }
+            let is_set = slot >= zero;
+            set(over, node, u8::from(is_set));
+            Found {
+                frequency: select_unpredictable(is_set, one, zero),
+                inside: slot.wrapping_sub(select_unpredictable(is_set, zero, 0)),
+            }
         });
+        self.corrected.fill_where(over);
     }
 
-    /// Reads the corrections of quiet nodes, as far as symbols tell them; whether plain bits tell the rest.
+    /// Reads the corrections of quiet nodes.
     fn quiet<const STATES: usize>(
         &mut self,
         tables: &Tables,
         block: &Block,
         reader: &mut RansReader<'_, STATES>,
-    ) -> bool {
+        plain: &mut BitReader<'_>,
+    ) -> Option<()> {
+        let Self { contexts, over, symbols, .. } = self;
         let corrected = &self.corrected;
-        let [x, y, z] = &mut self.quiet_symbols;
-        let ticks = |index| at(&block.ticks, corrected.get(index));
-        reader.pass(corrected.len(), |index, slot| {
-            let entry = tables.quiet(quiet_context(ticks(index), 0, false), slot);
-            set(x, index, entry.symbol() as u8);
-            entry.found(slot)
-        });
-        reader.pass(corrected.len(), |index, slot| {
-            let entry = tables.quiet(quiet_context(ticks(index), 1, at(x, index) != 0), slot);
-            set(y, index, entry.symbol() as u8);
-            entry.found(slot)
-        });
-        reader.pass(corrected.len(), |index, slot| {
-            let any = at(x, index) | at(y, index) != 0;
-            let entry = tables.quiet(quiet_context(ticks(index), 2, any), slot);
-            set(z, index, entry.symbol() as u8);
-            entry.found(slot)
-        });
-        let mut escaped = false;
-        let axes = self.quiet_symbols.iter().zip(&mut self.quiet_steps).zip(&block.velocity);
-        for ((symbols, steps), velocity) in axes {
-            for (node, (symbol, step)) in corrected.iter().zip(symbols.iter().zip(steps)) {
-                *step = along(unrank(u32::from(*symbol)), at(velocity, node));
-                escaped |= usize::from(*symbol) == SYMBOLS_QUIET - 1;
+        if corrected.len() == 0 {
+            return Some(());
+        }
+        let mut any = [0; BLOCK_NODES];
+        for (axis, (steps, velocity)) in (0..).zip(self.quiet_steps.iter_mut().zip(&block.velocity)) {
+            lanes::quiet_tables(axis, &block.ticks, &any, contexts);
+            reader.pass(corrected.len(), |index, slot| {
+                let node = corrected.get(index);
+                let entry = tables.quiet(at(contexts, node) as u32, slot);
+                set(symbols, node, entry.symbol() as u8);
+                entry.found(slot)
+            });
+            lanes::steps(symbols, velocity, steps);
+            if lanes::merge(symbols, over, &mut any) == SYMBOLS_QUIET as u8 - 1 {
+                for node in corrected.iter() {
+                    let symbol = u32::from(at(symbols, node));
+                    let bits = plain.take(plain_width(symbol, SYMBOLS_QUIET, 0))?;
+                    set(steps, node, along(value_of(symbol, bits, SYMBOLS_QUIET, 0), at(velocity, node)));
+                }
             }
         }
-        escaped
+        Some(())
     }
 
-    /// As [`Self::quiet`], for hot nodes.
+    /// Reads the corrections of hot nodes.
     fn hot<const STATES: usize>(
         &mut self,
         tables: &Tables,
         block: &Block,
         reader: &mut RansReader<'_, STATES>,
-    ) -> bool {
-        let (hot, contexts) = (&self.kinds.hot, &mut self.contexts);
-        self.odd.clear();
+        plain: &mut BitReader<'_>,
+    ) -> Option<()> {
+        let Self { contexts, symbols, plain_bits, plain_widths, odd, .. } = self;
+        let hot = &self.kinds.hot;
         if hot.len() == 0 {
-            return false;
+            return Some(());
         }
-        for (context, energy) in contexts.iter_mut().zip(&block.energy) {
-            *context = hot_context(*energy) as i32;
-        }
-        let mut odd = block.energy.map(|energy| i32::from(energy >= SHIFT_FROM));
-        let axes = self.hot_symbols.iter_mut().zip(&mut self.hot_steps).zip(&block.velocity);
-        for ((symbols, steps), velocity) in axes {
+        lanes::hot_tables(&block.energy, contexts);
+        for (steps, velocity) in self.hot_steps.iter_mut().zip(&block.velocity) {
             reader.pass(hot.len(), |index, slot| {
                 let node = hot.get(index);
-                let entry = tables.hot(at(contexts, node) as usize, slot);
-                set(symbols, node, entry.symbol() as i32);
+                let entry = tables.hot(at(contexts, node) as u32, slot);
+                set(symbols, node, entry.symbol() as u8);
                 entry.found(slot)
             });
-            // For every node as if it were hot: the same code for all.
-            for (((symbol, step), velocity), odd) in symbols.iter().zip(steps).zip(velocity).zip(&mut odd) {
-                *step = along(unrank(*symbol as u32), *velocity);
-                *odd |= i32::from(*symbol == SYMBOLS_HOT as i32 - 1);
+            lanes::hot_widths(symbols, &block.energy, plain_widths);
+            odd.fill_where_not_zero(plain_widths);
+            if odd.len() == 0 {
+                lanes::steps(symbols, velocity, steps);
+                continue;
             }
-        }
-        let any =
-            odd.iter().zip(&block.energy).fold(0, |any, (odd, energy)| any | if *energy >= HOT { *odd } else { 0 });
-        if any != 0 {
-            hot.iter().for_each(|node| self.odd.push_if(node, at(&odd, node) != 0));
-        }
-        any != 0
-    }
-
-    /// Adds what plain bits say.
-    fn plain(&mut self, block: &Block, escaped: bool, bits: &mut BitReader<'_>) -> Option<()> {
-        let quiet = self.quiet_symbols.iter().zip(&mut self.quiet_steps).zip(&block.velocity);
-        for ((symbols, steps), velocity) in quiet.filter(|_| escaped) {
-            for ((node, symbol), step) in self.corrected.iter().zip(symbols).zip(steps) {
-                *step = along(take_value(usize::from(*symbol), SYMBOLS_QUIET, 0, bits)?, at(velocity, node));
+            plain_bits.fill(0);
+            for node in odd.iter() {
+                set(plain_bits, node, plain.take(u32::from(at(plain_widths, node)))? as i32);
             }
-        }
-        for ((symbols, steps), velocity) in self.hot_symbols.iter().zip(&mut self.hot_steps).zip(&block.velocity) {
-            for node in self.odd.iter() {
-                let shift = hot_shift(at(&block.energy, node));
-                let value = take_value(at(symbols, node) as usize, SYMBOLS_HOT, shift, bits)?;
-                set(steps, node, along(value, at(velocity, node)));
-            }
+            lanes::steps_plain(symbols, plain_bits, velocity, &block.energy, steps);
         }
         Some(())
     }

@@ -4,14 +4,12 @@ use super::bits::{BitWriter, put_varint, varint_bytes};
 use super::error::EncodeError;
 use super::frame::CompactFrame;
 use super::info::Info;
-use super::model::{BLOCK_NODES, BOX_QUANTA, Block, HALF, HOT, LANE_PLACES, Lane, UNITS, at};
+use super::lanes::{self, Bytes, Tokens};
+use super::model::{BLOCK_NODES, BOX_QUANTA, Block, LANE_PLACES, Lane, UNITS, at, half_quanta};
 use super::nodes::{Kinds, Nodes};
 use super::rans::{self, Words};
 use super::tables::Tables;
-use super::tokens::{
-    PASSES, Pass, SHIFT_FROM, SYMBOLS_HOT, SYMBOLS_QUIET, Token, along, first_of_flag, first_of_hot, first_of_quiet,
-    flag_context, hot_context, hot_shift, put_plain, quiet_context, rank, symbol_of,
-};
+use super::tokens::{PASSES, Pass, SYMBOLS_QUIET, Token, along, plain_of};
 use super::{gaps, snapshot};
 use crate::wire::NodeRecord;
 
@@ -34,6 +32,9 @@ const FOUR_STATES_FROM: usize = 1_024;
 /// A block without hot nodes and with at most one correction in so many nodes is coded as gaps: from there on flags cost
 /// fewer bytes.
 const GAPS_FROM: usize = 24;
+
+/// From so many corrections of quiet nodes on these are applied to all nodes at once instead of one by one.
+pub(super) const ALL_FROM: usize = 64;
 
 /// Of how many nodes one is measured for the decay.
 const SAMPLE_EVERY: usize = 8;
@@ -88,19 +89,32 @@ struct Scratch {
     /// True position less predicted one, units, by axis.
     off: [Lane; 3],
     /// 1 where a quiet node would be off by more than half a quantum.
-    over: [u8; BLOCK_NODES],
+    over: Bytes,
+    /// 1 where a node is hot.
+    is_hot: Bytes,
     kinds: Kinds,
     /// Quiet nodes that are over.
     corrected: Nodes,
-    /// Corrections of hot nodes, and their tokens, by axis and node.
-    steps: [Lane; 3],
-    tokens: [Lane; 3],
-    /// Hot nodes whose corrections have plain bits.
-    odd: Nodes,
-    passes: [Pass; PASSES],
+    corrections: Corrections,
     words: Words,
     plain: Vec<u8>,
     payload: Vec<u8>,
+}
+
+/// What the entropy coder is given.
+#[derive(Debug)]
+struct Corrections {
+    passes: [Pass; PASSES],
+    /// Corrections of quiet nodes, by axis and node.
+    quiet_steps: [Lane; 3],
+    /// Corrections of hot nodes, by axis and node.
+    hot_steps: [Lane; 3],
+    /// By node, for one pass after the other: tokens, plain bits and how many these are.
+    tokens: Tokens,
+    plain_bits: Lane,
+    plain_widths: Bytes,
+    /// Hot nodes whose correction has plain bits.
+    odd: Nodes,
 }
 
 /// Measures which share of its velocity a block loses in a tick.
@@ -174,12 +188,18 @@ impl Encoder {
                 world: [[0.0; LANE_PLACES]; 3],
                 off: [[0; LANE_PLACES]; 3],
                 over: [0; BLOCK_NODES],
+                is_hot: [0; BLOCK_NODES],
                 kinds: Kinds::NONE,
                 corrected: Nodes::NONE,
-                steps: [[0; LANE_PLACES]; 3],
-                tokens: [[0; LANE_PLACES]; 3],
-                odd: Nodes::NONE,
-                passes: [Pass::NEW; PASSES],
+                corrections: Corrections {
+                    passes: [Pass::NEW; PASSES],
+                    quiet_steps: [[0; LANE_PLACES]; 3],
+                    hot_steps: [[0; LANE_PLACES]; 3],
+                    tokens: [Token::default(); BLOCK_NODES],
+                    plain_bits: [0; LANE_PLACES],
+                    plain_widths: [0; BLOCK_NODES],
+                    odd: Nodes::NONE,
+                },
                 words: Words::new(),
                 plain: Vec::with_capacity(CompactFrame::delta_bytes_max(BLOCK_NODES)),
                 payload: Vec::with_capacity(CompactFrame::snapshot_bytes_max(BLOCK_NODES)),
@@ -372,10 +392,19 @@ pub(super) fn blocks(node_count: usize) -> Vec<Block> {
 }
 
 /// A coordinate in units, moved into the box.
+///
+/// The cast of one float saturates, for which there is no vector instruction. This takes the number apart into two halves
+/// of 16 bits, each of which stands in the low bits of the float that is the half and a large number, rounded by the sum.
 #[inline(always)]
-fn units(offset: f32, scale: f32) -> i32 {
+pub(super) fn units(offset: f32, scale: f32) -> i32 {
     const EDGE: f32 = BOX_QUANTA as f32 * UNITS as f32;
-    (offset * scale).clamp(-EDGE, EDGE) as i32
+    const LARGE: f32 = 1.5 * (1 << 23) as f32;
+    const HALF_RANGE: f32 = 65_536.0;
+    let units = (offset * scale).clamp(-EDGE, EDGE);
+    let high = units * (1.0 / HALF_RANGE) + LARGE;
+    let low = units - (high - LARGE) * HALF_RANGE + LARGE;
+    let [high, low] = [high, low].map(|float| float.to_bits().wrapping_sub(LARGE.to_bits()));
+    (high << 16).wrapping_add(low) as i32
 }
 
 impl Scratch {
@@ -388,21 +417,12 @@ impl Scratch {
             let [px, py, pz] = point.point();
             (*x, *y, *z) = (px - ox, py - oy, pz - oz);
         }
-        self.over = [0; BLOCK_NODES];
-        for ((world, off), position) in self.world.iter_mut().zip(&mut self.off).zip(&block.position) {
+        for world in &mut self.world {
             if let Some(rest) = world.get_mut(block.count..) {
                 rest.fill(0.0);
             }
-            for ((world, off), position) in world.iter().zip(off.iter_mut()).zip(position) {
-                *off = units(*world, scale).wrapping_sub(*position);
-            }
-            for (off, over) in off.iter().zip(&mut self.over) {
-                *over |= u8::from(off.wrapping_add(HALF) as u32 > UNITS as u32);
-            }
         }
-        for (over, energy) in self.over.iter_mut().zip(&block.energy) {
-            *over &= u8::from(*energy < HOT);
-        }
+        lanes::measure(&self.world, scale, &block.position, &block.energy, &mut self.off, &mut self.over);
     }
 
     /// Fills `payload` and corrects the block; the mode, or `None` when there is nothing to say.
@@ -414,157 +434,119 @@ impl Scratch {
         watch: &mut impl FnMut(&[Token], usize),
     ) -> Option<u8> {
         self.payload.clear();
-        let hot = block.hot_count();
-        let over = self.over.iter().map(|over| u32::from(*over)).sum::<u32>() as usize;
+        lanes::find_hot(&block.energy, &mut self.is_hot);
+        let (hot, over) = (lanes::count(&self.is_hot), lanes::count(&self.over));
         if coding == Coding::Cheapest && hot == 0 && over == 0 {
             return None;
         }
-        self.corrected.clear();
-        for (node, over) in self.over.iter().enumerate() {
-            self.corrected.push_if(node, *over != 0);
-        }
+        self.corrected.fill_where(&self.over);
         if coding == Coding::Cheapest && hot == 0 && over * GAPS_FROM <= block.count {
             let off = &self.off;
             let corrections = self.corrected.iter().map(|node| (node, quiet_steps(off, node)));
             gaps::encode(block, over, corrections, &mut self.payload);
             return Some(MODE_GAPS);
         }
-        self.kinds.sort(block, hot);
+        self.kinds.sort(block.count, &self.is_hot, hot);
         self.flags(block);
-        let escaped = self.quiet(block);
-        let plain = self.hot(block) | escaped;
         self.plain.clear();
-        if plain {
-            self.plain_bits(block, escaped);
+        let mut plain = BitWriter::new(&mut self.plain);
+        self.corrections.quiet(block, &self.off, &self.over, &self.corrected, &mut plain);
+        self.corrections.hot(block, &self.off, &self.kinds.hot, &mut plain);
+        plain.end();
+        let has_plain = !self.plain.is_empty();
+        if has_plain {
             put_varint(self.plain.len() as u32, &mut self.payload);
             self.payload.extend_from_slice(&self.plain);
         }
-        block.correct_hot(&self.steps);
-        for node in self.corrected.iter() {
-            block.correct_quiet(node, quiet_steps(&self.off, node));
+        if hot > 0 {
+            block.correct_hot(&self.corrections.hot_steps);
+        }
+        if over < ALL_FROM || !block.correct_quiet_all(&self.over, &self.corrections.quiet_steps) {
+            for node in self.corrected.iter() {
+                block.correct_quiet(node, quiet_steps(&self.off, node));
+            }
         }
         let mut plain_bytes = self.plain.len();
-        for pass in &self.passes {
+        for pass in &self.corrections.passes {
             watch(pass.tokens(), std::mem::take(&mut plain_bytes));
         }
-        let plain = if plain { MODE_PLAIN } else { 0 };
+        let plain = if has_plain { MODE_PLAIN } else { 0 };
         if 3 * (over + hot) < FOUR_STATES_FROM {
-            rans::encode::<1>(tables, &self.passes, &mut self.words, &mut self.payload);
+            rans::encode::<1>(tables, &self.corrections.passes, &mut self.words, &mut self.payload);
             Some(MODE_ENTROPY | plain)
         } else {
-            rans::encode::<4>(tables, &self.passes, &mut self.words, &mut self.payload);
+            rans::encode::<4>(tables, &self.corrections.passes, &mut self.words, &mut self.payload);
             Some(MODE_ENTROPY_FOUR | plain)
         }
     }
 
     /// Fills the pass of flags.
     fn flags(&mut self, block: &Block) {
-        let [flags, ..] = &mut self.passes;
-        flags.resize(self.kinds.quiet.len());
-        for (index, node) in self.kinds.quiet.iter().enumerate() {
-            let context = flag_context(at(&block.energy, node), at(&block.ticks, node));
-            flags.set(index, Token::new(first_of_flag(context), usize::from(at(&self.over, node))));
-        }
+        let Corrections { tokens, passes: [flags, ..], .. } = &mut self.corrections;
+        lanes::flag_tokens(&block.energy, &block.ticks, &self.over, tokens);
+        flags.gather(tokens, &self.kinds.quiet);
     }
+}
 
-    /// Fills the passes of quiet nodes; whether one has to be escaped.
-    fn quiet(&mut self, block: &Block) -> bool {
-        let [_, passes @ .., _, _, _] = &mut self.passes;
-        passes.iter_mut().for_each(|pass| pass.resize(self.corrected.len()));
-        let mut escaped = false;
-        for (index, node) in self.corrected.iter().enumerate() {
-            let ticks = at(&block.ticks, node);
-            let mut any = false;
-            for (axis, (step, pass)) in quiet_steps(&self.off, node).into_iter().zip(passes.iter_mut()).enumerate() {
-                let velocity = block.velocity.get(axis).map_or(0, |lane| at(lane, node));
-                let symbol = symbol_of(along(step, velocity), SYMBOLS_QUIET, 0);
-                pass.set(index, Token::new(first_of_quiet(quiet_context(ticks, axis, any)), symbol));
-                escaped |= symbol == SYMBOLS_QUIET - 1;
-                any |= step != 0;
-            }
-        }
-        escaped
-    }
-
-    /// Fills `steps`, `odd` and the passes of hot nodes; whether one of these has plain bits.
-    fn hot(&mut self, block: &Block) -> bool {
-        let [.., x, y, z] = &mut self.passes;
-        let hot = &self.kinds.hot;
-        self.odd.clear();
-        [&mut *x, &mut *y, &mut *z].into_iter().for_each(|pass| pass.resize(hot.len()));
-        if hot.len() == 0 {
-            return false;
-        }
-        let mut odd = block.energy.map(|energy| i32::from(energy >= SHIFT_FROM));
-        let axes = self.off.iter().zip(&block.velocity).zip(&mut self.steps).zip(&mut self.tokens);
-        for ((((off, velocity), steps), tokens), pass) in axes.zip([x, y, z]) {
-            // First for every node as if it were hot and without shift: the same code for all.
-            let lanes = off.iter().zip(velocity).zip(steps.iter_mut()).zip(tokens.iter_mut()).zip(&block.energy);
-            for (((((off, velocity), step), token), energy), odd) in lanes.zip(&mut odd) {
-                *step = off.wrapping_add(HALF) >> UNITS.ilog2();
-                let symbol = rank(along(*step, *velocity)) as i32;
-                let escape = SYMBOLS_HOT as i32 - 1;
-                let symbol = if symbol < escape { symbol } else { escape };
-                *token = first_of_hot(hot_context(*energy)) as i32 + symbol;
-                *odd |= i32::from(symbol == escape);
-            }
-            for (index, node) in hot.iter().enumerate() {
-                pass.set(index, Token::new(at(tokens, node) as usize, 0));
-            }
-        }
-        let any =
-            odd.iter().zip(&block.energy).fold(0, |any, (odd, energy)| any | if *energy >= HOT { *odd } else { 0 });
-        if any != 0 {
-            self.shifted(block, &odd);
-        }
-        any != 0
-    }
-
-    /// Lists the hot nodes that are `odd`, and sets the tokens of those whose corrections have plain low bits.
-    fn shifted(&mut self, block: &Block, odd: &Lane) {
-        let [.., x, y, z] = &mut self.passes;
-        for (index, node) in self.kinds.hot.iter().enumerate() {
-            self.odd.push_if(node, at(odd, node) != 0);
-            let energy = at(&block.energy, node);
-            if energy < SHIFT_FROM {
+impl Corrections {
+    /// Fills `quiet_steps` and the passes of quiet nodes.
+    fn quiet(&mut self, block: &Block, off: &[Lane; 3], over: &Bytes, corrected: &Nodes, plain: &mut BitWriter<'_>) {
+        let Self { tokens, quiet_steps, passes: [_, passes @ .., _, _, _], .. } = self;
+        let (mut any, mut escaped) = ([0; BLOCK_NODES], false);
+        let axes = off.iter().zip(&block.velocity).zip(quiet_steps.iter_mut()).zip(passes);
+        for (axis, (((off, velocity), steps), pass)) in (0..).zip(axes) {
+            if corrected.len() == 0 {
+                pass.clear();
                 continue;
             }
-            let (first, shift) = (first_of_hot(hot_context(energy)), hot_shift(energy));
-            let axes = self.steps.iter().zip(&block.velocity).zip([&mut *x, &mut *y, &mut *z]);
-            for ((steps, velocity), pass) in axes {
-                pass.set(
-                    index,
-                    Token::new(first, symbol_of(along(at(steps, node), at(velocity, node)), SYMBOLS_HOT, shift)),
-                );
+            escaped |= lanes::quiet_tokens(axis, off, velocity, &block.ticks, over, &mut any, steps, tokens);
+            pass.gather(tokens, corrected);
+        }
+        for (steps, velocity) in quiet_steps.iter().zip(&block.velocity).filter(|_| escaped) {
+            for node in corrected.iter() {
+                let (bits, width) = plain_of(along(at(steps, node), at(velocity, node)), SYMBOLS_QUIET, 0);
+                plain.put(bits, width);
             }
         }
     }
 
-    /// Fills `plain`; `escaped` tells whether quiet nodes have any.
-    fn plain_bits(&mut self, block: &Block, escaped: bool) {
-        let mut bits = BitWriter::new(&mut self.plain);
-        for (axis, velocity) in block.velocity.iter().enumerate().filter(|_| escaped) {
-            for node in self.corrected.iter() {
-                let step = quiet_steps(&self.off, node).get(axis).copied().unwrap_or_default();
-                put_plain(along(step, at(velocity, node)), SYMBOLS_QUIET, 0, &mut bits);
+    /// Fills `hot_steps` and the passes of hot nodes.
+    fn hot(&mut self, block: &Block, off: &[Lane; 3], hot: &Nodes, plain: &mut BitWriter<'_>) {
+        let Self { hot_steps: steps, tokens, plain_bits, plain_widths, odd, passes: [.., x, y, z], .. } = self;
+        let axes = off.iter().zip(&block.velocity).zip(steps).zip([x, y, z]);
+        for (((off, velocity), steps), pass) in axes {
+            if hot.len() == 0 {
+                pass.clear();
+                continue;
+            }
+            lanes::hot_tokens(off, velocity, &block.energy, steps, tokens, plain_bits, plain_widths);
+            pass.gather(tokens, hot);
+            odd.fill_where_not_zero(plain_widths);
+            for node in odd.iter() {
+                plain.put(at(plain_bits, node) as u32, u32::from(at(plain_widths, node)));
             }
         }
-        for (steps, velocity) in self.steps.iter().zip(&block.velocity) {
-            for node in self.odd.iter() {
-                let value = along(at(steps, node), at(velocity, node));
-                put_plain(value, SYMBOLS_HOT, hot_shift(at(&block.energy, node)), &mut bits);
-            }
-        }
-        bits.end();
     }
 }
 
 /// How many half quanta a node is off by axis, to the nearest.
 #[inline(always)]
 fn quiet_steps(off: &[Lane; 3], node: usize) -> [i32; 3] {
-    off.each_ref().map(|axis| {
-        let off = at(axis, node);
-        let steps = ((off.unsigned_abs() + HALF as u32 / 2) >> HALF.ilog2()) as i32;
-        if off < 0 { -steps } else { steps }
-    })
+    off.each_ref().map(|axis| half_quanta(at(axis, node)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn units_are_the_nearest_whole_number(offset in -3e9_f32..3e9, log2 in 0..30) {
+            let offset = offset / (1_u32 << log2) as f32;
+            let edge = f64::from(BOX_QUANTA) * f64::from(UNITS);
+            let exact = f64::from(offset).clamp(-edge, edge);
+            let off = (f64::from(units(offset, 1.0)) - exact).abs();
+            assert!(off <= 0.5, "{offset} becomes {}", units(offset, 1.0));
+        }
+    }
 }

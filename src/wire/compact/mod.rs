@@ -12,6 +12,7 @@ mod follow;
 mod frame;
 mod gaps;
 mod info;
+mod lanes;
 mod model;
 mod nodes;
 mod rans;

@@ -4,6 +4,8 @@
 //! kept by axis, in arrays of the block's fixed size, so that what happens to every node in every tick is straight-line
 //! code over arrays.
 
+use super::lanes::{self, Bytes};
+
 /// Nodes of a block.
 pub const BLOCK_NODES: usize = 1_024;
 
@@ -97,28 +99,8 @@ impl Block {
 
     /// A tick without corrections: velocities decay, positions move, energies fade, ticks count.
     pub(super) fn predict(&mut self, normalise: bool) {
-        let decay = i32::from(self.decay);
-        for (position, velocity) in self.position.iter_mut().zip(&mut self.velocity) {
-            if decay > 0 {
-                for velocity in velocity.iter_mut() {
-                    *velocity = velocity.wrapping_sub(velocity.wrapping_mul(decay).wrapping_add(512) >> 10);
-                }
-            }
-            for (position, velocity) in position.iter_mut().zip(velocity.iter()) {
-                *position = position.wrapping_add(*velocity);
-            }
-            if normalise {
-                for position in position.iter_mut() {
-                    *position = round(*position, POSITION_GRID_LOG2);
-                }
-            }
-        }
-        for energy in &mut self.energy {
-            *energy -= *energy >> 4;
-        }
-        for ticks in &mut self.ticks {
-            *ticks = ticks.saturating_add(1);
-        }
+        let Self { position, velocity, energy, ticks, .. } = self;
+        lanes::predict(position, velocity, energy, ticks, i32::from(self.decay), normalise);
     }
 
     /// Moves a quiet node by `steps` of half a quantum, and turns its velocity towards where it was found.
@@ -141,44 +123,16 @@ impl Block {
         }
     }
 
-    /// Nodes that are hot.
-    pub(super) fn hot_count(&self) -> usize {
-        // Places past the last node hold no energy.
-        self.energy.iter().map(|energy| i32::from(*energy >= HOT)).sum::<i32>() as usize
+    /// [`Self::correct_quiet`] of every node that is `over`; `false`, and nothing is done, when that must go one by one.
+    pub(super) fn correct_quiet_all(&mut self, over: &Bytes, steps: &[Lane; 3]) -> bool {
+        let Self { position, velocity, moved, energy, ticks, .. } = self;
+        lanes::correct_quiet(position, velocity, moved, energy, ticks, over, steps)
     }
 
-    /// Moves every hot node by its `steps` of a quantum; its next velocity is the last one and a share of what that one
-    /// changed. The steps of quiet nodes are passed over.
+    /// Moves every hot node by its `steps` of a quantum. The steps of quiet nodes are passed over.
     pub(super) fn correct_hot(&mut self, steps: &[Lane; 3]) {
-        let [x, y, z] = steps;
-        let (mut share, mut next) = ([0; LANE_PLACES], [0; LANE_PLACES]);
-        let results = share.iter_mut().zip(&mut next).zip(&self.energy);
-        for (((share, next), energy), ((x, y), z)) in results.zip(x.iter().zip(y).zip(z)) {
-            let energy = *energy;
-            // Thresholds and shares as sums of comparisons: code for many nodes at once.
-            let more = |from: i32, by: i32| if energy >= from { by } else { 0 };
-            *share = more(HOT, 130) + more(420, 50) + more(1_000, 30) + more(3_400, 20);
-            let heated = energy.wrapping_add((sum([*x, *y, *z]) * 171 - energy) >> 2);
-            *next = if energy >= HOT { heated } else { energy };
-        }
-        let axes = self.position.iter_mut().zip(&mut self.velocity).zip(&mut self.moved);
-        for (((position, velocity), moved), steps) in axes.zip(steps) {
-            let lanes = position.iter_mut().zip(velocity).zip(moved).zip(steps).zip(&share).zip(&next);
-            for (((((position, velocity), moved), step), share), next) in lanes {
-                // A quiet node has no share, so all of this leaves it as it is but for `moved`, which means nothing there.
-                let step = if *share > 0 { step.wrapping_mul(UNITS) } else { 0 };
-                *position = position.wrapping_add(step);
-                let now = velocity.wrapping_add(step);
-                let change = now.wrapping_sub(*moved).wrapping_mul(*share) >> 8;
-                // Leaving the hot mode: what the last tick did is the better guess for many ticks.
-                *velocity = if *next < HOT { now } else { now.wrapping_add(change) };
-                *moved = now;
-            }
-        }
-        for (ticks, share) in self.ticks.iter_mut().zip(&share) {
-            *ticks = if *share > 0 { 0 } else { *ticks };
-        }
-        self.energy = next;
+        let Self { position, velocity, moved, energy, ticks, .. } = self;
+        lanes::correct_hot(position, velocity, moved, energy, ticks, steps);
     }
 
     /// Ends a normalising tick: what a snapshot leaves out is rounded away on all sides.
@@ -235,15 +189,22 @@ fn divide(value: i32, by: i32) -> i32 {
     if value < 0 { size.wrapping_neg() } else { size }
 }
 
+/// How many half quanta are nearest to an offset.
+#[inline(always)]
+pub(super) fn half_quanta(off: i32) -> i32 {
+    let steps = (off.unsigned_abs().wrapping_add(HALF as u32 / 2) >> HALF.ilog2()) as i32;
+    if off < 0 { -steps } else { steps }
+}
+
 /// Sum of the sizes of three corrections. The longest code gives 2^21 each, so nothing that is made of it overflows.
 #[inline(always)]
-fn sum(steps: [i32; 3]) -> i32 {
+pub(super) fn sum(steps: [i32; 3]) -> i32 {
     steps.iter().map(|step| step.wrapping_abs().min(1 << 21)).sum()
 }
 
 /// To the nearest multiple of `1 << log2`, halves upwards.
 #[inline(always)]
-fn round(value: i32, log2: u32) -> i32 {
+pub(super) fn round(value: i32, log2: u32) -> i32 {
     value.wrapping_add(1 << (log2 - 1)) & (-1 << log2)
 }
 

@@ -6,6 +6,8 @@
 //! the coder works on four symbols at a time, where one would wait for each product and look-up in turn.
 //! Sources: Duda, "Asymmetric numeral systems", 2013; F. Giesen, "Interleaved entropy coders", 2014.
 
+use std::hint::select_unpredictable;
+
 use super::tables::{SCALE_LOG2, Tables};
 use super::tokens::{PASSES, Pass, Token};
 
@@ -23,7 +25,7 @@ const WORDS: usize = 8_192;
 /// Words of a block, written from the end to the front.
 #[derive(Debug)]
 pub(super) struct Words {
-    words: Box<[u16; WORDS]>,
+    words: Box<[[u8; 2]; WORDS]>,
     /// The place of the next one.
     next: usize,
 }
@@ -32,17 +34,17 @@ impl Words {
     pub(super) const BYTES: usize = 2 * WORDS;
 
     pub(super) fn new() -> Self {
-        Self { words: Box::new([0; WORDS]), next: WORDS - 1 }
+        Self { words: Box::new([[0; 2]; WORDS]), next: WORDS - 1 }
     }
 
     /// Keeps the low word of `state` if it is `full`, and takes it off.
     #[inline(always)]
     fn shed(&mut self, state: u32, full: bool) -> u32 {
         if let Some(place) = self.words.get_mut(self.next % WORDS) {
-            *place = state as u16;
+            *place = (state as u16).to_le_bytes();
         }
         self.next -= usize::from(full);
-        if full { state >> 16 } else { state }
+        select_unpredictable(full, state >> 16, state)
     }
 }
 
@@ -67,17 +69,16 @@ pub(super) fn encode<const STATES: usize>(
     for state in states {
         out.extend(state.to_le_bytes().iter().take(state_bytes(STATES, words.is_empty(), state)));
     }
-    out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    out.extend_from_slice(words.as_flattened());
 }
 
 #[inline(always)]
 fn put(tables: &Tables, token: Token, state: &mut u32, words: &mut Words) {
     let symbol = tables.symbol(token.place());
-    let frequency = u32::from(symbol.frequency);
-    let shed = words.shed(*state, *state >> (32 - SCALE_LOG2) >= frequency);
+    let shed = words.shed(*state, *state >= symbol.limit);
     let quotient = ((u128::from(symbol.reciprocal) * u128::from(shed)) >> 64) as u32;
     // 4,096 quotients, and the rest of the division.
-    *state = shed + u32::from(symbol.start) + quotient * ((1 << SCALE_LOG2) - frequency);
+    *state = shed + u32::from(symbol.start) + quotient * u32::from(symbol.complement);
 }
 
 /// One state tells by the length of the block how many bytes it takes: 4 when even and enough, 3 when odd, fewer without
@@ -133,8 +134,9 @@ impl<'bytes, const STATES: usize> RansReader<'bytes, STATES> {
             let next = found.frequency.wrapping_mul(*state >> SCALE_LOG2).wrapping_add(found.inside);
             *state = next;
             if let Some(word) = words.get(place) {
+                // About one symbol in five takes a word, and which does is as good as random: no branch.
                 let low = next < LOW;
-                *state = if low { next << 16 | u32::from(u16::from_le_bytes(*word)) } else { next };
+                *state = select_unpredictable(low, next << 16 | u32::from(u16::from_le_bytes(*word)), next);
                 place += usize::from(low);
             }
         };

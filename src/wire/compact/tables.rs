@@ -60,8 +60,26 @@ const fn is_table(mut frequencies: &[u16], step: u16) -> bool {
 pub(super) struct Symbol {
     /// 2^64 over the frequency, rounded up: the high half of its product with a 32-bit number is the exact quotient.
     pub reciprocal: u64,
-    pub frequency: u16,
+    /// From here on a state has no room for the symbol: the frequency by 2^20.
+    pub limit: u32,
+    /// The scale less the frequency.
+    pub complement: u16,
     pub start: u16,
+}
+
+impl Symbol {
+    fn new(frequency: u16, start: u16) -> Self {
+        Self {
+            reciprocal: (u64::MAX / u64::from(frequency)).wrapping_add(1),
+            limit: u32::from(frequency) << (32 - SCALE_LOG2),
+            complement: (1 << SCALE_LOG2) - frequency,
+            start,
+        }
+    }
+
+    fn frequency(self) -> u16 {
+        (1 << SCALE_LOG2) - self.complement
+    }
 }
 
 /// What the coder makes of the frequencies.
@@ -80,7 +98,7 @@ pub(super) struct Slot(u32);
 
 impl Slot {
     fn new(symbol: usize, from: Symbol) -> Self {
-        Self(u32::from(from.frequency) | u32::from(from.start) << 13 | (symbol as u32) << 25)
+        Self(u32::from(from.frequency()) | u32::from(from.start) << 13 | (symbol as u32) << 25)
     }
 
     #[inline(always)]
@@ -113,8 +131,12 @@ impl Tables {
         flags.iter_mut().zip(FLAGS).for_each(|(place, one)| *place = one);
         let mut quiet: Box<[Slot; QUIET_CONTEXTS.next_power_of_two() * SLOTS]> = boxed();
         let mut hot: Box<[Slot; HOT_CONTEXTS.next_power_of_two() * SLOTS]> = boxed();
-        fill(quiet.as_mut_slice(), &symbols, (0..QUIET_CONTEXTS).map(|table| (first_of_quiet(table), SYMBOLS_QUIET)));
-        fill(hot.as_mut_slice(), &symbols, (0..HOT_CONTEXTS).map(|table| (first_of_hot(table), SYMBOLS_HOT)));
+        fill(
+            quiet.as_mut_slice(),
+            &symbols,
+            (0..QUIET_CONTEXTS).map(|table| (first_of_quiet(table as u32), SYMBOLS_QUIET)),
+        );
+        fill(hot.as_mut_slice(), &symbols, (0..HOT_CONTEXTS).map(|table| (first_of_hot(table as u32), SYMBOLS_HOT)));
         Self { symbols: all, flags, quiet, hot }
     }
 
@@ -129,20 +151,28 @@ impl Tables {
         u32::from(self.flags.get(context % self.flags.len()).copied().unwrap_or_default())
     }
 
+    /// The symbol of a slot, in the table that begins at `first`, of [`first_slot`].
     #[inline(always)]
-    pub(super) fn quiet(&self, context: usize, slot: u32) -> Slot {
-        look_up(&self.quiet, context, slot)
+    pub(super) fn quiet(&self, first: u32, slot: u32) -> Slot {
+        look_up(&self.quiet, first, slot)
     }
 
+    /// As [`Self::quiet`].
     #[inline(always)]
-    pub(super) fn hot(&self, context: usize, slot: u32) -> Slot {
-        look_up(&self.hot, context, slot)
+    pub(super) fn hot(&self, first: u32, slot: u32) -> Slot {
+        look_up(&self.hot, first, slot)
     }
 }
 
+/// Where the look-up table of a context begins.
 #[inline(always)]
-fn look_up<const LENGTH: usize>(slots: &[Slot; LENGTH], context: usize, slot: u32) -> Slot {
-    let place = context * SLOTS + (slot / u32::from(FREQUENCY_STEP)) as usize;
+pub(super) fn first_slot(context: u32) -> u32 {
+    context * SLOTS as u32
+}
+
+#[inline(always)]
+fn look_up<const LENGTH: usize>(slots: &[Slot; LENGTH], first: u32, slot: u32) -> Slot {
+    let place = (first | (slot / u32::from(FREQUENCY_STEP))) as usize;
     slots.get(place % LENGTH).copied().unwrap_or_default()
 }
 
@@ -151,11 +181,11 @@ fn boxed<const LENGTH: usize>() -> Box<[Slot; LENGTH]> {
 }
 
 /// One table after the other, each given by its first symbol's place and the number of them.
-fn fill(slots: &mut [Slot], symbols: &[Symbol], tables: impl Iterator<Item = (usize, usize)>) {
-    let each = tables.flat_map(|(first, count)| symbols.iter().skip(first).take(count).enumerate());
+fn fill(slots: &mut [Slot], symbols: &[Symbol], tables: impl Iterator<Item = (u32, usize)>) {
+    let each = tables.flat_map(|(first, count)| symbols.iter().skip(first as usize).take(count).enumerate());
     let mut rest = slots;
     for (symbol, from) in each {
-        let Some((own, after)) = rest.split_at_mut_checked(usize::from(from.frequency / FREQUENCY_STEP)) else {
+        let Some((own, after)) = rest.split_at_mut_checked(usize::from(from.frequency() / FREQUENCY_STEP)) else {
             return;
         };
         own.fill(Slot::new(symbol, *from));
@@ -166,8 +196,7 @@ fn fill(slots: &mut [Slot], symbols: &[Symbol], tables: impl Iterator<Item = (us
 fn push_table(frequencies: &[u16], out: &mut Vec<Symbol>) {
     let mut start = 0;
     for frequency in frequencies {
-        let reciprocal = (u64::MAX / u64::from(*frequency)).wrapping_add(1);
-        out.push(Symbol { reciprocal, frequency: *frequency, start });
+        out.push(Symbol::new(*frequency, start));
         start += frequency;
     }
 }
@@ -187,13 +216,16 @@ mod tests {
     #[test]
     fn every_slot_leads_to_its_symbol() {
         let tables = Tables::new();
-        let quiet = (0..QUIET_CONTEXTS).map(|table| (first_of_quiet(table), true, table));
-        for (first, quiet, table) in quiet.chain((0..HOT_CONTEXTS).map(|table| (first_of_hot(table), false, table))) {
+        let quiet = (0..QUIET_CONTEXTS as u32).map(|table| (first_of_quiet(table), true, table));
+        for (first, quiet, table) in
+            quiet.chain((0..HOT_CONTEXTS as u32).map(|table| (first_of_hot(table), false, table)))
+        {
             for slot in 0..1 << SCALE_LOG2 {
-                let entry = if quiet { tables.quiet(table, slot) } else { tables.hot(table, slot) };
-                let symbol = tables.symbol(first + entry.symbol() as usize);
+                let entry =
+                    if quiet { tables.quiet(first_slot(table), slot) } else { tables.hot(first_slot(table), slot) };
+                let symbol = tables.symbol((first + entry.symbol()) as usize);
                 let found = entry.found(slot);
-                assert_eq!(found.frequency, u32::from(symbol.frequency));
+                assert_eq!(found.frequency, u32::from(symbol.frequency()));
                 assert!(found.inside == slot - u32::from(symbol.start) && found.inside < found.frequency);
             }
         }
@@ -201,7 +233,7 @@ mod tests {
 
     #[test]
     fn reciprocals_divide_exactly() {
-        for frequency in 2..=4_096_u16 {
+        for frequency in 2..4_096_u16 {
             let mut out = Vec::new();
             push_table(&[frequency], &mut out);
             for state in [0, 1, 4_095, 4_096, 65_535, 65_536, 1 << 31, u32::MAX - 1, u32::MAX] {

@@ -1,7 +1,9 @@
 //! Corrections as tokens: which table codes what, and the plain bits beside.
 
-use super::bits::{BitReader, BitWriter, unzigzag, zigzag};
-use super::model::{BLOCK_NODES, set};
+use super::bits::{unzigzag, zigzag};
+use super::lanes::Tokens;
+use super::model::{BLOCK_NODES, HOT, at};
+use super::nodes::Nodes;
 
 /// Symbols of a quiet node's correction: 0, +1, -1, ... -7 and the escape.
 pub const SYMBOLS_QUIET: usize = 16;
@@ -27,7 +29,10 @@ pub(super) const SYMBOLS: usize = FIRST_HOT + HOT_CONTEXTS * SYMBOLS_HOT;
 /// Passes over a block: flags, then x, y and z of the quiet nodes that are corrected, then x, y and z of the hot ones.
 pub(super) const PASSES: usize = 7;
 
-const _: () = assert!(1 << ESCAPE_BITS >= 2 << 21, "every correction fits an escape");
+const _: () = {
+    assert!(1 << ESCAPE_BITS >= 2 << 21, "every correction fits an escape");
+    assert!(HOT < 1 << 9, "energies of quiet nodes have nine bits at most");
+};
 
 /// One symbol of one table, as its place among the symbols of all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +40,7 @@ pub struct Token(u16);
 
 impl Token {
     #[inline(always)]
-    pub(super) fn new(first: usize, symbol: usize) -> Self {
+    pub(super) fn new(first: u32, symbol: u32) -> Self {
         Self((first + symbol) as u16)
     }
 
@@ -63,14 +68,16 @@ pub(super) struct Pass {
 impl Pass {
     pub(super) const NEW: Self = Self { tokens: [Token(0); BLOCK_NODES], count: 0 };
 
-    /// Gives it `count` tokens, for [`Self::set`].
-    pub(super) fn resize(&mut self, count: usize) {
-        self.count = count.min(BLOCK_NODES);
+    /// Takes the tokens of `nodes` out of those of all nodes.
+    pub(super) fn gather(&mut self, all: &Tokens, nodes: &Nodes) {
+        self.count = nodes.len();
+        for (token, node) in self.tokens.iter_mut().zip(nodes.iter()) {
+            *token = at(all, node);
+        }
     }
 
-    #[inline(always)]
-    pub(super) fn set(&mut self, index: usize, token: Token) {
-        set(&mut self.tokens, index, token);
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
     }
 
     pub(super) fn tokens(&self) -> &[Token] {
@@ -78,79 +85,79 @@ impl Pass {
     }
 }
 
-/// Which table says whether a quiet node of this energy, this many ticks after its last correction, is corrected.
+/// Length in binary of a number below 2^24: the exponent of a float. Unlike counting zeros, this is done to many at once.
 #[inline(always)]
-pub(super) fn flag_context(energy: i32, ticks: u8) -> usize {
-    const BUCKETS: [u8; 256] = {
-        let mut buckets = [0; 256];
-        let (mut rest, mut ticks) = (buckets.as_mut_slice(), 0_u32);
-        while let Some((first, others)) = rest.split_first_mut() {
-            *first = match ticks {
-                0..=1 => 0,
-                2..=7 => ticks as u8 - 1,
-                8..=15 => 7,
-                16..=31 => 8,
-                32..=63 => 9,
-                _ => 10,
-            };
-            (rest, ticks) = (others, ticks + 1);
-        }
-        buckets
-    };
-    let energy = (i32::BITS - energy.leading_zeros()).min(9) as usize;
-    energy * TICK_BUCKETS + usize::from(BUCKETS.get(usize::from(ticks)).copied().unwrap_or_default())
+fn bits(number: i32) -> i32 {
+    let exponent = ((number as f32).to_bits() >> 23) as i32 - 126;
+    if number > 0 { exponent } else { 0 }
 }
 
-/// The table of a quiet node's next axis, after the sizes of those before.
+/// Which table says whether a quiet node of this energy, this many ticks after its last correction, is corrected.
 #[inline(always)]
-pub(super) fn quiet_context(ticks: u8, axis: usize, any_before: bool) -> usize {
-    let ticks = match ticks {
-        0..=1 => 0,
-        2 => 1,
-        3 => 2,
-        4..=7 => 3,
-        8..=15 => 4,
-        16.. => 5,
-    };
+pub(super) fn flag_context(energy: i32, ticks: u8) -> u32 {
+    let ticks = i32::from(ticks);
+    // 0, 0, 1, ... 6 for 0 to 7 ticks, then 7, 8, 9, 10 from 8, 16, 32, 64 on.
+    let few = if ticks > 0 { ticks - 1 } else { 0 };
+    let many = bits(ticks) + 3;
+    let many = if many < 10 { many } else { 10 };
+    let ticks = if ticks < 8 { few } else { many };
+    // Hot nodes have no flag; the mask only keeps what comes out of theirs inside the tables.
+    let energy = bits(energy & 0x1FF);
+    (energy * TICK_BUCKETS as i32 + ticks) as u32
+}
+
+/// The tables of a quiet node's axes, by the ticks since its last correction: the one for x.
+#[inline(always)]
+pub(super) fn quiet_row(ticks: u8) -> u32 {
+    // A sum of comparisons: code for many nodes at once.
+    let from = |least: u8| if ticks >= least { 4 } else { 0 };
+    from(2) + from(3) + from(4) + from(8) + from(16)
+}
+
+/// The table of a quiet node's next axis, of those of its row, after the sizes of those before.
+#[inline(always)]
+pub(super) fn quiet_context(row: u32, axis: u32, any_before: bool) -> u32 {
     // Of three axes one at least is not 0.
-    ticks * 4 + if any_before { 3 } else { axis.min(2) }
+    row + if any_before { 3 } else { axis.min(2) }
+}
+
+/// Twice the place of the highest bit, less 8, and the bit below it, of an energy from 256 on: half-octaves. The low bits are
+/// masked away so that nothing is rounded.
+#[inline(always)]
+fn half_octave(energy: i32) -> i32 {
+    (((energy & !0x7F) as f32).to_bits() >> 22) as i32 - 2 * (127 + 8)
 }
 
 /// The table of a hot node's axes: half-octaves of energy up to 2,048, then by turns.
 #[inline(always)]
-pub(super) fn hot_context(energy: i32) -> usize {
-    // The exponent of a float is the place of the highest bit, and the first bit of its fraction the bit below; the low bits
-    // are masked away so that nothing is rounded. Unlike counting zeros, this is done to many nodes at once.
-    let half_octave = ((energy & !0x7F) as f32).to_bits() >> 22;
-    let half_octave = half_octave.wrapping_sub(2 * (127 + 8)) as i32;
-    (if half_octave < 8 { half_octave } else { 6 + (half_octave & 1) }) as usize & (HOT_CONTEXTS - 1)
+pub(super) fn hot_context(energy: i32) -> u32 {
+    let half_octave = half_octave(energy);
+    (if half_octave < 8 { half_octave } else { 6 + (half_octave & 1) }) as u32 & (HOT_CONTEXTS as u32 - 1)
 }
-
-/// Energy from which corrections of hot nodes have plain low bits.
-pub(super) const SHIFT_FROM: i32 = 1 << 11;
 
 /// How many low bits of a hot node's corrections are plain.
 #[inline(always)]
 pub(super) fn hot_shift(energy: i32) -> u32 {
-    energy.max(1).ilog2().saturating_sub(10)
+    let shift = (half_octave(energy) >> 1) - 2;
+    if shift > 0 { shift as u32 } else { 0 }
 }
 
 /// Place of the first symbol of a table.
 #[inline]
-pub(super) fn first_of_flag(context: usize) -> usize {
+pub(super) fn first_of_flag(context: u32) -> u32 {
     2 * context
 }
 
 /// As [`first_of_flag`].
 #[inline]
-pub(super) fn first_of_quiet(context: usize) -> usize {
-    FIRST_QUIET + context * SYMBOLS_QUIET
+pub(super) fn first_of_quiet(context: u32) -> u32 {
+    FIRST_QUIET as u32 + context * SYMBOLS_QUIET as u32
 }
 
 /// As [`first_of_flag`].
 #[inline]
-pub(super) fn first_of_hot(context: usize) -> usize {
-    FIRST_HOT + context * SYMBOLS_HOT
+pub(super) fn first_of_hot(context: u32) -> u32 {
+    FIRST_HOT as u32 + context * SYMBOLS_HOT as u32
 }
 
 /// Turned so that positive means along the velocity.
@@ -173,27 +180,31 @@ pub(super) fn unrank(rank: u32) -> i32 {
 
 /// The symbol of a correction, in a table of `symbols`.
 #[inline(always)]
-pub(super) fn symbol_of(value: i32, symbols: usize, shift: u32) -> usize {
+pub(super) fn symbol_of(value: i32, symbols: usize, shift: u32) -> u32 {
     let high = value.wrapping_add((1 << shift) >> 1) >> shift;
-    (rank(high) as usize).min(symbols - 1)
+    rank(high).min(symbols as u32 - 1)
 }
 
-/// Appends what the symbol of a correction leaves open: its low bits, or all of it after an escape.
-pub(super) fn put_plain(value: i32, symbols: usize, shift: u32, out: &mut BitWriter<'_>) {
-    if symbol_of(value, symbols, shift) == symbols - 1 {
-        out.put(zigzag(value), ESCAPE_BITS);
-    } else {
-        out.put(value.wrapping_add((1 << shift) >> 1) as u32 & ((1 << shift) - 1), shift);
-    }
+/// What the symbol of a correction leaves open, and how many bits these are: its low bits, or all of it after an escape.
+#[inline(always)]
+pub(super) fn plain_of(value: i32, symbols: usize, shift: u32) -> (u32, u32) {
+    let symbol = symbol_of(value, symbols, shift);
+    let low = value.wrapping_add((1 << shift) >> 1) as u32 & ((1 << shift) - 1);
+    let bits = if symbol == symbols as u32 - 1 { zigzag(value) } else { low };
+    (bits, plain_width(symbol, symbols, shift))
 }
 
-/// The correction of a symbol, with what [`put_plain`] wrote.
-pub(super) fn take_value(symbol: usize, symbols: usize, shift: u32, from: &mut BitReader<'_>) -> Option<i32> {
-    if symbol == symbols - 1 {
-        return from.take(ESCAPE_BITS).map(unzigzag);
-    }
-    let low = from.take(shift)? as i32;
-    Some((unrank(symbol as u32) << shift).wrapping_add(low).wrapping_sub((1 << shift) >> 1))
+/// How many plain bits go with a symbol.
+#[inline(always)]
+pub(super) fn plain_width(symbol: u32, symbols: usize, shift: u32) -> u32 {
+    if symbol == symbols as u32 - 1 { ESCAPE_BITS } else { shift }
+}
+
+/// The correction of a symbol and its plain bits.
+#[inline(always)]
+pub(super) fn value_of(symbol: u32, bits: u32, symbols: usize, shift: u32) -> i32 {
+    let value = (unrank(symbol) << shift).wrapping_add(bits as i32).wrapping_sub((1 << shift) >> 1);
+    if symbol == symbols as u32 - 1 { unzigzag(bits) } else { value }
 }
 
 #[cfg(test)]
@@ -204,14 +215,10 @@ mod tests {
     fn every_correction_comes_back() {
         for shift in [0, 1, 5, 11, 18] {
             for value in (-70_000..70_000).step_by(7).chain([-(1 << 20), 1 << 20, -(1 << 19), 1 << 19]) {
-                let mut bytes = Vec::new();
-                let mut bits = BitWriter::new(&mut bytes);
-                put_plain(value, SYMBOLS_HOT, shift, &mut bits);
-                bits.end();
                 let symbol = symbol_of(value, SYMBOLS_HOT, shift);
-                let mut bits = BitReader::new(&bytes);
-                assert_eq!(take_value(symbol, SYMBOLS_HOT, shift, &mut bits), Some(value));
-                assert!(bits.is_over());
+                let (bits, width) = plain_of(value, SYMBOLS_HOT, shift);
+                assert!(bits >> width == 0 && width == plain_width(symbol, SYMBOLS_HOT, shift));
+                assert_eq!(value_of(symbol, bits, SYMBOLS_HOT, shift), value);
             }
         }
     }
@@ -219,13 +226,23 @@ mod tests {
     #[test]
     fn contexts_are_places_in_the_tables() {
         for energy in 0..3_000_000 {
-            assert!(hot_context(energy) < HOT_CONTEXTS && hot_shift(energy) < 22);
-            assert!(flag_context(energy, 255) < FLAG_CONTEXTS);
+            assert!(hot_context(energy) < HOT_CONTEXTS as u32 && hot_shift(energy) < 31);
         }
-        for energy in (256..i32::MAX - 100_000).step_by(40_961).chain(256..70_000) {
-            let log2 = energy.ilog2();
-            let half = (energy >> (log2 - 1)) as usize & 1;
-            assert_eq!(hot_context(energy), 2 * (log2 as usize - 8).min(3) + half, "{energy}");
+        for energy in 0..HOT {
+            for ticks in 0..=255_u8 {
+                let bucket = match ticks {
+                    0..=7 => u32::from(ticks).saturating_sub(1),
+                    8.. => (4 + u8::ilog2(ticks)).min(10),
+                };
+                let length = i32::BITS - energy.leading_zeros();
+                assert_eq!(flag_context(energy, ticks), length * TICK_BUCKETS as u32 + bucket, "{energy} {ticks}");
+            }
+        }
+        for energy in (256..(1 << 30) + (1 << 25)).step_by(40_961).chain(256..70_000) {
+            let log2 = i32::ilog2(energy);
+            let half = (energy >> (log2 - 1)) as u32 & 1;
+            assert_eq!(hot_shift(energy), log2.saturating_sub(10));
+            assert_eq!(hot_context(energy), 2 * (log2 - 8).min(3) + half, "{energy}");
         }
         assert_eq!([1_023, 1_024, 2_047, 2_048, 4_095, 4_096].map(hot_shift), [0, 0, 0, 1, 1, 2]);
     }
