@@ -106,7 +106,7 @@ fn wrong_use_is_said() {
         ),
         (
             &[WS, "--protocol", "v4"],
-            "--protocol: \"v4\" must be swarmcast, swarmcast.v1, swarmcast.compact, v1, v2, v3 or generic",
+            "--protocol: \"v4\" must be swarmcast, swarmcast.v1, swarmcast.compact, v1, v2, v3 or generic; did you mean v42?",
         ),
         (
             &[WS, "--protocol", "mcp"],
