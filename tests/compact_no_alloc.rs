@@ -99,7 +99,7 @@ fn three_hundred_ticks_allocate_nothing() {
 #[test]
 fn no_bytes_make_a_decoder_allocate() {
     const NODES: usize = 2_000;
-    let info = Info { node_count: NODES as u32, origin: [0.0; 3], quantum: 0.125, tick_rate: 60, order: 1 };
+    let info = Info { node_count: NODES as u32, origin: [0.0; 3], quantum: 0.125, tick_rate: 60, order: 0 };
     let points: Vec<[f32; 3]> = (0..NODES).map(|node| [node as f32, (node % 77) as f32, 5.0]).collect();
     let mut encoder = Encoder::new(info, Coding::Cheapest).unwrap();
     let mut first = CompactFrame::for_snapshots(NODES);

@@ -1,6 +1,6 @@
-//! Goal: no bytes from outside make a decoder panic, hang, or take more memory than they announce.
-//! Method: the fuzzer's targets, over their first inputs, the kept corpus and every input that once broke one; all of them
-//! also cut short and with bytes changed. `.ci/fuzz` looks for new ones.
+//! Goal: no bytes from outside make a decoder panic, hang, or take more memory than they announce. Method: the fuzzer's
+//! targets, over their first inputs, the kept corpus and every input that once broke one; all of them also cut short
+//! and with bytes changed. `.ci/fuzz` looks for new ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 #[path = "fuzz/targets.rs"]

@@ -54,6 +54,26 @@ fn a_sleeping_reader_is_always_woken() {
 }
 
 #[test]
+fn a_reader_that_looks_again_before_it_sleeps_is_always_woken() {
+    explore(|| {
+        let (mut producer, mut consumer, bell, notify) = sleepy_lane(2, Overflow::Refuse);
+        let writer = thread::spawn(move || {
+            producer.push(1).unwrap();
+            producer.push(2).unwrap();
+        });
+        for item in 1..=2 {
+            // The spin of an idle strategy: unarmed, so that nobody pays for waking a thread that is awake.
+            let spun = consumer.pop().or_else(|| {
+                thread::yield_now();
+                consumer.pop()
+            });
+            assert_eq!(spun.unwrap_or_else(|| next(&mut consumer, &bell, &notify)), item);
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
 fn the_newest_item_of_a_conflating_lane_always_arrives() {
     explore(|| {
         let (mut producer, mut consumer, bell, notify) = sleepy_lane(1, Overflow::Conflate);

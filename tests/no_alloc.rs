@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use swarmcast::graph::{Csr, IdIndex, NodeId, NodeIndex};
 use swarmcast::handoff::{
-    Adopt, ClassRef, Doorbell, FramePool, Grant, Overflow, SessionId, ShardMessage, SimCommand, Transport, lane,
+    Adopt, ClassRef, Doorbell, FramePool, Grant, Overflow, SessionId, ShardMessage, SimCommand, Stamp, Transport, lane,
 };
 use swarmcast::metrics::Metrics;
-use swarmcast::net::{Shard, ShardLanes, ShardOptions, poll_with_bell};
+use swarmcast::net::{ShardLanes, ShardLoop, ShardOptions, poll_with_bell};
 use swarmcast::sim::cpu::CpuBackend;
 use swarmcast::sim::{Backend, Identity, Sim, SimLanes, SimParams, Topology};
 use swarmcast::wire::{ClassSpec, CloseCode, Profile};
@@ -139,13 +139,24 @@ fn a_thousand_ticks_to_a_hundred_clients_allocate_nothing() {
     };
     let lanes = ShardLanes { frames: frames_in, adopt: adopt_in, messages: message_in, commands, events };
     let block = Arc::clone(&metrics.shards[0]);
-    let shard = Shard::new(0, poll, bell, lanes, options, Arc::clone(&block), Arc::clone(&pool_low));
+    let shard = ShardLoop::new(0, poll, bell, lanes, options, Arc::clone(&block), Arc::clone(&pool_low));
     let (topology, identity) = topology();
     let mut backend = CpuBackend::new(SimParams::default());
     backend.upload(topology).unwrap();
     let lanes =
         SimLanes { control: control_in, shards: vec![commands_in], frames: vec![frames], latest, events: sim_events };
-    let pool = FramePool::new(16);
+    // A late shard would bring the later frames of the pool into use after the warm-up: here they have all been used.
+    let mut pool = FramePool::new(16);
+    let used: Vec<_> = (0..pool.len())
+        .map(|_| {
+            pool.publish(|frame| {
+                frame.begin(Stamp { epoch: identity.epoch, ..Stamp::default() }, &identity.words);
+                frame.encode(CLASS, Profile::Own, 1);
+                frame.publish_at(1);
+            })
+        })
+        .collect();
+    drop(used);
     let sim = Sim::new(Box::new(backend), identity, false, 120, pool, lanes, Arc::clone(&metrics), pool_low);
     let spec = ClassSpec::new(Profile::Own, 120);
     control_out.push(SimCommand::OpenClass { class: CLASS, spec, chain: None }).unwrap();

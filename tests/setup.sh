@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need besides a Rust toolchain on Debian or Ubuntu: Chromium and a font for the viewer's page,
-# Node with npm, Python with venv, and the pinned packages of tests/clients and clients/viewer.
+# Node with npm, Python with venv, strace, ip, and the pinned packages of tests/clients and clients/viewer.
 # Run as root or with sudo at hand. What is there already is left alone, so a second run takes a second.
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,6 +24,8 @@ need nodejs node --version
 need npm npm --version
 need procps kill -l
 need util-linux flock --version
+need strace strace --version
+need iproute2 ip -V
 
 if [ -n "$packages" ]; then
     command -v apt-get >/dev/null 2>&1 || fail "these are missing, and there is no apt-get to install them:$packages"

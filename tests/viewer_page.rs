@@ -36,6 +36,8 @@ fn look(server: &Server, name: &str, options: &[&str]) -> Value {
     assert!(done.status.success(), "{}: {out}\n{said}", done.status);
     let report: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert_eq!((report["ok"].as_bool(), report["stats"]["state"].as_str()), (Some(true), Some("live")), "{report}");
+    let how = (report["stats"]["profile"].as_str(), report["stats"]["decoder"].as_str());
+    assert_eq!(how, (Some("swarmcast.compact"), Some("WebAssembly")), "{report}");
     assert_eq!(report["stats"]["connects"], 1, "it lost its connection and came back: {report}");
     assert!(std::fs::read(&picture).unwrap().starts_with(b"\x89PNG"), "{}", picture.display());
     report

@@ -44,6 +44,12 @@ impl Scrape {
         self.at.duration_since(earlier.at).as_secs_f64()
     }
 
+    /// `swarmcast_{name}`, with its labels as the server writes them.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.values.get(&format!("swarmcast_{name}")).copied()
+    }
+
     /// What was added since `earlier` to `swarmcast_{name}`, over all labels.
     #[must_use]
     pub fn added(&self, earlier: &Self, name: &str) -> f64 {

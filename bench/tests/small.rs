@@ -110,3 +110,15 @@ fn ticks_are_counted_against_the_clock() {
     // A busy machine may leave ticks out, and a clock that is not the simulation's would be off by far more.
     assert!((0.9..3.0).contains(&cells[0]) && (-5.0..50.0).contains(&cells[3]), "{text}");
 }
+
+#[test]
+fn packing_says_what_it_saves() {
+    let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/graphs/les_miserables.graphml");
+    let text = output(Command::new(env!("CARGO_BIN_EXE_packed")).arg(graph));
+    for phase in ["hot", "settling"] {
+        let row = text.lines().find(|line| line.contains(&format!("| {phase} |"))).unwrap();
+        let cells: Vec<f64> = row.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
+        let (alone, planes) = (cells[2], cells[3]);
+        assert!(planes < alone && planes < 0.95, "{text}");
+    }
+}

@@ -12,23 +12,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* 1 when all `length` bytes came, 0 when the server ended the stream. */
-static int read_all(int socket, unsigned char *to, size_t length) {
-    while (length > 0) {
-        ssize_t got = read(socket, to, length);
-        if (got <= 0) return 0;
-        to += got;
-        length -= (size_t)got;
-    }
-    return 1;
 }
 
 int main(int argc, char **argv) {
@@ -38,29 +26,27 @@ int main(int argc, char **argv) {
     if (getaddrinfo(host, port, &hints, &address) != 0) return fprintf(stderr, "no such host: %s\n", host), 1;
     int stream = socket(address->ai_family, address->ai_socktype, 0);
     if (connect(stream, address->ai_addr, address->ai_addrlen) != 0) return perror("connect"), 1;
-    freeaddrinfo(address);
 
     /* The hello: one line of JSON. From here on the server talks by itself. */
     const char hello[] = "{\"profile\":\"swarmcast.v1\",\"rate\":60}\n";
-    if (write(stream, hello, sizeof hello - 1) != (ssize_t)(sizeof hello - 1)) return perror("write"), 1;
+    if (send(stream, hello, sizeof hello - 1, MSG_NOSIGNAL) != (ssize_t)(sizeof hello - 1)) return perror("send"), 1;
 
+    FILE *in = fdopen(stream, "r"); /* fread gives whole records however the bytes arrive */
     unsigned char *body = NULL;
     unsigned count = 0;
     double since = now();
     uint32_t word;
-    while (read_all(stream, (unsigned char *)&word, 4)) {
+    while (in != NULL && fread(&word, 4, 1, in) == 1) {
         size_t length = word & 0x7fffffffu; /* bit 31: a JSON text; the others: how many bytes follow */
-        if (length > capacity) {
-            body = realloc(body, capacity = length);
-            if (body == NULL) return perror("realloc"), 1;
-        }
-        if (!read_all(stream, body, length)) break;
+        if (length > capacity && (body = realloc(body, capacity = length)) == NULL) return perror("realloc"), 1;
+        if (length > 0 && fread(body, length, 1, in) != 1) break;
         if (word >> 31) {
             printf("%.*s\n", (int)length, (char *)body);
+            fflush(stdout);
             continue;
         }
         /* 64 bytes of header, then 28 bytes a node: u32 id, f32 position x y z, f32 velocity x y z. */
-        if (length < 64 + 28 * (index + 1)) return fprintf(stderr, "there is no node %zu\n", index), 1;
+        if (length < 64 || (length - 64) / 28 <= index) return fprintf(stderr, "there is no node %zu\n", index), 1;
         count += 1;
         double seconds = now() - since;
         if (seconds < 1) continue;
@@ -77,6 +63,5 @@ int main(int argc, char **argv) {
         since = now();
     }
     puts("the server ended the stream");
-    free(body);
     return 0;
 }

@@ -5,9 +5,9 @@
 
 import { connect } from "node:net";
 
-const [host, port] = (process.argv[2] ?? "127.0.0.1:7401").split(":");
+const [, host, port] = /^(.*):(\d+)$/.exec(process.argv[2] ?? "127.0.0.1:7401") ?? [];
 const index = Number(process.argv[3] ?? 0);
-const socket = connect(Number(port), host);
+const socket = connect(Number(port), host?.replace(/^\[|\]$/g, ""));
 
 // The hello: one line of JSON. From here on the server talks by itself.
 socket.write('{"profile":"swarmcast.v1","rate":60}\n');
@@ -30,13 +30,19 @@ socket.on("data", (chunk) => {
     wanted = 4;
   }
 });
-socket.on("error", (error) => console.error(error.message));
+socket.on("error", (error) => fail(error.message));
 socket.on("end", () => console.log("the server ended the stream"));
+
+function fail(message) {
+  console.error(message);
+  process.exit(1);
+}
 
 function onRecord(isText, body) {
   if (isText) return console.log(JSON.parse(body.toString()));
   // 64 bytes of header, then 28 bytes a node: u32 id, f32 position x y z, f32 velocity x y z.
   const at = 64 + 28 * index;
+  if (body.length < at + 28) fail(`there is no node ${index}`);
   count += 1;
   const seconds = (performance.now() - since) / 1000;
   if (seconds < 1) return;

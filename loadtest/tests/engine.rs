@@ -129,3 +129,52 @@ fn a_short_soak_checks_every_byte() {
     let drift = report["drift"].as_array().unwrap();
     assert!(drift.iter().any(|drift| drift["figure"] == "latency.p99"), "{drift:?}");
 }
+
+#[test]
+fn every_frame_of_the_compact_profile_is_within_its_bound_of_the_full_one() {
+    let report = play("compact-verify", &[("duration = \"15s\"", "duration = \"4s\"")]);
+    let mut references = 0;
+    for group in report["groups"].as_array().unwrap() {
+        let name = group["name"].as_str().unwrap();
+        if name.ends_with("-reference") {
+            references += 1;
+            continue;
+        }
+        // Some ticks are left out for the full frames, and the last ones come after the end.
+        let (compared, delivered) = (figure(group, "compared"), figure(group, "delivered"));
+        assert!(compared >= 0.5 * delivered, "{name}: {compared} of {delivered}");
+        assert!(figure(group, "infos") >= figure(group, "connected"), "{name}");
+    }
+    assert_eq!(references, 2, "one for each address");
+}
+
+#[test]
+fn stages_that_take_turns_are_compared() {
+    let shorter = [
+        ("duration = \"8s\"", "duration = \"2s\""),
+        // Slower than the stream of a small graph, and quick enough for its snapshot.
+        ("20KB/s", "15KB/s"),
+        ("clients = 900", "clients = 30"),
+        ("clients = 100", "clients = 5"),
+    ];
+    let report = play("compact-slow-tenth", &shorter);
+    assert!(figure(&report["groups"][0], "deltas") > 0.0);
+    assert!(report["groups"][1]["timings"]["own_queue"]["count"].as_f64().unwrap() > 0.0);
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine/compact-slow-tenth.json");
+    let compare = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swarmcast-load"));
+        let output = command.arg("compare").arg(&json).arg(&json).args(more).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let stages = ["--before-stage", "calm", "--after-stage", "beside"];
+    let (code, said, _) = compare(&[&stages[..], &["--bound", "quick/latency.p99 <= 1000x"]].concat());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("compact-slow-tenth, calm") && said.contains("compact-slow-tenth, beside"), "{said}");
+    let (code, _, said) = compare(&[&stages[..], &["--bound", "quick/latency.p99 <= 0.000001x"]].concat());
+    assert_eq!(code, Some(99), "{said}");
+    assert!(said.contains("BROKEN  quick/latency.p99 <= 0.000001x"), "{said}");
+    let (code, _, said) = compare(&["--after-stage", "night"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no stage called night was measured"), "{said}");
+}

@@ -189,11 +189,11 @@ pub struct Grant {
     pub greeting: Bytes,
 }
 
-/// door → shard: an upgraded connection.
+/// door → shard: an upgraded connection. What a socket is, is the business of the two.
 #[derive(Debug)]
-pub struct Adopt {
+pub struct Adopt<Handed = TcpStream> {
     /// Non-blocking, with every socket option set.
-    pub stream: TcpStream,
+    pub stream: Handed,
     /// For log lines.
     pub peer: SocketAddr,
     /// Which framing it speaks.
@@ -337,8 +337,8 @@ pub enum ShardMessage {
         handle: Handle,
         /// Which blocks.
         interest: Box<Interest>,
-        /// JSON that names the blocks.
-        text: Bytes,
+        /// JSON that names the blocks; none while it is not resolved.
+        text: Option<Bytes>,
         /// The client has asked just now; otherwise it hears of a change only.
         asked: bool,
     },

@@ -1,8 +1,7 @@
 //! One streaming connection: socket, both halves, and what its messages mean to the shard.
 
+use std::io::Write;
 use std::net::SocketAddr;
-
-use mio::net::TcpStream;
 
 use super::drags::{Admission, Drags};
 use super::inbound::{Ending, Inbound, Said};
@@ -19,9 +18,9 @@ use crate::wire::{
 };
 
 /// One streaming connection of a shard.
-pub struct Conn {
+pub struct Conn<Stream> {
     /// Non-blocking.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// For log lines.
     pub peer: SocketAddr,
     /// Where answers go.
@@ -69,7 +68,7 @@ pub struct Received {
     pub refused: u64,
 }
 
-impl Conn {
+impl<Stream: Write> Conn<Stream> {
     /// Takes received bytes apart and acts on every message.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use super::http::{self, Response};
 use super::pages::own_page;
 use super::pending::{Pending, Progress, State, read_more, write_more};
 use super::routes::{Route, Trust, route};
-use super::shard::WAKE;
+use super::shard_loop::WAKE;
 use super::socket::SocketOptions;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
@@ -38,7 +38,7 @@ const TCP_LISTENER: Token = Token(usize::MAX - 2);
 const ACCEPTS_PER_TURN_MAX: usize = 64;
 
 /// Connections that are shaking hands or being answered at once, beside those that are held. One more takes the place of
-/// the one that has been silent the longest.
+/// one that is silent, or waits in the kernel.
 const PENDING_MAX: usize = 4_096;
 
 /// Bytes read at once. A connection holds at most this and a head.
@@ -52,6 +52,9 @@ const ANSWER_PROGRESS_BYTES: usize = 256 << 10;
 
 /// How long an answer may take to be read, and a kept-alive connection may idle.
 const ANSWER_NS_MAX: u64 = 30_000 * MILLISECOND_NS;
+
+/// How long a connection may be silent before it has to give its place to another.
+const SILENCE_NS_MIN: u64 = 500 * MILLISECOND_NS;
 
 /// Time after which a full lane is tried again. Whoever empties it wakes nobody.
 const HOLD_RETRY_NS: u64 = MILLISECOND_NS;
@@ -222,6 +225,9 @@ impl Door {
     /// Accepts what waits at one listener; true when some may be left.
     fn accept(&mut self, transport: Transport, now_ns: u64) -> bool {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
+            if !self.has_place(now_ns) {
+                return true;
+            }
             let accepted = match (transport, &self.tcp) {
                 (Transport::WebSocket, _) => self.http.accept(),
                 (Transport::Tcp, Some(tcp)) => tcp.accept(),
@@ -249,9 +255,6 @@ impl Door {
         self.metrics.door.accepted.add(1);
         let _ = stream.set_nodelay(true);
         let deadline_ns = now_ns + self.options.handshake_ns_max;
-        if self.pending.len().saturating_sub(self.holds.len()) >= PENDING_MAX {
-            self.drop_most_overdue();
-        }
         let made = self.pending.insert_with(|_| Pending::new(stream, peer, transport, deadline_ns));
         let Some(handle) = made else { return };
         let registry = self.poll.registry();
@@ -265,13 +268,26 @@ impl Door {
         self.serve(handle, now_ns);
     }
 
-    /// Makes room: of the connections that have not asked for anything yet, the one nearest its deadline goes.
-    #[cold]
-    fn drop_most_overdue(&mut self) {
+    /// Whether one more connection has a place among those that shake hands. When all are taken, the one that has been
+    /// silent the longest goes, if it has been given a moment; else the newcomer waits in the kernel.
+    fn has_place(&mut self, now_ns: u64) -> bool {
+        if self.pending.len().saturating_sub(self.holds.len()) < PENDING_MAX {
+            return true;
+        }
+        let spared_ns = |pending: &Pending| {
+            let allowed_ns = if pending.fresh { self.options.handshake_ns_max } else { ANSWER_NS_MAX };
+            pending.deadline_ns.saturating_sub(allowed_ns) + SILENCE_NS_MIN
+        };
         let silent = self.pending.iter_mut().filter(|(_, pending)| matches!(pending.state, State::Reading));
-        if let Some((handle, _)) = silent.min_by_key(|(_, pending)| pending.deadline_ns) {
-            self.metrics.door.handshake_timeouts.add(1);
-            self.drop_pending(handle);
+        let longest =
+            silent.map(|(handle, pending)| (spared_ns(pending), handle)).min_by_key(|(spared_ns, _)| *spared_ns);
+        match longest {
+            Some((spared_ns, handle)) if spared_ns <= now_ns => {
+                self.metrics.door.handshake_timeouts.add(1);
+                self.drop_pending(handle);
+                true
+            }
+            _ => false,
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Link {
     /// Place of the oldest one; places count up for ever.
     first: u64,
     last_sequence: u64,
+    /// Sequence of the snapshot that the generation began with; 0 when that was lost on the way here.
+    begun_with: u64,
     /// The newest snapshot, and the place of the message behind it.
     snapshot: Option<(Arc<ChainMessage>, u64)>,
     asked_ns: Option<u64>,
@@ -47,6 +49,7 @@ impl Link {
             kept: VecDeque::with_capacity(KEPT_MAX + 1),
             first: 0,
             last_sequence: 0,
+            begun_with: 0,
             snapshot: None,
             asked_ns: None,
         }
@@ -59,12 +62,15 @@ impl Link {
             self.class = class;
             self.generation = part.generation;
             self.order = part.order;
+            let first = part.snapshot.as_ref().filter(|_| part.delta.is_none());
+            self.begun_with = first.map_or(0, |snapshot| snapshot.sequence());
             self.first_two = Some([Arc::clone(&part.info), Arc::clone(&part.columns)]);
         }
         if let Some(delta) = &part.delta {
-            // The frame before was lost on the way here: nobody can go on from what they have.
+            // The frame before was lost on the way here: nobody can go on from what they have, not even who has it all.
             if delta.base() != self.last_sequence {
                 self.drop_all();
+                self.first += 1;
             }
             self.last_sequence = delta.sequence();
             self.keep(delta, part.keep);
@@ -150,6 +156,8 @@ pub struct Cursor {
     step: Step,
     place: u64,
     sequence: u64,
+    /// Of the newest state it was shown, in whatever class.
+    tick: u64,
 }
 
 /// Which part of a message a client is sent.
@@ -161,6 +169,8 @@ pub enum Extent {
     Followed,
     /// The blocks it wants and does not follow yet; it follows them from then on.
     Entered,
+    /// All blocks it wants: what it followed until now is of another time.
+    Wanted,
 }
 
 /// A message that a client can be sent, and where it stands then.
@@ -178,11 +188,16 @@ pub struct Next<'link> {
 
 impl Cursor {
     /// Before the first message.
-    pub const NEW: Self = Self { generation: 0, step: Step::Info, place: 0, sequence: 0 };
+    pub const NEW: Self = Self { generation: 0, step: Step::Info, place: 0, sequence: 0, tick: 0 };
 
     /// Sequence of what it has; 0 before its first snapshot.
     pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// Before the first message of another class.
+    pub fn reclass(&mut self) {
+        *self = Self { tick: self.tick, ..Self::NEW };
     }
 
     /// It goes on with the next snapshot.
@@ -211,6 +226,11 @@ impl Cursor {
         }
     }
 
+    /// The newest snapshot, unless it is of a time before what the client has: nothing is shown to go back.
+    fn snapshot<'link>(&self, link: &'link Link) -> Option<(&'link Arc<ChainMessage>, u64)> {
+        link.snapshot().filter(|(message, _)| message.sequence() >= self.sequence && message.tick() >= self.tick)
+    }
+
     /// What comes next, if it is there. `interest` is what the client wants; an interest in another wire order waits.
     pub fn next<'link>(&self, link: &'link Link, interest: Option<&Interest>) -> Option<Next<'link>> {
         let [info, columns] = link.first_two.as_ref()?;
@@ -224,11 +244,13 @@ impl Cursor {
             Step::Columns => whole(columns, Self { step: Step::Snapshot, ..*self }),
             _ if !resolved => None,
             Step::Snapshot => {
-                let (message, place) = link.snapshot()?;
+                let (message, place) = self.snapshot(link)?;
                 let sequence = message.sequence();
-                let left_out = if self.sequence == 0 { 0 } else { sequence.saturating_sub(self.sequence) };
-                let after = Self { step: Step::Deltas, place, sequence, ..*self };
-                let extent = if interest.is_some() { Extent::Entered } else { Extent::Whole };
+                // A chain that begins does so with a snapshot in place of a delta: that one is not gone without.
+                let from = self.sequence + u64::from(sequence == link.begun_with && sequence > self.sequence);
+                let left_out = if self.sequence == 0 { 0 } else { sequence.saturating_sub(from) };
+                let after = Self { step: Step::Deltas, place, sequence, tick: message.tick(), ..*self };
+                let extent = if interest.is_some() { Extent::Wanted } else { Extent::Whole };
                 Some(Next { message, extent, left_out, after })
             }
             Step::Deltas => {
@@ -239,7 +261,8 @@ impl Cursor {
                     return Some(Next { message, extent: Extent::Entered, left_out: 0, after: *self });
                 }
                 let message = link.at(self.place)?;
-                let after = Self { place: self.place + 1, sequence: message.sequence(), ..*self };
+                let (place, sequence, tick) = (self.place + 1, message.sequence(), message.tick());
+                let after = Self { place, sequence, tick, ..*self };
                 let extent = if interest.is_some() { Extent::Followed } else { Extent::Whole };
                 Some(Next { message, extent, left_out: 0, after })
             }
@@ -250,7 +273,7 @@ impl Cursor {
     pub fn waits(&self, link: &Link, interest: Option<&Interest>) -> bool {
         match self.step_in(link) {
             Step::Info | Step::Columns => false,
-            Step::Snapshot => link.snapshot().is_none(),
+            Step::Snapshot => self.snapshot(link).is_none(),
             Step::Deltas => {
                 let enters = interest.is_some_and(|interest| interest.wanted.exceeds(&interest.followed));
                 // One that is still to come would do as well.
@@ -262,9 +285,11 @@ impl Cursor {
 
 /// The blocks that a client with an interest gets of a message.
 pub fn blocks_of(interest: &Interest, extent: Extent) -> BlockSet {
-    let mut blocks = interest.followed.clone();
+    if extent == Extent::Followed {
+        return interest.followed.clone();
+    }
+    let mut blocks = interest.wanted.clone();
     if extent == Extent::Entered {
-        blocks = interest.wanted.clone();
         blocks.take_out(&interest.followed);
     }
     blocks

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod conn;
+mod credit;
 mod door;
 mod drags;
 mod echo;
@@ -18,9 +19,11 @@ mod outbound;
 pub mod outside;
 mod pages;
 mod pending;
+mod platform;
 mod rate_limit;
 mod routes;
 mod shard;
+mod shard_loop;
 mod socket;
 mod upkeep;
 
@@ -34,7 +37,9 @@ pub use door::{Door, DoorLanes, DoorOptions};
 #[cfg(feature = "echo")]
 pub use echo::begin as begin_echo;
 pub use liveness::Patience;
+pub use platform::{Platform, Ready};
 pub use shard::{Shard, ShardLanes, ShardOptions};
+pub use shard_loop::ShardLoop;
 pub use socket::SocketOptions;
 
 /// A poll and the bell that wakes it, for one loop.
@@ -43,7 +48,7 @@ pub use socket::SocketOptions;
 /// When the kernel gives no epoll or eventfd.
 pub fn poll_with_bell() -> std::io::Result<(Poll, Arc<Doorbell>)> {
     let poll = Poll::new()?;
-    let waker = Waker::new(poll.registry(), shard::WAKE)?;
+    let waker = Waker::new(poll.registry(), shard_loop::WAKE)?;
     // Writing to an eventfd fails only when its count would overflow, and then the loop is awake anyway.
     let bell = Doorbell::new(Box::new(move || drop(waker.wake())));
     Ok((poll, Arc::new(bell)))

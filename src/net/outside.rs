@@ -1,4 +1,5 @@
-//! The parsers of this room, as `tests/fuzz` drives them: bytes from outside, all the way to what is decided about them.
+//! The parsers of this room, as `tests/fuzz` drives them: bytes from outside, all the way to what is decided about
+//! them.
 
 use super::http;
 use super::inbound::{Ending, Inbound, Said};
@@ -21,8 +22,8 @@ pub fn http_head(bytes: &[u8]) {
     }
 }
 
-/// Feeds a connection: the first byte says the transport (bit 0) and in pieces of which length (the rest; 0 is one piece).
-/// Pieces must come to the same as the whole.
+/// Feeds a connection: the first byte says the transport (bit 0) and in pieces of which length (the rest; 0 is one
+/// piece). Pieces must come to the same as the whole.
 ///
 /// # Panics
 /// When they do not.

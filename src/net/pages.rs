@@ -15,9 +15,10 @@ pub fn own_page(page: OwnPage, viewer: &'static [u8], phase: Phase, sim_age_ns: 
     let sim_alive = phase == Phase::Starting || sim_age_ns < SIM_SILENCE_NS_MAX;
     match page {
         OwnPage::Viewer => {
-            // One self-contained file: its scripts are inline, its worker is a blob, it talks to this host only.
-            let policy =
-                "default-src 'self' 'unsafe-inline' blob: data:; connect-src 'self' ws: wss:; object-src 'none'";
+            // One self-contained file: its scripts are inline, its worker is a blob, it talks to this host only. It decodes
+            // with WebAssembly.
+            let policy = "default-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob: data:; \
+                          connect-src 'self' ws: wss:; object-src 'none'";
             Response::new(200, "text/html; charset=utf-8", Bytes::from_static(viewer))
                 .with("Content-Security-Policy", policy)
         }

@@ -1,21 +1,18 @@
-//! One pinned network thread: the mio loop over its streaming connections.
+//! What one network thread does in a turn: takes frames, offers them to its connections, acts on what these say.
 //!
-//! Syscalls of a turn: one `epoll_wait`; `read` for readable connections; one `writev` per client and frame while the
-//! kernel takes all of it; `close`; and, at most once per other thread, the `write` that wakes it. It accepts nothing,
-//! speaks no HTTP, looks up no node.
+//! Clock and sockets are a [`Platform`]: epoll's in the server, a test's own in a test, where a turn is then a function of
+//! what it is given. It accepts nothing, speaks no HTTP, looks up no node.
 
 mod quiet;
 
-use std::io::{ErrorKind, Read};
-use std::net::Shutdown;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use crossbeam::utils::CachePadded;
-use mio::net::TcpStream;
-use mio::{Events, Poll, Token};
 
 use super::conn::{Conn, Received};
 use super::drags::Drags;
@@ -24,23 +21,18 @@ use super::ladder::Ladder;
 use super::link::Link;
 use super::liveness::{Liveness, Patience};
 use super::outbound::{Flushed, Outbound, Sent, Supply};
+use super::platform::{Platform, Ready};
 use super::rate_limit::RateLimit;
 use super::upkeep::Out;
-use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
+use crate::base::clock::MILLISECOND_NS;
 use crate::base::{Handle, Idle, Slab};
 use crate::handoff::{
-    Adopt, ClassRef, Consumer, Doorbell, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage,
-    Transport, ViewCommand,
+    Adopt, ClassRef, Consumer, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage, Transport,
+    ViewCommand,
 };
 use crate::limits::CLASSES_MAX;
 use crate::metrics::ShardMetrics;
 use crate::wire::CloseCode;
-
-/// The waker's token; connections use their slot.
-pub(super) const WAKE: Token = Token(usize::MAX);
-
-/// Readiness events taken per `epoll_wait`; the rest comes with the next one.
-const EVENTS_PER_TURN_MAX: usize = 1_024;
 
 /// Bytes read from one connection in one turn: more than the longest text. A client that sends more waits a turn,
 /// and frames are looked at between any two connections.
@@ -90,11 +82,11 @@ impl Default for ShardOptions {
 
 /// The lanes of a shard.
 #[derive(Debug)]
-pub struct ShardLanes {
+pub struct ShardLanes<Handed = TcpStream> {
     /// sim → shard.
     pub frames: Consumer<Arc<Frame>>,
     /// door → shard.
-    pub adopt: Consumer<Adopt>,
+    pub adopt: Consumer<Adopt<Handed>>,
     /// control → shard.
     pub messages: Consumer<ShardMessage>,
     /// shard → sim.
@@ -104,16 +96,15 @@ pub struct ShardLanes {
 }
 
 /// Everything one shard owns.
-pub struct Shard {
+pub struct Shard<P: Platform> {
     index: u8,
-    poll: Poll,
-    bell: Arc<Doorbell>,
-    lanes: ShardLanes,
+    platform: P,
+    lanes: ShardLanes<P::Handed>,
     options: ShardOptions,
     metrics: Arc<CachePadded<ShardMetrics>>,
     /// Set by `sim` when the frame pool runs low: every lease but that on the newest frame ends now.
     pool_low: Arc<AtomicBool>,
-    conns: Slab<Conn>,
+    conns: Slab<Conn<P::Stream>>,
     /// Connections of each class slot; their `member` is the place here.
     members: [Vec<Handle>; CLASSES_MAX],
     /// Newest frame that carries each class slot.
@@ -123,6 +114,7 @@ pub struct Shard {
     /// Where parts of messages are gathered for one client.
     room: Vec<u8>,
     /// Memory of interests that nobody has any more.
+    #[allow(clippy::vec_box, reason = "they travel through lanes as boxes")]
     interests: Vec<Box<Interest>>,
     epoch: u32,
     /// Connections with work left, first come first served.
@@ -141,22 +133,20 @@ pub struct Shard {
     stopping: Option<(CloseCode, &'static str)>,
 }
 
-impl Shard {
-    /// A shard over a poll whose waker `bell` rings.
+impl<P: Platform> Shard<P> {
+    /// A shard without connections.
     #[must_use]
     pub fn new(
         index: u8,
-        poll: Poll,
-        bell: Arc<Doorbell>,
-        lanes: ShardLanes,
+        platform: P,
+        lanes: ShardLanes<P::Handed>,
         options: ShardOptions,
         metrics: Arc<CachePadded<ShardMetrics>>,
         pool_low: Arc<AtomicBool>,
     ) -> Self {
         Self {
             index,
-            poll,
-            bell,
+            platform,
             lanes,
             options,
             metrics,
@@ -183,40 +173,37 @@ impl Shard {
     /// Bytes a shard takes at start.
     #[must_use]
     pub fn footprint() -> usize {
-        size_of::<Self>() + READ_BYTES_PER_TURN_MAX + EVENTS_PER_TURN_MAX * 16
+        size_of::<Self>() + READ_BYTES_PER_TURN_MAX
     }
 
-    /// Runs until a shutdown message has been served. Returns the connections that were still open then.
-    ///
-    /// # Errors
-    /// When `epoll_wait` fails for another reason than a signal.
-    pub fn run(mut self) -> std::io::Result<usize> {
-        let mut events = Events::with_capacity(EVENTS_PER_TURN_MAX);
-        loop {
-            let now_ns = monotonic_ns();
-            self.take_lanes(now_ns);
-            self.housekeep(now_ns);
-            if self.stopping.is_some() && self.conns.is_empty() {
-                return Ok(0);
+    /// Its clock and sockets.
+    pub fn platform_mut(&mut self) -> &mut P {
+        &mut self.platform
+    }
+
+    /// First half of a turn, before readiness is asked for: new connections, messages, frames, what has taken too long.
+    /// False when a shutdown has been served.
+    pub fn begin_turn(&mut self) -> bool {
+        let now_ns = self.platform.now_ns();
+        self.take_lanes(now_ns);
+        self.housekeep(now_ns);
+        self.stopping.is_none() || !self.conns.is_empty()
+    }
+
+    /// Second half of a turn: frames, then the connections that are ready, then those with work left.
+    pub fn end_turn(&mut self, events: impl Iterator<Item = Ready>) {
+        let now_ns = self.platform.now_ns();
+        self.take_frames();
+        for ready in events {
+            let Some(conn) = self.conns.at_mut(ready.slot) else { continue };
+            let handle = conn.origin.handle;
+            conn.writable |= ready.writable;
+            self.serve(handle, ready.readable, now_ns);
+            if !self.lanes.frames.is_empty() {
+                self.take_frames();
             }
-            self.wait(&mut events)?;
-            let now_ns = monotonic_ns();
-            self.take_frames();
-            for event in &events {
-                if event.token() == WAKE {
-                    continue;
-                }
-                let slot = event.token().0 as u32;
-                let Some(conn) = self.conns.at_mut(slot) else { continue };
-                let handle = conn.origin.handle;
-                conn.writable |= event.is_writable();
-                self.serve(handle, event.is_readable() || event.is_read_closed() || event.is_error(), now_ns);
-                if !self.lanes.frames.is_empty() {
-                    self.take_frames();
-                }
-            }
-            self.serve_ready(now_ns);
         }
+        self.serve_ready(now_ns);
     }
 
     fn take_lanes(&mut self, now_ns: u64) {
@@ -235,7 +222,7 @@ impl Shard {
     fn take_frames(&mut self) {
         let mut fresh = [false; CLASSES_MAX];
         let mut newest = None;
-        let picked_ns = monotonic_ns();
+        let picked_ns = self.platform.now_ns();
         while let Some(frame) = self.lanes.frames.pop() {
             let stamp = frame.stamp();
             self.metrics.pickup.span(stamp.published_ns, picked_ns);
@@ -263,7 +250,7 @@ impl Shard {
         for slot in (0..CLASSES_MAX).filter(|slot| fresh.get(*slot).is_some_and(|fresh| *fresh)) {
             self.fan_out(slot, picked_ns);
         }
-        let served_ns = monotonic_ns();
+        let served_ns = self.platform.now_ns();
         self.metrics.fanout.span(picked_ns, served_ns);
         self.metrics.tick_to_wire.span(stamp.tick_ns, served_ns);
     }
@@ -346,7 +333,7 @@ impl Shard {
         if readable && !self.read(handle, now_ns) {
             return false;
         }
-        let Self { conns, front, links, room, .. } = self;
+        let Self { platform, conns, front, links, room, .. } = self;
         let Some(conn) = conns.get_mut(handle) else { return true };
         let slot = usize::from(conn.out.class().slot);
         let link = links.get(slot).filter(|_| conn.out.profile().is_chain());
@@ -362,7 +349,7 @@ impl Shard {
             Ok(Flushed::Finished) => {
                 // Our part is said. Closing now could take the close frame back from the peer (unread bytes make
                 // the kernel send a reset), so only our half is shut, and the peer's goodbye awaited.
-                let _ = conn.stream.shutdown(Shutdown::Write);
+                platform.end_writing(&mut conn.stream);
                 conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
             }
             Ok(Flushed::Idle | Flushed::Blocked) => {}
@@ -422,19 +409,20 @@ impl Shard {
         self.ready_now.clear();
     }
 
-    fn adopt(&mut self, adopt: Adopt, now_ns: u64) {
+    fn adopt(&mut self, adopt: Adopt<P::Handed>, now_ns: u64) {
         let Adopt { stream, peer, transport, grant, first, received } = adopt;
         let (index, class) = (self.index, grant.class);
         let session = grant.session;
         let Some(members) = self.members.get_mut(usize::from(class.slot)) else { return };
         let member = members.len();
+        let stream = self.platform.take(stream);
         let made = self.conns.insert_with(|handle| {
             let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
             if !grant.greeting.is_empty() {
                 let _ = out.text(&grant.greeting);
             }
             Conn {
-                stream: TcpStream::from_std(stream),
+                stream,
                 peer,
                 origin: Origin { shard: index, handle, session },
                 out,
@@ -460,8 +448,7 @@ impl Shard {
         self.metrics.adopted.add(1);
         self.gauge();
         let Some(conn) = self.conns.get_mut(handle) else { return };
-        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
-        if self.poll.registry().register(&mut conn.stream, Token(handle.slot as usize), interest).is_err() {
+        if self.platform.watch(&mut conn.stream, handle.slot).is_err() {
             return self.remove(handle);
         }
         if let Some((code, reason)) = self.stopping {
@@ -495,7 +482,7 @@ impl Shard {
                 self.serve(handle, false, now_ns);
             }
             ShardMessage::Interest { handle, interest, text, asked } => {
-                self.take_interest(handle, interest, &text, asked);
+                self.take_interest(handle, interest, text.as_ref(), asked);
                 self.serve(handle, false, now_ns);
             }
             ShardMessage::Shutdown { code, reason } => {
@@ -510,7 +497,7 @@ impl Shard {
     }
 
     /// A client's interest, resolved: what it asked for last counts. The memory of the one before is kept.
-    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: &Bytes, asked: bool) {
+    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: Option<&Bytes>, asked: bool) {
         let Self { conns, links, interests, .. } = self;
         let mut spare = Some(interest);
         if let Some(conn) = conns.get_mut(handle)
@@ -520,7 +507,7 @@ impl Shard {
             let same = |before: &Interest| before.order == interest.order && before.wanted == interest.wanted;
             let tell = asked || !conn.out.interest().is_some_and(same);
             spare = conn.out.set_interest(interest, link);
-            if tell && !conn.out.text(text) {
+            if tell && text.is_some_and(|text| !conn.out.text(text)) {
                 conn.out.close(CloseCode::TryLater, "answers pile up unread");
             }
         }
@@ -561,7 +548,7 @@ impl Shard {
     fn remove(&mut self, handle: Handle) {
         self.leave_members(handle);
         let Some(mut conn) = self.conns.remove(handle) else { return };
-        let _ = self.poll.registry().deregister(&mut conn.stream);
+        self.platform.forget(&mut conn.stream);
         self.copied_bytes = self.copied_bytes.saturating_sub(conn.out.copied_bytes());
         self.demand_bytes -= conn.demand_bytes;
         self.ended.push((conn.origin.session, conn.drags.any()));
@@ -665,7 +652,7 @@ impl Shard {
 }
 
 /// Puts a connection on the list of those with work left, once.
-fn queue(ready: &mut Vec<Handle>, conn: &mut Conn) {
+fn queue<Stream>(ready: &mut Vec<Handle>, conn: &mut Conn<Stream>) {
     if !conn.queued {
         conn.queued = true;
         ready.push(conn.origin.handle);
@@ -673,7 +660,14 @@ fn queue(ready: &mut Vec<Handle>, conn: &mut Conn) {
 }
 
 /// Acts on received bytes and queues the goodbye when they end the connection.
-fn take_in(conn: &mut Conn, bytes: &[u8], epoch: u32, now_ns: u64, out: &mut Out<'_>, metrics: &ShardMetrics) {
+fn take_in<Stream: Write, Handed>(
+    conn: &mut Conn<Stream>,
+    bytes: &[u8],
+    epoch: u32,
+    now_ns: u64,
+    out: &mut Out<'_, Handed>,
+    metrics: &ShardMetrics,
+) {
     let mut received = Received::default();
     let ended = conn.receive(bytes, epoch, now_ns, out, &mut received);
     metrics.messages.add(received.messages);

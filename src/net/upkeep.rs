@@ -7,12 +7,13 @@ use crate::handoff::{Interest, Rung, ShardEvent, ViewCommand};
 use crate::metrics::ShardMetrics;
 
 /// The two lanes a connection's messages go to.
-pub(super) struct Out<'shard> {
-    pub(super) lanes: &'shard mut ShardLanes,
+pub(super) struct Out<'shard, Handed> {
+    pub(super) lanes: &'shard mut ShardLanes<Handed>,
+    #[allow(clippy::vec_box, reason = "they travel through lanes as boxes")]
     pub(super) interests: &'shard mut Vec<Box<Interest>>,
 }
 
-impl Requests for Out<'_> {
+impl<Handed> Requests for Out<'_, Handed> {
     fn to_sim(&mut self, command: ViewCommand) -> bool {
         self.lanes.commands.push(command).is_ok()
     }
@@ -26,14 +27,16 @@ impl Requests for Out<'_> {
     }
 }
 
-impl Conn {
+impl<Stream> Conn<Stream> {
     /// Gives a client that cannot keep up less, and one that can again more. Nothing changes while `control` has no room for it.
     pub fn keep_pace(&mut self, requests: &mut impl Requests, metrics: &ShardMetrics, now_ns: u64) {
         if !self.ladder.is_due(now_ns) || self.out.is_closing() {
             return;
         }
         let (_, left_out) = self.out.lateness().counts();
-        let (hindered, chain) = (self.out.take_hindered(), self.out.profile().is_chain());
+        // One that has no frame of its class yet has nothing to be behind in: another class would only begin again.
+        let hindered = self.out.take_hindered() && self.out.sequence() > 0;
+        let chain = self.out.profile().is_chain();
         let Some(rung) = self.ladder.look(left_out, hindered, chain, now_ns) else { return };
         if !requests.to_control(ShardEvent::Rung { origin: self.origin, rung }) {
             return;

@@ -219,14 +219,14 @@ impl Sim {
         flags |= if self.moving { 0 } else { FLAG_SETTLED };
         flags |= if repeated { FLAG_HEARTBEAT } else { 0 };
         let stamp = Stamp { epoch: identity.epoch, tick: self.tick, tick_ns: due_ns, published_ns: 0, flags };
-        let mut published_ns = 0;
+        let (mut published_ns, mut dry) = (0, 0);
         let published = pool.publish(|frame| {
             frame.begin(stamp, &identity.words);
             backend.write_into(frame.nodes_mut());
             if settled_now {
                 dealer.settle(frame.nodes());
             }
-            let dry = classes.encode(frame, want, dealer, &identity.words);
+            dry = classes.encode(frame, want, dealer, &identity.words);
             metrics.sim.chain_waits.add(dry);
             if let Some((raw_bytes, bytes)) = frame.packed() {
                 metrics.sim.packed_raw_bytes.add(raw_bytes as u64);
@@ -239,14 +239,14 @@ impl Sim {
         });
         let free = pool.free();
         metrics.sim.pool_free.set(free as f64);
-        self.pool_low.store(free < pool.len() / POOL_LOW_PART, Ordering::Relaxed);
+        self.pool_low.store(free < pool.len() / POOL_LOW_PART || dry > 0, Ordering::Relaxed);
         let Some(frame) = published else {
             metrics.sim.pool_waits.add(1);
             return false;
         };
         metrics.sim.encode.span(started_ns, published_ns);
         metrics.sim.frames_published.add(1);
-        let mut complete = true;
+        let mut complete = dry == 0;
         for shard in &mut self.lanes.frames {
             // A shard that is 8 frames behind loses the oldest. Its fast classes take the newest anyway, but the lost
             // one may have been the only one for a slow class.

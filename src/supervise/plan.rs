@@ -9,7 +9,7 @@ use crate::base::host;
 use crate::config::Config;
 use crate::config::IdleStrategy;
 use crate::handoff::Frame;
-use crate::net::Shard;
+use crate::net::ShardLoop;
 use crate::sim::Backend;
 use crate::sim::cpu::CpuBackend;
 
@@ -70,7 +70,7 @@ impl Plan {
             ("simulation", CpuBackend::footprint(node_count, half_edges)),
             ("frames", frames * frame_bytes),
             ("lanes", LANES.iter().map(|lane| lane.bytes(shards)).sum()),
-            ("shards", shards * Shard::footprint()),
+            ("shards", shards * ShardLoop::footprint()),
         ];
         let plan = Self { shards, sim_core, shard_cores, sim_idle, shard_idle, frames, cores: cores.to_vec(), memory };
         let needed = plan.memory_bytes() as u64;
@@ -181,6 +181,15 @@ mod tests {
         assert_eq!((two.sim_core, two.shard_cores), (Some(1), vec![Some(0)]));
         let eight = plan(&config, &[0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
         assert_eq!((eight.sim_core, eight.shards, eight.shard_cores[5]), (Some(7), 6, Some(5)));
+    }
+
+    #[test]
+    fn only_a_thread_with_an_isolated_core_spins_unasked() {
+        let of = |strategy, core| idle(strategy, 7, core, &[2, 3]);
+        let briefly = Idle::SpinThenPark { spin_ns: 7 };
+        assert_eq!((of(IdleStrategy::Auto, Some(1)), of(IdleStrategy::Auto, None)), (Idle::Park, Idle::Park));
+        assert_eq!((of(IdleStrategy::Auto, Some(3)), of(IdleStrategy::SpinThenPark, None)), (briefly, briefly));
+        assert_eq!((of(IdleStrategy::Park, Some(3)), of(IdleStrategy::Spin, None)), (Idle::Park, Idle::Spin));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::control::{Control, ControlFacts, ControlLanes};
 use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
 use crate::metrics::{Budgets, Health, Metrics, Phase};
 use crate::net::{
-    Door, DoorLanes, DoorOptions, Patience, Shard, ShardLanes, ShardOptions, SocketOptions, poll_with_bell,
+    Door, DoorLanes, DoorOptions, Patience, ShardLanes, ShardLoop, ShardOptions, SocketOptions, poll_with_bell,
 };
 use crate::sim::cpu::CpuBackend;
 use crate::sim::{Backend, Dimensions, Identity, Sim, SimLanes, Topology, cuda};
@@ -298,7 +298,7 @@ impl Engine {
                 patience,
             };
             let block = metrics.shards.get(index).map(Arc::clone).unwrap_or_default();
-            shards.push(Shard::new(index as u8, poll, bell, own, options, block, Arc::clone(&pool_low)));
+            shards.push(ShardLoop::new(index as u8, poll, bell, own, options, block, Arc::clone(&pool_low)));
         }
 
         let identity = Identity {
@@ -373,7 +373,7 @@ impl Engine {
         let mut shard_roles = Vec::new();
         for (index, shard) in shards.into_iter().enumerate() {
             let core = plan.shard_cores.get(index).copied().flatten();
-            let body = move || shard.run().map(drop).map_err(|error| error.to_string());
+            let body = move || shard.run().map_err(|error| error.to_string());
             shard_roles.push(Role::spawn(format!("shard-{index}"), core, body)?);
         }
         let stop = Arc::clone(&stop_sim);

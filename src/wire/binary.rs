@@ -1,4 +1,5 @@
-//! Binary messages of a client over WebSocket: `PROTOCOL.md` section 4.1. Typed, checked, and borrowed from the message.
+//! Binary messages of a client over WebSocket: `PROTOCOL.md` section 4.1. Typed, checked, and borrowed from the
+//! message.
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

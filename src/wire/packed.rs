@@ -14,8 +14,8 @@ pub const PACK_BYTES_MIN: usize = 512;
 /// Bytes of the length in front of the block.
 const LENGTH_BYTES: usize = 4;
 
-/// Writes the body of a compressed frame to `body`; true when it is packed, false when the records stand as they are, being
-/// few or not to be made smaller.
+/// Writes the body of a compressed frame to `body`; true when it is packed, false when the records stand as they are,
+/// being few or not to be made smaller.
 ///
 /// O(nodes). Allocates nothing once `scratch` and `body` have served as many nodes.
 pub fn pack(nodes: &[NodeRecord], scratch: &mut PlaneScratch, body: &mut Vec<u8>) -> bool {

@@ -1,7 +1,8 @@
-//! Byte planes and LZ4: records of one size, all their first bytes first, then all second ones, and so on, as one LZ4 block.
+//! Byte planes and LZ4: records of one size, all their first bytes first, then all second ones, and so on, as one LZ4
+//! block.
 //!
-//! Neighbouring records agree in exponent and sign bytes and hardly ever in the low bytes of a mantissa. LZ4 finds repeats,
-//! not similar numbers, so the planes are what makes it pay.
+//! Neighbouring records agree in exponent and sign bytes and hardly ever in the low bytes of a mantissa. LZ4 finds
+//! repeats, not similar numbers, so the planes are what makes it pay.
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
 
@@ -70,7 +71,8 @@ pub enum PlanesError {
 
 /// Appends the planes of `records`, as an LZ4 block, to `out`; returns how many bytes that is.
 ///
-/// O(bytes). Allocates nothing when `scratch` was made for that many bytes and `out` has [`compressed_bytes_max`] to spare.
+/// O(bytes). Allocates nothing when `scratch` was made for that many bytes and `out` has [`compressed_bytes_max`] to
+/// spare.
 ///
 /// # Panics
 /// When `records` is not a whole number of `record_bytes`.
@@ -89,8 +91,8 @@ pub fn compress(records: &[u8], record_bytes: usize, scratch: &mut PlaneScratch,
 
 /// Replaces `out` by the records of an LZ4 block of planes that holds exactly `raw_bytes`.
 ///
-/// The caller bounds `raw_bytes`. At most twice as many bytes are allocated, and none before the length of `payload` was seen
-/// to allow for them. After an error `out` is empty.
+/// The caller bounds `raw_bytes`. At most twice as many bytes are allocated, and none before the length of `payload`
+/// was seen to allow for them. After an error `out` is empty.
 ///
 /// # Errors
 /// [`PlanesError`].
@@ -102,7 +104,9 @@ pub fn decompress(payload: &[u8], record_bytes: usize, raw_bytes: usize, out: &m
     if raw_bytes > payload.len().saturating_mul(LZ4_RATIO_MAX) {
         return Err(PlanesError::Ratio { payload_bytes: payload.len(), raw_bytes });
     }
-    // Records in the first half, the planes they come from in the second.
+    // Records in the first half, the planes they come from in the second. Growing by halves would take more than
+    // announced.
+    out.reserve_exact(2 * raw_bytes);
     out.resize(2 * raw_bytes, 0);
     let (records, planes) = out.split_at_mut(raw_bytes);
     if decompress_into(payload, planes).is_ok_and(|bytes| bytes == raw_bytes) {

@@ -1,11 +1,13 @@
 /**
  * The decoder of the compact profile as WebAssembly, in AssemblyScript: src/wire/PROTOCOL.md, section 6, with the same names
- * as `src/wire/compact.ts`, which is the one to read first. `npm run build:wasm` makes `compact.wasm` of it.
+ * as `src/wire/compact.ts`, which is the one to read first. `npm run build:wasm` makes `compact.wasm` of it and `entropy.ts`.
  *
  * Memory, from low to high: tables, then what `begin` lays out for a number of nodes: state, order, picture, body. Every address
  * is derived from the node count and from block indices that were compared with it; bytes of the body are only ever data.
  * What reads bits or words may run past the end of a block by `SLACK` bytes before it is stopped, and those are there.
  */
+
+import { QUIET, TABLE, corrected, frequencies, isOver, openStates, prepareTables, readFlags, readValues, tableOf, tables } from "./entropy";
 
 /** Nodes of a block; its arrays have places for as many, and those past the last node stay 0. */
 const NODES: i32 = 1024;
@@ -23,29 +25,19 @@ const DECAY: usize = K + 1024;
 const FOLLOWED: usize = DECAY + 1;
 const BLOCK: usize = DECAY + 64;
 
-const FLAGS: i32 = 110;
-const QUIET: i32 = 24;
-const HOT: i32 = 8;
 const SLACK: usize = 64;
 
-// Frequencies as `u16` from JavaScript. Then by table of values and slot / 4 a word: frequency, start, symbol in 12, 12 and 8 bits.
-const frequencies: usize = memory.data(2 * (110 + 24 * 16 + 8 * 32), 16);
-const TABLE: usize = 4 * 1024;
-const tables: usize = memory.data(4 * 1024 * (24 + 8), 64);
 /** By k: the column of a flag's context, and the first of the four tables of a correction, as an offset. */
 const columns: usize = memory.data(256, 16);
 const rows: usize = memory.data(4 * 256, 16);
 
-// What one block needs while it is decoded. Nodes as `u16`; by place in a list the address of the table, and four lanes of symbols and
-// of the corrections they mean.
+// What one block needs while it is decoded. Nodes as `u16`; the symbols of three axes by place in a
+// list, beside which the fourth lane stays 0.
 const every: usize = memory.data(2 * 1040, 16);
 const quiets: usize = memory.data(2 * 1040, 16);
 const hots: usize = memory.data(2 * 1040, 16);
-const corrected: usize = memory.data(2 * 1040, 16);
-const tableOf: usize = memory.data(4 * 1040, 16);
-const symbols: usize = memory.data(16 * 1040, 16);
-const quietSteps: usize = memory.data(16 * 1040, 16);
-const hotSteps: usize = memory.data(16 * 1040, 16);
+const quietSymbols: usize = memory.data(16 * 1040, 16);
+const hotSymbols: usize = memory.data(16 * 1040, 16);
 
 let nodes: i32 = 0;
 let blocks: i32 = 0;
@@ -68,19 +60,7 @@ export function clamped(): i32 { return clampedCount; }
 
 /** Lays out the tables that were written to `tablesAt()`, whose frequencies of values are multiples of 4. */
 export function prepare(): void {
-  let from = frequencies + 2 * FLAGS;
-  for (let table = 0; table < QUIET + HOT; table++) {
-    const count = table < QUIET ? 16 : 32;
-    let start = 0;
-    for (let symbol = 0; symbol < count; symbol++) {
-      const frequency = i32(load<u16>(from));
-      from += 2;
-      for (let slot = start; slot < start + frequency && slot < 4096; slot += 4) {
-        store<u32>(tables + table * TABLE + slot, frequency | start << 12 | symbol << 24);
-      }
-      start += frequency;
-    }
-  }
+  prepareTables();
   for (let k = 0; k < 256; k++) {
     store<u8>(columns + k, k < 8 ? max(k - 1, 0) : min(35 - clz(k), 10));
     store<u32>(rows + 4 * k, u32(4 * TABLE * (k < 2 ? 0 : k < 4 ? k - 1 : k < 8 ? 3 : k < 16 ? 4 : 5)));
@@ -298,10 +278,11 @@ function normaliseBlock(at: usize, count: i32): void {
   }
 }
 
-/** Sum of the sizes of three corrections, each counting at most 2^21. */
+/** Sum of the sizes of three corrections, each counting at most 2^21; the fourth lane is 0. */
 @inline function sizeOf(steps: v128): i32 {
   const size = i32x4.min_u(i32x4.abs(steps), i32x4.splat(1 << 21));
-  return i32x4.extract_lane(size, 0) + i32x4.extract_lane(size, 1) + i32x4.extract_lane(size, 2);
+  const pairs = i32x4.add(size, v128.shuffle<i32>(size, size, 2, 3, 0, 1));
+  return i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
 }
 
 @inline function correctQuiet(at: usize, node: i32, steps: v128): void {
@@ -309,22 +290,33 @@ function normaliseBlock(at: usize, count: i32): void {
   const gain = ticks <= 8 ? 8 * 256 : 8 * 200;
   const lane = at + 16 * node;
   v128.store(lane, i32x4.add(v128.load(lane, P), i32x4.mul(steps, i32x4.splat(HALF))), P);
-  const push = i32x4.mul(steps, i32x4.splat(gain));
-  let share = i32x4.splat(i32x4.extract_lane(push, 0) / ticks);
-  share = i32x4.replace_lane(share, 1, i32x4.extract_lane(push, 1) / ticks);
-  share = i32x4.replace_lane(share, 2, i32x4.extract_lane(push, 2) / ticks);
-  share = i32x4.replace_lane(share, 3, 0);
-  const v = i32x4.add(v128.load(lane, V), share);
-  v128.store(lane, v, V);
   const e = load<i32>(at + 4 * node, E);
-  const next = e + ((sizeOf(steps) * 85 / ticks - e) >> 2);
+  const size = sizeOf(steps);
+  // The divisions by `ticks` of three axes and of the size. Half more than a whole number is never near a whole number after
+  // them, so that below 2^17 a float is exact enough.
+  const whole = i32x4.replace_lane(i32x4.mul(steps, i32x4.splat(gain)), 3, size * 85);
+  let share: v128;
+  if (size <= 64) {
+    const parts = f32x4.convert_i32x4_s(whole);
+    const half = v128.or(v128.and(parts, f32x4.splat(-0.0)), f32x4.splat(0.5));
+    share = i32x4.trunc_sat_f32x4_s(f32x4.mul(f32x4.add(parts, half), f32x4.splat(1 / f32(ticks))));
+  } else {
+    share = i32x4(
+      i32x4.extract_lane(whole, 0) / ticks, i32x4.extract_lane(whole, 1) / ticks, i32x4.extract_lane(whole, 2) / ticks,
+      i32x4.extract_lane(whole, 3) / ticks,
+    );
+  }
+  const v = i32x4.add(v128.load(lane, V), i32x4.replace_lane(share, 3, 0));
+  v128.store(lane, v, V);
+  const next = e + ((i32x4.extract_lane(share, 3) - e) >> 2);
   store<i32>(at + 4 * node, next, E);
   store<u8>(at + node, 0, K);
   if (next >= HOT_FROM) v128.store(lane, v, W);
 }
 
 @inline function correctHot(at: usize, node: i32, e: i32, steps: v128): void {
-  const share = e < 420 ? 130 : e < 1000 ? 180 : e < 3400 ? 210 : 230;
+  // 130, 180, 210 or 230, without branches: energies differ from node to node.
+  const share = 130 + 50 * i32(e >= 420) + 30 * i32(e >= 1000) + 20 * i32(e >= 3400);
   const next = e + ((sizeOf(steps) * 171 - e) >> 2);
   const lane = at + 16 * node;
   const step = i32x4.shl(steps, 12);
@@ -360,12 +352,6 @@ function hash(block: i32): u32 {
 // --- corrections ---------------------------------------------------------------------------------------------
 
 @inline function unzigzag(value: u32): i32 { return i32(value >>> 1) ^ -i32(value & 1); }
-
-/** Turned along the velocity of every axis. */
-@inline function along(steps: v128, lane: usize): v128 {
-  const sign = i32x4.shr_s(v128.load(lane, V), 31);
-  return i32x4.sub(v128.xor(steps, sign), sign);
-}
 
 /** Moves in `value` as the last lane: after three axes and a 0 they are the first three. */
 @inline function shifted(steps: v128, value: i32): v128 {
@@ -426,139 +412,36 @@ function readGaps(at: usize, count: i32, from: usize, to: usize): bool {
   return bitsAreOver(to);
 }
 
-// The entropy coder: state of symbol 0, 1, 2, 3 modulo 4 of the pass, or the only one; the next word, and their end.
-let x0: u32 = 0;
-let x1: u32 = 0;
-let x2: u32 = 0;
-let x3: u32 = 0;
-let word: usize = 0;
-let wordsEnd: usize = 0;
-
-function stateAt(from: usize, bytes: i32): u32 {
-  let x: u32 = 0;
-  for (let place = bytes - 1; place >= 0; place--) x = x << 8 | u32(load<u8>(from + place));
-  return x;
-}
-
-/** Takes up the states at `from`; false when there is no room for them. */
-function openStates(four: bool, from: usize, to: usize): bool {
-  const bytes = i32(to - from);
-  const each = four ? 4 : bytes < 3 ? bytes : 4 - (bytes & 1);
-  word = from + each * (four ? 4 : 1);
-  wordsEnd = to;
-  if (word > to || ((to - word) & 1) != 0) return false;
-  x0 = stateAt(from, each);
-  x1 = four ? stateAt(from + 4, 4) : 0;
-  x2 = four ? stateAt(from + 8, 4) : 0;
-  x3 = four ? stateAt(from + 12, 4) : 0;
-  return true;
-}
-
-// Four states are taken in turns by handing them on, so that the processor works on four symbols at a time. What is random, as a word
-// that is taken or a node that is corrected, is no branch.
-
-/** Flags of `count` quiet nodes at `list`; answers how many are corrected, which `corrected` then names. */
-function readFlags(at: usize, list: usize, count: i32, four: bool): i32 {
-  let a = x0;
-  let b = x1;
-  let c = x2;
-  let d = x3;
-  let next = word;
-  const end = wordsEnd;
-  let found = 0;
-  let index = 0;
-  for (; index < count; index++) {
-    const node = u32(load<u16>(list + 2 * index));
-    const e = load<i32>(at + 4 * node, E);
-    const context = min(32 - clz(e), 9) * 11 + i32(load<u8>(columns + u32(load<u8>(at + node, K))));
-    const one = u32(load<u16>(frequencies + 2 * context));
-    const zero: u32 = 4096 - one;
-    const slot: u32 = a & 4095;
-    const set = slot >= zero;
-    store<u16>(corrected + 2 * found, u16(node));
-    found += i32(set);
-    const x: u32 = select(one, zero, set) * (a >>> 12) + slot - select(zero, 0, set);
-    const low = u32(x < 65536) & u32(next < end);
-    a = select(x << 16 | u32(load<u16>(next)), x, low);
-    next += low << 1;
-    if (four) {
-      const first = a;
-      a = b;
-      b = c;
-      c = d;
-      d = first;
-    }
-  }
-  closePass(a, b, c, d, next, four ? index : 0);
-  return found;
-}
-
-/** Symbols of `count` values from the tables at `tableOf`, into the lane at `to` of as many vectors. */
-function readValues(count: i32, four: bool, to: usize): void {
-  let a = x0;
-  let b = x1;
-  let c = x2;
-  let d = x3;
-  let next = word;
-  const end = wordsEnd;
-  let index = 0;
-  for (; index < count; index++) {
-    const entry = load<u32>(load<u32>(tableOf + 4 * index) + (a & 4092));
-    store<u32>(to + 16 * index, entry >>> 24);
-    const x: u32 = (entry & 4095) * (a >>> 12) + (a & 4095) - (entry >>> 12 & 4095);
-    const low = u32(x < 65536) & u32(next < end);
-    a = select(x << 16 | u32(load<u16>(next)), x, low);
-    next += low << 1;
-    if (four) {
-      const first = a;
-      a = b;
-      b = c;
-      c = d;
-      d = first;
-    }
-  }
-  closePass(a, b, c, d, next, four ? index : 0);
-}
-
-/** Keeps the states for the next pass, which begins with the first one again. */
-function closePass(a: u32, b: u32, c: u32, d: u32, next: usize, index: i32): void {
-  for (; (index & 3) != 0; index++) {
-    const first = a;
-    a = b;
-    b = c;
-    c = d;
-    d = first;
-  }
-  x0 = a;
-  x1 = b;
-  x2 = c;
-  x3 = d;
-  word = next;
-}
-
-/** The corrections that `count` vectors of symbols mean, to `steps`; whether one of them is the `escape`. */
-function unrank(count: i32, escape: i32, steps: usize): bool {
-  let escaped = i32x4.splat(0);
-  for (let index = 0; index < count; index++) {
-    const symbol = v128.load(symbols + 16 * index);
-    escaped = v128.or(escaped, i32x4.eq(symbol, i32x4.splat(escape)));
-    const odd = i32x4.neg(v128.and(symbol, i32x4.splat(1)));
-    v128.store(steps + 16 * index, i32x4.neg(v128.xor(i32x4.shr_u(symbol, 1), odd)));
-  }
-  return v128.any_true(escaped);
+/** The corrections that three symbols mean, along the velocity. */
+@inline function stepsOf(symbols: v128, lane: usize): v128 {
+  const sign = i32x4.shr_s(v128.load(lane, V), 31);
+  // Odd ranks are along it: -unzigzag(rank), and its negative, are xor and difference with the sign of each.
+  const odd = i32x4.neg(v128.and(symbols, i32x4.splat(1)));
+  const value = i32x4.neg(v128.xor(i32x4.shr_u(symbols, 1), odd));
+  return i32x4.sub(v128.xor(value, sign), sign);
 }
 
 /** The corrections in the plain bits from `plain` to `from` and the symbols from there to `to`. */
 function readEntropy(at: usize, count: i32, four: bool, plain: usize, from: usize, to: usize): bool {
   if (!openStates(four, from, to)) return false;
-  let quietCount = 0;
+  let quietCount = count;
   let hotCount = 0;
+  let quietList = every;
+  let hotList = every;
+  let least = i32x4.splat(HOT_FROM);
   let most = i32x4.splat(0);
-  for (let node = 0; node < count; node += 4) most = i32x4.max_s(most, v128.load(at + 4 * node, E));
-  let list = every;
-  if (!v128.any_true(i32x4.ge_s(most, i32x4.splat(HOT_FROM)))) quietCount = count;
-  else {
-    list = quiets;
+  for (let node = 0; node < count; node += 4) {
+    const e = v128.load(at + 4 * node, E);
+    least = i32x4.min_s(least, e);
+    most = i32x4.max_s(most, e);
+  }
+  if (!v128.any_true(i32x4.lt_s(least, i32x4.splat(HOT_FROM)))) {
+    quietCount = 0;
+    hotCount = count;
+  } else if (v128.any_true(i32x4.ge_s(most, i32x4.splat(HOT_FROM)))) {
+    quietCount = 0;
+    quietList = quiets;
+    hotList = hots;
     for (let node = 0; node < count; node++) {
       const hot = i32(load<i32>(at + 4 * node, E) >= HOT_FROM);
       store<u16>(quiets + 2 * quietCount, u16(node));
@@ -568,52 +451,56 @@ function readEntropy(at: usize, count: i32, four: bool, plain: usize, from: usiz
     }
   }
 
-  const correctedCount = readFlags(at, list, quietCount, four);
-  for (let index = 0; index < correctedCount; index++) {
-    const k = u32(load<u8>(at + u32(load<u16>(corrected + 2 * index)), K));
-    store<u32>(tableOf + 4 * index, tables + load<u32>(rows + 4 * k));
-    v128.store(symbols + 16 * index, i32x4.splat(0));
+  for (let index = 0; index < quietCount; index++) {
+    const node = u32(load<u16>(quietList + 2 * index));
+    const context = min(32 - clz(load<i32>(at + 4 * node, E)), 9) * 11 + i32(load<u8>(columns + u32(load<u8>(at + node, K))));
+    store<u32>(tableOf + 4 * index, 4096 - u32(load<u16>(frequencies + 2 * context)));
   }
-  readValues(correctedCount, four, symbols);
+  const correctedCount = readFlags(quietCount, four);
   for (let index = 0; index < correctedCount; index++) {
-    const any = load<u32>(symbols + 16 * index) != 0;
+    const node = u32(load<u16>(quietList + 2 * u32(load<u16>(corrected + 2 * index))));
+    store<u16>(corrected + 2 * index, u16(node));
+    store<u32>(tableOf + 4 * index, tables + load<u32>(rows + 4 * u32(load<u8>(at + node, K))));
+  }
+  let escaped = readValues(correctedCount, four, quietSymbols);
+  for (let index = 0; index < correctedCount; index++) {
+    const any = load<u32>(quietSymbols + 16 * index) != 0;
     store<u32>(tableOf + 4 * index, load<u32>(tableOf + 4 * index) + (any ? 3 * TABLE : TABLE));
   }
-  readValues(correctedCount, four, symbols + 4);
+  escaped = readValues(correctedCount, four, quietSymbols + 4) || escaped;
   for (let index = 0; index < correctedCount; index++) {
     // From the second or the last table to the third or the last one.
-    const any = load<u32>(symbols + 16 * index) != 0;
-    const more = load<u32>(symbols + 16 * index, 4) != 0 ? 2 * TABLE : TABLE;
+    const any = load<u32>(quietSymbols + 16 * index) != 0;
+    const more = load<u32>(quietSymbols + 16 * index, 4) != 0 ? 2 * TABLE : TABLE;
     store<u32>(tableOf + 4 * index, load<u32>(tableOf + 4 * index) + (any ? 0 : more));
   }
-  readValues(correctedCount, four, symbols + 8);
+  escaped = readValues(correctedCount, four, quietSymbols + 8) || escaped;
   bit = 8 * u32(plain - body);
   const plainEnd: u32 = 8 * u32(from - body);
-  if (unrank(correctedCount, 15, quietSteps) && !readPlain(at, correctedCount, false, plainEnd)) return false;
+  if (escaped && !readPlain(at, correctedCount, 0, plainEnd)) return false;
 
   if (hotCount > 0) {
     for (let index = 0; index < hotCount; index++) {
-      const e = load<i32>(at + 4 * u32(load<u16>(hots + 2 * index)), E);
+      const e = load<i32>(at + 4 * u32(load<u16>(hotList + 2 * index)), E);
       const high = 31 - clz(e);
       const table = QUIET + 2 * min(high - 8, 3) + ((e >> (high - 1)) & 1);
-      store<u32>(tableOf + 4 * index, tables + usize(table) * TABLE);
-      v128.store(symbols + 16 * index, i32x4.splat(0));
+      store<u32>(tableOf + 4 * index, tables + table * TABLE);
     }
-    for (let axis = 0; axis < 12; axis += 4) readValues(hotCount, four, symbols + axis);
-    const escaped = unrank(hotCount, 31, hotSteps);
+    escaped = readValues(hotCount, four, hotSymbols);
+    escaped = readValues(hotCount, four, hotSymbols + 4) || escaped;
+    escaped = readValues(hotCount, four, hotSymbols + 8) || escaped;
     const shifted = v128.any_true(i32x4.ge_s(most, i32x4.splat(SHIFT_FROM)));
-    if ((escaped || shifted) && !readPlain(at, hotCount, true, plainEnd)) return false;
+    if ((escaped || shifted) && !readPlain(at, hotCount, hotList, plainEnd)) return false;
   }
-  const stop: u32 = four ? 65536 : 0;
-  if (x0 != stop || (four && (x1 != stop || x2 != stop || x3 != stop)) || word != wordsEnd || !bitsAreOver(from)) return false;
+  if (!isOver(four) || !bitsAreOver(from)) return false;
 
   for (let index = 0; index < correctedCount; index++) {
     const node = i32(load<u16>(corrected + 2 * index));
-    correctQuiet(at, node, along(v128.load(quietSteps + 16 * index), at + 16 * node));
+    correctQuiet(at, node, stepsOf(v128.load(quietSymbols + 16 * index), at + 16 * node));
   }
   for (let index = 0; index < hotCount; index++) {
-    const node = i32(load<u16>(hots + 2 * index));
-    correctHot(at, node, load<i32>(at + 4 * node, E), along(v128.load(hotSteps + 16 * index), at + 16 * node));
+    const node = i32(load<u16>(hotList + 2 * index));
+    correctHot(at, node, load<i32>(at + 4 * node, E), stepsOf(v128.load(hotSymbols + 16 * index), at + 16 * node));
   }
   return true;
 }
@@ -621,24 +508,30 @@ function readEntropy(at: usize, count: i32, four: bool, plain: usize, from: usiz
 /** Energy from which corrections of hot nodes have plain low bits. */
 const SHIFT_FROM = 2048;
 
-/** What the symbols of `count` quiet or hot nodes leave open, from `bit` to `end`. */
-function readPlain(at: usize, count: i32, hot: bool, end: u32): bool {
+/**
+ * What the symbols of `count` quiet nodes, or of the hot ones at `list`, leave open, from `bit` to `end`: puts the rank of the whole correction in the place of
+ * each symbol that says less.
+ */
+function readPlain(at: usize, count: i32, list: usize, end: u32): bool {
+  const hot = list != 0;
+  const symbols = hot ? hotSymbols : quietSymbols;
+  const escape: u32 = hot ? 31 : 15;
   for (let axis = 0; axis < 12; axis += 4) {
     for (let index = 0; index < count; index++) {
-      const lane = 16 * index + axis;
-      const escaped = load<i32>(symbols + lane) == (hot ? 31 : 15);
-      if (escaped) store<i32>((hot ? hotSteps : quietSteps) + lane, unzigzag(take(22)));
-      else if (hot) {
-        const e = load<i32>(at + 4 * u32(load<u16>(hots + 2 * index)), E);
-        const shift = max(21 - clz(e), 0);
-        const high = load<i32>(hotSteps + lane) << shift;
-        store<i32>(hotSteps + lane, high + i32(take(shift)) - (1 << shift >> 1));
-      }
+      const lane = symbols + 16 * index + axis;
+      const symbol = load<u32>(lane);
+      let shift = 0;
+      if (hot) shift = max(21 - clz(load<i32>(at + 4 * u32(load<u16>(list + 2 * index)), E)), 0);
+      if (symbol == escape) store<u32>(lane, rankOf(unzigzag(take(22))));
+      else if (shift > 0) store<u32>(lane, rankOf((-unzigzag(symbol) << shift) + i32(take(shift)) - (1 << shift >> 1)));
       if (bit > end) return false;
     }
   }
   return true;
 }
+
+/** 0, 1, 2, 3, 4 for 0, 1, -1, 2, -2. */
+@inline function rankOf(value: i32): u32 { return u32(-value << 1 ^ -value >> 31); }
 
 // --- snapshots -----------------------------------------------------------------------------------------------
 
@@ -690,26 +583,27 @@ function readSnapshot(block: i32, from: usize, to: usize): bool {
 
 /** Writes x, y, z and speed of every followed node to its place in the picture, in world units, within their ranges. */
 export function draw(): void {
-  const origin = f32x4(originX, originY, originZ, 0);
-  let beyond = 0;
   for (let block = 0; block < blocks; block++) {
     const at = blockAt(block);
-    if (load<u8>(at, FOLLOWED) == 0) continue;
-    const count = countOf(block);
-    let places = order + 4 * usize(block * NODES);
-    const end = at + 16 * count;
-    for (let lane = at; lane < end; lane += 16) {
-      const where = f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(v128.load(lane, P)), f32x4.splat(scale)), origin);
-      const moving = f32x4.mul(f32x4.convert_i32x4_s(v128.load(lane, V)), f32x4.splat(speed));
-      const within = f32x4.pmin(f32x4.pmax(where, f32x4.splat(-10000)), f32x4.splat(10000));
-      const slow = f32x4.pmin(f32x4.pmax(moving, f32x4.splat(-1000)), f32x4.splat(1000));
-      const off = v128.or(f32x4.ne(where, within), f32x4.ne(moving, slow));
-      if (v128.any_true(off)) beyond += popcnt(i32x4.bitmask(f32x4.ne(where, within))) + popcnt(i32x4.bitmask(f32x4.ne(moving, slow)));
-      const square = f32x4.mul(slow, slow);
-      const sum = f32x4.add(f32x4.add(square, v128.shuffle<f32>(square, square, 1, 1, 1, 1)), v128.shuffle<f32>(square, square, 2, 2, 2, 2));
-      v128.store(picture + 16 * usize(load<u32>(places)), v128.shuffle<f32>(within, f32x4.sqrt(sum), 0, 1, 2, 4));
-      places += 4;
-    }
+    if (load<u8>(at, FOLLOWED) != 0) drawBlock(block, at, countOf(block));
   }
-  clampedCount += beyond;
+}
+
+function drawBlock(block: i32, at: usize, count: i32): void {
+  const origin = f32x4(originX, originY, originZ, 0);
+  let beyond = i32x4.splat(0);
+  let places = order + 4 * usize(block * NODES);
+  const end = at + 16 * count;
+  for (let lane = at; lane < end; lane += 16) {
+    const where = f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(v128.load(lane, P)), f32x4.splat(scale)), origin);
+    const moving = f32x4.mul(f32x4.convert_i32x4_s(v128.load(lane, V)), f32x4.splat(speed));
+    const within = f32x4.pmin(f32x4.pmax(where, f32x4.splat(-10000)), f32x4.splat(10000));
+    const slow = f32x4.pmin(f32x4.pmax(moving, f32x4.splat(-1000)), f32x4.splat(1000));
+    beyond = i32x4.sub(i32x4.sub(beyond, f32x4.ne(where, within)), f32x4.ne(moving, slow));
+    const square = f32x4.mul(slow, slow);
+    const sum = f32x4.add(f32x4.add(square, v128.shuffle<f32>(square, square, 1, 1, 1, 1)), v128.shuffle<f32>(square, square, 2, 2, 2, 2));
+    v128.store(picture + 16 * usize(load<u32>(places)), v128.shuffle<f32>(within, f32x4.sqrt(sum), 0, 1, 2, 4));
+    places += 4;
+  }
+  clampedCount += i32x4.extract_lane(beyond, 0) + i32x4.extract_lane(beyond, 1) + i32x4.extract_lane(beyond, 2);
 }

@@ -104,6 +104,12 @@ impl Follower {
         self.live
     }
 
+    /// Whether a block is followed.
+    #[must_use]
+    pub fn follows(&self, block: usize) -> bool {
+        self.live && self.decoder.as_ref().is_some_and(|decoder| decoder.follows(block))
+    }
+
     /// Id words, positions in world units and velocities in world units per second of every node that is followed.
     pub fn nodes(&self) -> impl Iterator<Item = (u32, [f32; 3], [f32; 3])> + '_ {
         let nodes = self.decoder.iter().filter(|_| self.live).flat_map(Decoder::nodes);

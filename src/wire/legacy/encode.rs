@@ -11,8 +11,8 @@ use super::{
 /// Longest head of a legacy profile: a version byte and a sequence.
 const HEAD_BYTES_MAX: usize = 9;
 
-/// What precedes the shared body in a frame of a class of `profile`, as bytes and length: version and count. Empty for a
-/// profile that has neither, and for our own, whose head is a `FrameHeader`.
+/// What precedes the shared body in a frame of a class of `profile`, as bytes and length: version and count. Empty for
+/// a profile that has neither, and for our own, whose head is a `FrameHeader`.
 #[must_use]
 pub fn legacy_head(profile: Profile, sequence: u64) -> ([u8; HEAD_BYTES_MAX], usize) {
     let mut bytes = [0; HEAD_BYTES_MAX];

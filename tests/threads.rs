@@ -1,0 +1,210 @@
+//! Goal: the pinned threads make the system calls that their module docs list and no others, and the clock of the ticks is
+//! true (C1, C2).
+//! Method: the real program with a hundred clients under strace; the same check must refuse threads that never sleep. For
+//! the clock, a short run beside the ten minutes on a virtual clock in `sim/tick_clock.rs`.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{Server, Ws, graph, within};
+
+const CLIENTS: usize = 100;
+
+/// Slow enough for a thread that is stopped at each call, fast enough that no shard waits 50 ms for a frame: then it
+/// would look at the clock in between.
+const RATE: u64 = 30;
+
+/// How long calls are counted.
+const SPAN: Duration = Duration::from_secs(4);
+
+/// Calls of one thread by name; a `write` to an eventfd is `wake`.
+type Calls = BTreeMap<String, u64>;
+
+/// The kernel's id of the thread called `name`.
+fn thread_id(server: &Server, name: &str) -> String {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().flatten();
+    let named = |task: &std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap().trim() == name;
+    tasks.into_iter().find(named).unwrap().file_name().into_string().unwrap()
+}
+
+/// The name of the call that a line of strace begins; none where it ends one, or tells of something else.
+fn call(line: &str) -> Option<&str> {
+    let (name, arguments) = line.split_once('(')?;
+    let is_name = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    match (name, arguments.contains("[eventfd")) {
+        _ if !is_name => None,
+        ("write", true) => Some("wake"),
+        // The sleep in which strace found the thread.
+        ("restart_syscall", _) => None,
+        _ => Some(name),
+    }
+}
+
+#[test]
+fn lines_of_strace_are_read() {
+    let eventfd = "write(9<anon_inode:[eventfd]>, \"\\1\\0\\0\\0\\0\\0\\0\\0\", 8) = 8";
+    assert_eq!(call(eventfd), Some("wake"));
+    assert_eq!(call("writev(31<socket:[77]>, [{iov_base=\"\\202~\"..., iov_len=78}], 2) = 1030"), Some("writev"));
+    assert_eq!(
+        call("clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, {...}, NULL <unfinished ...>"),
+        Some("clock_nanosleep")
+    );
+    assert_eq!(call("<... clock_nanosleep resumed>) = 0"), None);
+    assert_eq!(call("--- SIGINT {si_signo=SIGINT} ---"), None);
+}
+
+/// What the threads called `names` call within `span`.
+fn trace(server: &Server, names: &[&str], span: Duration) -> Vec<Calls> {
+    let ids: Vec<String> = names.iter().map(|name| thread_id(server, name)).collect();
+    let file = std::env::temp_dir().join(format!("swarmcast-calls-{}-{}", std::process::id(), server.pid()));
+    let mut command = Command::new("strace");
+    command.args(["-q", "-y", "-o"]).arg(&file).stderr(Stdio::piped());
+    for id in &ids {
+        command.args(["-p", id]);
+    }
+    let mut strace = command.spawn().unwrap_or_else(|error| panic!("strace: {error}; tests/setup.sh installs it"));
+    let started = Instant::now();
+    let written = || std::fs::metadata(&file).is_ok_and(|file| file.len() > 0);
+    assert!(within(support::PATIENCE, || written() || strace.try_wait().unwrap().is_some()), "strace is silent");
+    if strace.try_wait().unwrap().is_some() {
+        let mut said = String::new();
+        let _ = strace.stderr.take().unwrap().read_to_string(&mut said);
+        panic!("strace may not look at the server: {said}");
+    }
+    thread::sleep(span.saturating_sub(started.elapsed()));
+    Command::new("kill").args(["-INT", &strace.id().to_string()]).status().unwrap();
+    strace.wait().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let calls_of = |id: &String| {
+        let own = text.lines().filter_map(|line| line.strip_prefix(id.as_str())).map(str::trim_start);
+        own.filter_map(call).fold(Calls::new(), |mut calls, name| {
+            *calls.entry(name.to_owned()).or_default() += 1;
+            calls
+        })
+    };
+    ids.iter().map(calls_of).collect()
+}
+
+fn of(calls: &Calls, names: &[&str]) -> u64 {
+    names.iter().filter_map(|name| calls.get(*name)).sum()
+}
+
+fn only(calls: &Calls, listed: &[&str]) -> Result<(), String> {
+    match calls.keys().find(|name| !listed.contains(&name.as_str())) {
+        Some(name) => Err(format!("`{name}` is not in the list: {calls:?}")),
+        None => Ok(()),
+    }
+}
+
+/// The list of `sim/turn.rs`: one sleep a tick, and one wake-up of the shard a frame.
+fn check_sim(calls: &Calls) -> Result<(), String> {
+    only(calls, &["clock_nanosleep", "wake"])?;
+    let (ticks, wakes) = (of(calls, &["clock_nanosleep"]), of(calls, &["wake"]));
+    let asked = RATE * SPAN.as_secs();
+    if ticks < asked / 3 || ticks > asked + 5 {
+        return Err(format!("{ticks} sleeps, where about {asked} ticks were due"));
+    }
+    if wakes > ticks + 1 {
+        return Err(format!("{wakes} wake-ups in {ticks} ticks"));
+    }
+    Ok(())
+}
+
+/// The list of `net/shard.rs`, while clients say nothing: one `epoll_wait` a turn, one write for each client and frame.
+fn check_shard(calls: &Calls, ticks: u64) -> Result<(), String> {
+    only(calls, &["epoll_wait", "epoll_pwait", "writev", "sendto", "write"])?;
+    let waits = of(calls, &["epoll_wait", "epoll_pwait"]);
+    let writes = of(calls, &["writev", "sendto", "write"]);
+    // A turn that a frame interrupts looks once more before it sleeps.
+    if waits > ticks + ticks / 4 + 5 {
+        return Err(format!("{waits} waits in {ticks} ticks"));
+    }
+    let most = (ticks + 2) * CLIENTS as u64;
+    if writes > most || writes < most / 3 {
+        return Err(format!("{writes} writes in {ticks} ticks for {CLIENTS} clients"));
+    }
+    Ok(())
+}
+
+/// A hundred clients that take everything and say nothing, until stopped.
+fn audience(server: &Server, stop: &Arc<AtomicBool>) -> thread::JoinHandle<()> {
+    let clients: Vec<Ws> = (0..CLIENTS).map(|_| server.ws("")).collect();
+    let stop = Arc::clone(stop);
+    thread::spawn(move || {
+        let mut scratch = vec![0; 1 << 16];
+        for client in &clients {
+            client.stream().set_nonblocking(true).unwrap();
+        }
+        while !stop.load(Ordering::Relaxed) {
+            for client in &clients {
+                while matches!(client.stream().read(&mut scratch), Ok(1..)) {}
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    })
+}
+
+fn counted(idle: &str, span: Duration) -> [Calls; 2] {
+    let (karate, rate) = (graph("karate.gexf"), RATE.to_string());
+    let (sim, shard) = (format!("threads.sim_idle={idle}"), format!("threads.shard_idle={idle}"));
+    let never_at_rest = ["--set", "sim.cooling=0", "--set", "sim.settle_velocity=0", "--shards", "1", "--rate", &rate];
+    let idles = ["--set", &sim, "--set", &shard];
+    let flags: Vec<&str> =
+        karate.iter().map(String::as_str).chain(never_at_rest).chain(idles.iter().map(|flag| &**flag)).collect();
+    let server = Server::start(&flags);
+    let stop = Arc::new(AtomicBool::new(false));
+    let audience = audience(&server, &stop);
+    // The sockets' first frames are behind us.
+    thread::sleep(Duration::from_millis(500));
+    let calls = trace(&server, &["sim", "shard-0"], span);
+    stop.store(true, Ordering::Relaxed);
+    audience.join().unwrap();
+    calls.try_into().unwrap()
+}
+
+#[test]
+fn a_turn_makes_the_listed_calls_and_no_others() {
+    let [sim, shard] = counted("park", SPAN);
+    println!("sim {sim:?}\nshard-0 {shard:?}");
+    check_sim(&sim).unwrap();
+    check_shard(&shard, of(&sim, &["clock_nanosleep"])).unwrap();
+}
+
+#[test]
+fn threads_that_never_sleep_do_not_pass_for_such_that_do() {
+    let [sim, shard] = counted("spin", SPAN);
+    assert!(check_sim(&sim).is_err(), "{sim:?}");
+    assert!(check_shard(&shard, RATE * SPAN.as_secs()).is_err(), "{shard:?}");
+    // But they wake nobody, and stream all the same.
+    assert_eq!(of(&sim, &["wake"]), 0, "{sim:?}");
+    assert!(of(&shard, &["writev", "sendto"]) > CLIENTS as u64, "{shard:?}");
+}
+
+#[test]
+fn the_clock_of_the_ticks_does_not_drift() {
+    for idle in ["park", "spin_then_park"] {
+        let setting = format!("threads.sim_idle={idle}");
+        let server = Server::start(&["--rate", "120", "--set", &setting]);
+        let started = Instant::now();
+        let of = |name: &str| server.metric(name);
+        let deadlines = || of("swarmcast_turns_total") + of("swarmcast_ticks_skipped_total");
+        let before = (deadlines(), Instant::now());
+        thread::sleep(Duration::from_secs(3));
+        let (after, elapsed) = (deadlines(), before.1.elapsed().as_secs_f64());
+        // Our own two looks are late by what the machine makes of them.
+        let rate = (after - before.0) / elapsed;
+        assert!((rate - 120.0).abs() < 120.0 * 0.05, "{rate} deadlines a second at 120 Hz, {idle}");
+        assert!(within(Duration::from_secs(10), || of("swarmcast_tick_drift_ratio").abs() < 0.01), "{idle}");
+        assert!(of("swarmcast_turns_total") <= 120.0 * started.elapsed().as_secs_f64() + 130.0, "a burst, {idle}");
+    }
+}
