@@ -8,7 +8,7 @@ use super::encode::{
 };
 use super::error::CompactError;
 use super::info::Info;
-use super::lanes::{self, Bytes};
+use super::lanes::{self, Bytes, cut, places};
 use super::model::{BLOCK_NODES, Block, LANE_PLACES, Lane, at, set};
 use super::nodes::{Kinds, Nodes};
 use super::rans::{Found, RansReader};
@@ -315,7 +315,7 @@ impl Scratch {
     fn flags<const STATES: usize>(&mut self, tables: &Tables, block: &Block, reader: &mut RansReader<'_, STATES>) {
         let (quiet, over, tables_of) = (&self.kinds.quiet, &mut self.over, &mut self.contexts);
         over.fill(0);
-        lanes::flag_tables(&block.energy, &block.ticks, tables_of);
+        lanes::flag_tables(block.energies(), &block.ticks, tables_of);
         reader.pass(quiet.len(), |index, slot| {
             let node = quiet.get(index);
             let one = tables.flag(at(tables_of, node) as usize);
@@ -343,16 +343,16 @@ impl Scratch {
         if corrected.len() == 0 {
             return Some(());
         }
-        let mut any = [0; BLOCK_NODES];
+        let (mut any, places) = ([0; BLOCK_NODES], places(block.count));
         for (axis, (steps, velocity)) in (0..).zip(self.quiet_steps.iter_mut().zip(&block.velocity)) {
-            lanes::quiet_tables(axis, &block.ticks, &any, contexts);
+            lanes::quiet_tables(axis, cut(&block.ticks, places), &any, contexts);
             reader.pass(corrected.len(), |index, slot| {
                 let node = corrected.get(index);
                 let entry = tables.quiet(at(contexts, node) as u32, slot);
                 set(symbols, node, entry.symbol() as u8);
                 entry.found(slot)
             });
-            lanes::steps(symbols, velocity, steps);
+            lanes::steps(cut(symbols, places), velocity, steps);
             if lanes::merge(symbols, over, &mut any) == SYMBOLS_QUIET as u8 - 1 {
                 for node in corrected.iter() {
                     let symbol = u32::from(at(symbols, node));
@@ -377,7 +377,8 @@ impl Scratch {
         if hot.len() == 0 {
             return Some(());
         }
-        lanes::hot_tables(&block.energy, contexts);
+        let places = places(block.count);
+        lanes::hot_tables(block.energies(), contexts);
         for (steps, velocity) in self.hot_steps.iter_mut().zip(&block.velocity) {
             reader.pass(hot.len(), |index, slot| {
                 let node = hot.get(index);
@@ -385,17 +386,17 @@ impl Scratch {
                 set(symbols, node, entry.symbol() as u8);
                 entry.found(slot)
             });
-            lanes::hot_widths(symbols, &block.energy, plain_widths);
+            lanes::hot_widths(cut(symbols, places), &block.energy, plain_widths);
             odd.fill_where_not_zero(plain_widths);
             if odd.len() == 0 {
-                lanes::steps(symbols, velocity, steps);
+                lanes::steps(cut(symbols, places), velocity, steps);
                 continue;
             }
             plain_bits.fill(0);
             for node in odd.iter() {
                 set(plain_bits, node, plain.take(u32::from(at(plain_widths, node)))? as i32);
             }
-            lanes::steps_plain(symbols, plain_bits, velocity, &block.energy, steps);
+            lanes::steps_plain(cut(symbols, places), plain_bits, velocity, &block.energy, steps);
         }
         Some(())
     }

@@ -4,12 +4,14 @@ use super::bits::{BitWriter, put_varint, varint_bytes};
 use super::error::EncodeError;
 use super::frame::CompactFrame;
 use super::info::Info;
-use super::lanes::{self, Bytes, Tokens};
-use super::model::{BLOCK_NODES, BOX_QUANTA, Block, LANE_PLACES, Lane, UNITS, at, half_quanta};
+use super::lanes::{self, Bytes, Tokens, cut, places};
+use super::model::{BLOCK_NODES, BOX_QUANTA, Block, LANE_PLACES, Lane, UNITS, at, half_quanta, set};
 use super::nodes::{Kinds, Nodes};
 use super::rans::{self, Words};
 use super::tables::Tables;
-use super::tokens::{PASSES, Pass, SYMBOLS_QUIET, Token, along, plain_of};
+use super::tokens::{
+    PASSES, Pass, SYMBOLS_QUIET, Token, along, first_of_quiet, plain_of, quiet_context, quiet_row, symbol_of,
+};
 use super::{gaps, snapshot};
 use crate::wire::NodeRecord;
 
@@ -146,7 +148,8 @@ impl Decay {
     /// Takes one tick's positions, as what was predicted and how far that was off.
     fn sample(&mut self, block: &Block, off: &[Lane; 3]) {
         let (mut along, mut square) = (0_i64, 0_i64);
-        for (sample, (last, moved)) in self.last.iter_mut().zip(&mut self.moved).enumerate() {
+        let samples = block.count.div_ceil(SAMPLE_EVERY);
+        for (sample, (last, moved)) in self.last.iter_mut().zip(&mut self.moved).enumerate().take(samples) {
             let node = sample * SAMPLE_EVERY;
             let axes = block.position.iter().zip(off).zip(last.iter_mut().zip(moved));
             for ((position, off), (last, moved)) in axes {
@@ -418,11 +421,11 @@ impl Scratch {
             (*x, *y, *z) = (px - ox, py - oy, pz - oz);
         }
         for world in &mut self.world {
-            if let Some(rest) = world.get_mut(block.count..) {
+            if let Some(rest) = world.get_mut(block.count..places(block.count)) {
                 rest.fill(0.0);
             }
         }
-        lanes::measure(&self.world, scale, &block.position, &block.energy, &mut self.off, &mut self.over);
+        lanes::measure(&self.world, scale, &block.position, block.energies(), &mut self.off, &mut self.over);
     }
 
     /// Fills `payload` and corrects the block; the mode, or `None` when there is nothing to say.
@@ -483,7 +486,7 @@ impl Scratch {
     /// Fills the pass of flags.
     fn flags(&mut self, block: &Block) {
         let Corrections { tokens, passes: [flags, ..], .. } = &mut self.corrections;
-        lanes::flag_tokens(&block.energy, &block.ticks, &self.over, tokens);
+        lanes::flag_tokens(block.energies(), &block.ticks, &self.over, tokens);
         flags.gather(tokens, &self.kinds.quiet);
     }
 }
@@ -492,15 +495,30 @@ impl Corrections {
     /// Fills `quiet_steps` and the passes of quiet nodes.
     fn quiet(&mut self, block: &Block, off: &[Lane; 3], over: &Bytes, corrected: &Nodes, plain: &mut BitWriter<'_>) {
         let Self { tokens, quiet_steps, passes: [_, passes @ .., _, _, _], .. } = self;
-        let (mut any, mut escaped) = ([0; BLOCK_NODES], false);
-        let axes = off.iter().zip(&block.velocity).zip(quiet_steps.iter_mut()).zip(passes);
-        for (axis, (((off, velocity), steps), pass)) in (0..).zip(axes) {
-            if corrected.len() == 0 {
-                pass.clear();
-                continue;
+        passes.iter_mut().for_each(Pass::clear);
+        let mut escaped = false;
+        if corrected.len() < ALL_FROM {
+            for node in corrected.iter() {
+                let row = quiet_row(at(&block.ticks, node));
+                let mut any = false;
+                let axes = off.iter().zip(&block.velocity).zip(quiet_steps.iter_mut()).zip(passes.iter_mut());
+                for (axis, (((off, velocity), steps), pass)) in (0..).zip(axes) {
+                    let step = half_quanta(at(off, node));
+                    let symbol = symbol_of(along(step, at(velocity, node)), SYMBOLS_QUIET, 0);
+                    pass.push(Token::new(first_of_quiet(quiet_context(row, axis, any)), symbol));
+                    set(steps, node, step);
+                    escaped |= symbol == SYMBOLS_QUIET as u32 - 1;
+                    any |= step != 0;
+                }
             }
-            escaped |= lanes::quiet_tokens(axis, off, velocity, &block.ticks, over, &mut any, (steps, tokens));
-            pass.gather(tokens, corrected);
+        } else {
+            let (mut any, places) = ([0; BLOCK_NODES], places(block.count));
+            let axes = off.iter().zip(&block.velocity).zip(quiet_steps.iter_mut()).zip(passes);
+            for (axis, (((off, velocity), steps), pass)) in (0..).zip(axes) {
+                let (off, results) = (cut(off, places), (&mut *steps, &mut *tokens));
+                escaped |= lanes::quiet_tokens(axis, off, velocity, &block.ticks, over, &mut any, results);
+                pass.gather(tokens, corrected);
+            }
         }
         for (steps, velocity) in quiet_steps.iter().zip(&block.velocity).filter(|_| escaped) {
             for node in corrected.iter() {
@@ -519,7 +537,7 @@ impl Corrections {
                 pass.clear();
                 continue;
             }
-            lanes::hot_tokens(off, velocity, &block.energy, steps, tokens, plain_bits, plain_widths);
+            lanes::hot_tokens(off, velocity, block.energies(), steps, tokens, plain_bits, plain_widths);
             pass.gather(tokens, hot);
             odd.fill_where_not_zero(plain_widths);
             for node in odd.iter() {

@@ -13,6 +13,28 @@ use super::tokens::{
     hot_shift, plain_of, plain_width, quiet_context, quiet_row, symbol_of, unrank, value_of,
 };
 
+/// Places are worked on in groups of this many, so that a block of few nodes costs little; a whole number of vectors.
+const GROUP: usize = 32;
+
+/// Places that hold the first `count` nodes of a block, or more.
+pub(super) const fn places(count: usize) -> usize {
+    let places = count.next_multiple_of(GROUP);
+    if places < BLOCK_NODES { places } else { BLOCK_NODES }
+}
+
+/// The first `places` of a lane. A loop over some lanes ends with the shortest, so one of them is cut.
+#[inline(always)]
+pub(super) fn cut<T>(lane: &[T], places: usize) -> &[T] {
+    lane.get(..places).unwrap_or(lane)
+}
+
+/// As [`cut`].
+#[inline(always)]
+pub(super) fn cut_mut<T>(lane: &mut [T], places: usize) -> &mut [T] {
+    let places = places.min(lane.len());
+    lane.get_mut(..places).unwrap_or_default()
+}
+
 /// One small value of every node of a block.
 pub(super) type Bytes = [u8; BLOCK_NODES];
 
@@ -24,12 +46,14 @@ pub(super) type Tokens = [Token; BLOCK_NODES];
 pub(super) fn predict(
     position: &mut [Lane; 3],
     velocity: &mut [Lane; 3],
-    energy: &mut Lane,
+    energy: &mut [i32],
     ticks: &mut Bytes,
     decay: i32,
     normalise: bool,
 ) {
+    let places = energy.len();
     for (position, velocity) in position.iter_mut().zip(velocity) {
+        let (position, velocity) = (cut_mut(position, places), cut_mut(velocity, places));
         if decay > 0 {
             for velocity in velocity.iter_mut() {
                 *velocity = velocity.wrapping_sub(velocity.wrapping_mul(decay).wrapping_add(512) >> 10);
@@ -47,7 +71,7 @@ pub(super) fn predict(
     for energy in energy {
         *energy -= *energy >> 4;
     }
-    for ticks in ticks {
+    for ticks in cut_mut(ticks, places) {
         *ticks = ticks.saturating_add(1);
     }
 }
@@ -58,13 +82,16 @@ pub(super) fn measure(
     world: &[[f32; LANE_PLACES]; 3],
     scale: f32,
     position: &[Lane; 3],
-    energy: &Lane,
+    energy: &[i32],
     off: &mut [Lane; 3],
     over: &mut Bytes,
 ) {
+    if energy.len() < over.len() {
+        over.fill(0);
+    }
     let mut most = [0_u32; LANE_PLACES];
     for ((world, off), position) in world.iter().zip(off).zip(position) {
-        let lanes = world.iter().zip(off).zip(position).zip(&mut most);
+        let lanes = cut(world, energy.len()).iter().zip(off).zip(position).zip(&mut most);
         for (((world, off), position), most) in lanes {
             *off = super::encode::units(*world, scale).wrapping_sub(*position);
             // Half a quantum either way is 0 to a whole one, unsigned.
@@ -92,7 +119,7 @@ pub(super) fn count(bytes: &Bytes) -> usize {
 
 /// The flag of every node, as if all were quiet.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
-pub(super) fn flag_tokens(energy: &Lane, ticks: &Bytes, over: &Bytes, tokens: &mut Tokens) {
+pub(super) fn flag_tokens(energy: &[i32], ticks: &Bytes, over: &Bytes, tokens: &mut Tokens) {
     for (((token, energy), ticks), over) in tokens.iter_mut().zip(energy).zip(ticks).zip(over) {
         *token = Token::new(first_of_flag(flag_context(*energy, *ticks)), u32::from(*over));
     }
@@ -100,7 +127,7 @@ pub(super) fn flag_tokens(energy: &Lane, ticks: &Bytes, over: &Bytes, tokens: &m
 
 /// Which table has every node's flag.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
-pub(super) fn flag_tables(energy: &Lane, ticks: &Bytes, tables: &mut Lane) {
+pub(super) fn flag_tables(energy: &[i32], ticks: &Bytes, tables: &mut Lane) {
     for ((table, energy), ticks) in tables.iter_mut().zip(energy).zip(ticks) {
         *table = flag_context(*energy, *ticks) as i32;
     }
@@ -111,7 +138,7 @@ pub(super) fn flag_tables(energy: &Lane, ticks: &Bytes, tables: &mut Lane) {
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
 pub(super) fn quiet_tokens(
     axis: u32,
-    off: &Lane,
+    off: &[i32],
     velocity: &Lane,
     ticks: &Bytes,
     over: &Bytes,
@@ -133,7 +160,7 @@ pub(super) fn quiet_tokens(
 
 /// Whether each correction of the nodes that are `over` is below [`STEPS_MAX`].
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
-fn are_small(steps: &Lane, over: &Bytes) -> bool {
+fn are_small(steps: &Lane, over: &[u8]) -> bool {
     let sizes = steps.iter().zip(over).map(|(step, over)| if *over != 0 { step.unsigned_abs() } else { 0 });
     sizes.fold(0, u32::max) < STEPS_MAX
 }
@@ -160,7 +187,7 @@ pub(super) fn correct_quiet(
     moved: &mut [Lane; 3],
     energy: &mut Lane,
     ticks: &mut Bytes,
-    over: &Bytes,
+    over: &[u8],
     steps: &[Lane; 3],
 ) -> bool {
     let small = steps.iter().all(|steps| are_small(steps, over));
@@ -177,11 +204,11 @@ fn correct_small(
     moved: &mut [Lane; 3],
     energy: &mut Lane,
     ticks: &mut Bytes,
-    over: &Bytes,
+    over: &[u8],
     steps: &[Lane; 3],
 ) {
     let (mut reciprocals, mut gains) = ([0.0; BLOCK_NODES], [0.0; BLOCK_NODES]);
-    for ((reciprocal, gain), ticks) in reciprocals.iter_mut().zip(&mut gains).zip(ticks.iter()) {
+    for ((reciprocal, gain), ticks) in reciprocals.iter_mut().zip(&mut gains).zip(cut(ticks, over.len())) {
         let ticks = f32::from((*ticks).clamp(1, 64));
         *reciprocal = 1.0 / ticks;
         *gain = if ticks <= 8.0 { 8.0 * 256.0 } else { 8.0 * 200.0 };
@@ -214,12 +241,15 @@ fn correct_small(
 pub(super) fn hot_tokens(
     off: &Lane,
     velocity: &Lane,
-    energy: &Lane,
+    energy: &[i32],
     steps: &mut Lane,
     tokens: &mut Tokens,
     plain_bits: &mut Lane,
     plain_widths: &mut Bytes,
 ) {
+    if energy.len() < plain_widths.len() {
+        plain_widths.fill(0);
+    }
     let results = steps.iter_mut().zip(tokens).zip(plain_bits.iter_mut().zip(plain_widths));
     for ((((step, token), (bits, width)), energy), (off, velocity)) in results.zip(energy).zip(off.iter().zip(velocity))
     {
@@ -234,7 +264,7 @@ pub(super) fn hot_tokens(
 
 /// Where the look-up table of each hot node begins.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
-pub(super) fn hot_tables(energy: &Lane, tables: &mut Lane) {
+pub(super) fn hot_tables(energy: &[i32], tables: &mut Lane) {
     for (table, energy) in tables.iter_mut().zip(energy) {
         *table = first_slot(hot_context(*energy)) as i32;
     }
@@ -242,7 +272,7 @@ pub(super) fn hot_tables(energy: &Lane, tables: &mut Lane) {
 
 /// Which table codes an axis of each quiet node; `any` is not 0 where an axis before was not.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
-pub(super) fn quiet_tables(axis: u32, ticks: &Bytes, any: &Bytes, tables: &mut Lane) {
+pub(super) fn quiet_tables(axis: u32, ticks: &[u8], any: &Bytes, tables: &mut Lane) {
     for ((table, ticks), any) in tables.iter_mut().zip(ticks).zip(any) {
         *table = first_slot(quiet_context(quiet_row(*ticks), axis, *any != 0)) as i32;
     }
@@ -262,7 +292,10 @@ pub(super) fn merge(symbols: &Bytes, over: &Bytes, any: &mut Bytes) -> u8 {
 
 /// How many plain bits each node's correction has, if it is hot.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
-pub(super) fn hot_widths(symbols: &Bytes, energy: &Lane, widths: &mut Bytes) {
+pub(super) fn hot_widths(symbols: &[u8], energy: &Lane, widths: &mut Bytes) {
+    if symbols.len() < widths.len() {
+        widths.fill(0);
+    }
     for ((width, symbol), energy) in widths.iter_mut().zip(symbols).zip(energy) {
         let plain = plain_width(u32::from(*symbol), SYMBOLS_HOT, hot_shift(*energy));
         *width = if *energy >= HOT { plain as u8 } else { 0 };
@@ -271,7 +304,7 @@ pub(super) fn hot_widths(symbols: &Bytes, energy: &Lane, widths: &mut Bytes) {
 
 /// Corrections of one axis from their symbols, where none has plain bits.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
-pub(super) fn steps(symbols: &Bytes, velocity: &Lane, steps: &mut Lane) {
+pub(super) fn steps(symbols: &[u8], velocity: &Lane, steps: &mut Lane) {
     for ((step, symbol), velocity) in steps.iter_mut().zip(symbols).zip(velocity) {
         *step = along(unrank(u32::from(*symbol)), *velocity);
     }
@@ -279,7 +312,7 @@ pub(super) fn steps(symbols: &Bytes, velocity: &Lane, steps: &mut Lane) {
 
 /// As [`steps`], with plain bits.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
-pub(super) fn steps_plain(symbols: &Bytes, plain_bits: &Lane, velocity: &Lane, energy: &Lane, steps: &mut Lane) {
+pub(super) fn steps_plain(symbols: &[u8], plain_bits: &Lane, velocity: &Lane, energy: &Lane, steps: &mut Lane) {
     let lanes = symbols.iter().zip(plain_bits).zip(velocity).zip(energy).zip(steps);
     for ((((symbol, bits), velocity), energy), step) in lanes {
         *step = along(value_of(u32::from(*symbol), *bits as u32, SYMBOLS_HOT, hot_shift(*energy)), *velocity);
@@ -293,7 +326,7 @@ pub(super) fn correct_hot(
     position: &mut [Lane; 3],
     velocity: &mut [Lane; 3],
     moved: &mut [Lane; 3],
-    energy: &mut Lane,
+    energy: &mut [i32],
     ticks: &mut Bytes,
     steps: &[Lane; 3],
 ) {
@@ -309,9 +342,10 @@ pub(super) fn correct_hot(
         // Leaving the hot mode: what the last tick did is the better guess for many ticks, so the change has no share then.
         *share = if (was >= HOT) & (*energy < HOT) { -1 } else { hot };
     }
+    let share = cut(&share, energy.len());
     let axes = position.iter_mut().zip(velocity).zip(moved).zip(steps);
     for (((position, velocity), moved), steps) in axes {
-        let lanes = position.iter_mut().zip(velocity).zip(moved).zip(steps).zip(&share);
+        let lanes = position.iter_mut().zip(velocity).zip(moved).zip(steps).zip(share);
         for ((((position, velocity), moved), step), share) in lanes {
             // A quiet node has no share and keeps what it has but for `moved`, which means nothing there.
             let step = if *share == 0 { 0 } else { step.wrapping_mul(UNITS) };
@@ -322,7 +356,7 @@ pub(super) fn correct_hot(
             *moved = now;
         }
     }
-    for (ticks, share) in ticks.iter_mut().zip(&share) {
+    for (ticks, share) in ticks.iter_mut().zip(share) {
         *ticks = if *share == 0 { *ticks } else { 0 };
     }
 }

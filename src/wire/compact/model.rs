@@ -4,7 +4,7 @@
 //! kept by axis, in arrays of the block's fixed size, so that what happens to every node in every tick is straight-line
 //! code over arrays.
 
-use super::lanes::{self, Bytes};
+use super::lanes::{self, Bytes, cut, cut_mut, places};
 
 /// Nodes of a block.
 pub const BLOCK_NODES: usize = 1_024;
@@ -97,9 +97,15 @@ impl Block {
         *self = Self::new(self.count);
     }
 
+    /// The energies of the nodes there are, and some more places, by which functions of [`lanes`] know where to end.
+    pub(super) fn energies(&self) -> &[i32] {
+        cut(&self.energy, places(self.count))
+    }
+
     /// A tick without corrections: velocities decay, positions move, energies fade, ticks count.
     pub(super) fn predict(&mut self, normalise: bool) {
         let Self { position, velocity, energy, ticks, .. } = self;
+        let energy = cut_mut(energy, places(self.count));
         lanes::predict(position, velocity, energy, ticks, i32::from(self.decay), normalise);
     }
 
@@ -126,12 +132,14 @@ impl Block {
     /// [`Self::correct_quiet`] of every node that is `over`; `false`, and nothing is done, when that must go one by one.
     pub(super) fn correct_quiet_all(&mut self, over: &Bytes, steps: &[Lane; 3]) -> bool {
         let Self { position, velocity, moved, energy, ticks, .. } = self;
+        let over = cut(over, places(self.count));
         lanes::correct_quiet(position, velocity, moved, energy, ticks, over, steps)
     }
 
     /// Moves every hot node by its `steps` of a quantum. The steps of quiet nodes are passed over.
     pub(super) fn correct_hot(&mut self, steps: &[Lane; 3]) {
         let Self { position, velocity, moved, energy, ticks, .. } = self;
+        let energy = cut_mut(energy, places(self.count));
         lanes::correct_hot(position, velocity, moved, energy, ticks, steps);
     }
 

@@ -2,7 +2,7 @@
 
 use super::bits::{unzigzag, zigzag};
 use super::lanes::Tokens;
-use super::model::{BLOCK_NODES, HOT, at};
+use super::model::{BLOCK_NODES, HOT, at, set};
 use super::nodes::Nodes;
 
 /// Symbols of a quiet node's correction: 0, +1, -1, ... -7 and the escape.
@@ -78,6 +78,12 @@ impl Pass {
 
     pub(super) fn clear(&mut self) {
         self.count = 0;
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&mut self, token: Token) {
+        set(&mut self.tokens, self.count, token);
+        self.count += 1;
     }
 
     pub(super) fn tokens(&self) -> &[Token] {
