@@ -44,7 +44,7 @@ pub const BLOCKS_MAX: usize = 4_096;
 pub const INTEREST_IDS_MAX: usize = 256;
 
 /// Frames that a client which acknowledges may have before it has acknowledged them.
-pub const UNACKED_MAX: u64 = 32;
+pub const UNACKED_MAX: usize = 32;
 
 /// Nodes one client may drag at once.
 pub const DRAGS_PER_CLIENT_MAX: usize = 5;

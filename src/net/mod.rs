@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod conn;
+mod credit;
 mod door;
 mod drags;
 mod echo;

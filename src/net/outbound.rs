@@ -6,11 +6,11 @@
 use std::io::{ErrorKind, IoSlice, Result, Write};
 use std::sync::Arc;
 
+use super::credit::Credit;
 use super::lateness::Lateness;
 use super::link::{Cursor, Extent, Link, Next, blocks_of};
 use crate::base::clock::SECOND_NS;
 use crate::handoff::{ChainMessage, ClassRef, Frame, Interest, Transport};
-use crate::limits::UNACKED_MAX;
 use crate::wire::{CloseCode, KIND_SNAPSHOT, Profile, ServerMessage, push_tcp_text, push_ws_close, push_ws_text};
 
 /// Private bytes a connection may have queued. A client that asks faster than it reads is closed with 1013.
@@ -118,8 +118,6 @@ pub struct Outbound {
     sending: Option<Sending>,
     /// Sequence of the last full frame begun in this class; 0 before the first.
     last_sequence: u64,
-    /// Sequence of the first frame begun in this class.
-    joined_at: u64,
     /// Tick of the newest full frame that it has, in whatever class.
     shown_tick: u64,
     /// Where it stands in the chain of a compact class.
@@ -128,8 +126,8 @@ pub struct Outbound {
     interest: Option<Box<Interest>>,
     /// The newest frame goes out even if it has been sent already.
     resend: bool,
-    /// Sequence up to which the client says that it has everything; `None` when it says nothing.
-    acked: Option<u64>,
+    /// Frames that it may be sent.
+    credit: Credit,
     /// A snapshot now and then, and no deltas: when it had the last one, ns.
     snapshots_only: Option<u64>,
     lateness: Lateness,
@@ -155,12 +153,11 @@ impl Outbound {
             private_sent: 0,
             sending: None,
             last_sequence: 0,
-            joined_at: 0,
             shown_tick: 0,
             cursor: Cursor::NEW,
             interest: None,
             resend: false,
-            acked: None,
+            credit: Credit::NEW,
             snapshots_only: None,
             lateness: Lateness::default(),
             hindered: false,
@@ -196,7 +193,7 @@ impl Outbound {
         self.class = class;
         self.last_sequence = 0;
         self.cursor.reclass();
-        self.acked = None;
+        self.credit = Credit::NEW;
         self.lateness.reclass();
     }
 
@@ -213,14 +210,8 @@ impl Outbound {
 
     /// The client has everything up to `sequence`; what was never sent cannot have arrived.
     pub fn ack(&mut self, sequence: u64, now_ns: u64) {
-        // An acknowledgement that was on its way when the class changed says nothing about this one.
-        if self.sequence() == 0 || sequence < self.joined_at {
-            return;
-        }
-        let sequence = sequence.min(self.sequence());
-        let acked = self.acked.map_or(sequence, |acked| acked.max(sequence));
-        self.acked = Some(acked);
-        self.lateness.acked(acked, now_ns);
+        self.credit.ack(sequence.min(self.sequence()));
+        self.lateness.acked(self.credit.acked(), now_ns);
     }
 
     /// Sequence of the last frame begun; 0 before the first.
@@ -387,7 +378,7 @@ impl Outbound {
     ) -> Result<Flushed> {
         let flushed = self.flush_begun(sink, supply, now_ns, sent);
         let blocked = matches!(flushed, Ok(Flushed::Blocked));
-        self.hindered |= blocked || self.has_no_credit(self.sequence());
+        self.hindered |= blocked || self.credit.is_spent(0);
         if blocked && !self.blocked {
             self.progress_ns = now_ns;
         }
@@ -448,7 +439,7 @@ impl Outbound {
         let Some(frame) = front else { return };
         let Some(head) = frame.head(self.class) else { return };
         let (previous, sequence) = (self.last_sequence, head.sequence());
-        if (sequence <= previous && !self.resend) || self.has_no_credit(previous) {
+        if (sequence <= previous && !self.resend) || self.credit.is_spent(0) {
             return;
         }
         // The last frame of a slower class: nothing is shown to go back.
@@ -456,20 +447,12 @@ impl Outbound {
         if tick < self.shown_tick {
             return;
         }
-        if previous == 0 {
-            self.joined_at = sequence;
-        }
         let conflated = if previous > 0 { sequence.saturating_sub(previous + 1) } else { 0 };
         let source = Source::Leased { frame: Arc::clone(frame), class: self.class };
         let (since_ns, tick_ns, resend) = (now_ns, frame.stamp().tick_ns, self.resend);
         self.sending = Some(Sending { source, sent: 0, since_ns, tick, tick_ns, previous, conflated, resend });
         self.last_sequence = sequence;
         self.resend = false;
-    }
-
-    /// Whether the client acknowledges, and has not done so for too many frames.
-    fn has_no_credit(&self, sequence: u64) -> bool {
-        self.acked.is_some_and(|acked| sequence >= acked + UNACKED_MAX)
     }
 
     /// Ends the lease on a frame of which no byte went out.
@@ -586,8 +569,7 @@ impl Outbound {
     fn frame_done(&mut self, tick_ns: u64, left_out: u64, now_ns: u64, sent: &mut Sent) {
         sent.frames += 1;
         sent.conflated += left_out;
-        // Nobody acknowledges what was left out.
-        self.acked = self.acked.map(|acked| acked + left_out);
+        self.credit.spend(self.sequence());
         self.lateness.sent(self.sequence(), tick_ns, left_out, now_ns);
     }
 
@@ -607,7 +589,7 @@ impl Outbound {
             cursor.restart();
         }
         for place in batch.iter_mut().take(places) {
-            if self.has_no_credit(cursor.sequence()) {
+            if self.credit.is_spent(count) {
                 break;
             }
             let Some(next) = cursor.next(link, interest) else { break };
@@ -625,9 +607,6 @@ impl Outbound {
     /// The client has begun a message: it stands behind it.
     fn begin(&mut self, next: &Next<'_>, now_ns: u64) {
         let generation_changes = !self.cursor.is_same_generation(&next.after);
-        if self.cursor.sequence() == 0 {
-            self.joined_at = next.after.sequence();
-        }
         self.cursor = next.after;
         if let Some(last_ns) = &mut self.snapshots_only
             && next.message.kind() == KIND_SNAPSHOT

@@ -95,6 +95,8 @@ pub struct Client {
     read_step: usize,
     ack_every: Option<u64>,
     since_ack: u64,
+    /// It has acknowledged something in this class.
+    acked: bool,
     beyond: Option<u64>,
     outbox: Vec<u8>,
     pub left: bool,
@@ -141,6 +143,7 @@ impl Client {
             read_step: chance.pick(&[50, 500, 5_000, usize::MAX, usize::MAX]),
             ack_every: chance.pick(&[None, None, Some(1), Some(10)]),
             since_ack: 0,
+            acked: false,
             beyond: None,
             outbox: Vec::new(),
             left: false,
@@ -166,7 +169,7 @@ impl Client {
 
     /// What a failure has to tell of it.
     pub fn story(&self, tick: u64) -> String {
-        let tail = self.trace.len().saturating_sub(25);
+        let tail = self.trace.len().saturating_sub(60);
         format!(
             "\nclient {} of shard {} ({:?}, {:?}, {} Hz, {} bits, rung {}): tick {} of {tick}, sequence {}, confirmed {:?}, beyond {:?}\n  {}",
             self.number,
@@ -346,7 +349,13 @@ impl Client {
         if self.last == 0 || self.ack_every.is_none_or(|every| self.since_ack < every) {
             return;
         }
-        (self.since_ack, self.beyond) = (0, Some(0));
+        let pipe = self.pipe.borrow();
+        // The bound holds from the first acknowledgement that the server has seen; what it sent before then is here by now.
+        let seen = self.acked && self.outbox.is_empty() && pipe.is_heard() && pipe.read == pipe.taken.len();
+        drop(pipe);
+        (self.since_ack, self.acked) = (0, true);
+        self.beyond = (seen || self.beyond.is_some()).then_some(0);
+        self.trace.push(format!("  says that it has {}", self.last));
         if self.transport == Transport::WebSocket && self.chance.one_in(2) {
             let mut ack = vec![0x34];
             ack.extend(self.last.to_le_bytes());
@@ -359,8 +368,8 @@ impl Client {
 
     /// Goes on acknowledging, as a client must that has begun to.
     pub fn recover(&mut self) {
-        if self.beyond.is_some() {
-            self.ack_every = Some(1);
+        if self.acked {
+            (self.ack_every, self.since_ack) = (Some(10), 10);
         }
         if let Some(node) = self.drags.take() {
             self.say(&json!({"type": "nodeDragEnd", "nodeId": node, "pin": false}));
@@ -433,7 +442,7 @@ impl Client {
         let class = text["class"].as_u64().unwrap() as u16;
         if self.class != class {
             self.class = class;
-            (self.stage, self.last, self.beyond) = (Stage::Info, 0, None);
+            (self.stage, self.last, self.acked, self.beyond) = (Stage::Info, 0, false, None);
         }
     }
 
@@ -496,7 +505,7 @@ impl Client {
     fn spend_credit(&mut self) {
         self.beyond = self.beyond.map(|beyond| beyond + 1);
         if let Some(beyond) = self.beyond {
-            assert!(beyond <= UNACKED_MAX, "{beyond} frames beyond the last acknowledged one{}", self.story(0));
+            assert!(beyond <= UNACKED_MAX as u64, "{beyond} frames beyond the last acknowledged one{}", self.story(0));
         }
     }
 

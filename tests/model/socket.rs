@@ -78,6 +78,11 @@ impl Pipe {
         self.news = true;
     }
 
+    /// Whether the server has read all that was sent.
+    pub fn is_heard(&self) -> bool {
+        self.inbound.is_empty()
+    }
+
     /// What epoll has to say since it was last asked; readiness to write is told along with every edge.
     fn edge(&mut self) -> Option<Ready> {
         let slot = self.slot?;
