@@ -13,7 +13,8 @@ use std::time::Duration;
 use clap::Parser;
 use proptest::prelude::*;
 use swarmcast::config::{
-    Action, Args, Config, ConfigError, CpuId, GraphFormat, LogLevel, Origin, Resolved, default_toml, resolve,
+    Action, Args, Config, ConfigError, CpuId, GraphFormat, IdleStrategy, LogLevel, Origin, Resolved, default_toml,
+    resolve,
 };
 use swarmcast::sim::Dimensions;
 
@@ -97,7 +98,10 @@ fn each_source_overrides_the_one_before() {
 fn every_flag_reaches_its_field() {
     let flags = "--graph g.csv --format csv --skip-bad --vault-all-pages --http [::1]:80 --tcp= --rate 24 --seed 7 \
                  --dimensions 2 --shards 5 --log error --no-pin --set threads.shard_cores=3,1 --set threads.sim_core=0 \
-                 --set net.stall_seconds=90 --set net.frame_lease_max_ms=250 --set net.notsent_lowat_bytes=0";
+                 --set net.stall_seconds=90 --set net.frame_lease_max_ms=250 --set net.notsent_lowat_bytes=0 \
+                 --set net.ping_seconds=7 --set net.pong_seconds=3 --set net.hold_max=9 --set net.hold_ms_max=450 \
+                 --set net.connections_per_address_max=11 --set net.send_buffer_bytes=8192 \
+                 --set threads.sim_idle=spin --set threads.shard_idle=spin_then_park --set threads.spin_us=30";
     let config = given(&flags.split_whitespace().collect::<Vec<_>>(), &[]).unwrap().config;
     assert_eq!(config.graph.path, Some(PathBuf::from("g.csv")));
     assert_eq!(config.graph.format, GraphFormat::Csv);
@@ -113,6 +117,12 @@ fn every_flag_reaches_its_field() {
     assert_eq!(config.net.stall, Duration::from_secs(90));
     assert_eq!(config.net.frame_lease_max, Duration::from_millis(250));
     assert_eq!(config.net.notsent_lowat_bytes, None);
+    assert_eq!((config.net.ping, config.net.pong), (Duration::from_secs(7), Duration::from_secs(3)));
+    assert_eq!((config.net.hold_max, config.net.hold_time_max), (9, Duration::from_millis(450)));
+    assert_eq!(config.net.connections_per_address_max.map(u32::from), Some(11));
+    assert_eq!(config.net.send_buffer_bytes.map(u32::from), Some(8_192));
+    let idle = (config.threads.sim_idle, config.threads.shard_idle, config.threads.spin_us);
+    assert_eq!(idle, (IdleStrategy::Spin, IdleStrategy::SpinThenPark, 30));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use swarmcast::graph::{Csr, IdIndex, NodeId, NodeIndex};
 use swarmcast::handoff::{
-    Adopt, ClassRef, Doorbell, FramePool, Grant, Overflow, SessionId, ShardMessage, SimCommand, Transport, lane,
+    Adopt, ClassRef, Doorbell, FramePool, Grant, Overflow, SessionId, ShardMessage, SimCommand, Stamp, Transport, lane,
 };
 use swarmcast::metrics::Metrics;
 use swarmcast::net::{ShardLanes, ShardLoop, ShardOptions, poll_with_bell};
@@ -145,7 +145,18 @@ fn a_thousand_ticks_to_a_hundred_clients_allocate_nothing() {
     backend.upload(topology).unwrap();
     let lanes =
         SimLanes { control: control_in, shards: vec![commands_in], frames: vec![frames], latest, events: sim_events };
-    let pool = FramePool::new(16);
+    // A late shard would bring the later frames of the pool into use after the warm-up: here they have all been used.
+    let mut pool = FramePool::new(16);
+    let used: Vec<_> = (0..pool.len())
+        .map(|_| {
+            pool.publish(|frame| {
+                frame.begin(Stamp { epoch: identity.epoch, ..Stamp::default() }, &identity.words);
+                frame.encode(CLASS, Profile::Own, 1);
+                frame.publish_at(1);
+            })
+        })
+        .collect();
+    drop(used);
     let sim = Sim::new(Box::new(backend), identity, false, 120, pool, lanes, Arc::clone(&metrics), pool_low);
     let spec = ClassSpec::new(Profile::Own, 120);
     control_out.push(SimCommand::OpenClass { class: CLASS, spec, chain: None }).unwrap();

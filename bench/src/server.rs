@@ -22,14 +22,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// The engine over `graph`, never at rest, on a free port.
+    /// The engine over `graph`, never at rest unless `more` says so, on a free port.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn engine(binary: &Path, graph: &Path, more: &[String]) -> Result<Self> {
         let mut command = Command::new(binary);
         command.arg("--graph").arg(graph).args(["--http", "127.0.0.1:0", "--tcp", "", "--log", "warn"]);
-        command.args(["--set", "sim.cooling=0", "--set", "sim.settle_velocity=0"]).args(more);
+        // A key may be set once only.
+        let of = |key: &str| more.iter().any(|option| option.starts_with(key));
+        for motion in
+            ["sim.cooling=0", "sim.settle_velocity=0"].iter().filter(|motion| !of(motion.trim_end_matches('0')))
+        {
+            command.args(["--set", motion]);
+        }
+        command.args(more);
         Self::start(command)
     }
 

@@ -57,5 +57,5 @@ export default defineConfig({
     reportCompressedSize: false,
   },
   worker: { format: "iife" },
-  test: { include: ["test/**/*.test.ts"], environment: "node" },
+  test: { include: ["test/**/*.test.ts"], environment: "node", testTimeout: 60_000 },
 } as Parameters<typeof defineConfig>[0]);

@@ -173,7 +173,7 @@ pub struct Compact {
     pub bits: Option<u8>,
     /// 2 or 3, likewise.
     pub dimensions: Option<u8>,
-    /// The `interest` message, sent once the stream is open; `None` takes everything.
+    /// The `interest` message, sent after the first frame; `None` takes everything.
     pub interest: Option<String>,
     /// Frames from one acknowledgement to the next; 0 sends none.
     pub ack_every: u32,

@@ -20,7 +20,7 @@ pub use chain::{ChainError, ChainVerifier};
 pub use meeting::{Meeting, meetings};
 
 /// Flags that version 1 has.
-const FLAGS: u16 = FLAG_SETTLED | FLAG_TWO_DIMENSIONAL | FLAG_HEARTBEAT | FLAG_COMPRESSED;
+const FLAGS: u16 = FLAG_SETTLED | FLAG_TWO_DIMENSIONAL | FLAG_HEARTBEAT;
 
 /// Nodes of a frame that is unpacked: more than a server of ours takes.
 const NODES_MAX: u32 = 1 << 26;
@@ -303,7 +303,7 @@ impl Verifier {
         header: &FrameHeader,
         records: &[NodeRecord],
     ) -> Result<(Before, Option<FrameStamps>), VerifyError> {
-        check_fields(header)?;
+        check_fields(header, self.profile == Profile::OwnLz4)?;
         let body = hash(frame.get(size_of::<FrameHeader>()..).unwrap_or(&[]));
         let now = Before { header: *header, nodes: header.node_count.get(), ids: hash_ids(records), body };
         if let Some(before) = &self.before {
@@ -338,9 +338,10 @@ impl Verifier {
 }
 
 /// What a header promises on its own.
-fn check_fields(header: &FrameHeader) -> Result<(), VerifyError> {
+fn check_fields(header: &FrameHeader, packed: bool) -> Result<(), VerifyError> {
     let flags = header.flags.get();
-    if flags & !FLAGS != 0 {
+    let known = if packed { FLAGS | FLAG_COMPRESSED } else { FLAGS };
+    if flags & !known != 0 {
         return Err(VerifyError::Flags { found: flags });
     }
     for (field, found) in [("reserved", u64::from(header.reserved.get())), ("base", header.base.get())] {

@@ -16,12 +16,19 @@ use swarmcast_load::record::Count;
 /// A turn that is due 1.2 s after its client came.
 const PLANTED: u64 = 72;
 
+/// Few, so that all of this costs a busy machine little.
+const NODES: u32 = 60;
+
 /// More than one block, the last one not full.
-const NODES: u32 = 1_500;
+const TWO_BLOCKS: u32 = 1_100;
 
 fn script(act: impl Fn(u64) -> ChainAct + Send + Sync + 'static) -> Script {
+    of(NODES, act)
+}
+
+fn of(nodes: u32, act: impl Fn(u64) -> ChainAct + Send + Sync + 'static) -> Script {
     let chain = ChainPlan { act: Arc::new(act), ..ChainPlan::default() };
-    Script::stream(Stream { nodes: NODES, publish_after: Duration::from_micros(200), chain, ..Stream::default() })
+    Script::stream(Stream { nodes, publish_after: Duration::from_micros(200), chain, ..Stream::default() })
 }
 
 fn planted(act: ChainAct) -> Script {
@@ -57,7 +64,7 @@ static PLAYED: LazyLock<Played> = LazyLock::new(|| {
         let script = planted(act);
         cast.add(name, if place % 2 == 0 { Fake::ws(script) } else { Fake::tcp(script) }, verified);
     }
-    cast.add("plain", Fake::ws(script(|_| ChainAct::Send)), verified);
+    cast.add("plain", Fake::ws(of(TWO_BLOCKS, |_| ChainAct::Send)), verified);
     cast.add("tcp", Fake::tcp(script(|_| ChainAct::Send)), verified);
     let slow = |turn| match turn {
         60..=63 => ChainAct::LeaveOut,
@@ -128,7 +135,7 @@ fn messages_are_counted_by_kind() {
     assert_eq!((PLAYED.count("again", Count::Infos), PLAYED.count("again", Count::Snapshots)), (2, 1));
     assert_eq!((PLAYED.count("told", Count::Rungs), PLAYED.errors("told")), (1, vec![]));
     let bytes = PLAYED.figure("plain", "bytes_per_node").unwrap();
-    between(bytes, 0.05, 3.0);
+    between(bytes, 0.1, 4.0);
     assert_eq!(PLAYED.figure("plain-reference", "bytes_per_node").map(|bytes| bytes.round()), Some(28.0));
     assert_eq!(PLAYED.figure("plain-reference", "deltas"), None);
 }

@@ -441,20 +441,24 @@ impl Control {
         }
     }
 
-    /// Finds the blocks that hold what a client wants.
+    /// Finds the blocks that hold what a client wants. Before the first compact frame there are none: the interest goes back as it
+    /// is, and the shard asks again when it has one.
     fn interest(&mut self, origin: Origin, mut interest: Box<Interest>, asked: bool) {
         self.take_latest();
-        let resolved = self.latest.as_ref().is_some_and(|frame| resolve(&mut interest, frame, &self.graph));
-        let Some(frame) = self.latest.as_ref().filter(|_| resolved) else {
-            if asked {
-                self.refuse(origin, "not_yet", "there is no order of blocks yet; send it again", &[], true);
+        let latest = self.latest.as_ref();
+        let text = match latest.filter(|frame| resolve(&mut interest, frame, &self.graph)) {
+            Some(frame) => {
+                let (nodes, of) = interest_size(&interest, frame);
+                let runs = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]);
+                let (blocks, order) = (runs.collect::<Vec<_>>(), interest.order);
+                Some(ServerMessage::InterestConfirmed { blocks: &blocks, of, nodes, order }.to_vec().into())
             }
-            return;
+            None => {
+                interest.order = 0;
+                interest.wanted.clear();
+                None
+            }
         };
-        let (nodes, of) = interest_size(&interest, frame);
-        let blocks: Vec<[u32; 2]> = interest.wanted.runs().map(|(first, last)| [first as u32, last as u32]).collect();
-        let text =
-            ServerMessage::InterestConfirmed { blocks: &blocks, of, nodes, order: interest.order }.to_vec().into();
         self.send(origin, ShardMessage::Interest { handle: origin.handle, interest, text, asked });
     }
 

@@ -29,8 +29,9 @@ const BEGIN_GAP_NS: u64 = 2_000_000_000;
 /// Snapshots that may be leased at once.
 const SNAPSHOTS: usize = 4;
 
-/// Deltas that are leased besides those a shard keeps: in lanes, and in writing.
-const DELTAS_IN_FLIGHT: usize = 24;
+/// Deltas that are leased besides those a shard keeps: by frames in lanes, by the last frames of slow classes (one a class) and
+/// those that `control` has, and by clients in the middle of one.
+const DELTAS_IN_FLIGHT: usize = 48;
 
 /// How many ticks of a chain a client may be behind: half a second, as DESIGN has it, within bounds.
 #[must_use]

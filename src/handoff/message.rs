@@ -337,8 +337,8 @@ pub enum ShardMessage {
         handle: Handle,
         /// Which blocks.
         interest: Box<Interest>,
-        /// JSON that names the blocks.
-        text: Bytes,
+        /// JSON that names the blocks; none while it is not resolved.
+        text: Option<Bytes>,
         /// The client has asked just now; otherwise it hears of a change only.
         asked: bool,
     },

@@ -481,7 +481,7 @@ impl<P: Platform> Shard<P> {
                 self.serve(handle, false, now_ns);
             }
             ShardMessage::Interest { handle, interest, text, asked } => {
-                self.take_interest(handle, interest, &text, asked);
+                self.take_interest(handle, interest, text.as_ref(), asked);
                 self.serve(handle, false, now_ns);
             }
             ShardMessage::Shutdown { code, reason } => {
@@ -496,7 +496,7 @@ impl<P: Platform> Shard<P> {
     }
 
     /// A client's interest, resolved: what it asked for last counts. The memory of the one before is kept.
-    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: &Bytes, asked: bool) {
+    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: Option<&Bytes>, asked: bool) {
         let Self { conns, links, interests, .. } = self;
         let mut spare = Some(interest);
         if let Some(conn) = conns.get_mut(handle)
@@ -506,7 +506,7 @@ impl<P: Platform> Shard<P> {
             let same = |before: &Interest| before.order == interest.order && before.wanted == interest.wanted;
             let tell = asked || !conn.out.interest().is_some_and(same);
             spare = conn.out.set_interest(interest, link);
-            if tell && !conn.out.text(text) {
+            if tell && text.is_some_and(|text| !conn.out.text(text)) {
                 conn.out.close(CloseCode::TryLater, "answers pile up unread");
             }
         }

@@ -33,7 +33,9 @@ impl<Stream> Conn<Stream> {
             return;
         }
         let (_, left_out) = self.out.lateness().counts();
-        let (hindered, chain) = (self.out.take_hindered(), self.out.profile().is_chain());
+        // One that has no frame of its class yet has nothing to be behind in: another class would only begin again.
+        let hindered = self.out.take_hindered() && self.out.sequence() > 0;
+        let chain = self.out.profile().is_chain();
         let Some(rung) = self.ladder.look(left_out, hindered, chain, now_ns) else { return };
         if !requests.to_control(ShardEvent::Rung { origin: self.origin, rung }) {
             return;

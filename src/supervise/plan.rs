@@ -184,6 +184,15 @@ mod tests {
     }
 
     #[test]
+    fn only_a_thread_with_an_isolated_core_spins_unasked() {
+        let of = |strategy, core| idle(strategy, 7, core, &[2, 3]);
+        let briefly = Idle::SpinThenPark { spin_ns: 7 };
+        assert_eq!((of(IdleStrategy::Auto, Some(1)), of(IdleStrategy::Auto, None)), (Idle::Park, Idle::Park));
+        assert_eq!((of(IdleStrategy::Auto, Some(3)), of(IdleStrategy::SpinThenPark, None)), (briefly, briefly));
+        assert_eq!((of(IdleStrategy::Park, Some(3)), of(IdleStrategy::Spin, None)), (Idle::Park, Idle::Spin));
+    }
+
+    #[test]
     fn named_cores_are_kept_and_checked() {
         let mut config = Config::default();
         config.threads.sim_core = CpuId::new(0);

@@ -104,7 +104,10 @@ fn wrong_use_is_said() {
             &[WS, "--threshold", "call.p99 < 1s"],
             "--threshold: `call.p99 < 1s`: nobody measures call.p99: it needs a group that calls",
         ),
-        (&[WS, "--protocol", "v4"], "--protocol: \"v4\" must be swarmcast, swarmcast.v1, v1, v2, v3 or generic"),
+        (
+            &[WS, "--protocol", "v4"],
+            "--protocol: \"v4\" must be swarmcast, swarmcast.v1, swarmcast.compact, v1, v2, v3 or generic; did you mean v42?",
+        ),
         (
             &[WS, "--protocol", "mcp"],
             "--protocol: calls need a scenario that says which; see `swarmcast-load scenario json-rpc`",

@@ -234,14 +234,7 @@ impl Client {
                 }
             }
             Protocol::JsonRpc(calls) => self.caller = Some(Box::new(Caller::new(calls, &mut self.outbox))),
-            Protocol::Compact(compact) => {
-                if let Some(interest) = &compact.interest {
-                    let mask = see.rng.u32(..).to_le_bytes();
-                    let transport = see.group.target.transport;
-                    push_text(&see.group.protocol, transport, interest.as_bytes(), mask, &mut self.outbox);
-                }
-            }
-            Protocol::Swarmcast { .. } => {}
+            Protocol::Swarmcast { .. } | Protocol::Compact(_) => {}
         }
     }
 

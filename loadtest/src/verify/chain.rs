@@ -231,10 +231,13 @@ impl ChainVerifier {
         self.words = decode_ids(body, nodes)?;
         self.places = None;
         let mut seen = HashSet::new();
-        match self.words.iter().zip(0..).find(|(word, _)| !seen.insert(**word)) {
-            Some((word, node)) => Err(ChainError::Ids { node, word: *word }),
-            None => Ok(()),
+        let twice = self.words.iter().zip(0..).find(|(word, _)| !seen.insert(**word));
+        let wrong = twice.map(|(word, node)| ChainError::Ids { node, word: *word });
+        if wrong.is_some() {
+            // Nobody knows which node is which: nothing is compared until the next columns.
+            self.words.clear();
         }
+        wrong.map_or(Ok(()), Err)
     }
 
     /// What a frame promises apart from its bytes.
@@ -295,8 +298,14 @@ impl ChainVerifier {
             }
             // Without one it was left out for that connection, and will not come any more.
             if let Some(positions) = positions {
-                let places = places(&mut self.places, &self.words, &full)?;
-                check_positions(&info, &first, places, positions)?;
+                let known = places(&mut self.places, &self.words, &full);
+                match known {
+                    Ok(places) => check_positions(&info, &first, places, positions)?,
+                    Err(error) => {
+                        self.words.clear();
+                        return Err(error);
+                    }
+                }
                 compared += 1;
             }
             self.spare.push(first);

@@ -499,7 +499,7 @@ impl Corrections {
                 pass.clear();
                 continue;
             }
-            escaped |= lanes::quiet_tokens(axis, off, velocity, &block.ticks, over, &mut any, steps, tokens);
+            escaped |= lanes::quiet_tokens(axis, off, velocity, &block.ticks, over, &mut any, (steps, tokens));
             pass.gather(tokens, corrected);
         }
         for (steps, velocity) in quiet_steps.iter().zip(&block.velocity).filter(|_| escaped) {

@@ -1,7 +1,8 @@
 //! What is done to every node of a block alike: straight-line code over whole lanes, which compilers turn into vectors.
 //!
-//! Each function is compiled for plain x86-64 and for AVX2, and the first call finds out which the machine has; measured on
-//! AVX2, hot blocks take a quarter less time than without. Only integers and roundings that are the same everywhere.
+//! Each function is compiled for plain x86-64 and for AVX2, and the first call finds out which the machine has. With AVX2 an
+//! encoder takes a third less time in every phase (30 to 19 ns a hot node). What decoders share is integers, and roundings of
+//! floats that are the same everywhere.
 
 use multiversion::multiversion;
 
@@ -115,11 +116,10 @@ pub(super) fn quiet_tokens(
     ticks: &Bytes,
     over: &Bytes,
     any: &mut Bytes,
-    steps: &mut Lane,
-    tokens: &mut Tokens,
+    results: (&mut Lane, &mut Tokens),
 ) -> bool {
     let mut escaped = 0;
-    let results = steps.iter_mut().zip(tokens).zip(any);
+    let results = results.0.iter_mut().zip(results.1).zip(any);
     let nodes = off.iter().zip(velocity).zip(ticks.iter().zip(over));
     for (((step, token), any), ((off, velocity), (ticks, over))) in results.zip(nodes) {
         *step = half_quanta(*off);

@@ -436,6 +436,8 @@ impl Player<'_> {
 fn node(id: u32, tick: u64) -> NodeRecord {
     let at = (tick % 1_000) as f32 / 10.0;
     let mut node = NodeRecord { id_flags: id.into(), ..NodeRecord::default() };
-    node.set_motion([id as f32, at, -at], [0.0, 6.0, -6.0]);
+    // Each its own way, so that nothing predicts it.
+    let shake = ((tick * 7 + u64::from(id) * 13) % 31) as f32 / 20.0;
+    node.set_motion([id as f32 + shake, at, -at], [0.0, 6.0, -6.0]);
     node
 }
