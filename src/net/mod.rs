@@ -26,6 +26,7 @@ mod shard;
 mod shard_loop;
 mod socket;
 mod upkeep;
+mod ws_in;
 
 use std::sync::Arc;
 
