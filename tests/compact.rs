@@ -213,10 +213,8 @@ proptest! {
             let length = length.index(frames[frame].len() + 1);
             frames[frame].truncate(length);
         }
-        let mut sequence = pair.decoder.sequence();
-        for frame in &frames {
+        for (sequence, frame) in (pair.decoder.sequence()..).zip(&frames) {
             let taken = pair.decoder.delta(sequence, sequence + 1, sequence % 3 == 0, frame);
-            sequence += 1;
             let shown = pair.decoder.nodes().count();
             assert_eq!(shown, if pair.decoder.follows(0) { count } else { 0 }, "{taken:?}");
             if taken.is_err() {

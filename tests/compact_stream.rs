@@ -33,13 +33,13 @@ fn header(message: &[u8]) -> FrameHeader {
 fn truth(full: &mut impl Client, frames: usize) -> Truth {
     let mut truth = Truth::new();
     while truth.len() < frames {
-        match full.next(PATIENCE).expect("the full stream goes on") {
-            Event::Frame(frame) => {
+        match full.next(PATIENCE) {
+            Some(Event::Frame(frame)) => {
                 let (header, nodes) = decode(&frame);
                 let nodes = nodes.iter().map(|node| (node.id_flags.get(), node.position())).collect();
                 truth.insert(header.tick.get(), nodes);
             }
-            other => assert!(matches!(other, Event::Text(_)), "{other:?}"),
+            other => assert!(matches!(other, Some(Event::Text(_))), "{other:?}"),
         }
     }
     truth
@@ -51,12 +51,15 @@ fn bound(info: &Info, position: [f32; 3], axis: usize) -> f32 {
     info.quantum / 2.0 + info.quantum / 4_096.0 + (4.0 * offset + position[axis].abs()) / (1 << 24) as f32
 }
 
+/// What a chain began with, and where its nodes were shown, by id word.
+type Shown = (Info, Vec<(u32, [f32; 3])>);
+
 /// A compact stream, and the positions that it led to at each tick.
 struct Watched {
     follower: Follower,
     kinds: Vec<u8>,
     /// Where every followed node was shown.
-    shown: HashMap<u64, (Info, Vec<(u32, [f32; 3])>)>,
+    shown: HashMap<u64, Shown>,
     bytes: usize,
     partial: usize,
     texts: Vec<Value>,
@@ -93,9 +96,9 @@ impl Watched {
         let started = Instant::now();
         loop {
             assert!(started.elapsed() < PATIENCE, "it takes too long: {:?}", self.kinds);
-            let header = match client.next(PATIENCE).expect("the stream goes on") {
-                Event::Frame(message) => Some(self.take(&message)),
-                Event::Text(text) => {
+            let header = match client.next(PATIENCE) {
+                Some(Event::Frame(message)) => Some(self.take(&message)),
+                Some(Event::Text(text)) => {
                     self.texts.push(text);
                     None
                 }

@@ -114,6 +114,7 @@ pub struct Shard<P: Platform> {
     /// Where parts of messages are gathered for one client.
     room: Vec<u8>,
     /// Memory of interests that nobody has any more.
+    #[allow(clippy::vec_box, reason = "they travel through lanes as boxes")]
     interests: Vec<Box<Interest>>,
     epoch: u32,
     /// Connections with work left, first come first served.

@@ -9,6 +9,7 @@ use crate::metrics::ShardMetrics;
 /// The two lanes a connection's messages go to.
 pub(super) struct Out<'shard, Handed> {
     pub(super) lanes: &'shard mut ShardLanes<Handed>,
+    #[allow(clippy::vec_box, reason = "they travel through lanes as boxes")]
     pub(super) interests: &'shard mut Vec<Box<Interest>>,
 }
 

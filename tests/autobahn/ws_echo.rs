@@ -15,7 +15,8 @@ use bytes::Bytes;
 use swarmcast::handoff::{ClassRef, DoorReply, DoorRequest, Doorbell, Grant, Overflow, SessionId, ShardMessage, lane};
 use swarmcast::metrics::{Health, Metrics};
 use swarmcast::net::{
-    Door, DoorLanes, DoorOptions, Patience, Shard, ShardLanes, ShardOptions, SocketOptions, begin_echo, poll_with_bell,
+    Door, DoorLanes, DoorOptions, Patience, ShardLanes, ShardLoop, ShardOptions, SocketOptions, begin_echo,
+    poll_with_bell,
 };
 use swarmcast::wire::{CloseCode, Profile};
 
@@ -43,7 +44,7 @@ fn main() {
         ShardOptions { stall_ns_max: 60_000_000_000, connections_max: CONNECTIONS_MAX, ..ShardOptions::default() };
     let lanes = ShardLanes { frames: frames_in, adopt: adopt_in, messages: from_control, commands, events };
     let block = Arc::clone(metrics.shards.first().unwrap());
-    let shard = Shard::new(0, shard_poll, shard_bell, lanes, options, block, Arc::new(AtomicBool::new(false)));
+    let shard = ShardLoop::new(0, shard_poll, shard_bell, lanes, options, block, Arc::new(AtomicBool::new(false)));
     let shard = thread::spawn(move || shard.run().unwrap());
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

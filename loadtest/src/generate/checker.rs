@@ -12,7 +12,7 @@ pub enum Checker {
     /// Frames that are whole.
     Full(Verifier),
     /// A chain of the compact profile.
-    Chain(ChainVerifier),
+    Chain(Box<ChainVerifier>),
 }
 
 impl Checker {
@@ -23,7 +23,7 @@ impl Checker {
             Protocol::Swarmcast { profile, .. } if group.verify => Some(Self::Full(Verifier::new(*profile))),
             Protocol::Compact(_) if group.verify => {
                 let one_of = group.clients.div_ceil(DECODED_MAX);
-                number.is_multiple_of(one_of).then(|| Self::Chain(ChainVerifier::default()))
+                number.is_multiple_of(one_of).then(|| Self::Chain(Box::default()))
             }
             _ => None,
         }

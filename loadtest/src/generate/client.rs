@@ -332,11 +332,11 @@ impl Client {
                     see.record.record(Timing::RoundTrip, see.now_ns.saturating_sub(due_ns), 1);
                 }
             }
-            "connection_established" | "subscription_confirmed" => {
-                // Only our own format says when the server is at rest: in any other, silence may be right.
-                if see.group.protocol.has_header() && see.group.owed_hz.is_none() {
-                    self.set_rate(text.rate, see);
-                }
+            // Only our own format says when the server is at rest: in any other, silence may be right.
+            "connection_established" | "subscription_confirmed"
+                if see.group.protocol.has_header() && see.group.owed_hz.is_none() =>
+            {
+                self.set_rate(text.rate, see);
             }
             "stream_quality" => {
                 see.record.count(Count::Rungs, 1);

@@ -89,12 +89,10 @@ impl Player<'_> {
             if connection.over() {
                 return;
             }
-            if let Some((from, every)) = link.player.stream.settle.filter(|(from, _)| turn >= *from) {
-                if turn == from {
-                    // The state moves no more: what is shown is that of the turn before.
-                    slot -= 1;
-                    return link.rest(connection, slot, ns(every));
-                }
+            if let Some((_, every)) = link.player.stream.settle.filter(|(from, _)| turn == *from) {
+                // The state moves no more: what is shown is that of the turn before.
+                slot -= 1;
+                return link.rest(connection, slot, ns(every));
             }
             let alive = link.turn(turn, slot, (plan.act)(turn));
             if !alive {
