@@ -25,6 +25,7 @@ mod routes;
 mod shard;
 mod shard_loop;
 mod socket;
+mod spares;
 mod upkeep;
 mod ws_in;
 
