@@ -1,4 +1,4 @@
-//! Goal: no interleaving of a lane's two threads loses a wake-up, an item, or a frame that somebody reads.
+//! Goal: no interleaving of a lane's two threads loses a wake-up, an item, or a frame or message that somebody reads.
 //! Method: loom runs every interleaving of small programs over the real lane, doorbell and pool. Run with
 //! `cargo loom` (see `.cargo/config.toml`); without `--cfg loom` this file is empty.
 #![cfg(loom)]
@@ -6,13 +6,21 @@
 
 use loom::sync::{Arc, Notify};
 use loom::thread;
-use swarmcast::handoff::{ClassRef, Consumer, Doorbell, Frame, FramePool, Overflow, Producer, Stamp, lane};
-use swarmcast::wire::Profile;
+use swarmcast::handoff::{
+    ChainInput, ChainMessage, ChainPart, ChainWriter, ClassRef, Consumer, Doorbell, Frame, FramePool, Overflow, Producer,
+    Stamp, Transport, WireOrder, lane,
+};
+use swarmcast::wire::{ClassSpec, FrameHeader, Profile, TCP_PREFIX_BYTES};
 
 /// Every interleaving with up to three preemptions: nearly all faults need no more, and all of them would take hours.
 fn explore(program: impl Fn() + Send + Sync + 'static) {
+    explore_with(3, program);
+}
+
+fn explore_with(preemptions: usize, program: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
+    model.preemption_bound = Some(preemptions);
+    model.max_branches = 10_000;
     model.check(program);
 }
 
@@ -147,6 +155,48 @@ fn a_frame_that_is_read_is_never_written() {
             if let Some(frame) = published {
                 producer.push(frame).unwrap();
             }
+        }
+        reader.join().unwrap();
+    });
+}
+
+/// The header in a message's bytes, and all of them.
+fn read(message: &ChainMessage) -> (FrameHeader, Vec<u8>) {
+    let (first, second) = message.pieces(Transport::Tcp);
+    let bytes = [first, second].concat();
+    (*FrameHeader::parse_compact(&bytes[TCP_PREFIX_BYTES..]).unwrap().0, bytes)
+}
+
+#[test]
+fn a_message_of_a_chain_that_is_read_is_never_written() {
+    const CLASS: ClassRef = ClassRef { slot: 0, serial: 1 };
+    // A pool has four snapshots, so the last of these are written into messages that have been used.
+    const SNAPSHOTS: u64 = 6;
+    // A chain takes ten times the steps of a frame: two preemptions are what an hour allows.
+    explore_with(2, || {
+        let (mut producer, mut consumer, _, _) = sleepy_lane::<ChainPart>(1, Overflow::Conflate);
+        let reader = thread::spawn(move || {
+            let mut seen = 0;
+            for _ in 0..2 {
+                let Some(part) = consumer.pop() else { continue };
+                let snapshot = part.snapshot.unwrap();
+                let (header, bytes) = read(&snapshot);
+                assert_eq!((header.sequence.get(), header.tick.get()), (snapshot.sequence(), snapshot.tick()));
+                assert!(snapshot.sequence() > seen);
+                seen = snapshot.sequence();
+                thread::yield_now();
+                assert_eq!(read(&snapshot), (header, bytes), "nobody writes what is leased");
+            }
+        });
+        let mut writer = ChainWriter::new(CLASS, ClassSpec::new(Profile::Compact, 10), 1).unwrap();
+        let order = WireOrder::new(1, vec![0]);
+        for tick in 1..=SNAPSHOTS {
+            let points = [[tick as f32, 0.0, 0.0]];
+            let bounds = [[0.0; 3], [10.0; 3]];
+            let input = ChainInput { order: &order, words: &[7], points: &points, flat: &[], bounds };
+            writer.want_snapshot();
+            assert!(writer.encode(&input, &Stamp { epoch: 1, tick, tick_ns: tick * 200_000_000, ..Stamp::default() }));
+            drop(producer.push(writer.publish(1).unwrap()));
         }
         reader.join().unwrap();
     });

@@ -10,8 +10,7 @@ pub use on::{answer, begin, raised};
 mod on {
     use std::sync::OnceLock;
 
-    use tungstenite::Message;
-
+    use crate::net::inbound::Said;
     use crate::wire::{push_ws_text, ws_header};
 
     static MESSAGE_BYTES_MAX: OnceLock<usize> = OnceLock::new();
@@ -27,19 +26,18 @@ mod on {
         MESSAGE_BYTES_MAX.get().copied().unwrap_or(limit)
     }
 
-    /// Queues a text or binary message to go back; false when this process does not echo, or for any other message.
-    pub fn answer(message: &Message, private: &mut Vec<u8>) -> bool {
+    /// Queues a message to go back; false when this process does not echo.
+    pub fn answer(said: Said<'_>, private: &mut Vec<u8>) -> bool {
         if MESSAGE_BYTES_MAX.get().is_none() {
             return false;
         }
-        match message {
-            Message::Text(text) => push_ws_text(text.as_bytes(), private),
-            Message::Binary(bytes) => {
+        match said {
+            Said::Text(text) => push_ws_text(text, private),
+            Said::Binary(bytes) => {
                 let (header, length) = ws_header(bytes.len());
                 private.extend(header.iter().take(length));
                 private.extend_from_slice(bytes);
             }
-            _ => return false,
         }
         true
     }
@@ -55,6 +53,6 @@ pub const fn raised(limit: usize) -> usize {
 /// Nothing is echoed.
 #[cfg(not(feature = "echo"))]
 #[inline(always)]
-pub const fn answer(_message: &tungstenite::Message, _private: &mut Vec<u8>) -> bool {
+pub const fn answer(_said: super::inbound::Said<'_>, _private: &mut Vec<u8>) -> bool {
     false
 }

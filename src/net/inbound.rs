@@ -1,21 +1,12 @@
-//! What one connection sends us: WebSocket messages through tungstenite's parser over in-memory buffers, or lines.
+//! What one connection sends us: WebSocket messages, or lines.
 //!
-//! The parser never touches the socket. Its automatic replies (pong, close) land in the connection's private bytes and
+//! Nothing here touches the socket. Automatic replies (pong, close) land in the connection's private bytes and
 //! leave at a message boundary: written straight to the socket they would cut a half-sent frame open.
 
-use std::io::{self, ErrorKind, Read, Write};
-
-use tungstenite::error::CapacityError;
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Error, Message};
-
-use super::echo;
+use super::ws_in::WsIn;
 use crate::handoff::Transport;
 use crate::limits::WS_MESSAGE_BYTES_MAX;
 use crate::wire::CloseCode;
-
-/// Parser buffer of one connection. The default of 128 KiB is allocated at once and zeroed again at every read.
-const READ_BUFFER_BYTES: usize = 4 << 10;
 
 /// Why a connection has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +28,8 @@ pub enum Said<'bytes> {
 
 /// The inbound half of a connection.
 pub enum Inbound {
-    /// RFC 6455 frames, masked. Boxed: the context is large and most of it idle.
-    WebSocket(Box<WebSocketContext>),
+    /// RFC 6455 frames, masked.
+    WebSocket(WsIn),
     /// Lines of JSON.
     Tcp(Lines),
 }
@@ -47,14 +38,7 @@ impl Inbound {
     /// For a connection whose handshake is done.
     pub fn new(transport: Transport) -> Self {
         match transport {
-            Transport::WebSocket => {
-                let config = WebSocketConfig::default()
-                    .read_buffer_size(READ_BUFFER_BYTES)
-                    .write_buffer_size(0)
-                    .max_message_size(Some(echo::raised(WS_MESSAGE_BYTES_MAX)))
-                    .max_frame_size(Some(echo::raised(WS_MESSAGE_BYTES_MAX)));
-                Self::WebSocket(Box::new(WebSocketContext::new(Role::Server, Some(config))))
-            }
+            Transport::WebSocket => Self::WebSocket(WsIn::default()),
             Transport::Tcp => Self::Tcp(Lines::default()),
         }
     }
@@ -70,58 +54,8 @@ impl Inbound {
         mut each: impl FnMut(Said<'_>, &mut Vec<u8>),
     ) -> Result<(), Ending> {
         match self {
-            Self::WebSocket(context) => feed_ws(context, received, private, &mut each),
+            Self::WebSocket(ws) => ws.feed(received, private, &mut each),
             Self::Tcp(lines) => lines.feed(received, &mut |line| each(Said::Text(line), private)),
-        }
-    }
-}
-
-/// The parser's view of the connection: reads what was received, writes into the private bytes.
-struct Memory<'turn> {
-    received: &'turn [u8],
-    private: &'turn mut Vec<u8>,
-}
-
-impl Read for Memory<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.received.is_empty() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        self.received.read(into)
-    }
-}
-
-impl Write for Memory<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.private.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn feed_ws(
-    context: &mut WebSocketContext,
-    received: &[u8],
-    private: &mut Vec<u8>,
-    each: &mut impl FnMut(Said<'_>, &mut Vec<u8>),
-) -> Result<(), Ending> {
-    let mut memory = Memory { received, private };
-    loop {
-        match context.read(&mut memory) {
-            Ok(message) if echo::answer(&message, memory.private) => {}
-            Ok(Message::Text(text)) => each(Said::Text(text.as_bytes()), memory.private),
-            Ok(Message::Binary(bytes)) => each(Said::Binary(&bytes), memory.private),
-            Ok(_) => {}
-            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(Error::ConnectionClosed | Error::AlreadyClosed) => return Err(Ending::Peer),
-            Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
-                return Err(Ending::Close(CloseCode::TooLong, "a message is longer than 65536 bytes"));
-            }
-            Err(Error::Utf8(_)) => return Err(Ending::Close(CloseCode::NotUtf8, "a text is not UTF-8")),
-            Err(_) => return Err(Ending::Close(CloseCode::Protocol, "the WebSocket protocol was broken")),
         }
     }
 }

@@ -25,7 +25,9 @@ mod routes;
 mod shard;
 mod shard_loop;
 mod socket;
+mod spares;
 mod upkeep;
+mod ws_in;
 
 use std::sync::Arc;
 

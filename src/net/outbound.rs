@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::credit::Credit;
 use super::lateness::Lateness;
 use super::link::{Cursor, Extent, Link, Next, blocks_of};
+use super::spares::Spares;
 use crate::base::clock::SECOND_NS;
 use crate::handoff::{ChainMessage, ClassRef, Frame, Interest, Transport};
 use crate::wire::{CloseCode, KIND_SNAPSHOT, Profile, ServerMessage, push_tcp_text, push_ws_close, push_ws_text};
@@ -243,8 +244,8 @@ impl Outbound {
         std::mem::take(&mut self.hindered) || self.blocked
     }
 
-    /// Takes a resolved interest; what it has already it need not enter again. Returns the one before, for its memory.
-    pub fn set_interest(&mut self, mut interest: Box<Interest>, link: &Link) -> Option<Box<Interest>> {
+    /// Takes a resolved interest; what it has already it need not enter again. Memory that is left over goes to `spares`.
+    pub fn set_interest(&mut self, mut interest: Box<Interest>, link: &Link, spares: &mut Spares) {
         interest.followed.clear();
         if link.class() == self.class && self.cursor.follows(link) {
             match &self.interest {
@@ -256,10 +257,16 @@ impl Outbound {
         }
         if interest.ask.all && interest.ask.max_nodes.is_none() {
             self.cursor.restart();
-            let before = self.interest.take();
-            return before.or(Some(interest));
+            spares.put(interest);
+            if let Some(before) = self.interest.take() {
+                spares.put(before);
+            }
+            return;
         }
-        self.interest.replace(interest)
+        match self.interest.replace(interest) {
+            Some(before) => spares.put(before),
+            None => spares.fill(),
+        }
     }
 
     /// Whether it waits for a snapshot that nobody has made.

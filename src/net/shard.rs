@@ -23,6 +23,7 @@ use super::liveness::{Liveness, Patience};
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::platform::{Platform, Ready};
 use super::rate_limit::RateLimit;
+use super::spares::Spares;
 use super::upkeep::Out;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{Handle, Idle, Slab};
@@ -43,9 +44,6 @@ const LANE_ITEMS_PER_TURN_MAX: usize = 64;
 
 /// Time between two looks at leases and stalls.
 const HOUSEKEEPING_NS: u64 = 50 * MILLISECOND_NS;
-
-/// Memory of so many interests is kept for the next ones.
-const INTERESTS_KEPT: usize = 64;
 
 /// How long a goodbye may take: at a shutdown from the start of it, otherwise from our last byte to the peer's own close.
 const LINGER_NS: u64 = 1_500 * MILLISECOND_NS;
@@ -115,7 +113,7 @@ pub struct Shard<P: Platform> {
     room: Vec<u8>,
     /// Memory of interests that nobody has any more.
     #[allow(clippy::vec_box, reason = "they travel through lanes as boxes")]
-    interests: Vec<Box<Interest>>,
+    interests: Spares,
     epoch: u32,
     /// Connections with work left, first come first served.
     ready: Vec<Handle>,
@@ -156,7 +154,7 @@ impl<P: Platform> Shard<P> {
             front: [const { None }; CLASSES_MAX],
             links: std::array::from_fn(|_| Link::new()),
             room: Vec::new(),
-            interests: Vec::with_capacity(INTERESTS_KEPT),
+            interests: Spares::new(),
             epoch: 0,
             ready: Vec::with_capacity(256),
             ready_now: Vec::with_capacity(256),
@@ -499,20 +497,13 @@ impl<P: Platform> Shard<P> {
     /// A client's interest, resolved: what it asked for last counts. The memory of the one before is kept.
     fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: Option<&Bytes>, asked: bool) {
         let Self { conns, links, interests, .. } = self;
-        let mut spare = Some(interest);
-        if let Some(conn) = conns.get_mut(handle)
-            && let Some(link) = links.get(usize::from(conn.out.class().slot))
-            && let Some(interest) = spare.take()
-        {
-            let same = |before: &Interest| before.order == interest.order && before.wanted == interest.wanted;
-            let tell = asked || !conn.out.interest().is_some_and(same);
-            spare = conn.out.set_interest(interest, link);
-            if tell && text.is_some_and(|text| !conn.out.text(text)) {
-                conn.out.close(CloseCode::TryLater, "answers pile up unread");
-            }
-        }
-        if let Some(spare) = spare.filter(|_| interests.len() < INTERESTS_KEPT) {
-            interests.push(spare);
+        let Some(conn) = conns.get_mut(handle) else { return interests.put(interest) };
+        let Some(link) = links.get(usize::from(conn.out.class().slot)) else { return interests.put(interest) };
+        let same = |before: &Interest| before.order == interest.order && before.wanted == interest.wanted;
+        let tell = asked || !conn.out.interest().is_some_and(same);
+        conn.out.set_interest(interest, link, interests);
+        if tell && text.is_some_and(|text| !conn.out.text(text)) {
+            conn.out.close(CloseCode::TryLater, "answers pile up unread");
         }
     }
 

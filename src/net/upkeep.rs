@@ -3,6 +3,7 @@
 use super::conn::{Conn, Requests};
 use super::link::Link;
 use super::shard::ShardLanes;
+use super::spares::Spares;
 use crate::handoff::{Interest, Rung, ShardEvent, ViewCommand};
 use crate::metrics::ShardMetrics;
 
@@ -10,7 +11,7 @@ use crate::metrics::ShardMetrics;
 pub(super) struct Out<'shard, Handed> {
     pub(super) lanes: &'shard mut ShardLanes<Handed>,
     #[allow(clippy::vec_box, reason = "they travel through lanes as boxes")]
-    pub(super) interests: &'shard mut Vec<Box<Interest>>,
+    pub(super) interests: &'shard mut Spares,
 }
 
 impl<Handed> Requests for Out<'_, Handed> {
@@ -23,7 +24,7 @@ impl<Handed> Requests for Out<'_, Handed> {
     }
 
     fn interest(&mut self) -> Box<Interest> {
-        self.interests.pop().unwrap_or_default()
+        self.interests.take()
     }
 }
 
