@@ -7,8 +7,8 @@
 use loom::sync::{Arc, Notify};
 use loom::thread;
 use swarmcast::handoff::{
-    ChainInput, ChainMessage, ChainPart, ChainWriter, ClassRef, Consumer, Doorbell, Frame, FramePool, Overflow, Producer,
-    Stamp, Transport, WireOrder, lane,
+    ChainInput, ChainMessage, ChainPart, ChainWriter, ClassRef, Consumer, Doorbell, Frame, FramePool, Overflow,
+    Producer, Stamp, Transport, WireOrder, lane,
 };
 use swarmcast::wire::{ClassSpec, FrameHeader, Profile, TCP_PREFIX_BYTES};
 

@@ -10,6 +10,7 @@ const KEPT_MAX: usize = 64;
 
 /// Interests that nobody has, about 4 KB each.
 #[derive(Debug)]
+#[allow(clippy::vec_box, reason = "the boxes themselves travel in messages and come back")]
 pub struct Spares(Vec<Box<Interest>>);
 
 impl Spares {
