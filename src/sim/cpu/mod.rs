@@ -41,6 +41,7 @@ mod springs;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod warmth;
 mod world;
 
 use crew::Crew;
@@ -144,8 +145,18 @@ impl Backend for CpuBackend {
             return Err(BackendError::TooManyNodes { nodes: rows, limit });
         }
         let placed = topology.start.iter().flatten().count();
-        self.heat = if placed * 2 > rows { Heat::lukewarm() } else { Heat::fresh(&self.params) };
+        let (mostly_placed, first) = (placed * 2 > rows, self.world.position.is_empty());
         self.world = World::new(&self.params, &topology, self.crew.threads());
+        match (mostly_placed, first) {
+            (false, _) => self.heat = Heat::fresh(&self.params),
+            (true, true) => self.heat = Heat::lukewarm(),
+            (true, false) => {
+                // The same layout with some nodes more or less: only what is new looks for its place.
+                self.heat.disturb();
+                let new = (0..).zip(&topology.start).filter(|(_, start)| start.is_none());
+                new.for_each(|(node, _)| self.world.welcome(NodeIndex(node)));
+            }
+        }
         Ok(())
     }
 
@@ -170,7 +181,7 @@ impl Backend for CpuBackend {
         // Positions are bounded, forces clamped: a second reset means a fault within this very step.
         report.nonfinite_resets = resets_before + world.reset_nonfinite(&self.params);
         report.temperature = temperature;
-        report.settled = self.heat.end_step(&self.params, report.rms_velocity, world.held_count > 0);
+        report.settled = self.heat.end_step(&self.params, report.rms_velocity, world.any_held() || world.warmth.any());
         report
     }
 
@@ -180,24 +191,33 @@ impl Backend for CpuBackend {
 
     fn hold(&mut self, node: NodeIndex, position: [f32; 3]) {
         if self.world.hold(&self.params, node, position) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
     fn release(&mut self, node: NodeIndex) {
         if self.world.release(node) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
     fn pin(&mut self, node: NodeIndex, pinned: bool) {
         if self.world.pin(node, pinned) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
     fn is_pinned(&self, node: NodeIndex) -> bool {
         self.world.slot(node).and_then(|slot| self.world.fixed.get(slot)).is_some_and(|fixed| fixed.pinned)
+    }
+
+    fn warm(&mut self, nodes: &[NodeIndex]) {
+        for node in nodes {
+            if let Some(slot) = self.world.slot(*node) {
+                self.world.warm(slot);
+            }
+        }
+        self.heat.disturb();
     }
 
     fn reheat(&mut self) {
