@@ -404,3 +404,131 @@ fn shown(row: &Row) -> Answer {
     }
     Answer::Json { status: 200, lead: lead.into(), body: Bytes::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::GraphBuilder;
+    use crate::handoff::{Doorbell, Overflow, lane};
+
+    struct Desk {
+        jobs: Jobs,
+        orders: Consumer<WorkOrder>,
+        reports: Producer<WorkReport>,
+        graph: Graph,
+        epoch: u32,
+        now_ns: u64,
+    }
+
+    const TOKEN: Handle = Handle { slot: 3, generation: 1 };
+
+    impl Desk {
+        fn new() -> Self {
+            let bell = Arc::new(Doorbell::silent());
+            let (orders_out, orders) = lane("orders", 1, Overflow::Refuse, Arc::clone(&bell));
+            let (reports, reports_in) = lane("reports", 2, Overflow::Refuse, bell);
+            let mut builder = GraphBuilder::new(10, 10);
+            let (a, b) = (builder.node("5").unwrap(), builder.node("6").unwrap());
+            builder.edge(a, b, 1.0, false).unwrap();
+            Self {
+                jobs: Jobs::new(orders_out, reports_in),
+                orders,
+                reports,
+                graph: builder.finish(),
+                epoch: 1,
+                now_ns: 0,
+            }
+        }
+
+        fn call(&mut self, method: &str, path: &str, wait: Option<&str>, body: &str) -> Option<Answer> {
+            let query = wait.map(|wait| ("wait".to_owned(), wait.to_owned())).into_iter().collect();
+            let path = format!("{PREFIX}{path}");
+            let call = RestCall { method: method.to_owned(), path, query, body: body.as_bytes().to_vec().into() };
+            let moment = Moment { graph: &self.graph, epoch: self.epoch, frame: None, now_ns: self.now_ns };
+            self.jobs.call(TOKEN, &call, moment)
+        }
+
+        fn turn(&mut self) -> (Vec<(Handle, Answer)>, Option<Arc<SidePlanes>>) {
+            let moment = Moment { graph: &self.graph, epoch: self.epoch, frame: None, now_ns: self.now_ns };
+            let mut answers = Vec::new();
+            let (_, published) = self.jobs.turn(moment, &mut answers);
+            (answers, published)
+        }
+
+        fn report(&mut self, id: u64, planes: Option<SidePlanes>) {
+            let product = Product { body: Bytes::from_static(b"{\"x\":1}}"), planes, tick: None };
+            self.reports.push(WorkReport { id, outcome: Ok(product), took_ns: 5 }).unwrap();
+        }
+    }
+
+    fn json(answer: Answer) -> Value {
+        match answer {
+            Answer::Json { lead, body, .. } => serde_json::from_slice(&[lead, body].concat()).unwrap(),
+            Answer::Accepted { body, .. } => serde_json::from_slice(&body).unwrap(),
+            Answer::Refused { message, .. } => panic!("{message}"),
+        }
+    }
+
+    #[test]
+    fn one_job_runs_and_who_waits_is_answered_when_it_ends() {
+        let mut desk = Desk::new();
+        assert!(desk.call("POST", "components", Some("5"), "{}").is_none());
+        assert_eq!(json(desk.call("POST", "components", None, "{}").unwrap())["state"], "queued");
+        assert_eq!(desk.orders.pop().unwrap().id, 1);
+        assert!(desk.orders.pop().is_none() && desk.turn().0.is_empty());
+        desk.report(1, None);
+        let (answers, _) = desk.turn();
+        let [(TOKEN, answer)] = <[_; 1]>::try_from(answers).unwrap() else { panic!("another token") };
+        let json = json(answer);
+        assert_eq!((&json["state"], &json["result"]["x"]), (&json!("done"), &json!(1)));
+        assert_eq!(desk.orders.pop().unwrap().id, 2, "the next begins");
+    }
+
+    #[test]
+    fn who_has_waited_long_enough_is_told_where_to_look() {
+        let mut desk = Desk::new();
+        assert!(desk.call("POST", "components", Some("1"), "{}").is_none());
+        desk.now_ns = SECOND_NS - 1;
+        assert!(desk.turn().0.is_empty());
+        desk.now_ns = SECOND_NS;
+        let (answers, _) = desk.turn();
+        assert!(matches!(&answers[..], [(TOKEN, Answer::Accepted { location, .. })] if location.ends_with("/jobs/1")));
+        assert!(desk.turn().0.is_empty(), "once");
+    }
+
+    #[test]
+    fn a_job_whose_node_is_gone_fails_and_what_is_of_another_epoch_is_not_published() {
+        let mut desk = Desk::new();
+        desk.call("POST", "components", None, "{}");
+        desk.call("POST", "sssp", None, r#"{"source": 6}"#);
+        desk.orders.pop().unwrap();
+        let mut builder = GraphBuilder::new(10, 10);
+        builder.node("5").unwrap();
+        (desk.graph, desk.epoch) = (builder.finish(), 2);
+        desk.report(1, Some(SidePlanes { epoch: 1, ..SidePlanes::default() }));
+        assert!(desk.turn().1.is_none());
+        let first = json(desk.call("GET", "jobs/1", None, "").unwrap());
+        assert_eq!((&first["published"], &first["epoch"]), (&json!(false), &json!(1)));
+        let second = json(desk.call("GET", "jobs/2", None, "").unwrap());
+        assert_eq!(second["state"], "failed");
+        assert!(second["reason"].as_str().unwrap().contains("source is 6"), "{second}");
+        desk.call("POST", "components", None, "{}");
+        desk.orders.pop().unwrap();
+        desk.report(3, Some(SidePlanes { epoch: 2, ..SidePlanes::default() }));
+        assert_eq!(desk.turn().1.unwrap().epoch, 2);
+    }
+
+    #[test]
+    fn ended_jobs_are_forgotten_by_number() {
+        let mut desk = Desk::new();
+        for id in 1..=ANALYTICS_ENDED_MAX as u64 + 3 {
+            desk.call("POST", "components", None, "{}");
+            desk.orders.pop().unwrap();
+            desk.report(id, None);
+            desk.turn();
+        }
+        assert_eq!(desk.jobs.rows.len(), ANALYTICS_ENDED_MAX);
+        assert!(matches!(desk.call("GET", "jobs/3", None, ""), Some(Answer::Refused { status: 404, .. })));
+        assert_eq!(json(desk.call("GET", "jobs/4", None, "").unwrap())["state"], "done");
+    }
+}

@@ -16,6 +16,9 @@ const KEPT_MAX: usize = 64;
 /// A snapshot that has not come for so long after it was asked for is asked for again.
 const ASK_AGAIN_NS: u64 = 250 * MILLISECOND_NS;
 
+/// Info and columns.
+type Lead = (Arc<ChainMessage>, Arc<[Arc<ChainMessage>]>);
+
 /// The chain of one class as a shard sees it.
 #[derive(Debug)]
 pub struct Link {
@@ -25,7 +28,7 @@ pub struct Link {
     /// Version of the wire order.
     order: u32,
     /// Info and columns of the generation.
-    lead: Option<(Arc<ChainMessage>, Arc<[Arc<ChainMessage>]>)>,
+    lead: Option<Lead>,
     /// Deltas and marks, oldest first.
     kept: VecDeque<Arc<ChainMessage>>,
     /// Place of the oldest one; places count up for ever.

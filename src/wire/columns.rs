@@ -150,6 +150,16 @@ mod tests {
     }
 
     #[test]
+    fn other_columns_come_back_with_their_number() {
+        let bits: Vec<u32> = [0.0f32, 1.5, f32::INFINITY].map(f32::to_bits).to_vec();
+        let body = encode_column(COLUMN_DISTANCE, bits.iter().copied());
+        assert_eq!(decode_column(&body, 3), Ok((COLUMN_DISTANCE, bits)));
+        assert_eq!(decode_ids(&body, 3), Err(ColumnsError::Column { found: COLUMN_DISTANCE }));
+        let later = encode_column(COLUMN_LAST + 1, [1, 2, 3].into_iter());
+        assert_eq!(decode_column(&later, 3), Err(ColumnsError::Column { found: COLUMN_LAST + 1 }));
+    }
+
+    #[test]
     fn a_wrong_header_is_named() {
         let body = |change: (usize, u8)| {
             let mut body = encode_ids([1, 2].into_iter());

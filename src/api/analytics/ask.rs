@@ -43,12 +43,15 @@ impl AskError {
     }
 }
 
+/// A job, and the name of its algorithm.
+type Named = (Job, &'static str);
+
 /// Reads the body of `POST /api/analytics/{kind}`; `None` when there is no such kind.
 ///
 /// # Errors
 /// [`AskError`], naming the field.
 pub fn read(kind: &str, body: &[u8], graph: &Graph) -> Option<Result<Ask, AskError>> {
-    let parse: fn(&mut Fields, &Graph) -> Result<(Job, &'static str), AskError> = match kind {
+    let parse: fn(&mut Fields, &Graph) -> Result<Named, AskError> = match kind {
         "sssp" => sssp,
         "clustering" => clustering,
         "community" => community,
@@ -82,7 +85,7 @@ fn node(value: &Value, field: &str, graph: &Graph) -> Result<u32, AskError> {
     Ok(index.ok_or_else(missing)?.0)
 }
 
-fn sssp(fields: &mut Fields, graph: &Graph) -> Result<(Job, &'static str), AskError> {
+fn sssp(fields: &mut Fields, graph: &Graph) -> Result<Named, AskError> {
     let source = fields.needed("source", "the id of a node of the graph")?;
     let job = Job::Paths { source: node(&source, "source", graph)?, lengths: lengths(fields)? };
     Ok((job, "dijkstra"))
@@ -98,7 +101,7 @@ enum Which {
     Second,
 }
 
-fn clustering(fields: &mut Fields, _: &Graph) -> Result<(Job, &'static str), AskError> {
+fn clustering(fields: &mut Fields, _: &Graph) -> Result<Named, AskError> {
     match fields.choice("algorithm", &[("kmeans", Which::First), ("dbscan", Which::Second)])? {
         Which::First => {
             let default = KMeansOptions::default();
@@ -121,7 +124,7 @@ fn clustering(fields: &mut Fields, _: &Graph) -> Result<(Job, &'static str), Ask
     }
 }
 
-fn community(fields: &mut Fields, _: &Graph) -> Result<(Job, &'static str), AskError> {
+fn community(fields: &mut Fields, _: &Graph) -> Result<Named, AskError> {
     match fields.choice("algorithm", &[("leiden", Which::First), ("label_propagation", Which::Second)])? {
         Which::First => {
             let default = LeidenOptions::default();
@@ -144,7 +147,7 @@ fn community(fields: &mut Fields, _: &Graph) -> Result<(Job, &'static str), AskE
     }
 }
 
-fn anomaly(fields: &mut Fields, _: &Graph) -> Result<(Job, &'static str), AskError> {
+fn anomaly(fields: &mut Fields, _: &Graph) -> Result<Named, AskError> {
     match fields.choice("algorithm", &[("lof", Which::First), ("zscore", Which::Second)])? {
         Which::First => {
             let options = LofOptions { neighbours: fields.count("neighbours", 32, 1, 256)? };
@@ -167,7 +170,7 @@ fn anomaly(fields: &mut Fields, _: &Graph) -> Result<(Job, &'static str), AskErr
     }
 }
 
-fn ranks(fields: &mut Fields, _: &Graph) -> Result<(Job, &'static str), AskError> {
+fn ranks(fields: &mut Fields, _: &Graph) -> Result<Named, AskError> {
     let default = PageRankOptions::default();
     let options = PageRankOptions {
         damping: fields.number("damping", default.damping, 0.0, 0.999)?,
@@ -178,7 +181,7 @@ fn ranks(fields: &mut Fields, _: &Graph) -> Result<(Job, &'static str), AskError
     Ok((Job::PageRank(options), "pagerank"))
 }
 
-fn stress(fields: &mut Fields, _: &Graph) -> Result<(Job, &'static str), AskError> {
+fn stress(fields: &mut Fields, _: &Graph) -> Result<Named, AskError> {
     let default = StressOptions::default();
     let options = StressOptions {
         lengths: lengths(fields)?,
@@ -190,7 +193,7 @@ fn stress(fields: &mut Fields, _: &Graph) -> Result<(Job, &'static str), AskErro
     Ok((Job::Stress(options), "stress_majorisation"))
 }
 
-fn landmarks(fields: &mut Fields, graph: &Graph) -> Result<(Job, &'static str), AskError> {
+fn landmarks(fields: &mut Fields, graph: &Graph) -> Result<Named, AskError> {
     let count = fields.count("count", 16, 1, ANALYTICS_DENSE_NODES_MAX)?;
     let lengths = lengths(fields)?;
     let wanted = || AskError::new("pairs", format!("pairs must be a list of at most {PAIRS_MAX} pairs of node ids"));

@@ -1,5 +1,6 @@
 //! `POST /api/analytics/...`: from a request's body to a job, from what came of it to JSON and to what goes on the wire.
 //! Pure.
+#![doc = include_str!("../ANALYTICS.md")]
 
 mod ask;
 mod fields;
