@@ -3,6 +3,8 @@
 //! Syscalls of a turn: a futex wait when there is nothing to do, and one `write` per thread that it wakes. Long answers
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
+mod analytics;
+
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use serde_json::json;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
+use super::jobs::Jobs;
 use super::relief::{Measure, Relief};
 use crate::api::{
     ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
@@ -71,6 +74,8 @@ pub struct ControlLanes {
     pub sim_events: Consumer<SimEvent>,
     /// sim → control: the newest frame.
     pub latest: Consumer<Arc<Frame>>,
+    /// Analytics jobs, with the lanes to and from the worker.
+    pub jobs: Jobs,
 }
 
 /// What `control` is told at start and never changes.
@@ -195,7 +200,8 @@ impl Control {
     }
 
     fn nothing_waits(&self) -> bool {
-        self.lanes.requests.is_empty()
+        self.lanes.jobs.is_quiet()
+            && self.lanes.requests.is_empty()
             && self.lanes.sim_events.is_empty()
             && self.lanes.shard_events.iter().all(Consumer::is_empty)
     }
@@ -226,7 +232,9 @@ impl Control {
             self.door_request(request);
             taken += 1;
         }
-        self.relieve(monotonic_ns());
+        let now_ns = monotonic_ns();
+        taken += self.take_jobs(now_ns);
+        self.relieve(now_ns);
         taken
     }
 
@@ -496,6 +504,7 @@ impl Control {
             SimEvent::Pinned { node } => self.set_pinned(node, true),
             // Freed here, where nothing waits for it.
             SimEvent::ChainClosed { chain } => drop(chain),
+            SimEvent::SideReplaced { planes } => drop(planes),
         }
     }
 
@@ -532,10 +541,11 @@ impl Control {
 
     fn http(&mut self, token: Handle, query: HttpQuery) {
         self.take_latest();
-        if let (HttpQuery::GraphData { .. }, None) = (query, &self.latest) {
+        if let (HttpQuery::GraphData { .. }, None) = (&query, &self.latest) {
             return self.refuse_http(token, 503, "starting", "the first positions are being computed", &[]);
         }
         let (lead, content_type, body) = match query {
+            HttpQuery::Rest(call) => return self.rest(token, &call),
             HttpQuery::GraphData { class: Some(class) }
                 if !self.classes.iter().any(|live| live.class.serial == class) =>
             {
@@ -635,7 +645,10 @@ impl Control {
         let lanes: Vec<_> = self.lane_stats.iter().map(|stats| lane_row(stats)).collect();
         let (resident, files) = (host::resident_bytes(), host::open_files());
         let stages = stage_rows(&self.metrics, monotonic_ns());
-        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &stages, &lanes, resident, files)
+        let phase = self.health.phase().name();
+        let mut detail = health_detail(&self.state(), phase, sim_age_ms, &shards, &stages, &lanes, resident, files);
+        self.add_jobs(&mut detail);
+        detail
     }
 
     /// Figures that stand in no block: lanes, sessions, process.

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
-use super::ChainWriter;
+use super::sync::Arc;
+use super::{ChainWriter, SidePlanes};
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
@@ -112,6 +113,11 @@ pub enum SimCommand {
         /// 0 for none.
         notches: u8,
     },
+    /// Frames carry these values from now on, while the graph has their epoch.
+    Side {
+        /// All that are known.
+        planes: Arc<SidePlanes>,
+    },
     /// Fix or free a node.
     Pin {
         /// Its index.
@@ -158,6 +164,11 @@ pub enum SimEvent {
     ChainClosed {
         /// What followed the nodes for it.
         chain: Box<ChainWriter>,
+    },
+    /// Frames carry newer values; the memory of the old ones goes back where it came from.
+    SideReplaced {
+        /// No longer in use.
+        planes: Arc<SidePlanes>,
     },
 }
 
@@ -377,9 +388,24 @@ pub enum DoorRequest {
     },
 }
 
+/// A request of the REST interface, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestCall {
+    /// GET, PUT, POST, DELETE, or whatever else was sent.
+    pub method: String,
+    /// Before the question mark.
+    pub path: String,
+    /// Behind it, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// At most [`crate::limits::HTTP_BODY_BYTES_MAX`].
+    pub body: Bytes,
+}
+
 /// What HTTP can ask of `control`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpQuery {
+    /// Something that its path and body say.
+    Rest(Box<RestCall>),
     /// Nodes, edges, positions.
     GraphData {
         /// Whose sequence to name.
@@ -482,6 +508,15 @@ pub enum DoorReply {
         /// First bytes of the body, this answer's own.
         lead: Bytes,
         /// The rest of the body, which many answers may share.
+        body: Bytes,
+    },
+    /// The answer to a request that has begun something which goes on: 202, JSON.
+    Accepted {
+        /// The door's own name for the connection.
+        token: Handle,
+        /// Where it can be asked after.
+        location: String,
+        /// JSON.
         body: Bytes,
     },
 }

@@ -15,7 +15,7 @@ use crate::base::Idle;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly};
 use crate::graph::{IdIndex, NodeId};
 use crate::handoff::{
-    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Stamp, ViewCommand,
+    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SidePlanes, SimCommand, SimEvent, Stamp, ViewCommand,
 };
 use crate::limits::DRAGS_MAX;
 use crate::metrics::Metrics;
@@ -70,6 +70,8 @@ pub struct Sim {
     pool: FramePool,
     classes: Classes,
     dealer: Dealer,
+    /// What is known beside the motion, as `control` published it.
+    side: Option<Arc<SidePlanes>>,
     drags: DragTable,
     metrics: Arc<Metrics>,
     pool_low: Arc<AtomicBool>,
@@ -109,6 +111,7 @@ impl Sim {
             pool,
             classes: Classes::new(rate_hz),
             dealer: Dealer::default(),
+            side: None,
             drags: DragTable::new(),
             metrics,
             pool_low,
@@ -212,7 +215,9 @@ impl Sim {
 
     /// Fills a free frame and hands it to every shard and to control; false when some class may have missed it.
     fn publish(&mut self, due_ns: u64, want: Want, repeated: bool, settled_now: bool) -> bool {
-        let Self { backend, identity, pool, classes, dealer, metrics, .. } = self;
+        let Self { backend, identity, pool, classes, dealer, metrics, side, .. } = self;
+        // Of another structure they would be the values of other nodes.
+        let side = side.as_deref().filter(|side| side.epoch == identity.epoch);
         let started_ns = monotonic_ns();
         let mut flags = 0;
         flags |= if self.two_dimensional { FLAG_TWO_DIMENSIONAL } else { 0 };
@@ -226,7 +231,7 @@ impl Sim {
             if settled_now {
                 dealer.settle(frame.nodes());
             }
-            dry = classes.encode(frame, want, dealer, &identity.words);
+            dry = classes.encode(frame, want, dealer, &identity.words, side);
             metrics.sim.chain_waits.add(dry);
             if let Some((raw_bytes, bytes)) = frame.packed() {
                 metrics.sim.packed_raw_bytes.add(raw_bytes as u64);
@@ -286,6 +291,13 @@ impl Sim {
             SimCommand::Accuracy { notches } => {
                 self.backend.coarsen(notches);
                 self.metrics.sim.accuracy_notches.set(f64::from(notches));
+            }
+            SimCommand::Side { planes } => {
+                // At rest, too: every class gets the values with the next frame.
+                self.owed = true;
+                if let Some(before) = self.side.replace(planes) {
+                    self.tell(SimEvent::SideReplaced { planes: before });
+                }
             }
             SimCommand::Pin { node, pinned } => {
                 self.backend.pin(node, pinned);
