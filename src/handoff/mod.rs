@@ -11,6 +11,7 @@ mod frame;
 mod lane;
 mod message;
 mod order;
+mod rules;
 mod sync;
 
 pub use chain::{ChainInput, ChainMessage, ChainPart, ChainWriter, chain_ticks_max};
@@ -22,3 +23,6 @@ pub use message::{
     ShardEvent, ShardMessage, SimCommand, SimEvent, Transport, ViewCommand,
 };
 pub use order::WireOrder;
+pub use rules::{
+    Collision, Constraint, Demand, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets, TypeCluster, Violations,
+};
