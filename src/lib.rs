@@ -7,6 +7,8 @@ pub mod graph;
 pub mod wire;
 
 #[cfg(not(loom))]
+pub mod analytics;
+#[cfg(not(loom))]
 pub mod metrics;
 
 pub mod handoff;

@@ -3,6 +3,8 @@
 //! Syscalls of a turn: a futex wait when there is nothing to do, and one `write` per thread that it wakes. Long answers
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
+mod steer;
+
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,9 +19,11 @@ use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
 use super::relief::{Measure, Relief};
+use self::steer::Steering;
 use crate::api::{
     ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
 };
+use crate::api::steer::SteerFacts;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
 use crate::graph::{Graph, NodeId, NodeIndex};
@@ -90,6 +94,8 @@ pub struct ControlFacts {
     pub connections_per_address_max: Option<usize>,
     /// See there.
     pub connections_per_address_automatic: usize,
+    /// Units of the rules that steer the layout.
+    pub steer: SteerFacts,
 }
 
 /// Everything the thread owns.
@@ -111,6 +117,7 @@ pub struct Control {
     held_back: VecDeque<SimCommand>,
     data: Option<RenderedData>,
     relief: Relief,
+    steering: Steering,
 }
 
 /// What a streaming session has, and what it asked for.
@@ -153,7 +160,8 @@ impl Control {
     ) -> Self {
         let classes = ClassTable::new(facts.tick_rate);
         let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
-        Self {
+        let steering = Steering::new(facts.steer);
+        let mut control = Self {
             graph,
             epoch,
             facts,
@@ -170,7 +178,10 @@ impl Control {
             held_back: VecDeque::new(),
             data: None,
             relief: Relief::new(),
-        }
+            steering,
+        };
+        control.steer_anew();
+        control
     }
 
     /// Turns until `stop` is set, then has every shard close its connections.
@@ -227,7 +238,7 @@ impl Control {
             taken += 1;
         }
         self.relieve(monotonic_ns());
-        taken
+        taken + self.take_places()
     }
 
     /// Acts on stages of `sim` that are over their budget.
@@ -496,6 +507,7 @@ impl Control {
             SimEvent::Pinned { node } => self.set_pinned(node, true),
             // Freed here, where nothing waits for it.
             SimEvent::ChainClosed { chain } => drop(chain),
+            SimEvent::Steered { ticket, tick, paused, outcome } => self.steered(ticket, tick, paused, outcome),
         }
     }
 
@@ -532,10 +544,11 @@ impl Control {
 
     fn http(&mut self, token: Handle, query: HttpQuery) {
         self.take_latest();
-        if let (HttpQuery::GraphData { .. }, None) = (query, &self.latest) {
+        if let (HttpQuery::GraphData { .. }, None) = (&query, &self.latest) {
             return self.refuse_http(token, 503, "starting", "the first positions are being computed", &[]);
         }
         let (lead, content_type, body) = match query {
+            HttpQuery::Rest(call) => return self.rest(token, &call),
             HttpQuery::GraphData { class: Some(class) }
                 if !self.classes.iter().any(|live| live.class.serial == class) =>
             {

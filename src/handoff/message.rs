@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
-use super::ChainWriter;
+use super::{ChainWriter, RuleSet, SpringTable, Violations};
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
@@ -119,6 +119,63 @@ pub enum SimCommand {
         /// Fix or free.
         pinned: bool,
     },
+    /// Steer the layout; answered with [`SimEvent::Steered`].
+    Steer {
+        /// Comes back in the answer.
+        ticket: u64,
+        /// How.
+        order: Steer,
+    },
+}
+
+/// How the layout is steered. What is large was made by `control` and goes back there.
+#[derive(Debug)]
+pub enum Steer {
+    /// Other rules, in place of all before.
+    Rules(Box<RuleSet>),
+    /// Other springs.
+    Springs(Box<SpringTable>),
+    /// Measure the constraints.
+    Measure(Box<Violations>),
+    /// Stop stepping.
+    Pause,
+    /// Step on.
+    Resume,
+    /// So many steps while paused.
+    Step {
+        /// From 1.
+        count: u32,
+    },
+    /// Every node back to where it started, at rest.
+    Reset,
+    /// Back to full temperature.
+    Reheat,
+}
+
+/// What an order came to.
+#[derive(Debug)]
+pub enum Steered {
+    /// It is in force.
+    Done,
+    /// It is in force, and this can be freed.
+    Spent(Spent),
+    /// It is of another structure of the graph than the one being simulated; nothing has changed.
+    Stale(Spent),
+    /// Single steps are for a paused simulation.
+    NotPaused,
+    /// More steps are owed than may be.
+    TooManySteps,
+    /// The constraints, measured.
+    Measured(Box<Violations>),
+}
+
+/// Memory on its way back to who made it.
+#[derive(Debug)]
+pub enum Spent {
+    /// Rules that are no longer in force, if there were any.
+    Rules(Option<Box<RuleSet>>),
+    /// A table that was read.
+    Springs(Box<SpringTable>),
 }
 
 /// sim → control: what somebody has to be told.
@@ -158,6 +215,17 @@ pub enum SimEvent {
     ChainClosed {
         /// What followed the nodes for it.
         chain: Box<ChainWriter>,
+    },
+    /// An order was taken.
+    Steered {
+        /// Which.
+        ticket: u64,
+        /// Steps done so far.
+        tick: u64,
+        /// The simulation is paused.
+        paused: bool,
+        /// What it came to.
+        outcome: Steered,
     },
 }
 
@@ -313,6 +381,11 @@ pub enum ShardEvent {
 /// control → shard.
 #[derive(Clone, Debug)]
 pub enum ShardMessage {
+    /// A text for every connection.
+    Broadcast {
+        /// JSON.
+        text: Bytes,
+    },
     /// A text for one connection.
     Text {
         /// Which.
@@ -377,9 +450,22 @@ pub enum DoorRequest {
     },
 }
 
+/// A request of the REST interface, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestCall {
+    /// GET, PUT, POST, DELETE, or whatever else was sent.
+    pub method: String,
+    /// Before the question mark.
+    pub path: String,
+    /// At most [`crate::limits::HTTP_BODY_BYTES_MAX`].
+    pub body: Bytes,
+}
+
 /// What HTTP can ask of `control`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpQuery {
+    /// Something that its path and body say.
+    Rest(Box<RestCall>),
     /// Nodes, edges, positions.
     GraphData {
         /// Whose sequence to name.

@@ -111,10 +111,13 @@ pub struct LevelPull {
     pub strength: f32,
 }
 
+/// The type of a node without one.
+pub const UNTYPED: u32 = u32::MAX;
+
 /// Nodes drawn to others of their type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypeCluster {
-    /// `[node_count]`, below the length of `centre`.
+    /// `[node_count]`, below the length of `centre`, or [`UNTYPED`].
     pub of: Arc<[u32]>,
     /// Of an edge's spring.
     pub strength: f32,

@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::classes::{Classes, Want};
 use super::dealer::Dealer;
 use super::drags::{DragTable, Held};
+use super::rules::Rules;
 use super::tick_clock::{TickClock, drift_ratio};
 use super::{Backend, StepReport};
 use crate::base::Idle;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly};
-use crate::graph::{IdIndex, NodeId};
+use crate::graph::{IdIndex, NodeId, NodeIndex};
 use crate::handoff::{
-    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Stamp, ViewCommand,
+    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Spent, Stamp, Steer, Steered, ViewCommand,
 };
-use crate::limits::DRAGS_MAX;
+use crate::limits::{DRAGS_MAX, STEERS_WAITING_MAX, STEPS_OWED_MAX};
 use crate::metrics::Metrics;
 use crate::wire::{FLAG_HEARTBEAT, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL};
 
@@ -79,6 +80,15 @@ pub struct Sim {
     tick: u64,
     /// Something may move: the backend steps.
     moving: bool,
+    rules: Rules,
+    /// The backend has extra forces from rules.
+    forced: bool,
+    /// It steps only when it is told to.
+    paused: bool,
+    /// Steps that it was told to do while paused.
+    steps_owed: u32,
+    /// `[node_count]`: where the nodes started, for a reset; read when the first turn begins.
+    home: Box<[[f32; 3]]>,
     /// When every class last had its chance of a frame, ns of the turn's clock.
     heard_ns: u64,
     /// A frame that every class had to get was lost.
@@ -102,6 +112,8 @@ impl Sim {
         metrics: Arc<Metrics>,
         pool_low: Arc<AtomicBool>,
     ) -> Self {
+        let mut home = vec![[0.0; 3]; identity.words.len()].into_boxed_slice();
+        backend.read_positions(&mut home);
         Self {
             backend,
             identity,
@@ -117,9 +129,14 @@ impl Sim {
             two_dimensional,
             tick: 0,
             moving: true,
+            rules: Rules::default(),
+            forced: false,
+            paused: false,
+            steps_owed: 0,
+            home,
             heard_ns: 0,
             owed: false,
-            untold: Vec::with_capacity(DRAGS_MAX),
+            untold: Vec::with_capacity(DRAGS_MAX + STEERS_WAITING_MAX),
             report: StepReport::default(),
         }
     }
@@ -164,8 +181,9 @@ impl Sim {
         if taken > 0 {
             self.metrics.sim.applied.span(now_ns, monotonic_ns());
         }
-        let moved = self.moving;
+        let moved = if self.paused { self.steps_owed > 0 } else { self.moving };
         if moved {
+            self.steps_owed = self.steps_owed.saturating_sub(1);
             self.step();
         }
         let settled_now = moved && !self.moving;
@@ -192,9 +210,20 @@ impl Sim {
 
     fn step(&mut self) {
         let started_ns = monotonic_ns();
+        let backend = &mut self.backend;
+        let extra = self.rules.exert(|position| backend.read_positions(position));
+        if self.forced || !extra.is_empty() {
+            self.forced = !extra.is_empty();
+            self.backend.set_extra_forces(extra);
+        }
+        // Cooled down, a layout would not follow a rule that is still growing.
+        let changing = self.rules.is_changing();
+        if changing {
+            self.backend.reheat();
+        }
         self.report = self.backend.step();
         self.tick += 1;
-        self.moving = !self.report.settled;
+        self.moving = changing || !self.report.settled;
         let sim = &self.metrics.sim;
         sim.step.span(started_ns, monotonic_ns());
         sim.ticks.add(1);
@@ -287,9 +316,73 @@ impl Sim {
                 self.backend.coarsen(notches);
                 self.metrics.sim.accuracy_notches.set(f64::from(notches));
             }
+            SimCommand::Steer { ticket, order } => {
+                let outcome = self.steer(order);
+                let (tick, paused) = (self.tick, self.paused);
+                self.untold.push(SimEvent::Steered { ticket, tick, paused, outcome });
+            }
             SimCommand::Pin { node, pinned } => {
                 self.backend.pin(node, pinned);
                 self.moving = true;
+            }
+        }
+    }
+
+    /// Obeys an order; says what it came to.
+    fn steer(&mut self, order: Steer) -> Steered {
+        match order {
+            Steer::Rules(set) => {
+                let (backend, nodes) = (&self.backend, self.identity.words.len());
+                if set.epoch != self.identity.epoch {
+                    return Steered::Stale(Spent::Rules(Some(set)));
+                }
+                let taken = self.rules.take(set, nodes, |position| backend.read_positions(position));
+                self.backend.reheat();
+                self.moving = true;
+                match taken {
+                    Ok(before) => Steered::Spent(Spent::Rules(before)),
+                    Err(set) => Steered::Stale(Spent::Rules(Some(set))),
+                }
+            }
+            Steer::Springs(table) if table.epoch != self.identity.epoch => Steered::Stale(Spent::Springs(table)),
+            Steer::Springs(table) => {
+                self.backend.set_springs(&table.weight, &table.rest);
+                self.moving = true;
+                Steered::Spent(Spent::Springs(table))
+            }
+            Steer::Measure(mut rows) => {
+                let backend = &self.backend;
+                self.rules.measure(&mut rows, |position| backend.read_positions(position));
+                Steered::Measured(rows)
+            }
+            Steer::Pause | Steer::Resume => {
+                self.paused = matches!(order, Steer::Pause);
+                self.steps_owed = 0;
+                Steered::Done
+            }
+            Steer::Step { .. } if !self.paused => Steered::NotPaused,
+            Steer::Step { count } if count > STEPS_OWED_MAX - self.steps_owed => Steered::TooManySteps,
+            Steer::Step { count } => {
+                self.steps_owed += count;
+                Steered::Done
+            }
+            Steer::Reset => {
+                for (node, home) in (0u32..).map(NodeIndex).zip(&self.home) {
+                    self.backend.hold(node, *home);
+                    self.backend.release(node);
+                }
+                let backend = &self.backend;
+                self.rules.restart(|position| backend.read_positions(position));
+                self.backend.reheat();
+                self.moving = true;
+                // Seen at once, paused or not.
+                self.owed = true;
+                Steered::Done
+            }
+            Steer::Reheat => {
+                self.backend.reheat();
+                self.moving = true;
+                Steered::Done
             }
         }
     }
@@ -329,6 +422,7 @@ impl Sim {
         }
         self.backend.hold(index, position);
         self.moving = true;
+        self.owed |= self.paused;
     }
 
     fn release_silent(&mut self, now_ns: u64) {

@@ -33,8 +33,8 @@ pub struct Blend {
 }
 
 impl Blend {
-    /// Takes over from `before` to `after`, whose nodes are at `position`.
-    pub fn change(&mut self, before: Option<&mut RuleSet>, after: &mut RuleSet, position: &[[f32; 3]]) {
+    /// Takes over from `before` to `after`, whose positions are those of this moment.
+    pub fn change(&mut self, before: Option<&mut RuleSet>, after: &mut RuleSet) {
         match before {
             // The same mode: it goes on from where it is.
             Some(before)
@@ -45,16 +45,16 @@ impl Blend {
             }
             before => {
                 let had_places = before.is_some_and(|before| self.is_active(before));
-                after.targets.from.copy_from_slice(position);
+                after.targets.from.copy_from_slice(&after.position);
                 *self = Self { age: 0, fading: had_places && after.targets.to.is_none() };
             }
         }
     }
 
-    /// Begins again from `position`.
-    pub fn restart(&mut self, set: &mut RuleSet, position: &[[f32; 3]]) {
-        if set.targets.to.is_some() && set.targets.from.len() == position.len() {
-            set.targets.from.copy_from_slice(position);
+    /// Begins again from the set's positions.
+    pub fn restart(&mut self, set: &mut RuleSet) {
+        if set.targets.to.is_some() {
+            set.targets.from.copy_from_slice(&set.position);
             *self = Self::default();
         }
     }

@@ -23,7 +23,7 @@ mod semantic;
 #[cfg(test)]
 mod tests;
 
-use crate::handoff::{Demand, RuleSet, Violations};
+use crate::handoff::{Demand, RuleSet, UNTYPED, Violations};
 use blend::Blend;
 pub use blend::BLEND_STEPS;
 use constraint::{Ground, pulls, squared};
@@ -42,13 +42,21 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Puts `set` in force from the next step on; `position` is where the nodes are, `[node_count]`. Constraints that stay as they were
-    /// keep their age, and a change of the layout mode on its way goes on. Returns the set before, or `set` itself when it is not of
-    /// `node_count` nodes or is not consistent: nothing has changed then.
-    pub fn take(&mut self, mut set: Box<RuleSet>, position: &[[f32; 3]]) -> Result<Option<Box<RuleSet>>, Box<RuleSet>> {
-        if !is_consistent(&set, position.len()) {
+    /// Puts `set` in force from the next step on. Constraints that stay as they were keep their age, and a change of the layout mode on
+    /// its way goes on. `read` fills in where the nodes are. Returns the set before.
+    ///
+    /// # Errors
+    /// `set` itself when it is not of `node_count` nodes or is not consistent: nothing has changed then.
+    pub fn take(
+        &mut self,
+        mut set: Box<RuleSet>,
+        node_count: usize,
+        read: impl FnOnce(&mut [[f32; 3]]),
+    ) -> Result<Option<Box<RuleSet>>, Box<RuleSet>> {
+        if !is_consistent(&set, node_count) {
             return Err(set);
         }
+        read(&mut set.position);
         let mut before = self.set.take();
         if let Some(before) = &mut before {
             for constraint in &mut set.constraints {
@@ -59,7 +67,7 @@ impl Rules {
                 }
             }
         }
-        self.blend.change(before.as_deref_mut(), &mut set, position);
+        self.blend.change(before.as_deref_mut(), &mut set);
         self.set = Some(set);
         Ok(before)
     }
@@ -70,11 +78,12 @@ impl Rules {
         self.set.take()
     }
 
-    /// Begins every ramp and the mode's blend again, from these positions.
-    pub fn restart(&mut self, position: &[[f32; 3]]) {
+    /// Begins every ramp and the mode's blend again, from where `read` says the nodes are.
+    pub fn restart(&mut self, read: impl FnOnce(&mut [[f32; 3]])) {
         if let Some(set) = &mut self.set {
             set.constraints.iter_mut().for_each(|constraint| constraint.age = 0);
-            self.blend.restart(set, position);
+            read(&mut set.position);
+            self.blend.restart(set);
         }
     }
 
@@ -183,11 +192,12 @@ impl Rules {
         }
     }
 
-    /// Measures every constraint at these positions, without a step. As many rows as fit into the capacity.
-    pub fn measure(&self, position: &[[f32; 3]], into: &mut Violations) {
+    /// Measures every constraint where `read` says the nodes are, without a step. As many rows as fit into the capacity.
+    pub fn measure(&mut self, into: &mut Violations, read: impl FnOnce(&mut [[f32; 3]])) {
         into.rows.clear();
-        let Some(set) = self.set.as_deref().filter(|set| set.grip.len() == position.len()) else { return };
-        let ground = Ground { position, grip: &set.grip, flat: set.scale.flat };
+        let Some(set) = self.set.as_deref_mut() else { return };
+        read(&mut set.position);
+        let ground = Ground { position: &set.position, grip: &set.grip, flat: set.scale.flat };
         for constraint in set.constraints.iter().take(into.rows.capacity()) {
             into.rows.push((constraint.key, pulls(constraint, ground, |_, _, _| {}), constraint.age));
         }
@@ -219,7 +229,7 @@ fn is_consistent(set: &RuleSet, node_count: usize) -> bool {
         && set.targets.to.as_ref().is_none_or(|to| sized(to.len()))
         && set.levels.as_ref().is_none_or(|levels| sized(levels.target.len()) && levels.axis < 3)
         && set.types.as_ref().is_none_or(|types| {
-            sized(types.of.len()) && types.of.iter().all(|of| (*of as usize) < types.centre.len())
+            sized(types.of.len()) && types.of.iter().all(|of| *of == UNTYPED || (*of as usize) < types.centre.len())
         })
         && set.collision.as_ref().is_none_or(|collision| {
             let cells = collision.cell_start.len().saturating_sub(1);

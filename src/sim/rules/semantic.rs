@@ -7,7 +7,7 @@
 
 use super::constraint::{minus, squared, times, unit};
 use super::{STIFFNESS_MARGIN, push};
-use crate::handoff::{Collision, LevelPull, Populations, TypeCluster};
+use crate::handoff::{Collision, LevelPull, Populations, TypeCluster, UNTYPED};
 
 /// Nodes of neighbouring cells that one node is compared with at most. A heap of coincident nodes is parted from the outside in,
 /// some steps later, instead of costing the square of its size in this one.
@@ -36,14 +36,16 @@ pub(super) fn types(
     force: &mut [[f32; 4]],
 ) {
     cluster.centre.fill([0.0; 4]);
-    for (node, of) in cluster.of.iter().enumerate() {
+    let of = std::sync::Arc::clone(&cluster.of);
+    let typed = || of.iter().enumerate().filter(|(_, of)| **of != UNTYPED);
+    for (node, of) in typed() {
         let sum = &mut cluster.centre[*of as usize];
         for (sum, axis) in sum.iter_mut().zip(position[node]) {
             *sum += f64::from(axis) * f64::from(grip[node]);
         }
         sum[3] += f64::from(grip[node]);
     }
-    for (node, of) in cluster.of.iter().enumerate() {
+    for (node, of) in typed() {
         let sum = cluster.centre[*of as usize];
         let centre = [0, 1, 2].map(|axis| (sum[axis] / sum[3]) as f32);
         let offset = minus(centre, position[node]);

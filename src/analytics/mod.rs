@@ -1,0 +1,5 @@
+//! Analytics: pure functions of a graph's rows.
+
+#![forbid(unsafe_code)]
+
+pub mod layout;
