@@ -23,14 +23,13 @@ pub(super) fn draw(ground: &Ground) -> (Vec<[f32; 3]>, Vec<Vec<u32>>) {
     let degree = |node: &u32| ground.csr.offset()[*node as usize + 1] - ground.csr.offset()[*node as usize];
     order.sort_by_key(|node| (label[*node as usize], u32::MAX - degree(node), *node));
     let mut places = vec![[0f32; 3]; node_count];
-    let communities: Vec<Vec<u32>> = order
-        .chunk_by(|left, right| label[*left as usize] == label[*right as usize])
-        .map(<[u32]>::to_vec)
-        .collect();
+    let communities: Vec<Vec<u32>> =
+        order.chunk_by(|left, right| label[*left as usize] == label[*right as usize]).map(<[u32]>::to_vec).collect();
     for community in &communities {
         let count = community.len() as f32;
         for (turn, node) in community.iter().enumerate() {
-            places[*node as usize] = sunflower(ground.flat, turn as f32, count).map(|axis| axis * CROWDING * ground.length);
+            places[*node as usize] =
+                sunflower(ground.flat, turn as f32, count).map(|axis| axis * CROWDING * ground.length);
         }
     }
     (places, communities)

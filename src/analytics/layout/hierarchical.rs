@@ -66,8 +66,7 @@ fn order(ground: &Ground, layer: &[u32], layers: &[Vec<u32>], places: &mut [[f32
         let count = layers.len();
         for turn in 1..count {
             let nodes = &mut layers[if down { turn } else { count - 1 - turn }];
-            let wish: Vec<[f32; 2]> =
-                nodes.iter().map(|node| barycentre(ground, layer, *node, down, places)).collect();
+            let wish: Vec<[f32; 2]> = nodes.iter().map(|node| barycentre(ground, layer, *node, down, places)).collect();
             let mut index: Vec<u32> = (0..nodes.len() as u32).collect();
             let mut local = vec![[0f32; 3]; nodes.len()];
             spread(ground, &mut index, &mut local, |node, axis| wish[node as usize][axis]);

@@ -27,7 +27,8 @@ pub(super) fn pack(sizes: &[[f32; 3]], packing: Packing) -> Vec<[f32; 3]> {
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by(|left, right| sizes[*right][axes[1]].total_cmp(&sizes[*left][axes[1]]).then(left.cmp(right)));
     let part = |size: &[f32; 3], axis: usize| f64::from(size[axes[axis]]);
-    let volume: f64 = sizes.iter().map(|size| part(size, 0) * part(size, 1) * if floors { part(size, 2) } else { 1.0 }).sum();
+    let volume: f64 =
+        sizes.iter().map(|size| part(size, 0) * part(size, 1) * if floors { part(size, 2) } else { 1.0 }).sum();
     let side = if floors { (WASTE * volume).cbrt() } else { (WASTE * volume).sqrt() };
     let mut centres = vec![[0f32; 3]; sizes.len()];
     let (mut at, mut shelf, mut floor) = ([0f64; 3], 0f64, 0f64);

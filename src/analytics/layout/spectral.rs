@@ -6,7 +6,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "vectors are as long as the component, rows were renumbered to it")]
 
-use super::{Ground, Search};
+use super::{Ground, Search, sum};
 
 /// Nodes from which distances span the first subspace.
 const PIVOTS: usize = 16;
@@ -19,6 +19,9 @@ const ROUNDS: usize = 4;
 
 /// Smoothing steps of a round, each a mean over the neighbours.
 const SMOOTHINGS: usize = 12;
+
+/// How far a node is set aside from its place, in edges: leaves of one node have one place by their vibrations.
+const ASIDE: f32 = 0.2;
 
 /// Rotations of the eigenvalue search of a small matrix: sweeps over all its pairs.
 const SWEEPS: usize = 12;
@@ -46,14 +49,26 @@ pub(super) fn draw(ground: &Ground, components: &[Vec<u32>]) -> Vec<[f32; 3]> {
             let mean = vector.iter().sum::<f64>() / size;
             let spread = (vector.iter().map(|at| (at - mean).powi(2)).sum::<f64>() / size).sqrt();
             // The first clear number is positive: a vector and its opposite are one answer.
-            let sign = vector.iter().find(|at| (*at - mean).abs() > 0.1 * spread).map_or(1.0, |at| (at - mean).signum());
+            let sign =
+                vector.iter().find(|at| (*at - mean).abs() > 0.1 * spread).map_or(1.0, |at| (at - mean).signum());
             let scale = if spread > 1e-12 { sign * radius / spread } else { 0.0 };
             for (node, at) in component.iter().zip(vector) {
                 places[*node as usize][axis] = ((at - mean) * scale) as f32;
             }
         }
+        for node in component {
+            let aside = aside(ground.flat, *node).map(|axis| axis * ASIDE * ground.length);
+            places[*node as usize] = sum(places[*node as usize], aside);
+        }
     }
     places
+}
+
+/// A point of the cube of half-side 1, one for each node.
+fn aside(flat: bool, node: u32) -> [f32; 3] {
+    // Multiples of the plastic number's powers cover a cube evenly (Roberts 2018).
+    let axis = |step: f64| (2.0 * (f64::from(node) * step).fract() - 1.0) as f32;
+    [axis(0.819_172_513_396_164), axis(0.671_043_606_703_789), if flat { 0.0 } else { axis(0.549_700_477_901_971) }]
 }
 
 /// The rows of one component, renumbered.
@@ -81,7 +96,8 @@ impl Rows {
 
     /// Half the vector and half the mean over the neighbours.
     fn smooth(&self, vector: &Vector) -> Vector {
-        let mean = |node: usize| self.row(node).iter().map(|other| vector[*other as usize]).sum::<f64>() / self.degree[node];
+        let mean =
+            |node: usize| self.row(node).iter().map(|other| vector[*other as usize]).sum::<f64>() / self.degree[node];
         (0..vector.len()).map(|node| 0.5 * (vector[node] + mean(node))).collect()
     }
 
@@ -165,7 +181,8 @@ fn seek(rows: &Rows, vectors: Vec<Vector>) -> Vec<Vector> {
     let count = vectors.len();
     let images: Vec<Vector> = vectors.iter().map(|vector| rows.laplacian(vector)).collect();
     let dot = |left: &Vector, right: &Vector| left.iter().zip(right).map(|(left, right)| left * right).sum::<f64>();
-    let matrix: Vec<Vec<f64>> = vectors.iter().map(|left| images.iter().map(|right| dot(left, right)).collect()).collect();
+    let matrix: Vec<Vec<f64>> =
+        vectors.iter().map(|left| images.iter().map(|right| dot(left, right)).collect()).collect();
     let (values, turns) = eigen(matrix);
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by(|left, right| values[*left].total_cmp(&values[*right]));
@@ -182,7 +199,8 @@ fn seek(rows: &Rows, vectors: Vec<Vector>) -> Vec<Vector> {
 /// Eigenvalues of a small symmetric matrix, and its eigenvectors as columns. Source: Jacobi's rotations.
 fn eigen(mut matrix: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let count = matrix.len();
-    let mut turns: Vec<Vec<f64>> = (0..count).map(|row| (0..count).map(|at| f64::from(u8::from(at == row))).collect()).collect();
+    let mut turns: Vec<Vec<f64>> =
+        (0..count).map(|row| (0..count).map(|at| f64::from(u8::from(at == row))).collect()).collect();
     for _ in 0..SWEEPS {
         for low in 0..count {
             for high in low + 1..count {

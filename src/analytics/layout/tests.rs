@@ -2,10 +2,7 @@ use super::*;
 use crate::graph::NodeIndex;
 
 fn ground(node_count: u32, edges: &[(u32, u32)], directed: bool, flat: bool) -> Ground {
-    let csr = Csr::new(
-        node_count as usize,
-        edges.iter().map(|(from, to)| (NodeIndex(*from), NodeIndex(*to), 1.0)),
-    );
+    let csr = Csr::new(node_count as usize, edges.iter().map(|(from, to)| (NodeIndex(*from), NodeIndex(*to), 1.0)));
     let directed = if directed { edges.to_vec() } else { Vec::new() };
     Ground { csr, directed, length: 80.0, flat, bound: 20_000.0 }
 }

@@ -11,7 +11,7 @@ use super::constraints::ConstraintSpec;
 use super::fields::{RestError, index};
 use super::settings::{PRESETS, Preset, Semantic, Springs, TwoGraphs, mode_name};
 use crate::analytics::layout::{Ground, Mode, NO_LEVEL, levels};
-use crate::graph::{Attributes, Csr, Graph, NodeKind, Value as Attribute};
+use crate::graph::{Attributes, Graph, NodeKind, Value as Attribute};
 use crate::handoff::{
     Collision, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets, TypeCluster, Violations,
 };
@@ -87,7 +87,8 @@ impl RuleBook {
         let of = |spec: &ConstraintSpec| spec.node_count().unwrap_or(graph.nodes().len());
         let others: usize = self.constraints.iter().filter(|(other, _)| **other != key).map(|(_, spec)| of(spec)).sum();
         if others + of(&spec) > CONSTRAINT_NODES_MAX {
-            let message = format!("all constraints together may name {CONSTRAINT_NODES_MAX} nodes, the others name {others}");
+            let message =
+                format!("all constraints together may name {CONSTRAINT_NODES_MAX} nodes, the others name {others}");
             return Err(RestError { field: Some("nodes".to_owned()), ..RestError::new(400, "out_of_range", message) });
         }
         self.revision += 1;
@@ -235,11 +236,8 @@ impl RuleBook {
             (weight, rest.max(0.0), relation.is_some_and(|relation| relation.directional))
         };
         let csr = graph.csr();
-        let mut table = SpringTable {
-            epoch,
-            weight: csr.weight().into(),
-            rest: vec![rest_length; csr.half_edge_count()].into(),
-        };
+        let mut table =
+            SpringTable { epoch, weight: csr.weight().into(), rest: vec![rest_length; csr.half_edge_count()].into() };
         // In the order in which `Csr::new` deals half-edges to rows.
         let mut next: Vec<u32> = csr.offset().to_vec();
         for edge in graph.edges().iter().filter(|edge| edge.source != edge.target) {

@@ -46,9 +46,11 @@ impl<'json> Fields<'json> {
     pub fn of_body(value: &'json Value) -> Result<Self, RestError> {
         match value.as_object() {
             Some(object) => Ok(Self { path: String::new(), object, asked: Vec::new() }),
-            None => {
-                Err(RestError::new(400, "not_an_object", format!("the body must be a JSON object, found {}", kind(value))))
-            }
+            None => Err(RestError::new(
+                400,
+                "not_an_object",
+                format!("the body must be a JSON object, found {}", kind(value)),
+            )),
         }
     }
 
@@ -111,7 +113,8 @@ impl<'json> Fields<'json> {
         if inside.is_none() && !value.is_number() {
             return Err(self.wrong(name, "a whole number", value));
         }
-        let refused = || self.refuse(name, "out_of_range", &format!("must be a whole number from {min} to {max}, found {value}"));
+        let refused =
+            || self.refuse(name, "out_of_range", &format!("must be a whole number from {min} to {max}, found {value}"));
         inside.map(Some).ok_or_else(refused)
     }
 
@@ -167,7 +170,11 @@ impl<'json> Fields<'json> {
         for (axis, part) in point.iter_mut().zip(parts) {
             *axis = part.as_f64().unwrap_or(f64::NAN) as f32;
             if !(-max..=max).contains(axis) {
-                return Err(self.refuse(name, "out_of_range", &format!("has coordinates from -{max} to {max}, found {part}")));
+                return Err(self.refuse(
+                    name,
+                    "out_of_range",
+                    &format!("has coordinates from -{max} to {max}, found {part}"),
+                ));
             }
         }
         Ok(Some(point))
@@ -185,7 +192,9 @@ impl<'json> Fields<'json> {
     fn known_node(&self, name: &str, value: &Value, graph: &Graph) -> Result<NodeId, RestError> {
         let Some(number) = value.as_u64() else { return Err(self.wrong(name, "the id of a node", value)) };
         let id = u32::try_from(number).ok().and_then(NodeId::new).filter(|id| graph.index_of(*id).is_some());
-        id.ok_or_else(|| self.refuse(name, "unknown_node", &format!("names node {number}, which the graph does not have")))
+        id.ok_or_else(|| {
+            self.refuse(name, "unknown_node", &format!("names node {number}, which the graph does not have"))
+        })
     }
 
     /// Nodes by their ids, none twice; `None` when the field is missing.

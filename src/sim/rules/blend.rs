@@ -16,9 +16,9 @@ pub const BLEND_STEPS: u32 = 120;
 /// Of those, the ones in which the places move.
 const GLIDE_STEPS: u32 = 96;
 
-/// Pull to a place, of an edge's spring and per unit of grip. At 4 a node that its neighbours press with the stretch of a whole edge stands
-/// a quarter of an edge beside its place.
-const PULL: f32 = 4.0;
+/// Pull to a place, of an edge's spring and per unit of grip: a node that its springs pull away by ten edges' stretch stands five eighths of an
+/// edge beside its place. At 4 a layout whose edges have to be long was missed by two edges.
+const PULL: f32 = 16.0;
 
 /// Most that a place pulls with, in rest lengths of way.
 const REACH: f32 = 4.0;

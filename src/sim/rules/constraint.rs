@@ -1,6 +1,9 @@
 //! The eleven kinds of constraint: where each of its nodes would have to go, and how far that is.
 
-#![allow(clippy::indexing_slicing, reason = "nodes are below node_count and axes below 3, checked when the set was taken")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "nodes are below node_count and axes below 3, checked when the set was taken"
+)]
 
 use crate::handoff::{Constraint, Demand};
 use crate::sim::Dimensions;
@@ -31,11 +34,7 @@ impl Missed {
 /// Calls `pull` with every node that `constraint` wants elsewhere: the node, the way it has to go (world units) and the grip that the
 /// pull counts with. Pulls of a pair, and of nodes that share a centre, cancel out. Returns the violation: the root mean square of
 /// the ways, over the pairs or nodes that the constraint is about. O(nodes), for a separation O(nodes^2).
-pub(super) fn pulls(
-    constraint: &Constraint,
-    ground: Ground<'_>,
-    mut pull: impl FnMut(usize, [f32; 3], f32),
-) -> f32 {
+pub(super) fn pulls(constraint: &Constraint, ground: Ground<'_>, mut pull: impl FnMut(usize, [f32; 3], f32)) -> f32 {
     let Ground { position, grip, flat } = ground;
     let mut missed = Missed::default();
     let nodes = constraint.nodes.iter().map(|node| *node as usize);

@@ -24,8 +24,8 @@ mod semantic;
 mod tests;
 
 use crate::handoff::{Demand, RuleSet, UNTYPED, Violations};
-use blend::Blend;
 pub use blend::BLEND_STEPS;
+use blend::Blend;
 use constraint::{Ground, pulls, squared};
 
 /// Steps in which a new constraint grows to its full strength.
