@@ -84,3 +84,10 @@ const _: () = {
     assert!(BLOCKS_MAX.is_multiple_of(64), "sets of blocks are whole words");
     assert!(DRAGS_PER_CLIENT_MAX <= DRAGS_MAX);
 };
+
+/// Nodes up to which a table of all pairs may be made: 32 MiB of distances. Above it analytics use pivots or landmarks,
+/// at most so many.
+pub const ANALYTICS_DENSE_NODES_MAX: usize = 2_048;
+
+/// Bytes of the largest table of one analytics job; a larger one is an error that names its bytes.
+pub const ANALYTICS_TABLE_BYTES_MAX: u64 = 1 << 30;
