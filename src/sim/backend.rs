@@ -59,6 +59,9 @@ pub struct StepReport {
 
 /// One way of computing the layout. Used by the `sim` thread alone; nothing here reads a clock or locks.
 pub trait Backend: Send {
+    /// "cpu" or "cuda".
+    fn name(&self) -> &'static str;
+
     /// Takes a new graph: builds every buffer that a step needs, places the nodes that have no start position,
     /// velocity 0, nothing held, full temperature (less when most nodes came placed).
     ///
@@ -103,6 +106,23 @@ pub trait Backend: Send {
 
     /// Where a node is, world units; `None` when there is no such node.
     fn position(&self, node: NodeIndex) -> Option<[f32; 3]>;
+
+    /// Positions after the last completed step (a device may be one step behind), in node order, into
+    /// `out[..node_count]`.
+    ///
+    /// # Panics
+    /// When `out` has less room than there are nodes.
+    fn read_positions(&self, out: &mut [[f32; 3]]);
+
+    /// Forces from outside the model, `[node_count]` in node order: x, y, z in the unit of the model's own sums, and how
+    /// much they change per world unit, for stability. Added in every step until replaced; an empty slice ends them, one of
+    /// another length changes nothing. Numbers that are not finite count as 0.
+    fn set_extra_forces(&mut self, extra: &[[f32; 4]]);
+
+    /// New strengths (>= 0) and rest lengths (world units, >= 0) of the springs, `[half_edge_count]` each in the order of the
+    /// topology's rows; warms the layout as a drag does. Of parallel edges the strengths add up and the rest lengths are
+    /// averaged by strength. Arrays of another length change nothing.
+    fn set_springs(&mut self, weight: &[f32], rest: &[f32]);
 
     /// Measures the relative rms error of the repulsion against the exact sum, on `sample` nodes of the present
     /// positions; `None` when there is nothing to measure. O(sample x nodes).

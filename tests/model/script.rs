@@ -106,6 +106,10 @@ impl Scripted {
 }
 
 impl Backend for Scripted {
+    fn name(&self) -> &'static str {
+        "script"
+    }
+
     fn upload(&mut self, _: Topology) -> Result<(), BackendError> {
         Ok(())
     }
@@ -147,6 +151,18 @@ impl Backend for Scripted {
     fn position(&self, node: NodeIndex) -> Option<[f32; 3]> {
         self.with(|script| script.now.get(node.get()).map(|(position, _)| *position))
     }
+
+    fn read_positions(&self, out: &mut [[f32; 3]]) {
+        self.with(|script| {
+            for (out, (position, _)) in out.iter_mut().zip(&script.now) {
+                *out = *position;
+            }
+        });
+    }
+
+    fn set_extra_forces(&mut self, _: &[[f32; 4]]) {}
+
+    fn set_springs(&mut self, _: &[f32], _: &[f32]) {}
 
     fn repulsion_error(&mut self, _: usize) -> Option<f32> {
         None
