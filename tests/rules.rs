@@ -96,7 +96,7 @@ fn every_mode_is_reached_within_two_seconds_of_ticks_and_no_frame_jumps() {
     let params = SimParams::default();
     let mut client = server.tcp("{}");
     let mut version = 0;
-    for mode in ["hierarchical", "radial", "spectral", "clustered", "force_directed"] {
+    for mode in ["hierarchical", "radial", "spectral", "clustered", "stress", "force_directed"] {
         let told = tell(&server, "PUT", "/api/simulation/layout", &json!({ "mode": mode }));
         version += 1;
         assert_eq!((&told["mode"], &told["version"]), (&json!(mode), &json!(version)));
@@ -322,10 +322,8 @@ fn settings_are_shown_as_they_were_set_and_presets_set_several() {
     tell(&server, "PUT", &s("two-graphs"), &json!({ "graph_separation_x": 300 }));
     let node = ids(&server)[0];
     let body = json!({ "sssp": { "source": node, "alpha": 12.5, "cap": 3 } });
-    assert_eq!(
-        tell(&server, "PUT", &s("springs"), &body)["sssp"],
-        json!({ "source": node, "alpha": 12.5, "cap": 3.0 })
-    );
+    let sssp = json!({ "source": node, "lengths": "hops", "alpha": 12.5, "cap": 3.0 });
+    assert_eq!(tell(&server, "PUT", &s("springs"), &body)["sssp"], sssp);
 
     let told = tell(&server, "POST", &s("preset"), &json!({ "name": "hierarchical" }));
     assert_eq!(told["preset"], "hierarchical");

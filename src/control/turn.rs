@@ -15,15 +15,15 @@ use bytes::Bytes;
 use crossbeam::sync::Parker;
 use serde_json::json;
 
+use self::steer::Steering;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
 use super::relief::{Measure, Relief};
-use self::steer::Steering;
+use crate::api::steer::SteerFacts;
 use crate::api::{
     ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
 };
-use crate::api::steer::SteerFacts;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
 use crate::graph::{Graph, NodeId, NodeIndex};

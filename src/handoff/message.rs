@@ -178,6 +178,17 @@ pub enum Spent {
     Springs(Box<SpringTable>),
 }
 
+impl Spent {
+    /// The structure that it was made for; `None` when it is nothing.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u32> {
+        match self {
+            Self::Rules(set) => set.as_ref().map(|set| set.epoch),
+            Self::Springs(table) => Some(table.epoch),
+        }
+    }
+}
+
 /// sim → control: what somebody has to be told.
 #[derive(Debug)]
 pub enum SimEvent {

@@ -21,10 +21,11 @@ pub use frame::{ClassHead, Frame, FramePool, Stamp};
 pub use lane::{Consumer, LaneStats, Overflow, Producer, lane};
 pub use lease::LeasePool;
 pub use message::{
-    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, RestCall, Rung, SessionId,
-    ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, ViewCommand,
+    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, RestCall, Rung,
+    SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, ViewCommand,
 };
 pub use order::WireOrder;
 pub use rules::{
-    Collision, Constraint, Demand, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets, TypeCluster, UNTYPED, Violations,
+    Collision, Constraint, Demand, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets, TypeCluster,
+    UNTYPED, Violations,
 };

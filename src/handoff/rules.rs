@@ -138,6 +138,9 @@ pub struct Collision {
     pub cell_start: Box<[u32]>,
     /// `[node_count]`: nodes by cell; memory of a step.
     pub by_cell: Box<[u32]>,
+    /// A bit for an eighth of each bucket: whether a node is there. Most cells around a node are empty, and this says so from the cache;
+    /// memory of a step.
+    pub occupied: Box<[u64]>,
 }
 
 impl Collision {
@@ -145,7 +148,8 @@ impl Collision {
     #[must_use]
     pub fn new(radius: f32, strength: f32, node_count: usize) -> Self {
         let cells = node_count.next_power_of_two().max(2);
-        Self { radius, strength, cell_start: vec![0; cells + 1].into(), by_cell: vec![0; node_count].into() }
+        let (cell_start, by_cell) = (vec![0; cells + 1].into(), vec![0; node_count].into());
+        Self { radius, strength, cell_start, by_cell, occupied: vec![0; cells.div_ceil(8)].into() }
     }
 }
 
@@ -223,7 +227,8 @@ impl RuleSet {
     #[must_use]
     pub fn with_constraints(mut self, mut constraints: Vec<Constraint>) -> Self {
         constraints.sort_by_key(|constraint| constraint.key);
-        let mut touched: Vec<u32> = constraints.iter().flat_map(|constraint| constraint.nodes.iter().copied()).collect();
+        let mut touched: Vec<u32> =
+            constraints.iter().flat_map(|constraint| constraint.nodes.iter().copied()).collect();
         touched.sort_unstable();
         touched.dedup();
         self.touched = touched.into();

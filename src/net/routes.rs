@@ -122,7 +122,11 @@ fn rest(request: &Request, methods: &str) -> Route {
     if !methods.split(", ").any(|method| method == request.method) {
         let message = format!("this path answers {methods}");
         let response = Response::error(405, "method", &message, &[]).with("Allow", methods);
-        return Route::Respond(if request.content_length > 0 { response.with("Connection", "close") } else { response });
+        return Route::Respond(if request.content_length > 0 {
+            response.with("Connection", "close")
+        } else {
+            response
+        });
     }
     if let Some((name, _)) = request.query.first() {
         let message = format!("this path takes no parameter, found {}", name.escape_debug());

@@ -16,7 +16,8 @@ use crate::base::Idle;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly};
 use crate::graph::{IdIndex, NodeId, NodeIndex};
 use crate::handoff::{
-    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Spent, Stamp, Steer, Steered, ViewCommand,
+    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Spent, Stamp, Steer, Steered,
+    ViewCommand,
 };
 use crate::limits::{DRAGS_MAX, STEERS_WAITING_MAX, STEPS_OWED_MAX};
 use crate::metrics::Metrics;

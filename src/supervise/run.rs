@@ -17,11 +17,11 @@ use super::topology::{
     ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, REPLIES, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM, SIM_EVENTS, STOP,
 };
 use super::{Loaded, Plan, StartError, load, logging};
+use crate::api::steer::SteerFacts;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
 use crate::config::{BudgetOptions, NetOptions, Resolved};
 use crate::control::{Control, ControlFacts, ControlLanes};
-use crate::api::steer::SteerFacts;
 use crate::handoff::{Doorbell, FramePool, Producer, RuleScale, ShardMessage};
 use crate::metrics::{Budgets, Health, Metrics, Phase};
 use crate::net::{

@@ -13,6 +13,7 @@ mod tests;
 
 pub use levels::{NO_LEVEL, levels};
 
+use super::{AnalyticsError, StressOptions, Unwatched, majorise};
 use crate::graph::Csr;
 use pack::{Packing, pack};
 
@@ -30,6 +31,8 @@ pub enum Mode {
     Spectral,
     /// Communities apart from each other.
     Clustered,
+    /// Distances in space as distances along the graph, from where the nodes are.
+    Stress,
 }
 
 /// What places are found from.
@@ -45,17 +48,21 @@ pub struct Ground {
     pub flat: bool,
     /// Half-side of the cube that holds every node, world units.
     pub bound: f32,
+    /// `[node_count]`: where the nodes are, world units; empty when that is not known, and then [`Mode::Stress`] has no places.
+    pub position: Vec<[f32; 3]>,
 }
 
 /// Part of the bounds that places fill at most.
 const FILL_MAX: f32 = 0.9;
 
-/// `[node_count]`: the place of every node, world units; `None` when the mode has none. About O(nodes + edges), spectral 300 times that.
+/// `[node_count]`: the place of every node, world units; `None` when the mode has none. About O(nodes + edges), spectral and stress 300 times
+/// that.
 #[must_use]
 pub fn places(mode: Mode, ground: &Ground) -> Option<Vec<[f32; 3]>> {
     let components = components(&ground.csr);
     let (mut places, packing) = match mode {
         Mode::ForceDirected => return None,
+        Mode::Stress => return Some(fit(stress(ground)?, ground)),
         Mode::Hierarchical => (hierarchical::draw(ground, &components), Packing::Floor),
         Mode::Radial => (radial::draw(ground, &components), Packing::Space),
         Mode::Spectral => (spectral::draw(ground, &components), Packing::Space),
@@ -66,6 +73,20 @@ pub fn places(mode: Mode, ground: &Ground) -> Option<Vec<[f32; 3]>> {
     };
     places.resize(ground.csr.node_count(), [0.0; 3]);
     Some(fit(packed(ground, places, &components, packing), ground))
+}
+
+/// The places of least stress near where the nodes are.
+fn stress(ground: &Ground) -> Option<Vec<[f32; 3]>> {
+    let mut options = StressOptions::default();
+    // The table of distances from pivots has a limit: a graph of millions of nodes has fewer pivots.
+    while options.pivots > 1 {
+        match majorise(&ground.csr, &ground.position, &options, &Unwatched) {
+            Ok(found) => return Some(found.position),
+            Err(AnalyticsError::Table { .. }) => options.pivots /= 2,
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Sets groups of nodes that were drawn around places of their own side by side.

@@ -20,7 +20,7 @@ const ROUNDS: usize = 4;
 /// Smoothing steps of a round, each a mean over the neighbours.
 const SMOOTHINGS: usize = 12;
 
-/// How far a node is set aside from its place, in edges: leaves of one node have one place by their vibrations.
+/// How far leaves of one node are set aside, in edges: by their vibrations they have one place.
 const ASIDE: f32 = 0.2;
 
 /// Rotations of the eigenvalue search of a small matrix: sweeps over all its pairs.
@@ -56,7 +56,7 @@ pub(super) fn draw(ground: &Ground, components: &[Vec<u32>]) -> Vec<[f32; 3]> {
                 places[*node as usize][axis] = ((at - mean) * scale) as f32;
             }
         }
-        for node in component {
+        for node in component.iter().filter(|node| rows.is_twin(local[**node as usize])) {
             let aside = aside(ground.flat, *node).map(|axis| axis * ASIDE * ground.length);
             places[*node as usize] = sum(places[*node as usize], aside);
         }
@@ -92,6 +92,15 @@ impl Rows {
 
     fn row(&self, node: usize) -> &[u32] {
         &self.neighbour[self.start[node]..self.start[node + 1]]
+    }
+
+    /// Whether the node is a leaf beside another leaf of the same node.
+    fn is_twin(&self, node: u32) -> bool {
+        let is_leaf = |node: u32| self.row(node as usize).len() == 1;
+        match self.row(node as usize) {
+            [stem] => self.row(*stem as usize).iter().filter(|other| is_leaf(**other)).nth(1).is_some(),
+            _ => false,
+        }
     }
 
     /// Half the vector and half the mean over the neighbours.

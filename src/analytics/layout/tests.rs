@@ -4,7 +4,11 @@ use crate::graph::NodeIndex;
 fn ground(node_count: u32, edges: &[(u32, u32)], directed: bool, flat: bool) -> Ground {
     let csr = Csr::new(node_count as usize, edges.iter().map(|(from, to)| (NodeIndex(*from), NodeIndex(*to), 1.0)));
     let directed = if directed { edges.to_vec() } else { Vec::new() };
-    Ground { csr, directed, length: 80.0, flat, bound: 20_000.0 }
+    let position = (0..node_count).map(|node| {
+        let [x, y, z] = [0.31f32, 0.71, 0.17].map(|step| ((node + 1) as f32 * step).fract() * 800.0);
+        [x, y, if flat { 0.0 } else { z }]
+    });
+    Ground { csr, directed, length: 80.0, flat, bound: 20_000.0, position: position.collect() }
 }
 
 fn grid(side: u32) -> Vec<(u32, u32)> {
@@ -22,7 +26,7 @@ fn distance(left: [f32; 3], right: [f32; 3]) -> f32 {
     minus(left, right).iter().map(|axis| axis * axis).sum::<f32>().sqrt()
 }
 
-const MODES: [Mode; 4] = [Mode::Hierarchical, Mode::Radial, Mode::Spectral, Mode::Clustered];
+const MODES: [Mode; 5] = [Mode::Hierarchical, Mode::Radial, Mode::Spectral, Mode::Clustered, Mode::Stress];
 
 #[test]
 fn every_mode_gives_every_node_a_finite_place_inside_the_bounds_and_twice_the_same() {

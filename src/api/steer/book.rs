@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::constraints::ConstraintSpec;
 use super::fields::{RestError, index};
-use super::settings::{PRESETS, Preset, Semantic, Springs, TwoGraphs, mode_name};
+use super::settings::{PRESETS, PathSprings, Preset, Semantic, Springs, TwoGraphs, mode_name};
 use crate::analytics::layout::{Ground, Mode, NO_LEVEL, levels};
+use crate::analytics::{Unwatched, shortest_paths};
 use crate::graph::{Attributes, Graph, NodeKind, Value as Attribute};
 use crate::handoff::{
     Collision, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets, TypeCluster, Violations,
@@ -254,9 +255,18 @@ impl RuleBook {
         Box::new(table)
     }
 
-    /// What the places of a mode are found from. O(nodes + edges).
+    /// `[node_count]`: distances from the source of the springs by path; `None` without one. O(nodes + edges), or log nodes times that.
     #[must_use]
-    pub fn ground(graph: &Graph, facts: &SteerFacts) -> Ground {
+    pub fn distances(&self, graph: &Graph) -> Option<Vec<f32>> {
+        let PathSprings { source, lengths, alpha, .. } = &self.springs.paths;
+        let source = index(graph, (*source)?).filter(|_| *alpha > 0.0)?;
+        let paths = shortest_paths(&graph.csr(), source as usize, *lengths, &Unwatched).ok()?;
+        Some(paths.distance.iter().map(|distance| *distance as f32).collect())
+    }
+
+    /// What the places of a mode are found from, the nodes being at `position` (empty when that is not known). O(nodes + edges).
+    #[must_use]
+    pub fn ground(graph: &Graph, facts: &SteerFacts, position: Vec<[f32; 3]>) -> Ground {
         let nodes = graph.nodes().len();
         let automatic = facts.scale.length * (4.0 * (nodes as f32).sqrt()).max(15.0);
         Ground {
@@ -264,6 +274,7 @@ impl RuleBook {
             directed: directed(graph),
             length: facts.scale.length,
             flat: facts.scale.flat,
+            position,
             bound: if facts.bounds > 0.0 { facts.bounds } else { automatic.min(1e6) },
         }
     }
@@ -333,10 +344,4 @@ fn number(attributes: &Attributes, name: &str) -> Option<f32> {
         (_, Attribute::Float(value)) => Some(*value as f32),
         _ => None,
     }
-}
-
-/// The index of a node in a graph, for distances from it.
-#[must_use]
-pub fn source_index(book: &RuleBook, graph: &Graph) -> Option<u32> {
-    (book.springs.paths.alpha > 0.0).then_some(book.springs.paths.source?).and_then(|id| index(graph, id))
 }

@@ -8,6 +8,6 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Layout, RuleBook, SteerFacts, path_stretch, source_index};
+pub use book::{Layout, RuleBook, SteerFacts, path_stretch};
 pub use fields::{Fields, RestError};
 pub use settings::{MODES, Preset, mode_name, read_mode, read_preset};

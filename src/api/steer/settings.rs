@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, RestError};
 use super::meaning::Meaning;
+use crate::analytics::Lengths;
 use crate::analytics::layout::Mode;
 use crate::graph::{Graph, NodeId};
 use crate::limits::RELATION_TYPES_MAX;
@@ -18,13 +19,18 @@ const STRENGTH_MAX: f64 = 100.0;
 const FAR: f64 = 1e5;
 
 /// Names of the layout modes.
-pub const MODES: [(&str, Mode); 5] = [
+pub const MODES: [(&str, Mode); 6] = [
     ("force_directed", Mode::ForceDirected),
     ("hierarchical", Mode::Hierarchical),
     ("radial", Mode::Radial),
     ("spectral", Mode::Spectral),
     ("clustered", Mode::Clustered),
+    ("stress", Mode::Stress),
 ];
+
+/// What an edge measures on the way from a source.
+const LENGTHS: [(&str, Lengths); 3] =
+    [("hops", Lengths::Hops), ("weights", Lengths::Weights), ("inverse", Lengths::Inverse)];
 
 /// The name of a mode.
 #[must_use]
@@ -176,6 +182,8 @@ impl Default for AttributeSprings {
 pub struct PathSprings {
     /// From where the distances are; none switches it off.
     pub source: Option<NodeId>,
+    /// What an edge measures.
+    pub lengths: Lengths,
     /// World units for each unit of distance; 0 changes nothing.
     pub alpha: f32,
     /// Largest difference that counts.
@@ -184,7 +192,7 @@ pub struct PathSprings {
 
 impl Default for PathSprings {
     fn default() -> Self {
-        Self { source: None, alpha: 0.0, cap: 10.0 }
+        Self { source: None, lengths: Lengths::Hops, alpha: 0.0, cap: 10.0 }
     }
 }
 
@@ -265,6 +273,7 @@ impl Springs {
             if let Some(source) = inner.node("source", graph)? {
                 springs.source = Some(source);
             }
+            set(&mut springs.lengths, inner.choice("lengths", &LENGTHS)?);
             set(&mut springs.alpha, inner.number("alpha", 0.0, 1e4)?);
             set(&mut springs.cap, inner.number("cap", 0.0, 1e4)?);
             if springs.alpha > 0.0 && springs.source.is_none() {
@@ -288,7 +297,12 @@ impl Springs {
                 "rest_min": attribute.rest_min,
                 "rest_max": attribute.rest_max,
             },
-            "sssp": { "source": paths.source.map(NodeId::get), "alpha": paths.alpha, "cap": paths.cap },
+            "sssp": {
+                "source": paths.source.map(NodeId::get),
+                "lengths": LENGTHS.iter().find(|(_, known)| *known == paths.lengths).map(|(name, _)| name),
+                "alpha": paths.alpha,
+                "cap": paths.cap,
+            },
         })
     }
 

@@ -135,14 +135,17 @@ impl Control {
             }
             (method, path) => match path.strip_prefix("simulation/") {
                 Some(part) => self.simulation(token, method, part, call),
-                None => Err(RestError::new(404, "not_found", format!("there is nothing at {}", call.path.escape_debug()))),
+                None => {
+                    Err(RestError::new(404, "not_found", format!("there is nothing at {}", call.path.escape_debug())))
+                }
             },
         }
     }
 
     fn one_constraint(&mut self, token: Handle, method: &str, path: &str, call: &RestCall) -> Result<(), RestError> {
         let name = path.strip_prefix("constraints/").unwrap_or_default();
-        let unknown = || RestError::new(404, "unknown_constraint", format!("there is no constraint {}", name.escape_debug()));
+        let unknown =
+            || RestError::new(404, "unknown_constraint", format!("there is no constraint {}", name.escape_debug()));
         let key: u32 = name.parse().map_err(|_| unknown())?;
         self.steering.book.known(key)?;
         let then = Then::Constraint { key, status: 200 };
@@ -259,7 +262,8 @@ impl Control {
 
     fn spring_table(&self) -> Box<SpringTable> {
         let Steering { book, facts, .. } = &self.steering;
-        book.spring_table(&self.graph, self.epoch, facts.scale.length, None)
+        let distance = book.distances(&self.graph);
+        book.spring_table(&self.graph, self.epoch, facts.scale.length, distance.as_deref())
     }
 
     /// Has `sim` obey what stands in the book after a start or a change of the structure; places are found again.
@@ -292,10 +296,17 @@ impl Control {
             self.end_job(job, None);
             return Ok(());
         }
-        let ground = RuleBook::ground(&self.graph, &self.steering.facts);
+        self.take_latest();
+        let frame = self.latest.as_deref().filter(|frame| frame.stamp().epoch == self.epoch);
+        let position = frame.map(|frame| frame.nodes().iter().map(|record| record.position()).collect());
+        if mode == Mode::Stress && position.is_none() {
+            return Err(busy("the first positions are being computed"));
+        }
+        let ground = RuleBook::ground(&self.graph, &self.steering.facts, position.unwrap_or_default());
         let (found, bell, epoch) = (Arc::clone(&self.steering.found), Arc::clone(&self.bell), self.epoch);
         let spawned = std::thread::Builder::new().name("layout".to_owned()).spawn(move || {
-            let places = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| places(mode, &ground))).ok().flatten();
+            let places =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| places(mode, &ground))).ok().flatten();
             found.force_push(Found { epoch, places });
             bell.ring();
         });
@@ -350,7 +361,9 @@ impl Control {
     /// `sim` has taken an order: whoever waits for it is answered.
     pub(super) fn steered(&mut self, ticket: u64, tick: u64, paused: bool, outcome: Steered) {
         self.steering.paused = paused;
-        if let Steered::Stale(spent) = &outcome {
+        if let Steered::Stale(spent) = &outcome
+            && spent.epoch() != Some(self.epoch)
+        {
             // Compiled for the structure before; what is compiled now is behind the new structure in the same lane.
             let order = match spent {
                 Spent::Rules(_) => {
@@ -368,6 +381,10 @@ impl Control {
             Steered::NotPaused => Some(RestError::new(409, "not_paused", "single steps are for a paused simulation")),
             Steered::TooManySteps => {
                 Some(RestError::new(409, "too_many_steps", format!("{STEPS_OWED_MAX} steps may be owed at most")))
+            }
+            Steered::Stale(_) => {
+                tracing::error!(epoch = self.epoch, "rules do not fit the graph that they were compiled for");
+                Some(RestError::new(500, "internal", "the rules do not fit the graph"))
             }
             _ => None,
         };
@@ -443,7 +460,8 @@ fn body(call: &RestCall) -> Result<Value, RestError> {
     if call.body.is_empty() {
         return Err(RestError::new(411, "length_required", "this request needs a JSON body with a Content-Length"));
     }
-    serde_json::from_slice(&call.body).map_err(|error| RestError::new(400, "json", format!("the body is not JSON: {error}")))
+    serde_json::from_slice(&call.body)
+        .map_err(|error| RestError::new(400, "json", format!("the body is not JSON: {error}")))
 }
 
 fn merge(into: &mut Value, more: Value) {

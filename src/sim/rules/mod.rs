@@ -233,7 +233,11 @@ fn is_consistent(set: &RuleSet, node_count: usize) -> bool {
         })
         && set.collision.as_ref().is_none_or(|collision| {
             let cells = collision.cell_start.len().saturating_sub(1);
-            sized(collision.by_cell.len()) && cells.is_power_of_two() && collision.radius > 0.0
+            let bits = collision.occupied.len();
+            sized(collision.by_cell.len())
+                && cells.is_power_of_two()
+                && bits.is_power_of_two()
+                && collision.radius > 0.0
         })
         && set.populations.as_ref().is_none_or(|populations| sized(populations.agent.len()))
 }

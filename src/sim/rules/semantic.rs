@@ -68,13 +68,18 @@ pub(super) fn collide(
     position: &[[f32; 3]],
     force: &mut [[f32; 4]],
 ) {
-    let Collision { radius, strength, cell_start, by_cell } = collision;
+    let Collision { radius, strength, cell_start, by_cell, occupied } = collision;
     let (reach, firm) = (2.0 * *radius, *strength * stiffness);
     let mask = (cell_start.len() - 2) as u32;
     let cell = |at: [f32; 3]| at.map(|axis| (axis / reach).floor() as i32);
+    let bucket = |hash: u32| ((hash >> 7) & mask) as usize;
+    let bits = (occupied.len() * 64 - 1) as u32;
     cell_start.fill(0);
+    occupied.fill(0);
     for at in position {
-        cell_start[bucket(cell(*at), mask) + 1] += 1;
+        let hash = hash(cell(*at));
+        cell_start[bucket(hash) + 1] += 1;
+        occupied[((hash & bits) / 64) as usize] |= 1 << (hash & 63);
     }
     let mut sum = 0;
     for start in cell_start.iter_mut() {
@@ -83,7 +88,7 @@ pub(super) fn collide(
     }
     // Dealt from the back, each bucket's start ends where its first node lies.
     for (node, at) in position.iter().enumerate().rev() {
-        let end = &mut cell_start[bucket(cell(*at), mask) + 1];
+        let end = &mut cell_start[bucket(hash(cell(*at))) + 1];
         *end -= 1;
         by_cell[*end as usize] = node as u32;
     }
@@ -95,21 +100,22 @@ pub(super) fn collide(
         for dz in depth.clone() {
             for (dy, dx) in (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dy, dx))) {
                 let around = [home[0].wrapping_add(dx), home[1].wrapping_add(dy), home[2].wrapping_add(dz)];
-                let bucket = bucket(around, mask);
+                let hash = hash(around);
+                if occupied[((hash & bits) / 64) as usize] & (1 << (hash & 63)) == 0 {
+                    continue;
+                }
+                let bucket = bucket(hash);
                 let start = cell_start[bucket + 1] as usize;
                 let end = cell_start.get(bucket + 2).map_or(position.len(), |end| *end as usize);
                 for other in &by_cell[start..end] {
                     let other = *other as usize;
-                    // Two cells may share a bucket: each finds its own nodes only.
-                    if other == node || cell(position[other]) != around {
-                        continue;
-                    }
-                    looked += 1;
-                    if looked > NEIGHBOURS_MAX {
-                        break;
-                    }
                     let offset = minus(*at, position[other]);
-                    if squared(offset) < reach * reach {
+                    // Two cells may share a bucket: each finds its own nodes only. Asked last, since it costs most.
+                    if squared(offset) < reach * reach && other != node && cell(position[other]) == around {
+                        looked += 1;
+                        if looked > NEIGHBOURS_MAX {
+                            break;
+                        }
                         let (low, high) = (node.min(other), node.max(other));
                         let (way, apart) = unit(offset, low, high, flat);
                         let sign = if apart == 0.0 && node == high { -1.0 } else { 1.0 };
@@ -121,12 +127,13 @@ pub(super) fn collide(
     }
 }
 
-/// One of the grid's buckets.
-fn bucket(cell: [i32; 3], mask: u32) -> usize {
+/// Scrambles a cell.
+fn hash(cell: [i32; 3]) -> u32 {
     let mixed = (cell[0] as u32).wrapping_mul(0x9e37_79b1)
         ^ (cell[1] as u32).wrapping_mul(0x85eb_ca77)
         ^ (cell[2] as u32).wrapping_mul(0xc2b2_ae3d);
-    ((mixed ^ (mixed >> 15)).wrapping_mul(0x2c1b_3c6d) >> 7 & mask) as usize
+    let mixed = (mixed ^ (mixed >> 15)).wrapping_mul(0x2c1b_3c6d);
+    mixed ^ (mixed >> 12)
 }
 
 /// Keeps the centres of agents and of all others `distance` apart along x, agents on the side of larger x. All nodes of a population get

@@ -361,7 +361,7 @@ fn a_layout_mode_is_reached_in_two_seconds_without_a_jump_and_let_go_again() {
         assert!(first < 2.0, "it begins at rest: {first}");
         let longest = world.run(BLEND_STEPS - 1);
         let clamp = world.params.max_velocity * world.params.time_step;
-        assert!(longest <= clamp, "{longest} against {clamp}");
+        assert!(longest <= clamp * (1.0 + 1e-5), "{longest} against {clamp}");
         // Even: no step is much longer than the mean one of the glide's steepest part.
         let after = away(&world);
         assert!(before > 600.0 && after < 0.1 * before, "{dimensions:?}: {before} -> {after}");
@@ -378,7 +378,7 @@ fn a_layout_mode_is_reached_in_two_seconds_without_a_jump_and_let_go_again() {
         world.take(set);
         assert!(world.rules.is_changing() && world.rules.is_active());
         let longest = world.run(BLEND_STEPS);
-        assert!(longest <= clamp, "{longest} against {clamp}");
+        assert!(longest <= clamp * (1.0 + 1e-5), "{longest} against {clamp}");
         assert!(!world.rules.is_changing() && !world.rules.is_active());
         world.run(300);
         assert!(away(&world) > 300.0, "the basic forces have it back");
