@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::graph::NodeIndex;
+
 /// How strongly and how far, in the units of the simulation at hand.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RuleScale {
@@ -182,10 +184,12 @@ pub struct RuleSet {
     pub scale: RuleScale,
     /// `[node_count]`: 1 + sum of the weights of its edges. A rule pulls a hub as firmly as its springs hold it.
     pub grip: Arc<[f32]>,
+    /// It differs from the one before in more than its constraints: the whole layout has to look for its places.
+    pub stirs_all: bool,
     /// In the order of their keys.
     pub constraints: Vec<Constraint>,
     /// The nodes of all constraints, ascending, once each.
-    pub touched: Box<[u32]>,
+    pub touched: Box<[NodeIndex]>,
     /// Levels of a directed graph.
     pub levels: Option<LevelPull>,
     /// Centres of the types.
@@ -211,6 +215,7 @@ impl RuleSet {
             epoch,
             scale,
             grip,
+            stirs_all: true,
             constraints: Vec::new(),
             touched: Box::default(),
             levels: None,
@@ -227,8 +232,8 @@ impl RuleSet {
     #[must_use]
     pub fn with_constraints(mut self, mut constraints: Vec<Constraint>) -> Self {
         constraints.sort_by_key(|constraint| constraint.key);
-        let mut touched: Vec<u32> =
-            constraints.iter().flat_map(|constraint| constraint.nodes.iter().copied()).collect();
+        let nodes = constraints.iter().flat_map(|constraint| constraint.nodes.iter());
+        let mut touched: Vec<NodeIndex> = nodes.map(|node| NodeIndex(*node)).collect();
         touched.sort_unstable();
         touched.dedup();
         self.touched = touched.into();

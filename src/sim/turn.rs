@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::classes::{Classes, Want};
 use super::dealer::Dealer;
 use super::drags::{DragTable, Held};
-use super::rules::Rules;
+use super::rules::{Rules, Stirred};
 use super::tick_clock::{TickClock, drift_ratio};
 use super::{Backend, StepReport};
 use crate::base::Idle;
@@ -217,14 +217,16 @@ impl Sim {
             self.forced = !extra.is_empty();
             self.backend.set_extra_forces(extra);
         }
-        // Cooled down, a layout would not follow a rule that is still growing.
-        let changing = self.rules.is_changing();
-        if changing {
-            self.backend.reheat();
+        let stirred = self.rules.stirred();
+        match stirred {
+            Stirred::Nobody => {}
+            Stirred::Nodes(nodes) => self.backend.warm(nodes),
+            Stirred::Everybody => self.backend.reheat(),
         }
+        let stirred = stirred != Stirred::Nobody;
         self.report = self.backend.step();
         self.tick += 1;
-        self.moving = changing || !self.report.settled;
+        self.moving = stirred || !self.report.settled;
         let sim = &self.metrics.sim;
         sim.step.span(started_ns, monotonic_ns());
         sim.ticks.add(1);
@@ -337,13 +339,19 @@ impl Sim {
                 if set.epoch != self.identity.epoch {
                     return Steered::Stale(Spent::Rules(Some(set)));
                 }
+                let stirs_all = set.stirs_all;
                 let taken = self.rules.take(set, nodes, |position| backend.read_positions(position));
-                self.backend.reheat();
-                self.moving = true;
-                match taken {
-                    Ok(before) => Steered::Spent(Spent::Rules(before)),
-                    Err(set) => Steered::Stale(Spent::Rules(Some(set))),
+                let before = match taken {
+                    Ok(before) => before,
+                    Err(set) => return Steered::Stale(Spent::Rules(Some(set))),
+                };
+                match before.as_ref().filter(|_| !stirs_all) {
+                    // What a constraint that is gone has let go of goes back; what a new one wants, each step warms.
+                    Some(before) => self.backend.warm(&before.touched),
+                    None => self.backend.reheat(),
                 }
+                self.moving = true;
+                Steered::Spent(Spent::Rules(before))
             }
             Steer::Springs(table) if table.epoch != self.identity.epoch => Steered::Stale(Spent::Springs(table)),
             Steer::Springs(table) => {

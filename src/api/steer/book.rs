@@ -164,9 +164,9 @@ impl RuleBook {
         self.preset = Some(name);
     }
 
-    /// The set that `sim` applies. O(nodes + edges).
+    /// The set that `sim` applies; `stirs_all` unless it differs from the one before in its constraints alone. O(nodes + edges).
     #[must_use]
-    pub fn compile(&self, graph: &Graph, epoch: u32, facts: &SteerFacts) -> Box<RuleSet> {
+    pub fn compile(&self, graph: &Graph, epoch: u32, facts: &SteerFacts, stirs_all: bool) -> Box<RuleSet> {
         let nodes = graph.nodes().len();
         let mut grip = vec![1f32; nodes];
         for edge in graph.edges().iter().filter(|edge| edge.source != edge.target) {
@@ -197,6 +197,7 @@ impl RuleBook {
         let Layout { version, places, .. } = &self.layout;
         // Places of another structure are left out until they have been found again.
         let to = places.clone().filter(|places| places.len() == nodes);
+        set.stirs_all = stirs_all;
         set.targets = Targets { version: *version, to, ..set.targets };
         Box::new(set)
     }

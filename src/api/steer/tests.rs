@@ -62,7 +62,7 @@ fn every_kind_is_read_shown_and_read_again() {
         );
     }
     assert_eq!(book.constraint_count(), 11);
-    let set = book.compile(&graph, 7, &facts());
+    let set = book.compile(&graph, 7, &facts(), true);
     assert_eq!((set.epoch, set.constraints.len(), set.touched.len()), (7, 11, 6));
     assert_eq!(&*set.grip, [3.0, 3.0, 3.0, 1.0, 2.0, 2.0]);
     let Demand::RadialDistance { centre_node, .. } = &set.constraints[8].demand else { panic!() };
@@ -82,19 +82,19 @@ fn depth_is_refused_in_the_plane_and_a_changed_constraint_has_another_revision()
     assert_eq!(book.add(&depth, &graph, true).unwrap_err().code, "flat");
     let layer = json!({ "kind": "layer_depth", "nodes": [10], "depth": 3 });
     let key = book.add(&layer, &graph, true).unwrap();
-    let first = book.compile(&graph, 1, &facts()).constraints[0].clone();
+    let first = book.compile(&graph, 1, &facts(), true).constraints[0].clone();
     assert_eq!(first.demand, Demand::LayerDepth { axis: 1, depth: 3.0 });
     book.replace(key, &layer, &graph, true).unwrap();
-    assert!(book.compile(&graph, 1, &facts()).constraints[0].revision > first.revision);
+    assert!(book.compile(&graph, 1, &facts(), true).constraints[0].revision > first.revision);
     book.replace(key, &json!({ "kind": "layer_depth", "nodes": [10], "depth": 3, "enabled": false }), &graph, true)
         .unwrap();
-    assert_eq!(book.compile(&graph, 1, &facts()).constraints[0].weight, 0.0);
+    assert_eq!(book.compile(&graph, 1, &facts(), true).constraints[0].weight, 0.0);
 }
 
 #[test]
 fn semantic_forces_are_compiled_from_the_graph() {
     let (graph, mut book) = (graph(), RuleBook::default());
-    let set = book.compile(&graph, 1, &facts());
+    let set = book.compile(&graph, 1, &facts(), true);
     assert!(set.levels.is_none() && set.types.is_none() && set.collision.is_none());
     assert_eq!(&*set.populations.unwrap().agent, [false, false, false, false, false, true]);
     let body = json!({
@@ -103,7 +103,7 @@ fn semantic_forces_are_compiled_from_the_graph() {
         "collision": { "enabled": true },
     });
     book.semantic.read(&body).unwrap();
-    let set = book.compile(&graph, 1, &facts());
+    let set = book.compile(&graph, 1, &facts(), true);
     // Sources on top, the middle at 0; 13 and 14 have no directed edge.
     let levels = set.levels.unwrap();
     assert_eq!((&levels.target[..3], levels.target[5]), (&[10.0, 0.0, -10.0][..], 0.0));

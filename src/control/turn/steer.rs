@@ -256,7 +256,8 @@ impl Control {
             let order = Steer::Springs(self.spring_table());
             self.command(SimCommand::Steer { ticket: 0, order });
         }
-        let set = self.steering.book.compile(&self.graph, self.epoch, &self.steering.facts);
+        let of_constraints = matches!(then, Then::Constraint { .. } | Then::Removed);
+        let set = self.steering.book.compile(&self.graph, self.epoch, &self.steering.facts, !of_constraints);
         self.order(token, Steer::Rules(set), then);
     }
 
@@ -367,7 +368,7 @@ impl Control {
             // Compiled for the structure before; what is compiled now is behind the new structure in the same lane.
             let order = match spent {
                 Spent::Rules(_) => {
-                    Steer::Rules(self.steering.book.compile(&self.graph, self.epoch, &self.steering.facts))
+                    Steer::Rules(self.steering.book.compile(&self.graph, self.epoch, &self.steering.facts, true))
                 }
                 Spent::Springs(_) => Steer::Springs(self.spring_table()),
             };

@@ -23,13 +23,28 @@ mod semantic;
 #[cfg(test)]
 mod tests;
 
-use crate::handoff::{Demand, RuleSet, UNTYPED, Violations};
+use crate::graph::NodeIndex;
+use crate::handoff::{Constraint, Demand, RuleSet, UNTYPED, Violations};
 pub use blend::BLEND_STEPS;
 use blend::Blend;
 use constraint::{Ground, pulls, squared};
 
 /// Steps in which a new constraint grows to its full strength.
 pub const RAMP_STEPS: u32 = 60;
+
+/// Steps in which the nodes of a new constraint are kept warm.
+const STIR_STEPS: u32 = 2 * RAMP_STEPS;
+
+/// Who has to be warm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stirred<'rules> {
+    /// The layout may cool and come to rest.
+    Nobody,
+    /// The nodes of constraints that are new.
+    Nodes(&'rules [NodeIndex]),
+    /// All: they are on their way to the places of a layout mode.
+    Everybody,
+}
 
 /// See the module.
 pub const STIFFNESS_MARGIN: f32 = 8.0;
@@ -100,12 +115,16 @@ impl Rules {
         })
     }
 
-    /// Whether a ramp or a change of the mode is on its way: the layout is kept warm until it is over.
+    /// Who has to be warm in the coming step: cooled down, a layout would not follow a rule that is new.
     #[must_use]
-    pub fn is_changing(&self) -> bool {
-        self.set.as_ref().is_some_and(|set| {
-            self.blend.is_changing(set) || set.constraints.iter().any(|rule| rule.weight > 0.0 && rule.age < RAMP_STEPS)
-        })
+    pub fn stirred(&self) -> Stirred<'_> {
+        let Some(set) = self.set.as_deref() else { return Stirred::Nobody };
+        let is_new = |rule: &Constraint| rule.weight > 0.0 && rule.age < STIR_STEPS;
+        match self.blend.is_changing(set) {
+            true => Stirred::Everybody,
+            false if set.constraints.iter().any(is_new) => Stirred::Nodes(&set.touched),
+            false => Stirred::Nobody,
+        }
     }
 
     /// The set in force.
@@ -148,7 +167,7 @@ impl Rules {
             out.fill([0.0; 4]);
         } else {
             for node in touched.iter() {
-                if let Some(force) = out.get_mut(*node as usize) {
+                if let Some(force) = out.get_mut(node.get()) {
                     *force = [0.0; 4];
                 }
             }
@@ -178,7 +197,7 @@ impl Rules {
             out.iter_mut().zip(grip.iter()).for_each(|(force, grip)| finish(force, scale.force_cap * grip));
         } else {
             for node in touched.iter() {
-                if let (Some(force), Some(grip)) = (out.get_mut(*node as usize), grip.get(*node as usize)) {
+                if let (Some(force), Some(grip)) = (out.get_mut(node.get()), grip.get(node.get())) {
                     finish(force, scale.force_cap * grip);
                 }
             }
@@ -221,7 +240,7 @@ fn is_consistent(set: &RuleSet, node_count: usize) -> bool {
     });
     let sized = |length: usize| length == node_count;
     constraints
-        && set.touched.iter().all(node)
+        && set.touched.iter().all(|touched| node(&touched.0))
         && sized(set.grip.len())
         && sized(set.position.len())
         && sized(set.force.len())

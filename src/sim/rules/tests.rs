@@ -47,16 +47,19 @@ impl World {
     }
 
     fn take(&mut self, set: RuleSet) -> Option<Box<RuleSet>> {
-        let backend = &self.backend;
+        let (backend, stirs_all) = (&self.backend, set.stirs_all);
         let taken = self.rules.take(Box::new(set), self.grip.len(), |position| backend.read_positions(position));
-        self.backend.reheat();
-        taken.unwrap()
+        let taken = taken.unwrap();
+        if stirs_all {
+            self.backend.reheat();
+        }
+        taken
     }
 
     fn constrain(&mut self, nodes: &[u32], demand: Demand) {
         self.key += 1;
         let constraint = constraint(self.key, nodes, demand);
-        let set = self.set().with_constraints(vec![constraint]);
+        let set = RuleSet { stirs_all: false, ..self.set().with_constraints(vec![constraint]) };
         self.take(set);
     }
 
@@ -68,8 +71,10 @@ impl World {
             let Self { backend, rules, .. } = self;
             let extra = rules.exert(|position| backend.read_positions(position));
             backend.set_extra_forces(extra);
-            if self.rules.is_changing() {
-                self.backend.reheat();
+            match self.rules.stirred() {
+                Stirred::Nobody => {}
+                Stirred::Nodes(nodes) => self.backend.warm(nodes),
+                Stirred::Everybody => self.backend.reheat(),
             }
             let report = self.backend.step();
             assert_eq!(report.nonfinite_resets, 0);
@@ -214,9 +219,9 @@ fn a_constraint_that_stays_keeps_its_age_and_a_changed_one_begins_again() {
     assert_eq!(before.constraints.iter().map(|rule| rule.age).collect::<Vec<_>>(), [40, 40]);
     let now = world.rules.set().unwrap();
     assert_eq!(now.constraints.iter().map(|rule| rule.age).collect::<Vec<_>>(), [40, 0]);
-    assert!(world.rules.is_changing());
-    world.run(60);
-    assert!(!world.rules.is_changing());
+    assert!(matches!(world.rules.stirred(), Stirred::Nodes(_)));
+    world.run(120);
+    assert_eq!(world.rules.stirred(), Stirred::Nobody);
     assert!(world.rules.clear().is_some() && !world.rules.is_active());
 }
 
@@ -371,15 +376,15 @@ fn a_layout_mode_is_reached_in_two_seconds_without_a_jump_and_let_go_again() {
         let mut set = world.set();
         set.targets = Targets { version: 1, to: Some(Arc::clone(&to)), ..set.targets };
         world.take(set);
-        assert!(!world.rules.is_changing());
+        assert_eq!(world.rules.stirred(), Stirred::Nobody);
 
         let mut set = world.set();
         set.targets.version = 2;
         world.take(set);
-        assert!(world.rules.is_changing() && world.rules.is_active());
+        assert!(world.rules.stirred() == Stirred::Everybody && world.rules.is_active());
         let longest = world.run(BLEND_STEPS);
         assert!(longest <= clamp * (1.0 + 1e-5), "{longest} against {clamp}");
-        assert!(!world.rules.is_changing() && !world.rules.is_active());
+        assert!(world.rules.stirred() == Stirred::Nobody && !world.rules.is_active());
         world.run(300);
         assert!(away(&world) > 300.0, "the basic forces have it back");
     }
