@@ -174,6 +174,7 @@ impl Backend for Swing {
     fn is_pinned(&self, _: NodeIndex) -> bool {
         false
     }
+    fn warm(&mut self, _: &[NodeIndex]) {}
     fn reheat(&mut self) {}
     fn write_into(&self, records: &mut [NodeRecord]) {
         for (node, record) in records.iter_mut().enumerate() {

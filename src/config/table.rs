@@ -346,6 +346,12 @@ pub(super) static KEYS: &[Key] = &[
         doc: "The core of sim, by its CPU id.",
     },
     Key {
+        name: "threads.sim_workers", unit: "", flag: "", field: field!(threads.sim_workers),
+        kind: Kind::WholeOr { other: -1, means: "automatic", min: 0, max: 1_023 },
+        doc: "Threads that help the simulation to sum forces, each pinned to a core. Automatic is one for every core that no \
+              other thread of the engine has to itself, less one for the rest of the machine. The layout does not depend on it.",
+    },
+    Key {
         name: "threads.shard_cores", kind: Kind::Cpus, unit: "", flag: "", field: field!(threads.shard_cores),
         doc: "The cores of shard-0, shard-1 and so on, such as [2, 3]. [] is automatic.",
     },

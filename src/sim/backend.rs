@@ -63,7 +63,8 @@ pub trait Backend: Send {
     fn name(&self) -> &'static str;
 
     /// Takes a new graph: builds every buffer that a step needs, places the nodes that have no start position,
-    /// velocity 0, nothing held, full temperature (less when most nodes came placed).
+    /// velocity 0, nothing held. Full temperature, unless most nodes came placed: then little, and in place of a graph that
+    /// was there before as much as it had, so that only the new nodes look for their places.
     ///
     /// # Errors
     /// [`BackendError`]; the backend then goes on with the graph it had.
@@ -78,14 +79,14 @@ pub trait Backend: Send {
     /// One step. No allocation, no I/O; every position and velocity is finite afterwards.
     fn step(&mut self) -> StepReport;
 
-    /// Puts a node somewhere (moved into the bounds) and keeps it there until [`Self::release`]; reheats. A node
+    /// Puts a node somewhere (moved into the bounds) and keeps it there until [`Self::release`]; warms its neighbours. A node
     /// that is not there or a position that is not finite changes nothing.
     fn hold(&mut self, node: NodeIndex, position: [f32; 3]);
 
-    /// Lets a held node go; reheats.
+    /// Lets a held node go; warms it and its neighbours.
     fn release(&mut self, node: NodeIndex);
 
-    /// Pins a node where it is, or lets it go; reheats when that is a change.
+    /// Pins a node where it is, or lets it go; warms it and its neighbours when that is a change.
     fn pin(&mut self, node: NodeIndex, pinned: bool);
 
     /// Whether a node is pinned; false when there is no such node.
@@ -94,6 +95,9 @@ pub trait Backend: Send {
     /// Computes the repulsion less accurately by so many notches than the parameters say, without reheating: relief for steps
     /// that are over their budget. A backend that has no such setting ignores it.
     fn coarsen(&mut self, _notches: u8) {}
+
+    /// Lets these nodes and their neighbours find new places, as after a change next to them; the rest stays as cold as it is.
+    fn warm(&mut self, nodes: &[NodeIndex]);
 
     /// Back to full temperature.
     fn reheat(&mut self);

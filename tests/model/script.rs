@@ -138,6 +138,8 @@ impl Backend for Scripted {
         self.with(|script| script.pinned[node.get()])
     }
 
+    fn warm(&mut self, _: &[NodeIndex]) {}
+
     fn reheat(&mut self) {}
 
     fn write_into(&self, records: &mut [NodeRecord]) {

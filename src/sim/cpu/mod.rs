@@ -41,6 +41,7 @@ mod springs;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod warmth;
 mod world;
 
 use crew::Crew;
@@ -79,17 +80,23 @@ impl CpuBackend {
         Self::with_workers(params, &[])
     }
 
-    /// A backend without nodes, with a worker thread pinned to each of `cores` besides the calling thread. The layout does
-    /// not depend on how many there are.
+    /// A backend without nodes, with a worker thread for each of `cores`, pinned to it if it has a number, besides the calling
+    /// thread. The layout does not depend on how many there are.
     ///
     /// # Panics
     /// When a parameter is out of range: check with [`SimParams::validate`] first.
     #[must_use]
-    pub fn with_workers(params: SimParams, cores: &[usize]) -> Self {
+    pub fn with_workers(params: SimParams, cores: &[Option<usize>]) -> Self {
         assert_eq!(params.validate(), Ok(()), "parameters are checked where they enter");
         let crew = Crew::new(cores);
         let world = World::new(&params, &Topology::default(), crew.threads());
         Self { params, notches: 0, heat: Heat::fresh(&params), world, crew }
+    }
+
+    /// Bytes that a backend with so many workers holds for a graph of this size.
+    #[must_use]
+    pub const fn footprint_with(node_count: usize, half_edges: usize, workers: usize) -> usize {
+        World::footprint(node_count, half_edges, workers + 1)
     }
 
     /// Threads that sum forces, the calling one included.
@@ -144,8 +151,18 @@ impl Backend for CpuBackend {
             return Err(BackendError::TooManyNodes { nodes: rows, limit });
         }
         let placed = topology.start.iter().flatten().count();
-        self.heat = if placed * 2 > rows { Heat::lukewarm() } else { Heat::fresh(&self.params) };
+        let (mostly_placed, first) = (placed * 2 > rows, self.world.position.is_empty());
         self.world = World::new(&self.params, &topology, self.crew.threads());
+        match (mostly_placed, first) {
+            (false, _) => self.heat = Heat::fresh(&self.params),
+            (true, true) => self.heat = Heat::lukewarm(),
+            (true, false) => {
+                // The same layout with some nodes more or less: only what is new looks for its place.
+                self.heat.disturb();
+                let new = (0..).zip(&topology.start).filter(|(_, start)| start.is_none());
+                new.for_each(|(node, _)| self.world.welcome(NodeIndex(node)));
+            }
+        }
         Ok(())
     }
 
@@ -170,7 +187,7 @@ impl Backend for CpuBackend {
         // Positions are bounded, forces clamped: a second reset means a fault within this very step.
         report.nonfinite_resets = resets_before + world.reset_nonfinite(&self.params);
         report.temperature = temperature;
-        report.settled = self.heat.end_step(&self.params, report.rms_velocity, world.held_count > 0);
+        report.settled = self.heat.end_step(&self.params, report.rms_velocity, world.any_held() || world.warmth.any());
         report
     }
 
@@ -180,24 +197,33 @@ impl Backend for CpuBackend {
 
     fn hold(&mut self, node: NodeIndex, position: [f32; 3]) {
         if self.world.hold(&self.params, node, position) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
     fn release(&mut self, node: NodeIndex) {
         if self.world.release(node) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
     fn pin(&mut self, node: NodeIndex, pinned: bool) {
         if self.world.pin(node, pinned) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
     fn is_pinned(&self, node: NodeIndex) -> bool {
         self.world.slot(node).and_then(|slot| self.world.fixed.get(slot)).is_some_and(|fixed| fixed.pinned)
+    }
+
+    fn warm(&mut self, nodes: &[NodeIndex]) {
+        for node in nodes {
+            if let Some(slot) = self.world.slot(*node) {
+                self.world.warm(slot);
+            }
+        }
+        self.heat.disturb();
     }
 
     fn reheat(&mut self) {
@@ -231,6 +257,6 @@ impl Backend for CpuBackend {
     }
 
     fn footprint(node_count: usize, half_edges: usize) -> usize {
-        World::footprint(node_count, half_edges, 1)
+        Self::footprint_with(node_count, half_edges, 0)
     }
 }

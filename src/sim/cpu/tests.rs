@@ -310,7 +310,7 @@ fn notches_cost_accuracy_within_the_bound_and_are_given_back() {
 #[test]
 fn any_number_of_threads_gives_the_same_bytes() {
     let count = 1_500;
-    let run = |workers: &[usize]| {
+    let run = |workers: &[Option<usize>]| {
         let mut backend = CpuBackend::with_workers(SimParams::default(), workers);
         backend.upload(topology(csr(count as usize, &random_edges(count, 3 * count)))).unwrap();
         (0..500).for_each(|_| drop_report(backend.step()));
@@ -318,7 +318,7 @@ fn any_number_of_threads_gives_the_same_bytes() {
     };
     let (alone, expected) = run(&[]);
     assert_eq!(alone, 1);
-    for workers in [&[0][..], &[0, 1], &[0, 1, 0, 1]] {
+    for workers in [&[Some(0)][..], &[None, Some(1)], &[Some(0), Some(1), None, None]] {
         let (threads, found) = run(workers);
         assert_eq!(threads, workers.len() + 1);
         assert!(found == expected, "{threads} threads");

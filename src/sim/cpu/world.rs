@@ -10,6 +10,7 @@ use super::motion::{Drive, Motion, is_finite, squared};
 use super::pairs::Law;
 use super::scene::{Scene, Shape, Share, collect, deal};
 use super::springs::Springs;
+use super::warmth::Warmth;
 use crate::graph::NodeIndex;
 use crate::sim::hash::{cube_point, direction, mix};
 use crate::sim::start::{self, Components};
@@ -18,6 +19,12 @@ use crate::wire::NodeRecord;
 
 /// Largest value of u / (1 + u^2)^2, at u = 1 / sqrt(3).
 const LAW_PEAK: f32 = 0.324_76;
+
+/// How warm a drag, a pin or a change makes the nodes next to it: enough to follow.
+const TOUCHED: f32 = 0.3;
+
+/// Nodes that can be held before memory is asked for: more than all clients may drag.
+const HELD_ROOM: usize = 4_096;
 
 /// Why a node does not move by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +55,9 @@ pub(super) struct World {
     /// By node: forces from outside the model and their stiffness; empty when there are none.
     extra: Vec<[f32; 4]>,
     pub(super) fixed: Vec<Fixed>,
-    pub(super) held_count: usize,
+    /// Slots of held nodes.
+    held: Vec<u32>,
+    pub(super) warmth: Warmth,
     /// Where the node was placed, to go back to when all else is lost.
     home: Vec<[f32; 3]>,
     components: Components,
@@ -90,7 +99,8 @@ impl World {
             mass,
             extra: Vec::with_capacity(node_count),
             fixed: node_of.iter().map(pin).collect(),
-            held_count: 0,
+            held: Vec::with_capacity(HELD_ROOM),
+            warmth: Warmth::new(node_count),
             home: position.clone(),
             position,
             centring: vec![[0.0; 3]; by_node.count()],
@@ -116,6 +126,7 @@ impl World {
             + size_of::<u64>();
         node_count * per_node
             + Components::footprint(node_count)
+            + Warmth::footprint(node_count)
             + Scene::footprint(node_count, half_edges)
             + threads * Share::footprint(node_count)
     }
@@ -284,7 +295,11 @@ impl World {
 
     /// Moves every free node and measures the motion.
     pub(super) fn advance(&mut self, params: &SimParams, temperature: f32) -> StepReport {
-        let motion = Motion::new(params, self.bound, temperature);
+        let motion = Motion::new(params, self.bound);
+        for held in &self.held {
+            // What hangs on it follows for as long as it is held.
+            self.warmth.raise_around(&self.scene.springs, *held as usize, TOUCHED);
+        }
         let (mut speed2, mut force2, mut energy, mut free) = (0f64, 0f64, 0f64, 0u32);
         for slot in 0..self.position.len() {
             if self.fixed[slot].any() {
@@ -293,7 +308,8 @@ impl World {
                 continue;
             }
             let centring = self.centring[self.components.of[slot] as usize].map(|axis| axis as f32);
-            let drive = Drive { force: self.force[slot], stiffness: self.stiffness[slot], centring };
+            let (force, stiffness) = (self.force[slot], self.stiffness[slot]);
+            let drive = Drive { force, stiffness, centring, temperature: temperature.max(self.warmth.of(slot)) };
             let felt = motion.advance(&drive, &mut self.position[slot], &mut self.velocity[slot]);
             self.force[slot] = felt;
             let slot_speed2 = f64::from(squared(&self.velocity[slot]));
@@ -302,6 +318,7 @@ impl World {
             energy += 0.5 * f64::from(self.mass[slot]) * slot_speed2;
             free += 1;
         }
+        self.warmth.end_step(params, &self.scene.springs, &self.velocity);
         let count = f64::from(free.max(1));
         let rms_velocity = (speed2 / count).sqrt() as f32;
         self.shape.moved(rms_velocity * params.time_step);
@@ -318,16 +335,24 @@ impl World {
         let Some(slot) = self.slot(node).filter(|_| is_finite(&to, &[0.0; 3])) else { return false };
         self.position[slot] = self.inside(params, to);
         self.velocity[slot] = [0.0; 3];
-        self.held_count += usize::from(!self.fixed[slot].held);
-        self.fixed[slot].held = true;
+        if !self.fixed[slot].held {
+            self.fixed[slot].held = true;
+            self.held.push(slot as u32);
+        }
         true
+    }
+
+    /// Whether a node is held.
+    pub(super) fn any_held(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// Lets a held node go; false when it was not held.
     pub(super) fn release(&mut self, node: NodeIndex) -> bool {
         let Some(slot) = self.slot(node).filter(|slot| self.fixed[*slot].held) else { return false };
         self.fixed[slot].held = false;
-        self.held_count -= 1;
+        self.held.retain(|held| *held as usize != slot);
+        self.warm(slot);
         true
     }
 
@@ -336,7 +361,22 @@ impl World {
         let Some(slot) = self.slot(node).filter(|slot| self.fixed[*slot].pinned != pinned) else { return false };
         self.fixed[slot].pinned = pinned;
         self.velocity[slot] = [0.0; 3];
+        self.warm(slot);
         true
+    }
+
+    /// Makes a new node warm enough to go where it belongs, and its neighbours to make room.
+    pub(super) fn welcome(&mut self, node: NodeIndex) {
+        if let Some(slot) = self.slot(node) {
+            self.warm(slot);
+            self.warmth.raise(slot, 1.0);
+        }
+    }
+
+    /// Makes a node and its neighbours warm enough to find their places.
+    pub(super) fn warm(&mut self, slot: usize) {
+        self.warmth.raise(slot, TOUCHED);
+        self.warmth.raise_around(&self.scene.springs, slot, TOUCHED);
     }
 
     /// Writes positions and velocities in node order.
