@@ -61,6 +61,7 @@ fn every_rule(version: u32) -> Box<RuleSet> {
         nodes: (0..40).map(|node| node * key).collect(),
         demand,
         age: 0,
+        quiet: 0,
         violation: f32::NAN,
     });
     let scale = RuleScale { stiffness: 1_200.0, length: 80.0, force_cap: 1e5, flat: false };

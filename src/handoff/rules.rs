@@ -98,6 +98,8 @@ pub struct Constraint {
     pub demand: Demand,
     /// Steps that it has acted for.
     pub age: u32,
+    /// Steps since the violation last fell.
+    pub quiet: u32,
     /// Root mean square of the distances by which it was missed in the last step, world units; not a number before the first.
     pub violation: f32,
 }

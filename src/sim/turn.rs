@@ -376,13 +376,15 @@ impl Sim {
                 Steered::Done
             }
             Steer::Reset => {
-                for (node, home) in (0u32..).map(NodeIndex).zip(&self.home) {
-                    self.backend.hold(node, *home);
-                    self.backend.release(node);
+                if !self.backend.reset() {
+                    for (node, home) in (0u32..).map(NodeIndex).zip(&self.home) {
+                        self.backend.hold(node, *home);
+                        self.backend.release(node);
+                    }
+                    self.backend.reheat();
                 }
                 let backend = &self.backend;
                 self.rules.restart(|position| backend.read_positions(position));
-                self.backend.reheat();
                 self.moving = true;
                 // Seen at once, paused or not.
                 self.owed = true;

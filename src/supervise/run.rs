@@ -338,7 +338,7 @@ impl Engine {
                     force_cap: params.max_force,
                     flat: two_dimensional,
                 },
-                bounds: params.bounds,
+                bounds: params.bounds_for(loaded.graph.nodes().len()),
             },
         };
 

@@ -23,7 +23,7 @@ use crate::limits::{CONSTRAINT_NODES_MAX, CONSTRAINTS_MAX};
 pub struct SteerFacts {
     /// Units.
     pub scale: RuleScale,
-    /// Half-side of the bounds; 0 = from the node count, as `SimParams::bounds` says.
+    /// Half-side of the cube that holds every node, world units.
     pub bounds: f32,
 }
 
@@ -268,15 +268,13 @@ impl RuleBook {
     /// What the places of a mode are found from, the nodes being at `position` (empty when that is not known). O(nodes + edges).
     #[must_use]
     pub fn ground(graph: &Graph, facts: &SteerFacts, position: Vec<[f32; 3]>) -> Ground {
-        let nodes = graph.nodes().len();
-        let automatic = facts.scale.length * (4.0 * (nodes as f32).sqrt()).max(15.0);
         Ground {
             csr: graph.csr(),
             directed: directed(graph),
             length: facts.scale.length,
             flat: facts.scale.flat,
             position,
-            bound: if facts.bounds > 0.0 { facts.bounds } else { automatic.min(1e6) },
+            bound: facts.bounds,
         }
     }
 }

@@ -169,7 +169,7 @@ impl ConstraintSpec {
         };
         let weight = if self.enabled { self.weight } else { 0.0 };
         let nodes = nodes.into();
-        Constraint { key, revision: self.revision, weight, nodes, demand, age: 0, violation: f32::NAN }
+        Constraint { key, revision: self.revision, weight, nodes, demand, age: 0, quiet: 0, violation: f32::NAN }
     }
 }
 

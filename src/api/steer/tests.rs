@@ -5,7 +5,7 @@ use crate::graph::{GraphBuilder, NodeKind, Value};
 use crate::handoff::{Demand, RuleScale, UNTYPED};
 
 fn facts() -> SteerFacts {
-    SteerFacts { scale: RuleScale { stiffness: 1_200.0, length: 80.0, force_cap: 1e5, flat: false }, bounds: 0.0 }
+    SteerFacts { scale: RuleScale { stiffness: 1_200.0, length: 80.0, force_cap: 1e5, flat: false }, bounds: 20_000.0 }
 }
 
 /// Five pages and an agent; edges 0 -> 1 "cites" .2, 1 -> 2 "cites" 1.0, 3 - 3, 2 - 4 undirected without relation, 0 -> 5.

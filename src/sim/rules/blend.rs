@@ -93,9 +93,9 @@ impl Blend {
             }
             let distance2 = squared(way);
             let bound = if distance2 > reach * reach { reach / distance2.sqrt() } else { 1.0 };
-            let pull = firm * share * set.grip[node];
+            let pull = firm * share * set.grip[node] * bound;
             for axis in 0..3 {
-                force[node][axis] += pull * bound * way[axis];
+                force[node][axis] += pull * way[axis];
             }
             force[node][3] += pull * STIFFNESS_MARGIN;
         }

@@ -15,7 +15,7 @@
 //!
 //! Every pull reports [`STIFFNESS_MARGIN`] times its stiffness. A backend makes a node heavy enough for the stiffness around it; a device
 //! may hand out positions one step old, and with a delay of a step semi-implicit Euler at the CPU's response of 0.5 would swing up: the
-//! roots of z^2 - (1 + d) z + d (1 + r) have the product d (1 + r) = 1.28 at d = 0.85. At r = 0.5 / 8 it is 0.90.
+//! roots of z^2 - (1 + d) z + d (1 + r) have the product d (1 + r) = 1.35 at a damping d of 0.9. At r = 0.5 / 8 it is 0.96.
 
 mod blend;
 mod constraint;
@@ -34,6 +34,15 @@ pub const RAMP_STEPS: u32 = 60;
 
 /// Steps in which the nodes of a new constraint are kept warm.
 const STIR_STEPS: u32 = 2 * RAMP_STEPS;
+
+/// Steps in which they are kept warm for as long as the violation falls, at most.
+const STIR_STEPS_MAX: u32 = 1_200;
+
+/// Steps without a fall after which a constraint has come as far as it can.
+const QUIET_STEPS: u32 = 20;
+
+/// What is left of a violation that falls, after a step.
+const FALLING: f32 = 0.999;
 
 /// Who has to be warm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,7 +87,7 @@ impl Rules {
                 let same = before.constraints.binary_search_by_key(&constraint.key, |old| old.key).ok();
                 let same = same.and_then(|place| before.constraints.get(place));
                 if let Some(old) = same.filter(|old| old.revision == constraint.revision) {
-                    (constraint.age, constraint.violation) = (old.age, old.violation);
+                    (constraint.age, constraint.quiet, constraint.violation) = (old.age, old.quiet, old.violation);
                 }
             }
         }
@@ -96,7 +105,7 @@ impl Rules {
     /// Begins every ramp and the mode's blend again, from where `read` says the nodes are.
     pub fn restart(&mut self, read: impl FnOnce(&mut [[f32; 3]])) {
         if let Some(set) = &mut self.set {
-            set.constraints.iter_mut().for_each(|constraint| constraint.age = 0);
+            set.constraints.iter_mut().for_each(|constraint| (constraint.age, constraint.quiet) = (0, 0));
             read(&mut set.position);
             self.blend.restart(set);
         }
@@ -119,7 +128,8 @@ impl Rules {
     #[must_use]
     pub fn stirred(&self) -> Stirred<'_> {
         let Some(set) = self.set.as_deref() else { return Stirred::Nobody };
-        let is_new = |rule: &Constraint| rule.weight > 0.0 && rule.age < STIR_STEPS;
+        let at_work = |rule: &Constraint| rule.age < STIR_STEPS_MAX && rule.quiet < QUIET_STEPS;
+        let is_new = |rule: &Constraint| rule.weight > 0.0 && (rule.age < STIR_STEPS || at_work(rule));
         match self.blend.is_changing(set) {
             true => Stirred::Everybody,
             false if set.constraints.iter().any(is_new) => Stirred::Nodes(&set.touched),
@@ -177,11 +187,14 @@ impl Rules {
             constraint.age = constraint.age.saturating_add(1);
             let ramp = constraint.age.min(RAMP_STEPS) as f32 / RAMP_STEPS as f32;
             let firm = constraint.weight * ramp * scale.stiffness;
-            constraint.violation = pulls(constraint, ground, |node, way, grip| {
+            let violation = pulls(constraint, ground, |node, way, grip| {
                 if let Some(force) = out.get_mut(node) {
                     push(force, way, firm * grip);
                 }
             });
+            let fell = violation < constraint.violation * FALLING;
+            constraint.quiet = if fell { 0 } else { constraint.quiet.saturating_add(1) };
+            constraint.violation = violation;
         }
         let stiffness = scale.stiffness;
         if let Some(pull) = &set.levels {
@@ -269,12 +282,13 @@ fn push(force: &mut [f32; 4], way: [f32; 3], firm: f32) {
     force[3] += firm;
 }
 
-/// Shortens a force to the cap, and widens its stiffness by the margin.
+/// Shortens a force to the cap, and widens its stiffness by the margin. A force that is capped does not grow with the way, and is that much
+/// less stiff: reported as stiff as it would be, it would make a node far from its place too heavy to get there.
 fn finish(force: &mut [f32; 4], cap: f32) {
     let length2 = squared([force[0], force[1], force[2]]);
     if length2 > cap * cap {
         let scale = cap / length2.sqrt();
-        force.iter_mut().take(3).for_each(|axis| *axis *= scale);
+        force.iter_mut().for_each(|part| *part *= scale);
     }
     force[3] *= STIFFNESS_MARGIN;
 }
