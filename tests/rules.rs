@@ -404,5 +404,5 @@ fn a_relation_type_changes_its_springs_while_it_runs() {
     client.frame_where("the springs have their new lengths", |_, records| {
         (length(records, 1, 2) - 240.0).abs() < 20.0 && (length(records, 0, 1) - 40.0).abs() < 12.0
     });
-    assert!((before - 80.0).abs() < 10.0 && started.elapsed() < PATIENCE, "{before}");
+    assert!((before - 80.0).abs() < 30.0 && started.elapsed() < PATIENCE, "{before}");
 }
