@@ -226,10 +226,9 @@ fn eigen(mut matrix: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
                     row[low] = cosine * left - sine * right;
                     row[high] = sine * left + cosine * right;
                 }
-                for column in 0..count {
-                    let (left, right) = (matrix[low][column], matrix[high][column]);
-                    matrix[low][column] = cosine * left - sine * right;
-                    matrix[high][column] = sine * left + cosine * right;
+                let (above, below) = matrix.split_at_mut(high);
+                for (left, right) in above[low].iter_mut().zip(&mut below[0]) {
+                    (*left, *right) = (cosine * *left - sine * *right, sine * *left + cosine * *right);
                 }
                 for row in turns.iter_mut() {
                     let (left, right) = (row[low], row[high]);

@@ -193,7 +193,7 @@ impl RuleBook {
         let agent: Arc<[bool]> = graph.nodes().iter().map(|node| is_agent(node.class.kind)).collect();
         let both = agent.contains(&true) && agent.contains(&false);
         set.populations = (both && self.two_graphs.on && self.two_graphs.separation_x > 0.0)
-            .then(|| Populations { agent, distance: self.two_graphs.separation_x });
+            .then_some(Populations { agent, distance: self.two_graphs.separation_x });
         let Layout { version, places, .. } = &self.layout;
         // Places of another structure are left out until they have been found again.
         let to = places.clone().filter(|places| places.len() == nodes);
