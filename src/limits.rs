@@ -28,6 +28,24 @@ pub const WS_MESSAGE_BYTES_MAX: usize = 65_536;
 /// Bytes of a request's body. One that announces more is answered with 413, unread.
 pub const HTTP_BODY_BYTES_MAX: usize = 256 << 10;
 
+/// Requests that steer the simulation and wait for its answer at once; one more is answered with 503.
+pub const STEERS_WAITING_MAX: usize = 64;
+
+/// Layout constraints that live at once.
+pub const CONSTRAINTS_MAX: usize = 1_024;
+
+/// Nodes that all constraints may name together; a constraint on every node counts them all.
+pub const CONSTRAINT_NODES_MAX: usize = 1 << 20;
+
+/// Nodes of one constraint that looks at every pair of them.
+pub const CONSTRAINT_PAIRED_NODES_MAX: usize = 64;
+
+/// Relation types with springs of their own.
+pub const RELATION_TYPES_MAX: usize = 256;
+
+/// Single steps that may be owed to a paused simulation.
+pub const STEPS_OWED_MAX: u32 = 10_000;
+
 /// Largest coordinate that a client may send, either way from 0, world units.
 pub const COORDINATE_MAX: f32 = 10_000.0;
 

@@ -14,6 +14,7 @@ mod error;
 mod job;
 mod kmeans;
 mod landmarks;
+pub mod layout;
 mod leiden;
 mod outliers;
 mod pagerank;

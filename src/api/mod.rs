@@ -5,6 +5,7 @@
 pub mod analytics;
 mod data;
 mod state;
+pub mod steer;
 
 pub use data::{graph_data, graph_data_lead, sequences};
 pub use state::{ClassRow, LaneRow, StateFacts, TimedStage, graph_state, health_detail, stage_rows};

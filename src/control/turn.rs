@@ -4,6 +4,7 @@
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
 mod analytics;
+mod steer;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -15,11 +16,13 @@ use bytes::Bytes;
 use crossbeam::sync::Parker;
 use serde_json::json;
 
+use self::steer::Steering;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
 use super::jobs::Jobs;
 use super::relief::{Measure, Relief};
+use crate::api::steer::SteerFacts;
 use crate::api::{
     ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
 };
@@ -95,6 +98,8 @@ pub struct ControlFacts {
     pub connections_per_address_max: Option<usize>,
     /// See there.
     pub connections_per_address_automatic: usize,
+    /// Units of the rules that steer the layout.
+    pub steer: SteerFacts,
 }
 
 /// Everything the thread owns.
@@ -116,6 +121,7 @@ pub struct Control {
     held_back: VecDeque<SimCommand>,
     data: Option<RenderedData>,
     relief: Relief,
+    steering: Steering,
 }
 
 /// What a streaming session has, and what it asked for.
@@ -158,7 +164,8 @@ impl Control {
     ) -> Self {
         let classes = ClassTable::new(facts.tick_rate);
         let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
-        Self {
+        let steering = Steering::new(facts.steer);
+        let mut control = Self {
             graph,
             epoch,
             facts,
@@ -175,7 +182,10 @@ impl Control {
             held_back: VecDeque::new(),
             data: None,
             relief: Relief::new(),
-        }
+            steering,
+        };
+        control.steer_anew();
+        control
     }
 
     /// Turns until `stop` is set, then has every shard close its connections.
@@ -235,7 +245,7 @@ impl Control {
         let now_ns = monotonic_ns();
         taken += self.take_jobs(now_ns);
         self.relieve(now_ns);
-        taken
+        taken + self.take_places()
     }
 
     /// Acts on stages of `sim` that are over their budget.
@@ -505,6 +515,7 @@ impl Control {
             // Freed here, where nothing waits for it.
             SimEvent::ChainClosed { chain } => drop(chain),
             SimEvent::SideReplaced { planes } => drop(planes),
+            SimEvent::Steered { ticket, tick, paused, outcome } => self.steered(ticket, tick, paused, outcome),
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use bytes::Bytes;
 
 use super::sync::Arc;
-use super::{ChainWriter, SidePlanes};
+use super::{ChainWriter, RuleSet, SidePlanes, SpringTable, Violations};
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
@@ -125,6 +125,74 @@ pub enum SimCommand {
         /// Fix or free.
         pinned: bool,
     },
+    /// Steer the layout; answered with [`SimEvent::Steered`].
+    Steer {
+        /// Comes back in the answer.
+        ticket: u64,
+        /// How.
+        order: Steer,
+    },
+}
+
+/// How the layout is steered. What is large was made by `control` and goes back there.
+#[derive(Debug)]
+pub enum Steer {
+    /// Other rules, in place of all before.
+    Rules(Box<RuleSet>),
+    /// Other springs.
+    Springs(Box<SpringTable>),
+    /// Measure the constraints.
+    Measure(Box<Violations>),
+    /// Stop stepping.
+    Pause,
+    /// Step on.
+    Resume,
+    /// So many steps while paused.
+    Step {
+        /// From 1.
+        count: u32,
+    },
+    /// Every node back to where it started, at rest.
+    Reset,
+    /// Back to full temperature.
+    Reheat,
+}
+
+/// What an order came to.
+#[derive(Debug)]
+pub enum Steered {
+    /// It is in force.
+    Done,
+    /// It is in force, and this can be freed.
+    Spent(Spent),
+    /// It is of another structure of the graph than the one being simulated; nothing has changed.
+    Stale(Spent),
+    /// Single steps are for a paused simulation.
+    NotPaused,
+    /// More steps are owed than may be.
+    TooManySteps,
+    /// The constraints, measured.
+    Measured(Box<Violations>),
+}
+
+/// Memory on its way back to who made it.
+#[derive(Debug)]
+pub enum Spent {
+    /// Rules that are no longer in force, if there were any.
+    Rules(Option<Box<RuleSet>>),
+    /// A table that was read.
+    Springs(Box<SpringTable>),
+}
+
+impl Spent {
+    /// The structure that it was made for; `None` when it is nothing.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u32> {
+        match self {
+            Self::Rules(set) => set.as_ref().map(|set| set.epoch),
+            Self::Springs(table) => Some(table.epoch),
+        }
+    }
 }
 
 /// sim → control: what somebody has to be told.
@@ -169,6 +237,17 @@ pub enum SimEvent {
     SideReplaced {
         /// No longer in use.
         planes: Arc<SidePlanes>,
+    },
+    /// An order was taken.
+    Steered {
+        /// Which.
+        ticket: u64,
+        /// Steps done so far.
+        tick: u64,
+        /// The simulation is paused.
+        paused: bool,
+        /// What it came to.
+        outcome: Steered,
     },
 }
 
@@ -324,6 +403,11 @@ pub enum ShardEvent {
 /// control → shard.
 #[derive(Clone, Debug)]
 pub enum ShardMessage {
+    /// A text for every connection.
+    Broadcast {
+        /// JSON.
+        text: Bytes,
+    },
     /// A text for one connection.
     Text {
         /// Which.

@@ -44,7 +44,7 @@ pub enum OwnPage {
 const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
 
 /// Paths of the REST interface with the methods they answer. A path that ends in a slash stands for all with one more part.
-const REST_PATHS: [(&str, &str); 9] = [
+const REST_PATHS: [(&str, &str); 23] = [
     ("/api/analytics/anomaly", "POST"),
     ("/api/analytics/clustering", "POST"),
     ("/api/analytics/community", "POST"),
@@ -54,6 +54,20 @@ const REST_PATHS: [(&str, &str); 9] = [
     ("/api/analytics/pagerank", "POST"),
     ("/api/analytics/sssp", "POST"),
     ("/api/analytics/stress", "POST"),
+    ("/api/constraints", "GET, HEAD, POST, DELETE"),
+    ("/api/constraints/", "GET, HEAD, PUT, DELETE"),
+    ("/api/simulation", "GET, HEAD"),
+    ("/api/simulation/layout", "GET, HEAD, PUT"),
+    ("/api/simulation/pause", "POST"),
+    ("/api/simulation/preset", "GET, HEAD, POST"),
+    ("/api/simulation/reheat", "POST"),
+    ("/api/simulation/relations", "GET, HEAD, PUT"),
+    ("/api/simulation/reset", "POST"),
+    ("/api/simulation/resume", "POST"),
+    ("/api/simulation/semantic", "GET, HEAD, PUT"),
+    ("/api/simulation/springs", "GET, HEAD, PUT"),
+    ("/api/simulation/step", "POST"),
+    ("/api/simulation/two-graphs", "GET, HEAD, PUT"),
 ];
 
 /// Which hosts and origins may ask.
@@ -125,7 +139,11 @@ fn rest(request: &Request, methods: &str) -> Route {
     if !methods.split(", ").any(|method| method == request.method) {
         let message = format!("this path answers {methods}");
         let response = Response::error(405, "method", &message, &[]).with("Allow", methods);
-        return Route::Respond(response);
+        return Route::Respond(if request.content_length > 0 {
+            response.with("Connection", "close")
+        } else {
+            response
+        });
     }
     let known = rest_parameters(request);
     if let Some((name, _)) = request.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
@@ -139,8 +157,9 @@ fn rest(request: &Request, methods: &str) -> Route {
         let message = format!("a body of {} bytes is longer than {limit}", request.content_length);
         return Route::Respond(Response::error(413, "body", &message, &["Content-Length"]));
     }
-    if takes_body && request.header("content-length").is_none() {
-        let message = "this needs a Content-Length that says how long its body is";
+    let needs_body = request.method == "PUT" || request.method == "POST" && request.path.starts_with("/api/analytics/");
+    if needs_body && request.header("content-length").is_none() {
+        let message = "this needs a body, and a Content-Length that says how long it is";
         return Route::Respond(Response::error(411, "length_required", message, &["Content-Length"]));
     }
     Route::Rest
@@ -359,6 +378,16 @@ mod tests {
         assert_eq!(status(&format!("GET /api/analytics/sssp HTTP/1.1\n{host}")), 405);
         assert_eq!(status(&format!("GET /api/analytics/jobs/7/8 HTTP/1.1\n{host}")), 404);
         let foreign = "POST /api/analytics/sssp HTTP/1.1\nHost: 127.0.0.1:7400\nOrigin: http://evil.example";
+        assert_eq!(status(foreign), 403);
+        assert!(matches!(rest("PUT /api/simulation/layout", "\nContent-Length: 9"), Route::Rest));
+        assert!(matches!(rest("DELETE /api/constraints/7", ""), Route::Rest));
+        assert_eq!(status(&format!("PUT /api/simulation/layout HTTP/1.1\n{host}")), 411);
+        assert_eq!(status(&format!("PUT /api/simulation/layout HTTP/1.1\n{host}\nContent-Length: 999999")), 413);
+        assert_eq!(status(&format!("GET /api/simulation/layout HTTP/1.1\n{host}\nContent-Length: 1")), 413);
+        assert_eq!(status(&format!("PUT /api/simulation/pause HTTP/1.1\n{host}\nContent-Length: 1")), 405);
+        assert_eq!(status(&format!("GET /api/constraints/7/8 HTTP/1.1\n{host}")), 404);
+        assert_eq!(status(&format!("GET /api/constraints?all=1 HTTP/1.1\n{host}")), 400);
+        let foreign = "POST /api/simulation/pause HTTP/1.1\nHost: 127.0.0.1:7400\nOrigin: http://evil.example";
         assert_eq!(status(foreign), 403);
         let own = format!("GET / HTTP/1.1\n{host}\nOrigin: http://127.0.0.1:7400");
         assert!(matches!(routed(&own), Route::Own(OwnPage::Viewer)));

@@ -102,6 +102,12 @@ pub trait Backend: Send {
     /// Back to full temperature.
     fn reheat(&mut self);
 
+    /// Puts every node back to where it was placed, at rest, nothing held, at full temperature with the warm-up: the steps that follow are
+    /// those that followed [`Self::upload`], byte for byte, unless something was set since. False when the backend cannot.
+    fn reset(&mut self) -> bool {
+        false
+    }
+
     /// Writes positions and velocities, leaving the ids as they are; records beyond the node count stay.
     ///
     /// # Panics

@@ -13,6 +13,7 @@ mod dealer;
 mod drags;
 mod hash;
 mod params;
+pub mod rules;
 mod start;
 mod tick_clock;
 mod turn;

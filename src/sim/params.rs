@@ -216,7 +216,7 @@ impl SimParams {
     }
 
     /// Half-side of the cube that holds `node_count` nodes: `bounds`, or what follows from the count.
-    pub(super) fn bounds_for(&self, node_count: usize) -> f32 {
+    pub fn bounds_for(&self, node_count: usize) -> f32 {
         if self.bounds > 0.0 {
             return self.bounds;
         }

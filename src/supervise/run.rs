@@ -18,11 +18,12 @@ use super::topology::{
     SIM_EVENTS, STOP,
 };
 use super::{Loaded, Plan, StartError, load, logging};
+use crate::api::steer::SteerFacts;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
 use crate::config::{BudgetOptions, NetOptions, Resolved};
 use crate::control::{Control, ControlFacts, ControlLanes, Jobs};
-use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
+use crate::handoff::{Doorbell, FramePool, Producer, RuleScale, ShardMessage};
 use crate::metrics::{Budgets, Health, Metrics, Phase};
 use crate::net::{
     Door, DoorLanes, DoorOptions, Patience, ShardLanes, ShardLoop, ShardOptions, SocketOptions, poll_with_bell,
@@ -318,7 +319,8 @@ impl Engine {
             words: loaded.graph.nodes().iter().map(|node| node.id.get() | node.class.wire_bits()).collect(),
             index: loaded.graph.ids().clone(),
         };
-        let two_dimensional = config.sim.params.dimensions == Dimensions::Two;
+        let params = config.sim.params;
+        let two_dimensional = params.dimensions == Dimensions::Two;
         let rate_hz = config.sim.rate_hz as u16;
         let sim = Sim::new(
             backend,
@@ -339,7 +341,18 @@ impl Engine {
             connections_max: config.net.connections_max as usize,
             connections_per_address_max: config.net.connections_per_address_max.map(|limit| limit.get() as usize),
             connections_per_address_automatic: NetOptions::CONNECTIONS_PER_ADDRESS_AUTOMATIC,
+            steer: SteerFacts {
+                scale: RuleScale {
+                    stiffness: params.spring_k,
+                    length: params.rest_length,
+                    // The cap of 50 that users know, in a unit of which `max_force` has 50 as well.
+                    force_cap: params.max_force,
+                    flat: two_dimensional,
+                },
+                bounds: params.bounds_for(loaded.graph.nodes().len()),
+            },
         };
+
         let control = Control::new(
             loaded.graph,
             FIRST_EPOCH,

@@ -12,7 +12,7 @@ impl Control {
     /// Answers a request of the REST interface, now or when what it asked for is done.
     pub(super) fn rest(&mut self, token: Handle, call: &RestCall) {
         if !Jobs::takes(&call.path) {
-            return self.refuse_http(token, 404, "not_found", "there is nothing here", &[]);
+            return self.steer_by_rest(token, call);
         }
         let moment =
             Moment { graph: &self.graph, epoch: self.epoch, frame: self.latest.as_ref(), now_ns: monotonic_ns() };

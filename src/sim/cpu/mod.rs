@@ -230,6 +230,12 @@ impl Backend for CpuBackend {
         self.heat.reheat();
     }
 
+    fn reset(&mut self) -> bool {
+        self.world.reset_all();
+        self.heat = Heat::fresh(&self.params);
+        true
+    }
+
     fn write_into(&self, records: &mut [NodeRecord]) {
         self.world.write_into(records);
     }
