@@ -4,9 +4,8 @@
 //!   component, the mean of ((s * x - d) / d)^2, where x is the distance of the pair in the layout, d its hops and s the
 //!   scale that makes the sum least (scale-normalised stress: Smelser, Miller and Kobourov, BELIV 2024).
 //! - **np1, np2**: how well neighbourhoods are kept, 1 is perfect. For every node that has a neighbour, let G be the
-//!   nodes within 1 or 2 hops and L as many of the nodes nearest to it in the layout; the mean of |G and L| / |G or L|.
-//!   With 2 hops the node itself is in both, with 1 hop in neither, as t-FDP (Zhong et al., TVCG 2023) counts them, so
-//!   that published figures can be compared.
+//!   nodes within 1 or 2 hops, itself left out, and L as many of the nodes nearest to it in the layout; the mean of
+//!   |G and L| / |G or L|, as t-FDP (Zhong et al., TVCG 2023) has it, so that published figures can be compared.
 //! - **edge spread**: standard deviation of the edge lengths over their mean; 0 is all alike.
 
 mod nearest;
@@ -83,9 +82,9 @@ fn neighbourhoods(rows: &Csr, at: &[[f64; 3]]) -> (f64, f64, usize) {
         nearest.others(node, two, &mut found);
         let marked = |other: &&u32, hops: usize| marks.get(**other as usize).is_some_and(|mark| mark[hops] == turn);
         let hits1 = found.iter().take(one).filter(|other| marked(other, 0)).count();
-        let hits2 = 1 + found.iter().filter(|other| marked(other, 1)).count();
+        let hits2 = found.iter().filter(|other| marked(other, 1)).count();
         sum1 += jaccard(hits1, one);
-        sum2 += jaccard(hits2, two + 1);
+        sum2 += jaccard(hits2, two);
         count += 1;
     }
     (sum1 / count as f64, sum2 / count as f64, count)
@@ -170,7 +169,7 @@ mod tests {
         let score = score(&path, &flat(&[[0.0, 0.0], [2.1, 0.0], [1.0, 0.0], [3.3, 0.0]]));
         // One hop. 0: {1} against {2}: 0. 1: {0, 2} against {2, 3}: 1/3. 2: {1, 3} against {0, 1}: 1/3. 3: {2}, {1}: 0.
         close(score.np1, (0.0 + 1.0 / 3.0 + 1.0 / 3.0 + 0.0) / 4.0);
-        // Two hops, with itself. 0: {0,1,2} against {0,2,1}: 1. 1 and 2: everything. 3: {1,2,3} against {3,1,2}: 1.
+        // Two hops. 0: {1, 2} against {2, 1}: 1. 1 and 2: all others. 3: {1, 2} against {1, 2}: 1.
         close(score.np2, 1.0);
         // Lengths 2.1, 1.1, 2.3: mean 5.5/3.
         let mean: f64 = 5.5 / 3.0;

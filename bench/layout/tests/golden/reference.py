@@ -33,11 +33,9 @@ def preserved(graph, at, hops):
         if graph.degree(node) == 0:
             continue
         near = set(nx.single_source_shortest_path_length(graph, node, cutoff=hops))
-        if hops == 1:
-            near.discard(node)
+        near.discard(node)
         by_distance = np.argsort(np.linalg.norm(at - at[node], axis=1), kind="stable")
-        if hops == 1:
-            by_distance = by_distance[by_distance != node]
+        by_distance = by_distance[by_distance != node]
         drawn = set(by_distance[: len(near)].tolist())
         kept.append(len(near & drawn) / len(near | drawn))
     return float(np.mean(kept))
