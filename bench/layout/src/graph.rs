@@ -54,7 +54,7 @@ impl Network {
         }
         let options = ImportOptions {
             format: Format::Auto,
-            skip_bad: true,
+            skip_bad: false,
             vault_all_pages: true,
             nodes_max: usize::MAX,
             edges_max: usize::MAX,

@@ -3,9 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod draw;
+pub mod gallery;
 pub mod generate;
 pub mod graph;
 pub mod ours;
+pub mod peers;
 pub mod points;
 pub mod random;
 pub mod score;

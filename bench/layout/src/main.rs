@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use serde_json::json;
+use swarmcast_layout::gallery;
 use swarmcast_layout::graph::Network;
 use swarmcast_layout::ours::{self, Settings};
 use swarmcast_layout::points::Points;
@@ -41,6 +42,21 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Draws graphs as the engine and others lay them out, side by side.
+    Gallery {
+        /// The graphs.
+        #[arg(required = true)]
+        graphs: Vec<String>,
+        /// Where the pictures go.
+        #[arg(long, default_value = "bench/layout/gallery")]
+        out: PathBuf,
+        /// Steps of ours.
+        #[arg(long, default_value_t = 300)]
+        ticks: usize,
+        /// Processor time that a peer may take for a graph, seconds.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
     /// Lists the graphs that are made by rule; with a graph and a file, writes its edges for other programs.
     Graphs {
         /// The graph.
@@ -68,6 +84,7 @@ fn main() -> Result<()> {
                 println!("{}", json!({ "graph": network.name, "score": score, "taken": run.taken }));
             }
         }
+        Command::Gallery { graphs, out, ticks, seconds } => gallery::make(&graphs, &out, ticks, seconds)?,
         Command::Graphs { graph: Some(graph), out: Some(out) } => Network::open(&graph)?.write(&out)?,
         Command::Graphs { graph, .. } => {
             let names =

@@ -30,6 +30,12 @@ pub struct Settings {
     pub theta: Option<f32>,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self { dimensions: 3, ticks: 300, seed: 42, theta: None }
+    }
+}
+
 impl Settings {
     /// The engine's parameters.
     #[must_use]
