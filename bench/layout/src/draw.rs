@@ -15,6 +15,9 @@ use crate::points::{Points, distance};
 /// Side of one layout's square, pixels.
 const SIDE: u32 = 400;
 
+/// Squares in a row of a sheet.
+const ACROSS: usize = 4;
+
 /// Between the drawing and the square's border, pixels.
 const MARGIN: f64 = 14.0;
 
@@ -25,7 +28,7 @@ pub const BYTES_MAX: usize = 300_000;
 const DOTS_MAX: usize = 12_000;
 
 /// Draws the layouts of one graph beside each other, each turned so that its longest axis lies flat, and scaled to fill
-/// its square. `None` leaves the square grey.
+/// its square, row by row. `None` leaves the square grey.
 ///
 /// Colours are the groups where they are known; else the hops from one end of the largest component, from blue over green
 /// to red: a fold shows as two colours over each other.
@@ -33,31 +36,32 @@ const DOTS_MAX: usize = 12_000;
 /// # Errors
 /// When a picture of that size cannot be made.
 pub fn sheet(network: &Network, layouts: &[Option<&Points>]) -> Result<Pixmap> {
-    let mut picture = Pixmap::new(SIDE * layouts.len().max(1) as u32, SIDE).context("a picture of no pixels")?;
+    let (wide, high) = (layouts.len().clamp(1, ACROSS), layouts.len().div_ceil(ACROSS).max(1));
+    let mut picture = Pixmap::new(SIDE * wide as u32, SIDE * high as u32).context("a picture of no pixels")?;
     picture.fill(Color::WHITE);
     let colours = colours(network);
     for (place, points) in layouts.iter().enumerate() {
-        let left = (SIDE * place as u32) as f32;
+        let corner = [place % ACROSS, place / ACROSS].map(|count| (SIDE * count as u32) as f32);
         match points {
-            Some(points) => draw(&mut picture, left, network, &flattened(points), &colours),
-            None => square(&mut picture, left, SIDE as f32, Color::from_rgba8(228, 228, 228, 255)),
+            Some(points) => draw(&mut picture, corner, network, &flattened(points), &colours),
+            None => block(&mut picture, corner, [SIDE as f32; 2], Color::from_rgba8(228, 228, 228, 255)),
         }
-        if place > 0 {
-            square(&mut picture, left, 1.0, Color::from_rgba8(200, 200, 200, 255));
+        for size in [[1.0, SIDE as f32], [SIDE as f32, 1.0]] {
+            block(&mut picture, corner, size, Color::from_rgba8(200, 200, 200, 255));
         }
     }
     Ok(picture)
 }
 
-fn square(picture: &mut Pixmap, left: f32, width: f32, colour: Color) {
+fn block(picture: &mut Pixmap, [left, top]: [f32; 2], [width, height]: [f32; 2], colour: Color) {
     let mut paint = Paint::default();
     paint.set_color(colour);
-    if let Some(rect) = Rect::from_xywh(left, 0.0, width, SIDE as f32) {
+    if let Some(rect) = Rect::from_xywh(left, top, width, height) {
         picture.fill_rect(rect, &paint, Transform::identity(), None);
     }
 }
 
-fn draw(picture: &mut Pixmap, left: f32, network: &Network, at: &[[f64; 2]], colours: &[[u8; 3]]) {
+fn draw(picture: &mut Pixmap, [left, top]: [f32; 2], network: &Network, at: &[[f64; 2]], colours: &[[u8; 3]]) {
     let ends = |axis: usize| {
         let values = at.iter().map(|at| at[axis]);
         (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max))
@@ -69,7 +73,7 @@ fn draw(picture: &mut Pixmap, left: f32, network: &Network, at: &[[f64; 2]], col
         let middle = f64::from(SIDE) / 2.0;
         let x = (x - f64::midpoint(x0, x1)) * scale + middle;
         let y = (y - f64::midpoint(y0, y1)) * scale + middle;
-        (x as f32 + left, y as f32)
+        (x as f32 + left, y as f32 + top)
     };
     let of = |node: u32| Some((pixel(*at.get(node as usize)?), *colours.get(node as usize)?));
     let length: f64 = network

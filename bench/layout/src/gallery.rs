@@ -21,11 +21,12 @@ enum Column {
     Peer(&'static str, u8),
 }
 
-/// From left to right: what the engine draws, in both dimensions, then the best batch layouts, then live ones.
-const COLUMNS: [Column; 7] = [
+/// Row by row: what the engine draws, in both dimensions, then the best batch layouts, then live ones.
+const COLUMNS: [Column; 8] = [
     Column::Ours(2),
     Column::Ours(3),
     Column::Peer("sfdp", 2),
+    Column::Peer("sfdp", 3),
     Column::Peer("fm3", 2),
     Column::Peer("s_gd2", 2),
     Column::Peer("d3", 2),
@@ -39,7 +40,7 @@ const COLUMNS: [Column; 7] = [
 pub fn make(graphs: &[String], folder: &Path, ticks: usize, seconds: u64) -> Result<()> {
     fs::create_dir_all(folder)?;
     let mut index = String::from(
-        "# Gallery\n\nMade by `layout gallery`. Each sheet has, from left to right, the layouts of the table under it; a grey \
+        "# Gallery\n\nMade by `layout gallery`. Each sheet has, row by row, the layouts of the table under it; a grey \
          square is a layout that was not made. Colours are the groups of the graph where it has some, else the hops from one \
          end, blue to red: a fold shows as two colours over each other. Layouts in space are seen along their shortest axis. \
          Stress: 0 is perfect; np1 and np2: 1 is perfect; see `../README.md`.\n",
