@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
-use crate::sim::Dimensions;
+use crate::sim::{Dimensions, ForceModel};
 
 /// A value as a source gave it. Displays as TOML.
 #[derive(Clone, Debug, PartialEq)]
@@ -285,6 +285,21 @@ impl Setting for Option<SocketAddr> {
 }
 
 /// -1 is `None`.
+impl Setting for Option<u16> {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Whole(-1) => Some(None),
+            Value::Whole(n) => u16::try_from(*n).ok().map(Some),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Whole(self.map_or(-1, i64::from))
+    }
+}
+
+/// -1 is `None`.
 impl Setting for Option<CpuId> {
     fn take(value: &Value) -> Option<Self> {
         match value {
@@ -333,4 +348,4 @@ macro_rules! choice_setting {
     )+};
 }
 
-choice_setting!(GraphFormat IdleStrategy LogFormat LogLevel);
+choice_setting!(ForceModel GraphFormat IdleStrategy LogFormat LogLevel);
