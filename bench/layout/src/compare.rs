@@ -105,6 +105,8 @@ pub struct Growth {
     pub tick_ms: f64,
     /// Start, ms of processor time.
     pub start_ms: f64,
+    /// Mean tick of two threads, ms on the clock; none where there is one core.
+    pub two_threads_wall_ms: Option<f64>,
 }
 
 /// Nodes up to which every round is scored.
@@ -211,8 +213,15 @@ fn grown(graph: &str) -> Result<Growth> {
     let network = Network::open(graph)?;
     let settings = Settings { ticks: GROWTH_TICKS, ..Settings::default() };
     let taken = ours::lay_out(&network, &settings)?.taken;
-    let tick_ms = taken.tick_ms.unwrap_or(f64::NAN);
-    Ok(Growth { graph: network.name, nodes: network.node_count, tick_ms, start_ms: taken.start_ms })
+    let two = std::thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2);
+    let two = two.then(|| ours::lay_out(&network, &Settings { threads: 2, ..settings })).transpose()?;
+    Ok(Growth {
+        graph: network.name,
+        nodes: network.node_count,
+        tick_ms: taken.tick_ms.unwrap_or(f64::NAN),
+        start_ms: taken.start_ms,
+        two_threads_wall_ms: two.and_then(|two| two.taken.tick_wall_ms),
+    })
 }
 
 impl PeerRow {

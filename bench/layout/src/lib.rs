@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod change;
+pub mod compare;
 pub mod draw;
 pub mod gallery;
 pub mod generate;
@@ -11,4 +13,5 @@ pub mod ours;
 pub mod peers;
 pub mod points;
 pub mod random;
+pub mod report;
 pub mod score;

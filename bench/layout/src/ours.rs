@@ -6,9 +6,8 @@ use anyhow::Result;
 use clap::Args;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
-use swarmcast::graph::NodeIndex;
 use swarmcast::sim::cpu::CpuBackend;
-use swarmcast::sim::{Backend, Dimensions, SimParams, Topology};
+use swarmcast::sim::{Backend, Dimensions, ForceModel, SimParams, Topology};
 
 use crate::graph::Network;
 use crate::points::Points;
@@ -28,11 +27,21 @@ pub struct Settings {
     /// Accuracy of the repulsion; the engine's default when left out.
     #[arg(long)]
     pub theta: Option<f32>,
+    /// Threads that sum forces. The layout is the same with any number of them.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// The laws of force: t_force, force_atlas_2 or lin_log.
+    #[arg(long, default_value = ForceModel::TForce.name(), value_parser = model)]
+    pub model: ForceModel,
+}
+
+fn model(name: &str) -> Result<ForceModel, String> {
+    ForceModel::from_name(name).ok_or_else(|| format!("one of {}", ForceModel::NAMES.join(", ")))
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { dimensions: 3, ticks: 300, seed: 42, theta: None }
+        Self { dimensions: 3, ticks: 300, seed: 42, theta: None, threads: 1, model: ForceModel::TForce }
     }
 }
 
@@ -42,7 +51,8 @@ impl Settings {
     pub fn params(&self) -> SimParams {
         let defaults = SimParams::default();
         let dimensions = if self.dimensions == 2 { Dimensions::Two } else { Dimensions::Three };
-        SimParams { dimensions, seed: self.seed, theta: self.theta.unwrap_or(defaults.theta), ..defaults }
+        let theta = self.theta.unwrap_or(defaults.theta);
+        SimParams { dimensions, seed: self.seed, theta, force_model: self.model, ..defaults }
     }
 }
 
@@ -76,12 +86,12 @@ pub struct Run {
 /// Nodes on which the repulsion is compared with brute force.
 const ERROR_SAMPLE: usize = 500;
 
-/// Starts a layout of `network` from nothing and steps it, on this thread.
+/// Starts a layout of `network` from nothing and steps it.
 ///
 /// # Errors
 /// When the backend refuses the graph.
 pub fn lay_out(network: &Network, settings: &Settings) -> Result<Run> {
-    let mut backend = CpuBackend::new(settings.params());
+    let mut backend = CpuBackend::with_workers(settings.params(), &vec![None; settings.threads.max(1) - 1]);
     let start_ms = upload(&mut backend, network, vec![None; network.node_count])?;
     let (tick_ms, tick_wall_ms) = step(&mut backend, settings.ticks);
     let ticks = settings.ticks;
@@ -103,36 +113,36 @@ pub fn lay_out(network: &Network, settings: &Settings) -> Result<Run> {
 /// When the backend refuses the graph.
 pub fn upload(backend: &mut CpuBackend, network: &Network, start: Vec<Option<[f32; 3]>>) -> Result<f64> {
     let topology = Topology { csr: network.rows(), start, pinned: vec![false; network.node_count] };
-    let began = thread_time();
+    let began = cpu_time();
     backend.upload(topology)?;
-    Ok(ms(thread_time() - began))
+    Ok(ms(cpu_time() - began))
 }
 
 /// Mean processor time and mean time on the clock of a step, ms; 0 without steps.
 pub fn step(backend: &mut CpuBackend, ticks: usize) -> (f64, f64) {
-    let (began, cpu) = (Instant::now(), thread_time());
+    let (began, cpu) = (Instant::now(), cpu_time());
     for _ in 0..ticks {
         backend.step();
     }
     let each = |time: Duration| ms(time) / ticks.max(1) as f64;
-    (each(thread_time() - cpu), each(began.elapsed()))
+    (each(cpu_time() - cpu), each(began.elapsed()))
 }
 
 /// Where the nodes are now, in node order.
 #[must_use]
 pub fn points(backend: &CpuBackend, node_count: usize, dimensions: u8) -> Points {
-    let nodes = (0..node_count as u32).map(NodeIndex);
-    let at = nodes.map(|node| backend.position(node).unwrap_or_default().map(f64::from)).collect();
-    Points { dimensions: dimensions.into(), at }
+    let mut at = vec![[0.0; 3]; node_count];
+    backend.read_positions(&mut at);
+    Points { dimensions: dimensions.into(), at: at.into_iter().map(|at| at.map(f64::from)).collect() }
 }
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Processor time of the calling thread.
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+/// Processor time of this process: workers count, and nothing else of it runs meanwhile.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
@@ -145,13 +155,14 @@ mod tests {
     #[test]
     fn a_mesh_unfolds_and_its_figures_are_there() {
         let network = by_name("grid1k").unwrap();
-        let settings = Settings { dimensions: 2, ticks: 60, seed: 1, theta: None };
+        let settings = Settings { dimensions: 2, ticks: 60, ..Settings::default() };
         let run = lay_out(&network, &settings).unwrap();
         let score = score(&network, &run.points);
         assert!(score.stress < 0.05 && score.np1 > 0.5, "{score:?}");
         assert!(run.points.at.iter().all(|at| at[2] == 0.0));
         let taken = run.taken;
         assert!(taken.start_ms > 0.0 && taken.tick_ms.unwrap() > 0.0 && taken.repulsion_error.unwrap() < 0.1);
-        assert_eq!(lay_out(&network, &settings).unwrap().points, run.points, "the same seed gives the same layout");
+        let on_two = Settings { threads: 2, ..settings };
+        assert_eq!(lay_out(&network, &on_two).unwrap().points, run.points, "the same seed gives the same layout");
     }
 }
