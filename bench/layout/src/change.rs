@@ -92,7 +92,8 @@ mod tests {
         let settings = Settings { dimensions: 2, ..Settings::default() };
         let change = measure(&by_name("grid1k").unwrap(), &settings, 30).unwrap();
         assert_eq!(change.added, 10);
-        assert!(change.moved_median > 0.0 && change.moved_median < 2.0, "{change:?}");
-        assert!(change.moved_p95 >= change.moved_median && change.np1 > 0.8, "{change:?}");
+        // Next to a hole something moves; the mesh as a whole does not.
+        assert!(change.moved_median < 0.5 && change.moved_p95 > 0.0 && change.moved_p95 < 2.0, "{change:?}");
+        assert!(change.np1 > 0.8 && change.np1_scratch > 0.8, "{change:?}");
     }
 }
