@@ -5,6 +5,7 @@
 # Counts do not depend on what else the machine does, only on the program and its compiler. Valgrind has no AVX-512, so what is
 # counted is the path that the engine takes on a processor without it.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/../.."
 
 # Graph and dimensions.
@@ -40,6 +41,7 @@ for case in "${cases[@]}"; do
     short=$(count "$graph" "$dimensions" $few)
     long=$(count "$graph" "$dimensions" $many)
     each=$(((long - short) / (many - few)))
+    [ "$each" -gt 0 ] || { echo "$graph ${dimensions}D: nothing was counted" >&2; exit 1; }
     found+="$graph $dimensions $each"$'\n'
     if [ "${1:-}" = --record ]; then
         echo "$graph ${dimensions}D: $each instructions a step"

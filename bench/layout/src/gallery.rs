@@ -33,11 +33,13 @@ const COLUMNS: [Column; 8] = [
     Column::Peer("forceatlas2-rs", 2),
 ];
 
-/// Draws a sheet of each graph into `folder`, and `index.md` beside them. Peers have `seconds` of processor time each.
+/// Draws a sheet of each graph into `folder`, and `index.md` beside them. Peers have `seconds` of processor time each. What they
+/// draw is kept in `kept`, where one is named, and taken from there the next time: only ours changes from day to day.
 ///
 /// # Errors
 /// When the engine refuses a graph, or a file cannot be written. A peer that fails leaves a grey square.
-pub fn make(graphs: &[String], folder: &Path, ticks: usize, seconds: u64) -> Result<()> {
+pub fn make(graphs: &[String], folder: &Path, kept: Option<&Path>, ticks: usize, seconds: u64) -> Result<()> {
+    kept.map(fs::create_dir_all).transpose()?;
     fs::create_dir_all(folder)?;
     let mut index = String::from(
         "# Gallery\n\nMade by `layout gallery`. Each sheet has, row by row, the layouts of the table under it; a grey \
@@ -48,7 +50,7 @@ pub fn make(graphs: &[String], folder: &Path, ticks: usize, seconds: u64) -> Res
     for graph in graphs {
         let network = Network::open(graph)?;
         let made: Vec<Option<Points>> =
-            COLUMNS.iter().map(|column| column.points(&network, ticks, seconds)).collect::<Result<_>>()?;
+            COLUMNS.iter().map(|column| column.points(&network, kept, ticks, seconds)).collect::<Result<_>>()?;
         let picture = draw::sheet(&network, &made.iter().map(Option::as_ref).collect::<Vec<_>>())?;
         draw::write(&picture, &folder.join(format!("{}.png", network.name)))?;
         let (nodes, edges, name) = (network.node_count, network.edges.len(), &network.name);
@@ -65,20 +67,29 @@ pub fn make(graphs: &[String], folder: &Path, ticks: usize, seconds: u64) -> Res
 }
 
 impl Column {
-    fn points(self, network: &Network, ticks: usize, seconds: u64) -> Result<Option<Points>> {
+    fn points(self, network: &Network, kept: Option<&Path>, ticks: usize, seconds: u64) -> Result<Option<Points>> {
         match self {
             Self::Ours(dimensions) => {
                 let settings = Settings { dimensions, ticks, ..Settings::default() };
                 Ok(Some(ours::lay_out(network, &settings)?.points))
             }
             Self::Peer(name, dimensions) => {
+                let kept = kept.map(|kept| kept.join(format!("{}-{name}-{dimensions}d.csv", network.name)));
+                if let Some(points) = kept.as_ref().and_then(|kept| Points::read(kept, network.node_count).ok()) {
+                    return Ok(Some(points));
+                }
                 let Some(peer) = Peer::named(name).filter(|peer| peer.missing().is_none()) else { return Ok(None) };
                 let wall_limit = Duration::from_secs(4 * seconds + 10);
-                let made = peer.lay_out(network, dimensions, 1, seconds, wall_limit);
-                Ok(made
-                    .inspect_err(|error| eprintln!("{name} on {}: {error:#}", network.name))
-                    .ok()
-                    .map(|made| made.points))
+                match peer.lay_out(network, dimensions, 1, seconds, wall_limit) {
+                    Ok(made) => {
+                        kept.map(|kept| made.points.write(&kept)).transpose()?;
+                        Ok(Some(made.points))
+                    }
+                    Err(error) => {
+                        eprintln!("{name} on {}: {error:#}", network.name);
+                        Ok(None)
+                    }
+                }
             }
         }
     }

@@ -124,6 +124,9 @@ enum Command {
         /// Where the pictures go.
         #[arg(long, default_value = "bench/layout/gallery")]
         out: PathBuf,
+        /// Keeps what the others draw here, and takes it from here the next time.
+        #[arg(long)]
+        keep: Option<PathBuf>,
         /// Steps of ours.
         #[arg(long, default_value_t = 300)]
         ticks: usize,
@@ -174,8 +177,10 @@ fn main() -> Result<()> {
                 println!("{}: {}", peer.name, peer.missing().unwrap_or("installed"));
             }
         }
-        Command::Step { graph, settings } => drop(ours::lay_out(&Network::open(&graph)?, &settings)?),
-        Command::Gallery { graphs, out, ticks, seconds } => gallery::make(&graphs, &out, ticks, seconds)?,
+        Command::Step { graph, settings } => drop(ours::walk(&Network::open(&graph)?, &settings)?),
+        Command::Gallery { graphs, out, keep, ticks, seconds } => {
+            gallery::make(&graphs, &out, keep.as_deref(), ticks, seconds)?;
+        }
         Command::Graphs { graph: Some(graph), out: Some(out) } => Network::open(&graph)?.write(&out)?,
         Command::Graphs { graph, .. } => {
             let names =

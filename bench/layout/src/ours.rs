@@ -86,12 +86,34 @@ pub struct Run {
 /// Nodes on which the repulsion is compared with brute force.
 const ERROR_SAMPLE: usize = 500;
 
+/// Starts a layout of `network` from nothing and steps it, asking no clock: Valgrind counts the instructions, and cannot bear
+/// the way in which rustix finds the clock.
+///
+/// # Errors
+/// When the backend refuses the graph.
+pub fn walk(network: &Network, settings: &Settings) -> Result<CpuBackend> {
+    let mut backend = backend(settings);
+    backend.upload(topology(network, vec![None; network.node_count]))?;
+    for _ in 0..settings.ticks {
+        backend.step();
+    }
+    Ok(backend)
+}
+
+fn backend(settings: &Settings) -> CpuBackend {
+    CpuBackend::with_workers(settings.params(), &vec![None; settings.threads.max(1) - 1])
+}
+
+fn topology(network: &Network, start: Vec<Option<[f32; 3]>>) -> Topology {
+    Topology { csr: network.rows(), start, pinned: vec![false; network.node_count] }
+}
+
 /// Starts a layout of `network` from nothing and steps it.
 ///
 /// # Errors
 /// When the backend refuses the graph.
 pub fn lay_out(network: &Network, settings: &Settings) -> Result<Run> {
-    let mut backend = CpuBackend::with_workers(settings.params(), &vec![None; settings.threads.max(1) - 1]);
+    let mut backend = backend(settings);
     let start_ms = upload(&mut backend, network, vec![None; network.node_count])?;
     let (tick_ms, tick_wall_ms) = step(&mut backend, settings.ticks);
     let ticks = settings.ticks;
@@ -112,7 +134,7 @@ pub fn lay_out(network: &Network, settings: &Settings) -> Result<Run> {
 /// # Errors
 /// When the backend refuses the graph.
 pub fn upload(backend: &mut CpuBackend, network: &Network, start: Vec<Option<[f32; 3]>>) -> Result<f64> {
-    let topology = Topology { csr: network.rows(), start, pinned: vec![false; network.node_count] };
+    let topology = topology(network, start);
     let began = cpu_time();
     backend.upload(topology)?;
     Ok(ms(cpu_time() - began))
