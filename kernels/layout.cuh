@@ -77,7 +77,7 @@ struct Params {
     float self_stiffness;         //  64  factor of the law at distance 0, before `strength`
     u32 flags;                    //  68
     u32 model;                    //  72  0 t-force, 1 ForceAtlas2, 2 LinLog
-    u32 reserved;                 //  76
+    float rest_length;            //  76  world units, of springs whose own is negative
     double centre_pull;           //  80  1 / s^2
 };
 static_assert(sizeof(Params) == 88, "src/sim/cuda/layout.rs has the same");
@@ -135,7 +135,7 @@ struct World {
     float4* velocity;          //  16  world units / s; w unused
     float4* force;             //  24  sum of the forces; w stiffness
     const float4* extra;       //  32  forces from outside the model; w their stiffness; null when there are none
-    const float4* home;        //  40  where the node was placed
+    float4* home;              //  40  where the node was placed
     u32* state;                //  48
     const u32* component;      //  56
     const u32* slot_of;        //  64  by node
@@ -143,7 +143,7 @@ struct World {
     const u32* row;            //  72  [node_count + 1]
     const u32* neighbour;      //  80  [half_edge_count]
     const float* weight;       //  88  [half_edge_count]
-    const float* rest;         //  96  [half_edge_count], world units
+    const float* rest;         //  96  [half_edge_count], world units; negative: as the parameters say
     const float* weight_sum;   // 104  [node_count]
     const u32* long_row;       // 112  [long_row_count] slots
     const u32* long_first;     // 120  [long_row_count + 1] pieces
@@ -193,10 +193,12 @@ struct World {
     u32 sample_count;          // 396
     u32 reduce_blocks;         // 400
     float temperature;         // 404
-    u32 level_first[kLevels];  // 408  cell
-    u32 level_cells[kLevels];  // 448
+    float lift;                // 408  world units; 0 where `refit_nodes` leaves nodes in their plane
+    u32 reserved;              // 412
+    u32 level_first[kLevels];  // 416  cell
+    u32 level_cells[kLevels];  // 456
 };
-static_assert(sizeof(World) == 488, "src/sim/cuda/layout.rs has the same");
+static_assert(sizeof(World) == 496, "src/sim/cuda/layout.rs has the same");
 
 #define KERNEL(name) extern "C" __global__ void __launch_bounds__(kBlock) name(const World w)
 #define DEVICE static __device__ __forceinline__

@@ -12,6 +12,7 @@ DEVICE float3 spring(const World& w, const Params& law, u32 slot, const float4& 
     u32 other = w.neighbour[half];
     float4 to = w.point[other];
     float weight = w.weight[half], rest = w.rest[half];
+    rest = rest < 0.0f ? law.rest_length : rest;
     float x = to.x - at.x, y = to.y - at.y, z = to.z - at.z;
     float d2 = x * x + y * y + z * z;
     if (d2 < 1.17549435e-38f) {

@@ -17,6 +17,7 @@
 #include "../../kernels/move.cu"
 #include "../../kernels/pack.cu"
 #include "../../kernels/part.cu"
+#include "../../kernels/refit.cu"
 #include "../../kernels/repulse_exact.cu"
 #include "../../kernels/repulse_tree.cu"
 #include "../../kernels/sample.cu"
