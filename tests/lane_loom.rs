@@ -6,21 +6,13 @@
 
 use loom::sync::{Arc, Notify};
 use loom::thread;
-use swarmcast::handoff::{
-    ChainInput, ChainMessage, ChainPart, ChainWriter, ClassRef, Consumer, Doorbell, Frame, FramePool, Overflow,
-    Producer, Stamp, Transport, WireOrder, lane,
-};
-use swarmcast::wire::{ClassSpec, FrameHeader, Profile, TCP_PREFIX_BYTES};
+use swarmcast::handoff::{ClassRef, Consumer, Doorbell, Frame, FramePool, LeasePool, Overflow, Producer, Stamp, lane};
+use swarmcast::wire::Profile;
 
 /// Every interleaving with up to three preemptions: nearly all faults need no more, and all of them would take hours.
 fn explore(program: impl Fn() + Send + Sync + 'static) {
-    explore_with(3, program);
-}
-
-fn explore_with(preemptions: usize, program: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(preemptions);
-    model.max_branches = 10_000;
+    model.preemption_bound = Some(3);
     model.check(program);
 }
 
@@ -160,43 +152,28 @@ fn a_frame_that_is_read_is_never_written() {
     });
 }
 
-/// The header in a message's bytes, and all of them.
-fn read(message: &ChainMessage) -> (FrameHeader, Vec<u8>) {
-    let (first, second) = message.pieces(Transport::Tcp);
-    let bytes = [first, second].concat();
-    (*FrameHeader::parse_compact(&bytes[TCP_PREFIX_BYTES..]).unwrap().0, bytes)
-}
-
 #[test]
-fn a_message_of_a_chain_that_is_read_is_never_written() {
-    const CLASS: ClassRef = ClassRef { slot: 0, serial: 1 };
-    // A pool has four snapshots, so the last of these are written into messages that have been used.
-    const SNAPSHOTS: u64 = 6;
-    // A chain takes ten times the steps of a frame: two preemptions are what an hour allows.
-    explore_with(2, || {
-        let (mut producer, mut consumer, _, _) = sleepy_lane::<ChainPart>(1, Overflow::Conflate);
+fn what_is_leased_from_a_pool_is_never_written() {
+    // Messages of a chain live in such a pool; the codec that fills them needs more stack than the model checker gives.
+    explore(|| {
+        let (mut producer, mut consumer, _, _) = sleepy_lane::<Arc<[u64; 2]>>(1, Overflow::Conflate);
         let reader = thread::spawn(move || {
             let mut seen = 0;
             for _ in 0..2 {
-                let Some(part) = consumer.pop() else { continue };
-                let snapshot = part.snapshot.unwrap();
-                let (header, bytes) = read(&snapshot);
-                assert_eq!((header.sequence.get(), header.tick.get()), (snapshot.sequence(), snapshot.tick()));
-                assert!(snapshot.sequence() > seen);
-                seen = snapshot.sequence();
+                let Some(message) = consumer.pop() else { continue };
+                let [first, last] = *message;
+                assert!(first == last && first > seen);
+                seen = first;
                 thread::yield_now();
-                assert_eq!(read(&snapshot), (header, bytes), "nobody writes what is leased");
+                assert_eq!(*message, [seen; 2], "nobody writes what is leased");
             }
         });
-        let mut writer = ChainWriter::new(CLASS, ClassSpec::new(Profile::Compact, 10), 1).unwrap();
-        let order = WireOrder::new(1, vec![0]);
-        for tick in 1..=SNAPSHOTS {
-            let points = [[tick as f32, 0.0, 0.0]];
-            let bounds = [[0.0; 3], [10.0; 3]];
-            let input = ChainInput { order: &order, words: &[7], points: &points, flat: &[], bounds };
-            writer.want_snapshot();
-            assert!(writer.encode(&input, &Stamp { epoch: 1, tick, tick_ns: tick * 200_000_000, ..Stamp::default() }));
-            drop(producer.push(writer.publish(1).unwrap()));
+        let mut pool = LeasePool::new(2, || [0; 2]);
+        for tick in 1..=3 {
+            // All leased: nothing is published, as a chain does.
+            let Some(place) = pool.take() else { continue };
+            *pool.at(place).unwrap() = [tick; 2];
+            let _ = producer.push(pool.lease(place).unwrap());
         }
         reader.join().unwrap();
     });

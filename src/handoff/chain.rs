@@ -6,7 +6,7 @@
 use zerocopy::IntoBytes;
 
 use super::sync::Arc;
-use super::{ClassRef, Stamp, Transport, WireOrder};
+use super::{ClassRef, LeasePool, Stamp, Transport, WireOrder};
 use crate::wire::compact::{BLOCK_NODES, BOX_QUANTA, Coding, CompactError, CompactFrame, Encoder, Info};
 use crate::wire::{
     BlockSet, ClassSpec, FLAG_NORMALISE, FLAG_PARTIAL, FLAG_TWO_DIMENSIONAL, FrameHeader, HEADER_BYTES, KIND_COLUMNS,
@@ -200,40 +200,15 @@ struct Pending {
     header: FrameHeader,
 }
 
-/// Messages that are written in turn.
-#[derive(Debug)]
-struct MessagePool {
-    messages: Vec<Arc<ChainMessage>>,
-    next: usize,
-}
-
-impl MessagePool {
-    fn new(count: usize, message: impl Fn() -> ChainMessage) -> Self {
-        Self { messages: (0..count).map(|_| Arc::new(message())).collect(), next: 0 }
-    }
-
-    /// The place of a message that nobody leases, from the one after the last taken: those come back in turn.
-    fn take(&mut self) -> Option<usize> {
-        let count = self.messages.len();
-        for step in 0..count {
-            let place = (self.next + step) % count;
-            if self.messages.get_mut(place).and_then(Arc::get_mut).is_some() {
-                self.next = (place + 1) % count;
-                return Some(place);
-            }
-        }
-        None
-    }
-
-    fn at(&mut self, place: usize) -> Option<&mut ChainMessage> {
-        self.messages.get_mut(place).and_then(Arc::get_mut)
-    }
-
-    fn publish(&mut self, pending: Option<Pending>, published_ns: u64) -> Option<Arc<ChainMessage>> {
-        let Pending { place, header } = pending?;
-        self.at(place)?.seal(FrameHeader { published_ns: published_ns.into(), ..header });
-        self.messages.get(place).cloned()
-    }
+/// Writes the headers of a message that waits, and leases it.
+fn publish(
+    pool: &mut LeasePool<ChainMessage>,
+    pending: Option<Pending>,
+    published_ns: u64,
+) -> Option<Arc<ChainMessage>> {
+    let Pending { place, header } = pending?;
+    pool.at(place)?.seal(FrameHeader { published_ns: published_ns.into(), ..header });
+    pool.lease(place)
 }
 
 /// Follows the nodes for one class. Made by `control`, driven by `sim`.
@@ -242,8 +217,8 @@ pub struct ChainWriter {
     class: ClassRef,
     spec: ClassSpec,
     encoder: Encoder,
-    deltas: MessagePool,
-    snapshots: MessagePool,
+    deltas: LeasePool<ChainMessage>,
+    snapshots: LeasePool<ChainMessage>,
     begun: Option<Begun>,
     generation: u32,
     sequence: u64,
@@ -278,10 +253,10 @@ impl ChainWriter {
             class,
             spec,
             encoder: Encoder::new(Self::info(spec, node_count, [[0.0; 3]; 2], 0), Coding::Cheapest)?,
-            deltas: MessagePool::new(kept + DELTAS_IN_FLIGHT, || {
+            deltas: LeasePool::new(kept + DELTAS_IN_FLIGHT, || {
                 ChainMessage::new(CompactFrame::for_deltas(node_count), deltas)
             }),
-            snapshots: MessagePool::new(SNAPSHOTS, || {
+            snapshots: LeasePool::new(SNAPSHOTS, || {
                 ChainMessage::new(CompactFrame::for_snapshots(node_count), snapshots)
             }),
             begun: None,
@@ -368,9 +343,9 @@ impl ChainWriter {
             keep: chain_ticks_max(self.spec.rate_hz),
             info: Arc::clone(&begun.info),
             columns: Arc::clone(&begun.columns),
-            delta: self.deltas.publish(delta, published_ns),
-            snapshot: self.snapshots.publish(snapshot, published_ns),
-            mark: self.deltas.publish(mark, published_ns),
+            delta: publish(&mut self.deltas, delta, published_ns),
+            snapshot: publish(&mut self.snapshots, snapshot, published_ns),
+            mark: publish(&mut self.deltas, mark, published_ns),
         })
     }
 

@@ -9,6 +9,7 @@ mod chain;
 mod doorbell;
 mod frame;
 mod lane;
+mod lease;
 mod message;
 mod order;
 mod sync;
@@ -17,6 +18,7 @@ pub use chain::{ChainInput, ChainMessage, ChainPart, ChainWriter, chain_ticks_ma
 pub use doorbell::Doorbell;
 pub use frame::{ClassHead, Frame, FramePool, Stamp};
 pub use lane::{Consumer, LaneStats, Overflow, Producer, lane};
+pub use lease::LeasePool;
 pub use message::{
     Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, Rung, SessionId,
     ShardEvent, ShardMessage, SimCommand, SimEvent, Transport, ViewCommand,
