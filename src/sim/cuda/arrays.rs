@@ -82,6 +82,12 @@ impl Arrays {
         arrays
     }
 
+    /// Keeps what the host goes on needing: who is where, what is fixed, and the springs.
+    pub(super) fn forget_uploaded(&mut self) {
+        let Self { slot_of, state, row, springs, .. } = std::mem::take(self);
+        *self = Self { slot_of, state, row, springs, ..Self::default() };
+    }
+
     /// Rows over slots, parallel edges merged into one. Returns how many neighbours pull at each slot.
     fn take_rows(&mut self, csr: &Csr, node_of: &[u32]) -> Vec<u32> {
         let Self { slot_of, row, neighbour, springs, .. } = self;

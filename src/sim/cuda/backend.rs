@@ -95,9 +95,10 @@ impl CudaBackend {
         }
     }
 
-    /// The same, but with the tree from fewer nodes on.
-    pub(super) fn exact_up_to(self, nodes: usize) -> Self {
-        Self { exact_nodes_max: nodes, ..self }
+    /// From now on the tree from fewer nodes on.
+    #[cfg(test)]
+    pub(super) fn set_exact_nodes_max(&mut self, nodes: usize) {
+        self.exact_nodes_max = nodes;
     }
 
     /// The device, as its driver names it; `None` once the CPU has taken over.
@@ -110,9 +111,7 @@ impl CudaBackend {
     }
 
     /// Waits for the step under way, so that what is read is that step.
-    ///
-    /// # Errors
-    /// What the device says.
+    #[cfg(test)]
     pub(super) fn finish(&mut self) -> Result<(), DeviceError> {
         if let Place::Device { device, scene: Some(scene) } = &mut self.place
             && let Some(report) = scene.finish(device.as_mut())?
@@ -120,6 +119,20 @@ impl CudaBackend {
             self.take(&report);
         }
         Ok(())
+    }
+
+    /// Of the newest step that was waited for.
+    #[cfg(test)]
+    pub(super) fn report(&self) -> StepReport {
+        self.report
+    }
+
+    /// Puts a NaN into a node's position on the device, as a fault would.
+    #[cfg(test)]
+    pub(super) fn poison(&mut self, node: NodeIndex) {
+        let slot = self.graph.arrays.slot_of[node.get()];
+        let state = self.graph.arrays.state[slot as usize];
+        self.graph.edits.push(Edit { slot, state, at: [f32::NAN; 3], moved: 1 });
     }
 
     fn try_step(&mut self) -> Result<StepReport, DeviceError> {
@@ -158,7 +171,7 @@ impl CudaBackend {
         };
         self.take(&report);
         self.temperature = temperature;
-        self.report.settled = self.heat.end_step(&self.params, self.report.rms_velocity, graph_held(&self.graph));
+        self.report.settled = self.heat.end_step(&self.params, self.report.rms_velocity, self.graph.held_count > 0);
         Ok(self.report)
     }
 
@@ -265,10 +278,6 @@ impl CudaBackend {
         let [x, y, z] = at.map(|axis| axis.clamp(-bound, bound));
         [x, y, if self.params.dimensions == Dimensions::Two { 0.0 } else { z }]
     }
-}
-
-fn graph_held(graph: &GraphState) -> bool {
-    graph.held_count > 0
 }
 
 impl Backend for CudaBackend {

@@ -3,7 +3,7 @@
 //! cudarc loads the driver library when it is first used and panics where the library or a symbol is missing, so
 //! [`CudaDevice::open`] looks first, and whoever opens a device uses every call once, inside a `catch_unwind`.
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -51,9 +51,15 @@ fn failed(call: &'static str) -> impl Fn(DriverError) -> DeviceError {
     move |DriverError(code)| DeviceError::Driver { call, code: name_of(code) }
 }
 
-/// The driver's own names are static; asking for them needs no device.
 fn name_of(code: sys::CUresult) -> &'static str {
-    DriverError(code).error_name().ok().and_then(|name| name.to_str().ok()).unwrap_or("an unknown error")
+    let mut name = std::ptr::null();
+    // SAFETY: takes any code and a place for a pointer.
+    let known = unsafe { sys::cuGetErrorName(code, &mut name) };
+    if known != sys::CUresult::CUDA_SUCCESS || name.is_null() {
+        return "an unknown error";
+    }
+    // SAFETY: the driver's names end in a zero byte and are never freed.
+    unsafe { CStr::from_ptr(name) }.to_str().unwrap_or("an unknown error")
 }
 
 impl CudaDevice {
