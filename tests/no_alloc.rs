@@ -155,6 +155,9 @@ impl Swing {
 }
 
 impl Backend for Swing {
+    fn name(&self) -> &'static str {
+        "swing"
+    }
     fn upload(&mut self, _: Topology) -> Result<(), BackendError> {
         Ok(())
     }
@@ -171,6 +174,7 @@ impl Backend for Swing {
     fn is_pinned(&self, _: NodeIndex) -> bool {
         false
     }
+    fn warm(&mut self, _: &[NodeIndex]) {}
     fn reheat(&mut self) {}
     fn write_into(&self, records: &mut [NodeRecord]) {
         for (node, record) in records.iter_mut().enumerate() {
@@ -180,6 +184,11 @@ impl Backend for Swing {
     fn position(&self, node: NodeIndex) -> Option<[f32; 3]> {
         Some(self.at(node.get()))
     }
+    fn read_positions(&self, out: &mut [[f32; 3]]) {
+        out.iter_mut().enumerate().for_each(|(node, out)| *out = self.at(node));
+    }
+    fn set_extra_forces(&mut self, _: &[[f32; 4]]) {}
+    fn set_springs(&mut self, _: &[f32], _: &[f32]) {}
     fn repulsion_error(&mut self, _: usize) -> Option<f32> {
         None
     }

@@ -360,3 +360,25 @@ fn an_edit_keeps_what_was_placed_and_grows_the_new_beside_it() {
     moved.sort_by(f32::total_cmp);
     assert!(moved[200] < 0.3 * params.rest_length, "old nodes hardly move: median {}", moved[200]);
 }
+
+#[test]
+fn what_is_dragged_moves_its_neighbourhood_and_leaves_the_rest() {
+    // A path: what is far along it has no reason to move.
+    let count = 400;
+    let edges: Vec<(u32, u32)> = (1..count).map(|node| (node - 1, node)).collect();
+    let params = SimParams::default();
+    let mut backend = uploaded(params, topology(count, &edges));
+    assert!((0..2_000).any(|_| backend.step().settled));
+    let before = positions(&backend, count);
+    let [x, y, z] = before[200];
+    backend.hold(NodeIndex(200), [x, y + 3.0 * params.rest_length, z]);
+    steps(&mut backend, 200);
+    let held = positions(&backend, count);
+    let moved = |now: &[[f32; 3]], node: usize| distance(now[node], before[node]);
+    assert!(moved(&held, 201) > params.rest_length, "the neighbour follows");
+    assert!(moved(&held, 0) < 0.01 * params.rest_length && moved(&held, 399) < 0.01 * params.rest_length);
+    backend.release(NodeIndex(200));
+    assert!((0..1_000).any(|_| backend.step().settled), "it comes to rest again");
+    backend.warm(&[NodeIndex(100)]);
+    assert!(!backend.step().settled, "a change next to a node wakes the layout");
+}

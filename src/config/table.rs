@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::value::{Kind, Setting, Value};
 use super::{Config, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 use crate::limits::NODE_ID_MAX;
+use crate::sim::ForceModel;
 
 /// One key.
 pub(super) struct Key {
@@ -159,6 +160,13 @@ pub(super) static KEYS: &[Key] = &[
         name: "sim.dimensions", kind: whole(2, 3), unit: "", flag: "dimensions",
         field: field!(sim.params.dimensions),
         doc: "Lay out in the plane or in space. In the plane z is 0.",
+    },
+    Key {
+        name: "sim.force_model", kind: Kind::Choice(ForceModel::NAMES), unit: "", flag: "",
+        field: field!(sim.params.force_model),
+        doc: "The laws of force: t_force (bounded repulsion, edges with a rest length: keeps neighbourhoods best), \
+              force_atlas_2 (repulsion as 1 / d, edges pull in proportion to their length) or lin_log (the same repulsion, edges \
+              pull as the logarithm of their length: clusters stand apart).",
     },
     Key {
         name: "sim.seed", kind: whole(0, i64::MAX), unit: "", flag: "seed", field: field!(sim.params.seed),
@@ -491,7 +499,7 @@ mod tests {
                 }
             }};
         }
-        keyed!(dimensions seed time_step damping spring_k rest_length repel_k repulsion_cutoff softening centre_gravity
+        keyed!(dimensions force_model seed time_step damping spring_k rest_length repel_k repulsion_cutoff softening centre_gravity
             max_force max_velocity bounds boundary_damping theta warmup_iterations cooling settle_velocity
             repulsion springs centring);
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
-use crate::sim::Dimensions;
+use crate::sim::{Dimensions, ForceModel};
 
 /// A value as a source gave it. Displays as TOML.
 #[derive(Clone, Debug, PartialEq)]
@@ -333,4 +333,4 @@ macro_rules! choice_setting {
     )+};
 }
 
-choice_setting!(GraphFormat IdleStrategy LogFormat LogLevel);
+choice_setting!(ForceModel GraphFormat IdleStrategy LogFormat LogLevel);

@@ -59,8 +59,12 @@ pub struct StepReport {
 
 /// One way of computing the layout. Used by the `sim` thread alone; nothing here reads a clock or locks.
 pub trait Backend: Send {
+    /// "cpu" or "cuda".
+    fn name(&self) -> &'static str;
+
     /// Takes a new graph: builds every buffer that a step needs, places the nodes that have no start position,
-    /// velocity 0, nothing held, full temperature (less when most nodes came placed).
+    /// velocity 0, nothing held. Full temperature, unless most nodes came placed: then little, and in place of a graph that
+    /// was there before as much as it had, so that only the new nodes look for their places.
     ///
     /// # Errors
     /// [`BackendError`]; the backend then goes on with the graph it had.
@@ -75,14 +79,14 @@ pub trait Backend: Send {
     /// One step. No allocation, no I/O; every position and velocity is finite afterwards.
     fn step(&mut self) -> StepReport;
 
-    /// Puts a node somewhere (moved into the bounds) and keeps it there until [`Self::release`]; reheats. A node
+    /// Puts a node somewhere (moved into the bounds) and keeps it there until [`Self::release`]; warms its neighbours. A node
     /// that is not there or a position that is not finite changes nothing.
     fn hold(&mut self, node: NodeIndex, position: [f32; 3]);
 
-    /// Lets a held node go; reheats.
+    /// Lets a held node go; warms it and its neighbours.
     fn release(&mut self, node: NodeIndex);
 
-    /// Pins a node where it is, or lets it go; reheats when that is a change.
+    /// Pins a node where it is, or lets it go; warms it and its neighbours when that is a change.
     fn pin(&mut self, node: NodeIndex, pinned: bool);
 
     /// Whether a node is pinned; false when there is no such node.
@@ -91,6 +95,9 @@ pub trait Backend: Send {
     /// Computes the repulsion less accurately by so many notches than the parameters say, without reheating: relief for steps
     /// that are over their budget. A backend that has no such setting ignores it.
     fn coarsen(&mut self, _notches: u8) {}
+
+    /// Lets these nodes and their neighbours find new places, as after a change next to them; the rest stays as cold as it is.
+    fn warm(&mut self, nodes: &[NodeIndex]);
 
     /// Back to full temperature.
     fn reheat(&mut self);
@@ -103,6 +110,23 @@ pub trait Backend: Send {
 
     /// Where a node is, world units; `None` when there is no such node.
     fn position(&self, node: NodeIndex) -> Option<[f32; 3]>;
+
+    /// Positions after the last completed step (a device may be one step behind), in node order, into
+    /// `out[..node_count]`.
+    ///
+    /// # Panics
+    /// When `out` has less room than there are nodes.
+    fn read_positions(&self, out: &mut [[f32; 3]]);
+
+    /// Forces from outside the model, `[node_count]` in node order: x, y, z in the unit of the model's own sums, and how
+    /// much they change per world unit, for stability. Added in every step until replaced; an empty slice ends them, one of
+    /// another length changes nothing. Numbers that are not finite count as 0.
+    fn set_extra_forces(&mut self, extra: &[[f32; 4]]);
+
+    /// New strengths (>= 0) and rest lengths (world units, >= 0) of the springs, `[half_edge_count]` each in the order of the
+    /// topology's rows; warms the layout as a drag does. Of parallel edges the strengths add up and the rest lengths are
+    /// averaged by strength. Arrays of another length change nothing.
+    fn set_springs(&mut self, weight: &[f32], rest: &[f32]);
 
     /// Measures the relative rms error of the repulsion against the exact sum, on `sample` nodes of the present
     /// positions; `None` when there is nothing to measure. O(sample x nodes).

@@ -18,5 +18,5 @@ mod tick_clock;
 mod turn;
 
 pub use backend::{Backend, BackendError, StepReport, Topology};
-pub use params::{Dimensions, ParamError, SimParams};
+pub use params::{Dimensions, ForceModel, ParamError, SimParams};
 pub use turn::{Identity, Sim, SimLanes};

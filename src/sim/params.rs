@@ -14,6 +14,41 @@ pub enum Dimensions {
     Three,
 }
 
+/// Which law draws neighbours together and drives all others apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForceModel {
+    /// Bounded repulsion that falls as 1/d^3, springs with a rest length. Source: Zhong et al., "t-FDP", TVCG 2023.
+    #[default]
+    TForce,
+    /// Repulsion `repel_k / sqrt(node_count) * m_i * m_j * u / (1 + u^2)`, which falls as 1/d, against an attraction of `spring_k * w * d` along
+    /// edges, which have no rest length; neighbours repel each other too. Source: Jacomy et al., "ForceAtlas2", 2014.
+    ForceAtlas2,
+    /// The same repulsion against an attraction of `spring_k * w * rest_length * ln(1 + d / rest_length)`: clusters stand
+    /// farther apart. Source: Noack, "Energy models for graph clustering", 2007.
+    LinLog,
+}
+
+impl ForceModel {
+    /// Every name, in the order of the variants.
+    pub const NAMES: &'static [&'static str] = &["t_force", "force_atlas_2", "lin_log"];
+
+    /// The name in files, environment and flags.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TForce => "t_force",
+            Self::ForceAtlas2 => "force_atlas_2",
+            Self::LinLog => "lin_log",
+        }
+    }
+
+    /// The model called `name`, or `None`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::TForce, Self::ForceAtlas2, Self::LinLog].into_iter().find(|model| model.name() == name)
+    }
+}
+
 /// What the force layout can be told between two steps. [`SimParams::validate`] holds the ranges.
 ///
 /// The model: node i has the repulsion mass m = 1 + log2(1 + distinct neighbours) and feels
@@ -31,6 +66,8 @@ pub enum Dimensions {
 pub struct SimParams {
     /// Axes of the layout.
     pub dimensions: Dimensions,
+    /// The laws of force; what follows is said of the first.
+    pub force_model: ForceModel,
     /// Of the start positions. The same seed and graph give the same bytes.
     pub seed: u64,
     /// Seconds a step simulates, 0.0001 to 1. At .016 and 60 steps a second, wire velocities are real ones.
@@ -105,6 +142,7 @@ impl Default for SimParams {
     fn default() -> Self {
         Self {
             dimensions: Dimensions::Three,
+            force_model: ForceModel::TForce,
             seed: 42,
             time_step: 0.016,
             damping: 0.85,
@@ -172,7 +210,14 @@ impl SimParams {
         if self.bounds > 0.0 {
             return self.bounds;
         }
-        (self.rest_length * (4.0 * (node_count as f32).sqrt()).max(15.0)).min(COORDINATE_MAX)
+        let wide = if self.force_model == ForceModel::TForce { 1.0 } else { 4.0 };
+        (self.rest_length * wide * (4.0 * (node_count as f32).sqrt()).max(15.0)).min(COORDINATE_MAX)
+    }
+
+    /// Share of a repulsion that falls as 1/d which acts in a graph of this size, `1 / sqrt(node_count)`. Everything far away
+    /// adds up in it: undiminished, it draws the edges of a mesh out in proportion to `sqrt(node_count)`.
+    pub(super) fn far_share(&self, node_count: usize) -> f32 {
+        1.0 / (node_count.max(1) as f32).sqrt()
     }
 }
 

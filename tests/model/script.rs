@@ -106,6 +106,10 @@ impl Scripted {
 }
 
 impl Backend for Scripted {
+    fn name(&self) -> &'static str {
+        "script"
+    }
+
     fn upload(&mut self, _: Topology) -> Result<(), BackendError> {
         Ok(())
     }
@@ -134,6 +138,8 @@ impl Backend for Scripted {
         self.with(|script| script.pinned[node.get()])
     }
 
+    fn warm(&mut self, _: &[NodeIndex]) {}
+
     fn reheat(&mut self) {}
 
     fn write_into(&self, records: &mut [NodeRecord]) {
@@ -147,6 +153,18 @@ impl Backend for Scripted {
     fn position(&self, node: NodeIndex) -> Option<[f32; 3]> {
         self.with(|script| script.now.get(node.get()).map(|(position, _)| *position))
     }
+
+    fn read_positions(&self, out: &mut [[f32; 3]]) {
+        self.with(|script| {
+            for (out, (position, _)) in out.iter_mut().zip(&script.now) {
+                *out = *position;
+            }
+        });
+    }
+
+    fn set_extra_forces(&mut self, _: &[[f32; 4]]) {}
+
+    fn set_springs(&mut self, _: &[f32], _: &[f32]) {}
 
     fn repulsion_error(&mut self, _: usize) -> Option<f32> {
         None

@@ -5,11 +5,11 @@ use crate::sim::SimParams;
 /// Steps for which the RMS velocity must stay under the threshold.
 const QUIET_STEPS: u32 = 30;
 
-/// What a drag or a changed pin warms the layout to: enough to follow, too little to unfold it again.
+/// What new springs warm the layout to: enough to follow, too little to unfold it again.
 const TOUCHED: f32 = 0.3;
 
 /// Where cooling ends: no layout moves visibly, and the product with a force stays a normal number.
-const COLDEST: f32 = 1e-5;
+const COLDEST: f32 = 1e-6;
 
 /// The temperature and the count of quiet steps.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,9 +36,14 @@ impl Heat {
         self.quiet_steps = 0;
     }
 
-    /// Warm enough to follow a drag.
+    /// Warm enough to follow a change of all.
     pub(super) fn touch(&mut self) {
         self.temperature = self.temperature.max(TOUCHED);
+        self.quiet_steps = 0;
+    }
+
+    /// As warm as before, but not at rest: something changed somewhere.
+    pub(super) fn disturb(&mut self) {
         self.quiet_steps = 0;
     }
 
@@ -47,16 +52,15 @@ impl Heat {
         self.temperature
     }
 
-    /// Ends a step; returns whether the layout has settled. It does not cool below [`TOUCHED`] nor settle while a
-    /// node is held.
-    pub(super) fn end_step(&mut self, params: &SimParams, rms_velocity: f32, any_held: bool) -> bool {
+    /// Ends a step; returns whether the layout has settled. It does not while something is `disturbed`: a node is held, or
+    /// warmer than the rest.
+    pub(super) fn end_step(&mut self, params: &SimParams, rms_velocity: f32, disturbed: bool) -> bool {
         if self.warmup_left > 0 {
             self.warmup_left -= 1;
         } else {
-            let coldest = if any_held { TOUCHED } else { COLDEST };
-            self.temperature = (self.temperature * (1.0 - params.cooling)).max(coldest.min(self.temperature));
+            self.temperature = (self.temperature * (1.0 - params.cooling)).max(COLDEST.min(self.temperature));
         }
-        let quiet = rms_velocity < params.settle_velocity && !any_held;
+        let quiet = rms_velocity < params.settle_velocity && !disturbed;
         self.quiet_steps = if quiet { (self.quiet_steps + 1).min(QUIET_STEPS) } else { 0 };
         self.quiet_steps == QUIET_STEPS
     }
@@ -84,16 +88,16 @@ mod tests {
     }
 
     #[test]
-    fn it_stays_warm_while_a_node_is_held() {
+    fn it_cools_but_does_not_settle_while_a_node_is_held() {
         let params = SimParams { warmup_iterations: 0, ..SimParams::default() };
         let mut heat = Heat::fresh(&params);
-        for _ in 0..1_000 {
+        for _ in 0..10_000 {
             assert!(!heat.end_step(&params, 0.0, true));
         }
-        assert_eq!(heat.temperature(), TOUCHED);
-        for _ in 0..10_000 {
-            heat.end_step(&params, 0.0, false);
-        }
         assert_eq!(heat.temperature(), COLDEST);
+        let quiet = (0..QUIET_STEPS).map(|_| heat.end_step(&params, 0.0, false)).filter(|settled| *settled).count();
+        assert_eq!(quiet, 1);
+        heat.disturb();
+        assert!(!heat.end_step(&params, 0.0, false));
     }
 }

@@ -1,14 +1,14 @@
-//! The CPU backend: the whole force set on one thread, in a fixed order of operations.
+//! The CPU backend: the whole force set, on one thread or several, in a fixed order of operations.
 //!
 //! Called by the `sim` thread. Nodes are kept in **slots**, dealt at [`Backend::upload`] along a Morton curve of the
 //! start positions so that neighbours in space are neighbours in memory; nothing outside sees a slot.
 //!
-//! The same seed, graph and calls give the same bytes: no randomness but hashes of indices, no sum whose order
-//! depends on anything but the positions, no fused or approximate instructions in a step.
+//! The same seed, graph and calls give the same bytes, with any number of threads: every node's sums are made by one thread in
+//! one order, there is no randomness but hashes of indices, and no approximate instruction in a step.
 //!
 //! # Error of the repulsion
 //!
-//! Up to 256 nodes, and at `theta` 0, all pairs are summed. Above, the RMS error over the RMS force stays within
+//! Up to 512 nodes, and at `theta` 0, all pairs are summed. Above, the RMS error over the RMS force stays within
 //! `1e-4 + 0.13 * theta^2`. Measured on 5,000 nodes, in 3D (2D):
 //!
 //! | theta | random | clustered | collinear |
@@ -22,22 +22,29 @@
 //! A layout in motion has 1 to 3 % at 1.0, a collinear one up to 6 %. [`CpuBackend::repulsion_error_sample`] measures
 //! the one at hand.
 //!
-//! # Cost
+//! # What it costs, and what was tried
 //!
-//! Best of 60 to 400 steps on one busy core of an EPYC (Zen 3), built for plain x86-64 (SSE2), 3D, `theta` 1.0:
-//! 10,000 nodes and 50,000 edges 4.7 to 5.8 ms, 100,000 and 500,000 115 ms. Three fifths of it is the inner loop.
+//! Three fifths of a step is the inner loop (`pairs.rs`), a tenth the walks, a tenth the springs. The tree keeps its shape for up
+//! to 16 steps and what cells do to a node is kept for up to 4, less while the layout moves fast: 10,000 nodes and 50,000 edges
+//! take 4.5 ms a step on one core while they unfold and 2.5 ms later (Zen 3, AVX2, `theta` 1.0, a busy machine, where the
+//! version before took 19 ms). Tried and lost: the full quadrupole of a cell instead of its trace (error 1.0 to 0.6 % at twice
+//! the cost of a cell: a smaller `theta` costs less); an absolute bound `mass * size^3 / d^6` beside the angle (no fewer pairs
+//! at the same error); larger groups than one cell (as many walks saved as pairs added).
 
+mod crew;
 mod heat;
 mod morton;
 mod motion;
 mod pairs;
-mod repulsion;
+mod scene;
 mod springs;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod warmth;
 mod world;
 
+use crew::Crew;
 use heat::Heat;
 use world::World;
 
@@ -54,6 +61,7 @@ pub struct CpuBackend {
     notches: u8,
     heat: Heat,
     world: World,
+    crew: Crew,
 }
 
 /// What a notch adds to `theta`.
@@ -69,8 +77,26 @@ impl CpuBackend {
     /// When a parameter is out of range: check with [`SimParams::validate`] first.
     #[must_use]
     pub fn new(params: SimParams) -> Self {
+        Self::with_workers(params, &[])
+    }
+
+    /// A backend without nodes, with a worker thread pinned to each of `cores` besides the calling thread. The layout does
+    /// not depend on how many there are.
+    ///
+    /// # Panics
+    /// When a parameter is out of range: check with [`SimParams::validate`] first.
+    #[must_use]
+    pub fn with_workers(params: SimParams, cores: &[usize]) -> Self {
         assert_eq!(params.validate(), Ok(()), "parameters are checked where they enter");
-        Self { params, notches: 0, heat: Heat::fresh(&params), world: World::default() }
+        let crew = Crew::new(cores);
+        let world = World::new(&params, &Topology::default(), crew.threads());
+        Self { params, notches: 0, heat: Heat::fresh(&params), world, crew }
+    }
+
+    /// Threads that sum forces, the calling one included.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.crew.threads()
     }
 
     /// The parameters in force.
@@ -84,7 +110,7 @@ impl CpuBackend {
     /// forces. 0 when there is nothing to compare. Costs the repulsion of a step and `sample` times all nodes.
     pub fn repulsion_error_sample(&mut self, sample: usize) -> f32 {
         let params = self.coarsened();
-        self.world.repulsion_error(&params, sample)
+        self.world.repulsion_error(&params, &mut self.crew, sample)
     }
 
     /// The parameters with what the notches take from their accuracy. A `theta` of 0 asks for exact sums and keeps them.
@@ -104,6 +130,10 @@ impl CpuBackend {
 }
 
 impl Backend for CpuBackend {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
     fn upload(&mut self, topology: Topology) -> Result<(), BackendError> {
         let rows = topology.csr.node_count();
         if topology.start.len() != rows || topology.pinned.len() != rows {
@@ -115,8 +145,18 @@ impl Backend for CpuBackend {
             return Err(BackendError::TooManyNodes { nodes: rows, limit });
         }
         let placed = topology.start.iter().flatten().count();
-        self.heat = if placed * 2 > rows { Heat::lukewarm() } else { Heat::fresh(&self.params) };
-        self.world = World::new(&self.params, &topology);
+        let (mostly_placed, first) = (placed * 2 > rows, self.world.position.is_empty());
+        self.world = World::new(&self.params, &topology, self.crew.threads());
+        match (mostly_placed, first) {
+            (false, _) => self.heat = Heat::fresh(&self.params),
+            (true, true) => self.heat = Heat::lukewarm(),
+            (true, false) => {
+                // The same layout with some nodes more or less: only what is new looks for its place.
+                self.heat.disturb();
+                let new = (0..).zip(&topology.start).filter(|(_, start)| start.is_none());
+                new.for_each(|(node, _)| self.world.welcome(NodeIndex(node)));
+            }
+        }
         Ok(())
     }
 
@@ -136,12 +176,12 @@ impl Backend for CpuBackend {
         let params = self.coarsened();
         let world = &mut self.world;
         let resets_before = world.reset_nonfinite(&self.params);
-        world.sum_forces(&params);
+        world.sum_forces(&params, &mut self.crew);
         let mut report = world.advance(&self.params, temperature);
         // Positions are bounded, forces clamped: a second reset means a fault within this very step.
         report.nonfinite_resets = resets_before + world.reset_nonfinite(&self.params);
         report.temperature = temperature;
-        report.settled = self.heat.end_step(&self.params, report.rms_velocity, world.held_count > 0);
+        report.settled = self.heat.end_step(&self.params, report.rms_velocity, world.any_held() || world.warmth.any());
         report
     }
 
@@ -151,24 +191,33 @@ impl Backend for CpuBackend {
 
     fn hold(&mut self, node: NodeIndex, position: [f32; 3]) {
         if self.world.hold(&self.params, node, position) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
     fn release(&mut self, node: NodeIndex) {
         if self.world.release(node) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
     fn pin(&mut self, node: NodeIndex, pinned: bool) {
         if self.world.pin(node, pinned) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
     fn is_pinned(&self, node: NodeIndex) -> bool {
         self.world.slot(node).and_then(|slot| self.world.fixed.get(slot)).is_some_and(|fixed| fixed.pinned)
+    }
+
+    fn warm(&mut self, nodes: &[NodeIndex]) {
+        for node in nodes {
+            if let Some(slot) = self.world.slot(*node) {
+                self.world.warm(slot);
+            }
+        }
+        self.heat.disturb();
     }
 
     fn reheat(&mut self) {
@@ -183,11 +232,25 @@ impl Backend for CpuBackend {
         self.world.position.get(self.world.slot(node)?).copied()
     }
 
+    fn read_positions(&self, out: &mut [[f32; 3]]) {
+        self.world.read_positions(out);
+    }
+
+    fn set_extra_forces(&mut self, extra: &[[f32; 4]]) {
+        self.world.set_extra_forces(extra);
+    }
+
+    fn set_springs(&mut self, weight: &[f32], rest: &[f32]) {
+        if self.world.set_springs(weight, rest) {
+            self.heat.touch();
+        }
+    }
+
     fn repulsion_error(&mut self, sample: usize) -> Option<f32> {
         Some(self.repulsion_error_sample(sample)).filter(|error| error.is_finite())
     }
 
     fn footprint(node_count: usize, half_edges: usize) -> usize {
-        World::footprint(node_count, half_edges)
+        World::footprint(node_count, half_edges, 1)
     }
 }

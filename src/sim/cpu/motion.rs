@@ -21,6 +21,8 @@ pub(super) struct Drive {
     pub(super) stiffness: f32,
     /// Acceleration that all nodes of the component share.
     pub(super) centring: [f32; 3],
+    /// How strongly all this acts, 0 to 1.
+    pub(super) temperature: f32,
 }
 
 /// Constants of a step.
@@ -35,12 +37,11 @@ pub(super) struct Motion {
     /// Half-side of the bounds.
     bound: f32,
     boundary_damping: f32,
-    temperature: f32,
 }
 
 impl Motion {
     /// For one step.
-    pub(super) fn new(params: &SimParams, bound: f32, temperature: f32) -> Self {
+    pub(super) fn new(params: &SimParams, bound: f32) -> Self {
         Self {
             time_step: params.time_step,
             damping: params.damping,
@@ -49,7 +50,6 @@ impl Motion {
             max_velocity: params.max_velocity,
             bound,
             boundary_damping: params.boundary_damping,
-            temperature,
         }
     }
 
@@ -59,7 +59,7 @@ impl Motion {
         let mut felt = [0, 1, 2].map(|axis| drive.force[axis] / inertia + drive.centring[axis]);
         clamp_length(&mut felt, self.max_force);
         for axis in 0..3 {
-            velocity[axis] = (velocity[axis] + felt[axis] * (self.temperature * self.time_step)) * self.damping;
+            velocity[axis] = (velocity[axis] + felt[axis] * (drive.temperature * self.time_step)) * self.damping;
         }
         clamp_length(velocity, self.max_velocity);
         for axis in 0..3 {
@@ -102,14 +102,14 @@ mod tests {
     use super::*;
 
     fn motion(params: &SimParams) -> Motion {
-        Motion::new(params, 100.0, 1.0)
+        Motion::new(params, 100.0)
     }
 
     #[test]
     fn force_and_speed_are_clamped_and_a_wall_throws_back() {
         let params = SimParams { max_force: 50.0, max_velocity: 3.0, boundary_damping: 0.5, ..SimParams::default() };
         let (mut position, mut velocity) = ([99.99, 0.0, 0.0], [900.0, 0.0, 0.0]);
-        let drive = Drive { force: [1e9, 1e9, -1e9], stiffness: 0.0, centring: [0.0; 3] };
+        let drive = Drive { force: [1e9, 1e9, -1e9], stiffness: 0.0, centring: [0.0; 3], temperature: 1.0 };
         let felt = motion(&params).advance(&drive, &mut position, &mut velocity);
         assert!(squared(&felt).sqrt() <= 50.0 && squared(&felt).sqrt() > 49.9);
         assert_eq!(position[0], 100.0);
@@ -120,7 +120,7 @@ mod tests {
     fn a_stiff_node_is_heavy_enough_not_to_overshoot() {
         let params = SimParams { damping: 1.0, max_force: 1e7, max_velocity: 1e6, ..SimParams::default() };
         let (mut position, mut velocity) = ([10.0, 0.0, 0.0], [0.0; 3]);
-        let drive = Drive { force: [-10.0 * 1e9, 0.0, 0.0], stiffness: 1e9, centring: [0.0; 3] };
+        let drive = Drive { force: [-10.0 * 1e9, 0.0, 0.0], stiffness: 1e9, centring: [0.0; 3], temperature: 1.0 };
         motion(&params).advance(&drive, &mut position, &mut velocity);
         assert!((position[0] - 5.0).abs() < 1e-3, "half the way: {position:?}");
     }

@@ -1,19 +1,35 @@
-//! The inner loop: the repulsion on one point of a list of sources, `LANES` at a time.
+//! The inner loop: the repulsion of a list of sources on a group of targets.
 //!
-//! Plain multiplications, additions and a true division in a fixed order: the same bits on every processor and at
-//! every vector width. No fused multiply-add (without the instruction it would be a library call), no `powf`.
+//! Multiplications, fused multiply-adds and true divisions, summed for each target in the order of the list: the same bits on
+//! every processor and at every vector width. Processors without the fused instruction (x86-64 before 2013) get them from the
+//! C library, slowly. The loop runs over targets, so that nothing is added across lanes, and compilers turn it into vectors as
+//! wide as the machine has: 0.33 to 0.39 ns a pair with AVX2, against 3.4 for a loop over sources with plain x86-64.
 
-#![allow(clippy::indexing_slicing, reason = "lanes run over arrays of LANES; fill_from's ranges come from the tree")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "loops run over arrays of one length; fill_from's ranges come from the tree"
+)]
 
-use crate::sim::{Dimensions, SimParams};
+use multiversion::multiversion;
 
-/// Sources taken at a time. 8 are two SSE or one AVX register.
-pub(super) const LANES: usize = 8;
+use crate::sim::{Dimensions, ForceModel, SimParams};
 
-/// The law of repulsion with its constants worked out: `m_i * m_j * strength / (d^2 + soft2)^2` times the offset.
-#[derive(Clone, Copy, Debug)]
+/// Sources taken in one pass over the targets: each pass reads and writes their sums once.
+const STRIDE: usize = 4;
+
+/// Targets are padded to a multiple of this, two AVX-512 or four AVX registers.
+const LANES: usize = 8;
+
+/// Most targets of a group.
+pub(super) const TARGETS_MAX: usize = 96;
+
+const _: () = assert!(TARGETS_MAX.is_multiple_of(LANES));
+
+/// The law of repulsion with its constants worked out: `m_i * m_j * strength / (d^2 + soft2)^2` times the offset, or the
+/// first power below the line for the models whose repulsion falls as 1/d.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Law {
-    /// `repel_k * softening^3`.
+    /// `repel_k * softening^3`, or `repel_k * softening` times [`SimParams::far_share`].
     pub(super) strength: f32,
     /// `softening^2`.
     pub(super) soft2: f32,
@@ -21,40 +37,45 @@ pub(super) struct Law {
     spread: [f32; 2],
     /// `repulsion_cutoff`; infinite when there is none.
     pub(super) cutoff: f32,
+    /// Whether the force falls as 1/d instead of 1/d^3.
+    pub(super) inverse: bool,
 }
 
 impl Law {
-    /// The law as `params` has it.
-    pub(super) fn new(params: &SimParams) -> Self {
+    /// The law as `params` has it for a graph of this size.
+    pub(super) fn new(params: &SimParams, node_count: usize) -> Self {
         let soft = params.softening;
         let cutoff = if params.repulsion_cutoff > 0.0 { params.repulsion_cutoff } else { f32::INFINITY };
+        let inverse = params.force_model != ForceModel::TForce;
         // A cell of mass m whose points lie sigma (rms) around their centre, evenly in all D directions, acts as
-        // m * (field + sigma^2 / 2D * Laplacian of the field), to second order. For d / (d^2 + s^2)^2 the
-        // Laplacian is (8 d^2 - 16 s^2) or (4 d^2 - 20 s^2), D = 2 or 3, over (d^2 + s^2)^4, times the offset.
-        let spread = match params.dimensions {
-            Dimensions::Two => [2.0, 4.0],
-            Dimensions::Three => [2.0 / 3.0, 10.0 / 3.0],
+        // m * (field + sigma^2 / 2D * Laplacian of the field), to second order. For d / (d^2 + s^2)^2 the Laplacian is
+        // (8 d^2 - 16 s^2) or (4 d^2 - 20 s^2), D = 2 or 3, over (d^2 + s^2)^4, times the offset; for d / (d^2 + s^2) it
+        // is -8 s^2 or (-2 d^2 - 10 s^2) over (d^2 + s^2)^3.
+        let spread = match (params.dimensions, inverse) {
+            (Dimensions::Two, false) => [2.0, 4.0],
+            (Dimensions::Three, false) => [2.0 / 3.0, 10.0 / 3.0],
+            (Dimensions::Two, true) => [0.0, 2.0],
+            (Dimensions::Three, true) => [-1.0 / 3.0, 5.0 / 3.0],
         };
-        Self { strength: params.repel_k * soft * soft * soft, soft2: soft * soft, spread, cutoff }
+        let strength = params.repel_k * soft * if inverse { params.far_share(node_count) } else { soft * soft };
+        Self { strength, soft2: soft * soft, spread, cutoff, inverse }
     }
 
     /// Factor on the offset between two nodes of mass 1, squared distance `d2` apart.
+    #[inline(always)]
     pub(super) fn weight(&self, d2: f32) -> f32 {
         let q = d2 + self.soft2;
-        if d2 <= self.cutoff * self.cutoff { self.strength / (q * q) } else { 0.0 }
+        let below = if self.inverse { q } else { q * q };
+        if d2 <= self.cutoff * self.cutoff { self.strength / below } else { 0.0 }
+    }
+
+    /// What a node of mass 1 at distance 0 adds to the stiffness, before [`Self::strength`].
+    pub(super) fn own_stiffness(&self) -> f32 {
+        1.0 / if self.inverse { self.soft2 } else { self.soft2 * self.soft2 }
     }
 }
 
-/// What a list of sources does to one point of mass 1, before [`Law::strength`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pull {
-    /// Away from the sources.
-    pub(super) force: [f32; 3],
-    /// Sum of the factors on the offsets: how stiff the repulsion is here.
-    pub(super) stiffness: f32,
-}
-
-/// Points with masses as separate arrays, padded with mass 0 to whole lanes.
+/// Points with masses as separate arrays, padded with mass 0 to whole strides.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     /// Coordinates.
@@ -73,14 +94,14 @@ pub(super) struct Sources {
 impl Sources {
     /// Room for `capacity` points and their padding.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        let padded = capacity + LANES;
+        let padded = capacity + STRIDE;
         let axis = || vec![0.0; padded];
         Self { x: axis(), y: axis(), z: axis(), mass: axis(), spread: axis(), len: 0 }
     }
 
     /// Bytes held for `capacity` points.
     pub(super) const fn footprint(capacity: usize) -> usize {
-        5 * size_of::<f32>() * (capacity + LANES)
+        5 * size_of::<f32>() * (capacity + STRIDE)
     }
 
     /// Forgets all points.
@@ -89,6 +110,7 @@ impl Sources {
     }
 
     /// Adds one point that stands for points `spread` (mass times mean squared distance) around it.
+    #[inline(always)]
     pub(super) fn push(&mut self, at: [f32; 3], mass: f32, spread: f32) {
         let slot = self.len;
         [self.x[slot], self.y[slot], self.z[slot]] = at;
@@ -108,6 +130,7 @@ impl Sources {
     }
 
     /// The point at `slot`.
+    #[inline(always)]
     pub(super) fn at(&self, slot: usize) -> [f32; 3] {
         [self.x[slot], self.y[slot], self.z[slot]]
     }
@@ -117,61 +140,177 @@ impl Sources {
         self.len
     }
 
-    /// Gives the padding mass 0, so that whole lanes may be read.
+    /// Gives the padding mass 0, so that whole strides may be read.
     pub(super) fn pad(&mut self) {
-        let end = self.len.next_multiple_of(LANES);
+        let end = self.len.next_multiple_of(STRIDE);
         for axis in [&mut self.x, &mut self.y, &mut self.z, &mut self.mass, &mut self.spread] {
             axis[self.len..end].fill(0.0);
         }
     }
 }
 
-/// Adds to `pull` the repulsion of all `sources` on a point of mass 1 at `target`. A source at the point itself adds
-/// stiffness but no force. `CELLS` says that sources may have a spread, `CUTOFF` that there is one. O(sources).
-pub(super) fn pull<const CELLS: bool, const CUTOFF: bool>(
-    target: [f32; 3],
-    sources: &Sources,
-    law: &Law,
-    pull: &mut Pull,
-) {
-    let end = sources.len.next_multiple_of(LANES);
-    let (soft2, cutoff2) = (law.soft2, law.cutoff * law.cutoff);
-    let (spread_d2, spread_soft2) = (law.spread[0], law.spread[1] * law.soft2);
-    let [tx, ty, tz] = target;
-    let (mut fx, mut fy, mut fz, mut fs) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
-    let xs = sources.x[..end].chunks_exact(LANES);
-    let ys = sources.y[..end].chunks_exact(LANES);
-    let zs = sources.z[..end].chunks_exact(LANES);
-    let masses = sources.mass[..end].chunks_exact(LANES);
-    let spreads = sources.spread[..end].chunks_exact(LANES);
-    for ((((x, y), z), mass), spread) in xs.zip(ys).zip(zs).zip(masses).zip(spreads) {
-        for lane in 0..LANES {
-            let (dx, dy, dz) = (tx - x[lane], ty - y[lane], tz - z[lane]);
-            let d2 = dx * dx + dy * dy + dz * dz;
-            let q = d2 + soft2;
-            let iq2 = 1.0 / (q * q);
-            let mut acting = mass[lane];
-            if CELLS {
-                acting += spread[lane] * (spread_d2 * d2 - spread_soft2) * iq2;
-            }
-            let mut w = acting * iq2;
-            if CUTOFF {
-                w = if d2 <= cutoff2 { w } else { 0.0 };
-            }
-            fx[lane] += w * dx;
-            fy[lane] += w * dy;
-            fz[lane] += w * dz;
-            fs[lane] += w;
-        }
-    }
-    for (total, lanes) in pull.force.iter_mut().zip([&fx, &fy, &fz]) {
-        *total += sum(lanes);
-    }
-    pull.stiffness += sum(&fs);
+/// A group of points of mass 1 and what acts on them, before [`Law::strength`].
+#[derive(Clone, Debug)]
+pub(super) struct Targets {
+    x: [f32; TARGETS_MAX],
+    y: [f32; TARGETS_MAX],
+    z: [f32; TARGETS_MAX],
+    /// Away from the sources.
+    force: [[f32; TARGETS_MAX]; 3],
+    /// Sums of the factors on the offsets: how stiff the repulsion is here.
+    stiffness: [f32; TARGETS_MAX],
+    /// In whole lanes.
+    padded: usize,
 }
 
-/// Adds the lanes as a tree of fixed shape.
-fn sum(lanes: &[f32; LANES]) -> f32 {
-    let [a, b, c, d, e, f, g, h] = *lanes;
-    ((a + e) + (c + g)) + ((b + f) + (d + h))
+impl Default for Targets {
+    fn default() -> Self {
+        let zero = [0.0; TARGETS_MAX];
+        Self { x: zero, y: zero, z: zero, force: [zero; 3], stiffness: zero, padded: 0 }
+    }
+}
+
+impl Targets {
+    /// Takes the points `start..end`, at most [`TARGETS_MAX`], with nothing acting on them yet.
+    pub(super) fn begin(&mut self, points: &Sources, start: usize, end: usize) {
+        let count = end - start;
+        self.padded = count.next_multiple_of(LANES);
+        for (mine, theirs) in [(&mut self.x, &points.x), (&mut self.y, &points.y), (&mut self.z, &points.z)] {
+            mine[..count].copy_from_slice(&theirs[start..end]);
+            mine[count..self.padded].fill(0.0);
+        }
+        for sums in self.force.iter_mut().chain([&mut self.stiffness]) {
+            sums[..self.padded].fill(0.0);
+        }
+    }
+
+    /// What acts on the target `place`: force, and stiffness.
+    pub(super) fn found(&self, place: usize) -> [f32; 4] {
+        let [x, y, z] = &self.force;
+        [x[place], y[place], z[place], self.stiffness[place]]
+    }
+
+    /// Adds the repulsion of nodes. A source at the target itself adds stiffness but no force. O(sources * targets).
+    pub(super) fn pull_nodes(&mut self, sources: &Sources, law: &Law) {
+        pull(self, sources, law, false);
+    }
+
+    /// Adds the repulsion of cells, which have a spread.
+    pub(super) fn pull_cells(&mut self, sources: &Sources, law: &Law) {
+        pull(self, sources, law, true);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn pull(targets: &mut Targets, sources: &Sources, law: &Law, cells: bool) {
+    match (cells, law.cutoff.is_finite(), law.inverse) {
+        (false, false, false) => add::<false, false, false>(targets, sources, law),
+        (true, false, false) => add::<true, false, false>(targets, sources, law),
+        (false, true, false) => add::<false, true, false>(targets, sources, law),
+        (true, true, false) => add::<true, true, false>(targets, sources, law),
+        (false, false, true) => add::<false, false, true>(targets, sources, law),
+        (true, false, true) => add::<true, false, true>(targets, sources, law),
+        (false, true, true) => add::<false, true, true>(targets, sources, law),
+        (true, true, true) => add::<true, true, true>(targets, sources, law),
+    }
+}
+
+/// Four sources at a time on every target.
+#[inline(always)]
+fn add<const CELLS: bool, const CUTOFF: bool, const INVERSE: bool>(
+    targets: &mut Targets,
+    sources: &Sources,
+    law: &Law,
+) {
+    let (soft2, cutoff2) = (law.soft2, law.cutoff * law.cutoff + law.soft2);
+    let (spread_d2, spread_soft2) = (law.spread[0], (law.spread[0] + law.spread[1]) * law.soft2);
+    let end = sources.len.next_multiple_of(STRIDE);
+    let padded = targets.padded;
+    let (tx, ty, tz) = (&targets.x[..padded], &targets.y[..padded], &targets.z[..padded]);
+    let [fx, fy, fz] = &mut targets.force;
+    let (fx, fy, fz, fs) = (&mut fx[..padded], &mut fy[..padded], &mut fz[..padded], &mut targets.stiffness[..padded]);
+    for from in (0..end).step_by(STRIDE) {
+        let of = |axis: &[f32]| [axis[from], axis[from + 1], axis[from + 2], axis[from + 3]];
+        let (x, y, z, mass) = (of(&sources.x), of(&sources.y), of(&sources.z), of(&sources.mass));
+        let spread = if CELLS { of(&sources.spread) } else { [0.0; STRIDE] };
+        for target in 0..padded {
+            let (mut ox, mut oy, mut oz) = ([0f32; STRIDE], [0f32; STRIDE], [0f32; STRIDE]);
+            let (mut q, mut w) = ([0f32; STRIDE], [0f32; STRIDE]);
+            for turn in 0..STRIDE {
+                let (dx, dy, dz) = (tx[target] - x[turn], ty[target] - y[turn], tz[target] - z[turn]);
+                (ox[turn], oy[turn], oz[turn]) = (dx, dy, dz);
+                q[turn] = dx.mul_add(dx, dy.mul_add(dy, dz.mul_add(dz, soft2)));
+            }
+            // Two reciprocals of one division, which costs as much as six products.
+            let mut iq = [0f32; STRIDE];
+            for pair in 0..STRIDE / 2 {
+                let both = 1.0 / (q[2 * pair] * q[2 * pair + 1]);
+                iq[2 * pair] = both * q[2 * pair + 1];
+                iq[2 * pair + 1] = both * q[2 * pair];
+            }
+            for turn in 0..STRIDE {
+                let iq2 = iq[turn] * iq[turn];
+                let mut acting = mass[turn];
+                if CELLS {
+                    acting = (spread[turn] * iq2).mul_add(spread_d2.mul_add(q[turn], -spread_soft2), acting);
+                }
+                w[turn] = acting * if INVERSE { iq[turn] } else { iq2 };
+                if CUTOFF {
+                    w[turn] = if q[turn] <= cutoff2 { w[turn] } else { 0.0 };
+                }
+            }
+            let (mut gx, mut gy, mut gz, mut gs) = (fx[target], fy[target], fz[target], fs[target]);
+            for turn in 0..STRIDE {
+                gx = w[turn].mul_add(ox[turn], gx);
+                gy = w[turn].mul_add(oy[turn], gy);
+                gz = w[turn].mul_add(oz[turn], gz);
+                gs += w[turn];
+            }
+            (fx[target], fy[target], fz[target], fs[target]) = (gx, gy, gz, gs);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::hash::cube_point;
+    use crate::sim::{Dimensions, ForceModel};
+
+    #[test]
+    fn vectors_and_plain_code_give_the_same_bits() {
+        let mut sources = Sources::with_capacity(203);
+        for key in 0..203 {
+            let at = cube_point(key, Dimensions::Three).map(|axis| axis * 500.0);
+            sources.push(at, 1.0 + (key % 7) as f32, (key % 5) as f32 * 100.0);
+        }
+        sources.pad();
+        for force_model in [ForceModel::TForce, ForceModel::LinLog] {
+            for repulsion_cutoff in [0.0, 300.0] {
+                let law = Law::new(&SimParams { force_model, repulsion_cutoff, ..SimParams::default() }, 203);
+                for cells in [false, true] {
+                    let (mut plain, mut fast) = (Targets::default(), Targets::default());
+                    plain.begin(&sources, 20, 20 + 61);
+                    fast.begin(&sources, 20, 20 + 61);
+                    pull(&mut fast, &sources, &law, cells);
+                    // Compiled here, it is code for the least processor that the program runs on.
+                    match (cells, law.cutoff.is_finite(), law.inverse) {
+                        (false, false, false) => add::<false, false, false>(&mut plain, &sources, &law),
+                        (true, false, false) => add::<true, false, false>(&mut plain, &sources, &law),
+                        (false, true, false) => add::<false, true, false>(&mut plain, &sources, &law),
+                        (true, true, false) => add::<true, true, false>(&mut plain, &sources, &law),
+                        (false, false, true) => add::<false, false, true>(&mut plain, &sources, &law),
+                        (true, false, true) => add::<true, false, true>(&mut plain, &sources, &law),
+                        (false, true, true) => add::<false, true, true>(&mut plain, &sources, &law),
+                        (true, true, true) => add::<true, true, true>(&mut plain, &sources, &law),
+                    }
+                    for place in 0..61 {
+                        let (plain, fast) = (plain.found(place), fast.found(place));
+                        assert_eq!(plain.map(f32::to_bits), fast.map(f32::to_bits), "{force_model:?} {cells}");
+                        assert!(plain.iter().all(|sum| sum.is_finite()) && plain[3] > 0.0);
+                    }
+                }
+            }
+        }
+    }
 }

@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::repulsion::EXACT_NODES_MAX;
+use super::scene::{EXACT_NODES_MAX, error_bound};
 use super::*;
 use crate::graph::Csr;
-use crate::sim::Dimensions;
 use crate::sim::hash::{cube_point, mix2};
+use crate::sim::{Dimensions, ForceModel};
 
 const BOTH: [Dimensions; 2] = [Dimensions::Two, Dimensions::Three];
 
@@ -74,10 +74,9 @@ fn reference_repulsion(world: &World, params: &SimParams) -> Vec<[f64; 3]> {
 fn repulsion_error(backend: &mut CpuBackend) -> f64 {
     let params = backend.params;
     let expected = reference_repulsion(&backend.world, &params);
-    let World { repulsion, position, mass, force, stiffness, .. } = &mut backend.world;
-    repulsion.evaluate(&params, position, mass, force, stiffness);
+    backend.world.attract_and_repel(&params, &mut backend.crew, false);
     let (mut error2, mut whole2) = (0f64, 0f64);
-    for (found, expected) in force.iter().zip(&expected) {
+    for (found, expected) in backend.world.force.iter().zip(&expected) {
         for axis in 0..3 {
             error2 += (f64::from(found[axis]) - expected[axis]).powi(2);
             whole2 += expected[axis].powi(2);
@@ -103,7 +102,7 @@ fn the_tree_stays_within_its_stated_error_at_every_step() {
                     continue; // Every force is 0 but the parting, which the reference has not.
                 }
                 let error = repulsion_error(&mut backend);
-                let bound = f64::from(repulsion::error_bound(params.theta));
+                let bound = f64::from(error_bound(params.theta));
                 assert!(error <= bound, "{dimensions:?} {shape} after {check}: {error} > {bound}");
             }
         }
@@ -142,7 +141,7 @@ proptest! {
         graph.start = places(shape, count, dimensions);
         let mut backend = backend(params, graph);
         let error = repulsion_error(&mut backend);
-        prop_assert!(error <= f64::from(repulsion::error_bound(theta)), "{error}");
+        prop_assert!(error <= f64::from(error_bound(theta)), "{error}");
     }
 }
 
@@ -153,7 +152,7 @@ fn springs_are_hookes_law_and_weight_zero_pulls_nothing() {
     let mut graph = topology(csr(5, &edges));
     graph.start = places("random", 5, Dimensions::Three);
     let mut backend = backend(params, graph);
-    backend.world.sum_forces(&params);
+    backend.world.sum_forces(&params, &mut backend.crew);
     for node in 0..5u32 {
         let mut expected = [0f64; 3];
         for (source, target, weight) in edges {
@@ -182,7 +181,7 @@ fn springs_are_hookes_law_and_weight_zero_pulls_nothing() {
 fn the_springs_of_a_graph_push_it_nowhere() {
     let params = SimParams { repulsion: false, centring: false, ..SimParams::default() };
     let mut backend = backend(params, topology(csr(500, &random_edges(500, 2_000))));
-    backend.world.sum_forces(&params);
+    backend.world.sum_forces(&params, &mut backend.crew);
     let (mut sum, mut whole) = ([0f64; 3], 0f64);
     for force in &backend.world.force {
         (0..3).for_each(|axis| sum[axis] += f64::from(force[axis]));
@@ -258,7 +257,7 @@ fn a_node_that_is_not_finite_goes_to_its_neighbours_and_disturbs_nobody() {
         for other in (0..count).filter(|other| *other != node) {
             assert!(distance(at(&backend, other), before[other as usize]) <= pace);
         }
-        let near: Vec<u32> = backend.world.springs.neighbours(backend.world.slot(NodeIndex(node)).unwrap()).to_vec();
+        let near: Vec<u32> = backend.world.neighbours(backend.world.slot(NodeIndex(node)).unwrap()).to_vec();
         assert!(!near.is_empty());
         let mean = [0, 1, 2].map(|axis| {
             let sum: f32 = near.iter().map(|slot| before[backend.world.node_of[*slot as usize] as usize][axis]).sum();
@@ -303,7 +302,87 @@ fn notches_cost_accuracy_within_the_bound_and_are_given_back() {
     let fine = backend.repulsion_error_sample(200);
     backend.coarsen(3);
     let coarse = backend.repulsion_error_sample(200);
-    assert!(coarse > 1.5 * fine && coarse <= repulsion::error_bound(1.2), "{fine} {coarse}");
+    assert!(coarse > 1.5 * fine && coarse <= error_bound(1.2), "{fine} {coarse}");
     backend.coarsen(0);
     assert_eq!(backend.repulsion_error_sample(200), fine);
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bytes() {
+    let count = 1_500;
+    let run = |workers: &[usize]| {
+        let mut backend = CpuBackend::with_workers(SimParams::default(), workers);
+        backend.upload(topology(csr(count as usize, &random_edges(count, 3 * count)))).unwrap();
+        (0..500).for_each(|_| drop_report(backend.step()));
+        (backend.threads(), backend.world.position)
+    };
+    let (alone, expected) = run(&[]);
+    assert_eq!(alone, 1);
+    for workers in [&[0][..], &[0, 1], &[0, 1, 0, 1]] {
+        let (threads, found) = run(workers);
+        assert_eq!(threads, workers.len() + 1);
+        assert!(found == expected, "{threads} threads");
+    }
+}
+
+#[test]
+fn forces_from_outside_push_and_end() {
+    let params = SimParams { repulsion: false, springs: false, centring: false, ..SimParams::default() };
+    let mut graph = topology(csr(3, &[]));
+    graph.start = vec![Some([0.0; 3]), Some([500.0, 0.0, 0.0]), Some([0.0, 500.0, 0.0])];
+    let mut backend = backend(params, graph);
+    backend.set_extra_forces(&[[0.0; 4], [-100.0, 0.0, 0.0, 0.0], [f32::NAN, 50.0, 0.0, 0.0]]);
+    drop_report(backend.step());
+    assert_eq!(at(&backend, 0), [0.0; 3]);
+    assert!(at(&backend, 1)[0] < 500.0 && at(&backend, 1)[1] == 0.0);
+    assert!(at(&backend, 2)[1] > 500.0 && at(&backend, 2)[0] == 0.0, "what is not finite pushes nowhere");
+    backend.set_extra_forces(&[]);
+    (0..200).for_each(|_| drop_report(backend.step()));
+    let rest = at(&backend, 1);
+    drop_report(backend.step());
+    assert_eq!(at(&backend, 1), rest);
+    let mut read = [[0.0; 3]; 3];
+    backend.read_positions(&mut read);
+    assert_eq!(read, [at(&backend, 0), rest, at(&backend, 2)]);
+}
+
+#[test]
+fn springs_take_new_strengths_and_lengths() {
+    let params = SimParams { repulsion: false, centring: false, ..SimParams::default() };
+    let mut backend = backend(params, topology(csr(4, &[(0, 1, 1.0), (2, 3, 1.0), (3, 2, 1.0)])));
+    let settle = |backend: &mut CpuBackend| (0..600).for_each(|_| drop_report(backend.step()));
+    settle(&mut backend);
+    assert!((distance(at(&backend, 0), at(&backend, 1)) - params.rest_length).abs() < 0.5);
+    // Rows: 0: (1); 1: (0); 2: (3, 3); 3: (2, 2). The pair of edges is one of the mean rest length by strength.
+    backend.set_springs(&[1.0, 1.0, 1.0, 3.0, 1.0, 3.0], &[40.0, 40.0, 200.0, 100.0, 200.0, 100.0]);
+    settle(&mut backend);
+    assert!((distance(at(&backend, 0), at(&backend, 1)) - 40.0).abs() < 0.5);
+    assert!((distance(at(&backend, 2), at(&backend, 3)) - 125.0).abs() < 0.5);
+    let before = at(&backend, 0);
+    backend.set_springs(&[1.0], &[40.0]);
+    backend.set_springs(&[-1.0; 6], &[40.0; 6]);
+    drop_report(backend.step());
+    assert!(distance(at(&backend, 0), before) < 0.1, "what does not fit changes nothing");
+}
+
+#[test]
+fn every_force_model_finds_a_finite_rest_and_keeps_neighbours_near() {
+    for force_model in [ForceModel::TForce, ForceModel::ForceAtlas2, ForceModel::LinLog] {
+        for dimensions in BOTH {
+            let params = SimParams { force_model, dimensions, ..SimParams::default() };
+            let count = 900;
+            let edges: Vec<_> = (0..count).filter(|node| node % 30 != 0).map(|node| (node - 1, node, 1.0)).collect();
+            let ladder: Vec<_> = (30..count).map(|node| (node - 30, node, 1.0)).collect();
+            let mesh = [edges, ladder].concat();
+            let mut backend = backend(params, topology(csr(count as usize, &mesh)));
+            let mut report = StepReport::default();
+            (0..400).for_each(|_| report = backend.step());
+            assert_eq!(report.nonfinite_resets, 0);
+            let edge = mesh.iter().map(|(a, b, _)| distance(at(&backend, *a), at(&backend, *b))).sum::<f32>()
+                / mesh.len() as f32;
+            let across = distance(at(&backend, 0), at(&backend, count - 1));
+            assert!(edge > 1.0 && across > 8.0 * edge, "{force_model:?} {dimensions:?}: {edge} {across}");
+            assert!(report.rms_velocity < 5.0, "{force_model:?} {dimensions:?}: {report:?}");
+        }
+    }
 }

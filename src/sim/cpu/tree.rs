@@ -7,17 +7,17 @@
 #![allow(clippy::indexing_slicing, reason = "runs are ranges of the sorted points, links point into `cells`")]
 
 use super::morton::{KEY_BITS, MortonSorter};
-use super::pairs::{Law, Sources};
+use super::pairs::{Law, Sources, TARGETS_MAX};
 use crate::sim::Dimensions;
 
 /// Points up to which a cell is not divided.
 const LEAF_POINTS_MAX: usize = 16;
 
-/// Points that share a list of sources.
-const GROUP_POINTS_MAX: usize = 96;
+/// Children of a cell.
+const CHILDREN_MAX: usize = 8;
 
 /// How line-like the points of a cell must be for [`LINE_SIZE`] to apply, see [`Run::is_line`].
-const LINE_SHARE: f64 = 0.9;
+const LINE_SHARE: f32 = 0.9;
 
 /// What the length of a line of points is multiplied with.
 const LINE_SIZE: f32 = 2.5;
@@ -40,12 +40,26 @@ struct Cell {
     is_leaf: bool,
 }
 
+impl Cell {
+    const EMPTY: Self = Self {
+        centre: [0.0; 3],
+        mass: 0.0,
+        open2: 0.0,
+        radius: 0.0,
+        spread: 0.0,
+        start: 0,
+        end: 0,
+        skip: 0,
+        is_leaf: false,
+    };
+}
+
 /// What acts on one group.
 #[derive(Debug, Default)]
 pub(super) struct List {
     /// Cells far enough to act as one.
     pub(super) cells: Sources,
-    /// Nodes that are not.
+    /// Points that are not, as far as [`Self::take_nodes`] has been asked for them.
     pub(super) nodes: Sources,
 }
 
@@ -58,6 +72,15 @@ impl List {
     /// Bytes held for `capacity` points.
     pub(super) const fn footprint(capacity: usize) -> usize {
         2 * Sources::footprint(capacity)
+    }
+
+    /// Takes the points of the given runs of ranks.
+    pub(super) fn take_nodes(&mut self, points: &Sources, runs: &[(u32, u32)]) {
+        self.nodes.clear();
+        for (start, end) in runs {
+            self.nodes.push_range(points, *start as usize, *end as usize);
+        }
+        self.nodes.pad();
     }
 }
 
@@ -85,12 +108,6 @@ impl Bounds {
         }
     }
 
-    fn of(points: &Sources, start: usize, end: usize) -> Self {
-        let mut bounds = Self::EMPTY;
-        (start..end).for_each(|rank| bounds.add(points.at(rank)));
-        bounds
-    }
-
     fn longest_side(&self) -> f32 {
         (0..3).map(|axis| self.high[axis] - self.low[axis]).fold(0.0, f32::max)
     }
@@ -108,108 +125,184 @@ impl Bounds {
     }
 }
 
-/// Sums over a run, in double precision: a small cell far from the origin would lose its spread in single.
+/// What a run of points is as one source.
+#[derive(Clone, Copy, Debug)]
 struct Run {
     bounds: Bounds,
-    centre: [f64; 3],
-    mass: f64,
-    spread: Spread,
+    centre: [f32; 3],
+    mass: f32,
+    /// Masses times products of the offsets from the centre: xx, yy, zz, xy, xz, yz.
+    spread: [f32; 6],
 }
-
-/// Masses times products of the offsets from the centre: xx, yy, zz, xy, xz, yz.
-type Spread = [f64; 6];
 
 impl Run {
     const EMPTY: Self = Self { bounds: Bounds::EMPTY, centre: [0.0; 3], mass: 0.0, spread: [0.0; 6] };
 
-    /// Adds a mass with its own spread. Source: the parallel axis theorem, pairwise (Chan et al. 1979).
-    fn add(&mut self, centre: [f64; 3], mass: f64, spread: Spread) {
-        let share = mass / (self.mass + mass);
-        let [x, y, z] = [0, 1, 2].map(|axis| centre[axis] - self.centre[axis]);
-        for (total, apart) in self.centre.iter_mut().zip([x, y, z]) {
-            *total += apart * share;
+    /// Joins parts, given twice in the same order: the offsets are taken from a centre that is known, as a small cell far
+    /// from the origin would lose its spread otherwise. Source: the parallel axis theorem.
+    fn of<'part>(parts: impl Iterator<Item = &'part Self> + Clone) -> Self {
+        let mut run = Self::EMPTY;
+        for part in parts.clone() {
+            run.bounds.join(&part.bounds);
+            run.mass += part.mass;
+            (0..3).for_each(|axis| run.centre[axis] += part.mass * part.centre[axis]);
         }
-        let between = self.mass * share;
-        for ((total, own), product) in
-            self.spread.iter_mut().zip(spread).zip([x * x, y * y, z * z, x * y, x * z, y * z])
-        {
-            *total += own + between * product;
+        run.centre = run.centre.map(|axis| axis / run.mass);
+        for part in parts {
+            let own = part.spread;
+            run.add_spread(part.centre, part.mass);
+            (0..6).for_each(|product| run.spread[product] += own[product]);
         }
-        self.mass += mass;
+        run
+    }
+
+    fn of_points(points: &Sources, start: usize, end: usize) -> Self {
+        let mut run = Self::EMPTY;
+        for rank in start..end {
+            let (point, mass) = (points.at(rank), points.mass[rank]);
+            run.bounds.add(point);
+            run.mass += mass;
+            (0..3).for_each(|axis| run.centre[axis] += mass * point[axis]);
+        }
+        run.centre = run.centre.map(|axis| axis / run.mass);
+        (start..end).for_each(|rank| run.add_spread(points.at(rank), points.mass[rank]));
+        run
+    }
+
+    fn add_spread(&mut self, at: [f32; 3], mass: f32) {
+        let [x, y, z] = [0, 1, 2].map(|axis| at[axis] - self.centre[axis]);
+        for (total, product) in self.spread.iter_mut().zip([x * x, y * y, z * z, x * y, x * z, y * z]) {
+            *total += mass * product;
+        }
     }
 
     /// Mass times mean squared distance from the centre.
-    fn trace(&self) -> f64 {
+    fn trace(&self) -> f32 {
         self.spread[0] + self.spread[1] + self.spread[2]
     }
 
     /// Whether the points lie along a line rather than fill a plane or space: the squares of the spread's principal
     /// parts add up to 1 of the squared whole on a line, 1/2 in an even plane, 1/3 in even space.
     fn is_line(&self) -> bool {
-        let [xx, yy, zz, xy, xz, yz] = self.spread;
-        let squares = xx * xx + yy * yy + zz * zz + 2.0 * (xy * xy + xz * xz + yz * yz);
-        squares > LINE_SHARE * self.trace() * self.trace()
+        let trace = self.trace();
+        let scale = if trace > 0.0 { 1.0 / trace } else { 0.0 };
+        let [xx, yy, zz, xy, xz, yz] = self.spread.map(|product| product * scale);
+        xx * xx + yy * yy + zz * zz + 2.0 * (xy * xy + xz * xz + yz * yz) > LINE_SHARE
     }
 }
 
-/// The tree of one step. Rebuilt whole; its vectors keep their capacity.
+/// Points that share a list, and the cell that holds them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    cell: u32,
+}
+
+/// The tree of some steps: [`Self::build`] finds which points a cell holds, [`Self::refit`] where they are by now. Its
+/// vectors keep their capacity.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     cells: Vec<Cell>,
-    /// Runs of points that share a list, in order, without gaps.
-    groups: Vec<(u32, u32)>,
+    /// Of each cell.
+    runs: Vec<Run>,
+    /// In order, without gaps.
+    groups: Vec<Group>,
 }
 
 /// What building needs at every depth.
 struct Builder<'a> {
     tree: &'a mut Tree,
     sorter: &'a MortonSorter,
-    points: &'a Sources,
     /// Key bits a level takes.
     fan_bits: u32,
-    theta: f32,
 }
 
 impl Tree {
     /// Room for `capacity` points.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self { cells: Vec::with_capacity(2 * capacity), groups: Vec::with_capacity(capacity) }
+        Self {
+            cells: Vec::with_capacity(2 * capacity),
+            runs: Vec::with_capacity(2 * capacity),
+            groups: Vec::with_capacity(capacity),
+        }
     }
 
     /// Bytes held for `capacity` points.
     pub(super) const fn footprint(capacity: usize) -> usize {
-        capacity * (2 * size_of::<Cell>() + size_of::<(u32, u32)>())
+        capacity * (2 * size_of::<Cell>() + 2 * size_of::<Run>() + size_of::<Group>())
+    }
+
+    /// RMS distance of the points from their centre, as [`Self::refit`] found it.
+    pub(super) fn rms_radius(&self) -> f32 {
+        self.runs.first().map_or(0.0, |root| (root.trace() / root.mass).sqrt())
     }
 
     /// Runs of points that share a list.
-    pub(super) fn groups(&self) -> &[(u32, u32)] {
+    pub(super) fn groups(&self) -> &[Group] {
         &self.groups
     }
 
-    /// Builds the tree of `points`, which stand in the order of `sorter`. O(n), no allocation within capacity.
-    pub(super) fn build(&mut self, sorter: &MortonSorter, points: &Sources, dimensions: Dimensions, theta: f32) {
+    /// Finds the cells of `count` points, which stand in the order of `sorter`; [`Self::refit`] must follow. O(n), no
+    /// allocation within capacity.
+    pub(super) fn build(&mut self, sorter: &MortonSorter, count: usize, dimensions: Dimensions) {
         self.cells.clear();
         self.groups.clear();
         let fan_bits = if dimensions == Dimensions::Two { 2 } else { 3 };
-        if points.len() > 0 {
-            let mut builder = Builder { tree: self, sorter, points, fan_bits, theta };
-            builder.cell(0, points.len(), false);
+        if count > 0 {
+            Builder { tree: self, sorter, fan_bits }.cell(0, count, false);
         }
-        debug_assert!(self.cells.len() <= 2 * points.len() && self.groups.len() <= points.len());
+        debug_assert!(self.cells.len() <= 2 * count && self.groups.len() <= count);
+        self.runs.clear();
+        self.runs.resize(self.cells.len(), Run::EMPTY);
     }
 
-    /// Fills `list` with all that acts on the points `start..end`: cells as one source each where they are far
-    /// enough, points where not. The points themselves are in it. At most one entry a point of the tree in each half.
-    pub(super) fn list<const CUTOFF: bool>(
-        &self,
-        points: &Sources,
-        (start, end): (u32, u32),
-        law: &Law,
-        list: &mut List,
-    ) {
-        list.cells.clear();
-        list.nodes.clear();
-        let group = Bounds::of(points, start as usize, end as usize);
+    /// Works out what every cell is as a source, for the same points wherever they have moved to. O(n).
+    pub(super) fn refit(&mut self, points: &Sources, theta: f32) {
+        for index in (0..self.cells.len()).rev() {
+            let cell = self.cells[index];
+            let run = if cell.is_leaf {
+                Run::of_points(points, cell.start as usize, cell.end as usize)
+            } else {
+                let (cells, runs) = (&self.cells, &self.runs);
+                let mut next = index + 1;
+                let mut children = [index; CHILDREN_MAX];
+                let mut count = 0;
+                while next < cell.skip as usize {
+                    children[count] = next;
+                    count += 1;
+                    next = cells[next].skip as usize;
+                }
+                Run::of(children[..count].iter().map(|child| &runs[*child]))
+            };
+            let radius2 = run.bounds.farthest2(run.centre);
+            self.cells[index] = Cell {
+                centre: run.centre,
+                mass: run.mass,
+                radius: radius2.sqrt(),
+                spread: run.trace(),
+                open2: open2(radius2, &run, theta),
+                ..cell
+            };
+            self.runs[index] = run;
+        }
+    }
+
+    /// Finds all that acts on the points of `group`: cells as one source each where they are far enough, runs of ranks, appended
+    /// to `near`, where not. The points themselves are in them. Each point is in one cell or one run at most.
+    pub(super) fn list(&self, group: Group, law: &Law, cells: &mut Sources, near: &mut Vec<(u32, u32)>) {
+        if law.cutoff.is_finite() {
+            self.walk::<true>(group, law, cells, near);
+        } else {
+            self.walk::<false>(group, law, cells, near);
+        }
+    }
+
+    fn walk<const CUTOFF: bool>(&self, group: Group, law: &Law, far_cells: &mut Sources, near: &mut Vec<(u32, u32)>) {
+        far_cells.clear();
+        let first = near.len();
+        let (start, end) = (group.start, group.end);
+        let group = self.runs[group.cell as usize].bounds;
         let mut next = 0;
         while let Some(cell) = self.cells.get(next) {
             let holds_group = cell.start < end && start < cell.end;
@@ -224,68 +317,42 @@ impl Tree {
                 far &= group.farthest2(cell.centre).sqrt() + cell.radius <= law.cutoff;
             }
             if far {
-                list.cells.push(cell.centre, cell.mass, cell.spread);
+                far_cells.push(cell.centre, cell.mass, cell.spread);
                 next = cell.skip as usize;
             } else if cell.is_leaf {
-                list.nodes.push_range(points, cell.start as usize, cell.end as usize);
+                match near.get_mut(first..).and_then(<[_]>::last_mut) {
+                    // Leaves side by side are one run.
+                    Some(run) if run.1 == cell.start => run.1 = cell.end,
+                    _ => near.push((cell.start, cell.end)),
+                }
                 next = cell.skip as usize;
             } else {
                 next += 1;
             }
         }
-        list.cells.pad();
-        list.nodes.pad();
+        far_cells.pad();
     }
 }
 
 impl Builder<'_> {
     /// Appends the cell of `start..end` and all below it. Depth is at most the levels of a key plus the halvings of
     /// a run of equal keys: under 45. `grouped` says that a cell above is a group already.
-    fn cell(&mut self, start: usize, end: usize, grouped: bool) -> Run {
+    fn cell(&mut self, start: usize, end: usize, grouped: bool) {
         let index = self.tree.cells.len();
         let is_leaf = end - start <= LEAF_POINTS_MAX;
-        let is_group = !grouped && end - start <= GROUP_POINTS_MAX;
+        let is_group = !grouped && end - start <= TARGETS_MAX;
         if is_group {
-            self.tree.groups.push((start as u32, end as u32));
+            self.tree.groups.push(Group { start: start as u32, end: end as u32, cell: index as u32 });
         }
-        self.tree.cells.push(Cell {
-            centre: [0.0; 3],
-            mass: 0.0,
-            open2: 0.0,
-            radius: 0.0,
-            spread: 0.0,
-            start: start as u32,
-            end: end as u32,
-            skip: 0,
-            is_leaf,
-        });
-        let run = if is_leaf { self.leaf(start, end) } else { self.children(start, end, grouped || is_group) };
-        let centre = run.centre.map(|axis| axis as f32);
-        let radius2 = run.bounds.farthest2(centre);
-        let skip = self.tree.cells.len() as u32;
-        let cell = &mut self.tree.cells[index];
-        cell.centre = centre;
-        cell.mass = run.mass as f32;
-        cell.radius = radius2.sqrt();
-        cell.spread = run.trace() as f32;
-        cell.open2 = open2(radius2, &run, self.theta);
-        cell.skip = skip;
-        run
+        self.tree.cells.push(Cell { start: start as u32, end: end as u32, is_leaf, ..Cell::EMPTY });
+        if !is_leaf {
+            self.children(start, end, grouped || is_group);
+        }
+        self.tree.cells[index].skip = self.tree.cells.len() as u32;
     }
 
-    fn leaf(&self, start: usize, end: usize) -> Run {
-        let mut run = Run::EMPTY;
-        for rank in start..end {
-            let point = self.points.at(rank);
-            run.bounds.add(point);
-            run.add(point.map(f64::from), f64::from(self.points.mass[rank]), [0.0; 6]);
-        }
-        run
-    }
-
-    fn children(&mut self, start: usize, end: usize, grouped: bool) -> Run {
+    fn children(&mut self, start: usize, end: usize, grouped: bool) {
         let differing = self.sorter.key(start) ^ self.sorter.key(end - 1);
-        let mut run = Run::EMPTY;
         let mut from = start;
         while from < end {
             let to = if differing == 0 {
@@ -295,12 +362,9 @@ impl Builder<'_> {
                 let shift = (u32::BITS - 1 - differing.leading_zeros()) / self.fan_bits * self.fan_bits;
                 self.digit_end(from, end, shift)
             };
-            let child = self.cell(from, to, grouped);
-            run.bounds.join(&child.bounds);
-            run.add(child.centre, child.mass, child.spread);
+            self.cell(from, to, grouped);
             from = to;
         }
-        run
     }
 
     /// Rank after the last point from `from` on whose key begins like that of `from`.

@@ -2,16 +2,29 @@
 
 #![allow(clippy::indexing_slicing, reason = "slots and nodes are permutations of 0..node_count, fixed at upload")]
 
+use std::sync::Arc;
+
+use super::crew::Crew;
 use super::morton::MortonSorter;
 use super::motion::{Drive, Motion, is_finite, squared};
 use super::pairs::Law;
-use super::repulsion::Repulsion;
+use super::scene::{Scene, Shape, Share, collect, deal};
 use super::springs::Springs;
+use super::warmth::Warmth;
 use crate::graph::NodeIndex;
-use crate::sim::hash::cube_point;
+use crate::sim::hash::{cube_point, direction, mix};
 use crate::sim::start::{self, Components};
 use crate::sim::{Dimensions, SimParams, StepReport, Topology};
 use crate::wire::NodeRecord;
+
+/// Largest value of u / (1 + u^2)^2, at u = 1 / sqrt(3).
+const LAW_PEAK: f32 = 0.324_76;
+
+/// How warm a drag, a pin or a change makes the nodes next to it: enough to follow.
+const TOUCHED: f32 = 0.3;
+
+/// Nodes that can be held before memory is asked for: more than all clients may drag.
+const HELD_ROOM: usize = 4_096;
 
 /// Why a node does not move by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +40,7 @@ impl Fixed {
 }
 
 /// Everything of one graph. All arrays are `[node_count]`, by slot unless said.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct World {
     /// By slot.
     pub(super) node_of: Vec<u32>,
@@ -39,22 +52,30 @@ pub(super) struct World {
     pub(super) force: Vec<[f32; 3]>,
     pub(super) stiffness: Vec<f32>,
     pub(super) mass: Vec<f32>,
+    /// By node: forces from outside the model and their stiffness; empty when there are none.
+    extra: Vec<[f32; 4]>,
     pub(super) fixed: Vec<Fixed>,
-    pub(super) held_count: usize,
+    /// Slots of held nodes.
+    held: Vec<u32>,
+    pub(super) warmth: Warmth,
     /// Where the node was placed, to go back to when all else is lost.
     home: Vec<[f32; 3]>,
     components: Components,
     /// `[component_count]`: sum of the positions, then the acceleration that all nodes of it share.
     centring: Vec<[f64; 3]>,
-    pub(super) springs: Springs,
-    pub(super) repulsion: Repulsion,
+    scene: Arc<Scene>,
+    shape: Shape,
+    #[allow(clippy::vec_box, reason = "the boxes themselves travel to workers and back")]
+    shares: Vec<Box<Share>>,
+    /// Scratch of [`deal`].
+    cost: Vec<u64>,
     /// Half-side of the bounds.
     pub(super) bound: f32,
 }
 
 impl World {
     /// Places the nodes and builds everything that a step needs.
-    pub(super) fn new(params: &SimParams, topology: &Topology) -> Self {
+    pub(super) fn new(params: &SimParams, topology: &Topology, threads: usize) -> Self {
         let csr = &topology.csr;
         let node_count = csr.node_count();
         let bound = params.bounds_for(node_count);
@@ -76,14 +97,18 @@ impl World {
             force: vec![[0.0; 3]; node_count],
             stiffness: vec![0.0; node_count],
             mass,
+            extra: Vec::with_capacity(node_count),
             fixed: node_of.iter().map(pin).collect(),
-            held_count: 0,
+            held: Vec::with_capacity(HELD_ROOM),
+            warmth: Warmth::new(node_count),
             home: position.clone(),
             position,
             centring: vec![[0.0; 3]; by_node.count()],
             components: by_node.permuted(&node_of),
-            springs,
-            repulsion: Repulsion::new(node_count),
+            scene: Arc::new(Scene::new(params, springs, node_count)),
+            shape: Shape::new(node_count),
+            shares: (0..threads).map(|_| Box::new(Share::new(node_count))).collect(),
+            cost: Vec::with_capacity(node_count),
             bound,
             node_of,
             slot_of,
@@ -91,16 +116,19 @@ impl World {
     }
 
     /// Bytes of [`Self::new`] for a graph of this size, every node a component of its own.
-    pub(super) const fn footprint(node_count: usize, half_edges: usize) -> usize {
+    pub(super) const fn footprint(node_count: usize, half_edges: usize, threads: usize) -> usize {
         let per_node = 2 * size_of::<u32>()
             + 4 * size_of::<[f32; 3]>()
             + 2 * size_of::<f32>()
+            + size_of::<[f32; 4]>()
             + size_of::<Fixed>()
-            + size_of::<[f64; 3]>();
+            + size_of::<[f64; 3]>()
+            + size_of::<u64>();
         node_count * per_node
             + Components::footprint(node_count)
-            + Springs::footprint(node_count, half_edges)
-            + Repulsion::footprint(node_count)
+            + Warmth::footprint(node_count)
+            + Scene::footprint(node_count, half_edges)
+            + threads * Share::footprint(node_count)
     }
 
     /// Where `node` is kept.
@@ -148,7 +176,7 @@ impl World {
     #[cold]
     fn reset(&mut self, params: &SimParams, slot: usize) {
         let (mut sum, mut count) = ([0f64; 3], 0u32);
-        for other in self.springs.neighbours(slot) {
+        for other in self.neighbours(slot) {
             let at = self.position[*other as usize];
             if is_finite(&at, &[0.0; 3]) {
                 (0..3).for_each(|axis| sum[axis] += f64::from(at[axis]));
@@ -161,22 +189,87 @@ impl World {
     }
 
     /// Fills `force`, `stiffness` and `centring` from the positions.
-    pub(super) fn sum_forces(&mut self, params: &SimParams) {
-        let law = params.repulsion.then(|| Law::new(params));
+    pub(super) fn sum_forces(&mut self, params: &SimParams, crew: &mut Crew) {
+        self.attract_and_repel(params, crew, true);
         if params.repulsion {
-            let Self { repulsion, position, mass, force, stiffness, .. } = self;
-            repulsion.evaluate(params, position, mass, force, stiffness);
-        } else {
-            self.force.fill([0.0; 3]);
-            self.stiffness.fill(0.0);
+            self.part_coincident(params);
         }
-        self.springs.add(params, law.as_ref(), &self.position, &self.mass, &mut self.force);
         if params.springs {
             for (slot, stiffness) in self.stiffness.iter_mut().enumerate() {
-                *stiffness += params.spring_k * self.springs.weight_sum(slot);
+                *stiffness += params.spring_k * self.scene.springs.weight_sum(slot);
             }
         }
+        for (extra, slot) in self.extra.iter().zip(&self.slot_of) {
+            let slot = *slot as usize;
+            (0..3).for_each(|axis| self.force[slot][axis] += extra[axis]);
+            self.stiffness[slot] += extra[3].max(0.0);
+        }
         self.centre(params);
+    }
+
+    /// Sets the forces to those of repulsion and, unless it is to be alone, springs, and the stiffness to that of the repulsion.
+    pub(super) fn attract_and_repel(&mut self, params: &SimParams, crew: &mut Crew, attract: bool) {
+        let Self { scene, shape, shares, cost, position, mass, force, stiffness, .. } = self;
+        loop {
+            // All leases came back with the shares.
+            let Some(unread) = Arc::get_mut(scene) else { return };
+            unread.set(params, position, mass, shape, attract, crew.threads());
+            shares.resize_with(crew.threads(), || Box::new(Share::new(position.len())));
+            deal(scene, shares, cost);
+            if crew.run(scene, shares) {
+                break;
+            }
+        }
+        collect(scene, shares, &shape.sorter, force, stiffness);
+    }
+
+    /// Nodes at one place get no force from each other but a push along the hash of their slot, as strong as the law ever is.
+    /// They stand side by side in an order that is fresh, and stay at one place until then.
+    fn part_coincident(&mut self, params: &SimParams) {
+        let Self { shape, position, mass, force, .. } = self;
+        let mut any = false;
+        for rank in 1..position.len() {
+            let (before, here) = (shape.sorter.index(rank - 1), shape.sorter.index(rank));
+            if position[before] == position[here] {
+                push(params, here, mass[here], &mut force[here]);
+                let first = rank == 1 || position[shape.sorter.index(rank - 2)] != position[before];
+                if first {
+                    push(params, before, mass[before], &mut force[before]);
+                }
+                any = true;
+            }
+        }
+        if any {
+            shape.forget();
+        }
+    }
+
+    /// New strengths and rest lengths; false when they do not fit.
+    pub(super) fn set_springs(&mut self, weight: &[f32], rest: &[f32]) -> bool {
+        Arc::get_mut(&mut self.scene).is_some_and(|scene| scene.springs.set(weight, rest))
+    }
+
+    /// The slots next to `slot`.
+    pub(super) fn neighbours(&self, slot: usize) -> &[u32] {
+        self.scene.springs.neighbours(slot)
+    }
+
+    /// See [`crate::sim::Backend::set_extra_forces`].
+    pub(super) fn set_extra_forces(&mut self, extra: &[[f32; 4]]) {
+        if !extra.is_empty() && extra.len() != self.slot_of.len() {
+            return;
+        }
+        self.extra.clear();
+        let finite = |force: &[f32; 4]| force.map(|number| if number.is_finite() { number } else { 0.0 });
+        self.extra.extend(extra.iter().map(finite));
+    }
+
+    /// Positions in node order.
+    pub(super) fn read_positions(&self, out: &mut [[f32; 3]]) {
+        assert!(out.len() >= self.slot_of.len(), "there is room for every node");
+        for (out, slot) in out.iter_mut().zip(&self.slot_of) {
+            *out = self.position[*slot as usize];
+        }
     }
 
     /// Works out the pull of every component's centroid to the origin.
@@ -202,7 +295,11 @@ impl World {
 
     /// Moves every free node and measures the motion.
     pub(super) fn advance(&mut self, params: &SimParams, temperature: f32) -> StepReport {
-        let motion = Motion::new(params, self.bound, temperature);
+        let motion = Motion::new(params, self.bound);
+        for held in &self.held {
+            // What hangs on it follows for as long as it is held.
+            self.warmth.raise_around(&self.scene.springs, *held as usize, TOUCHED);
+        }
         let (mut speed2, mut force2, mut energy, mut free) = (0f64, 0f64, 0f64, 0u32);
         for slot in 0..self.position.len() {
             if self.fixed[slot].any() {
@@ -211,7 +308,8 @@ impl World {
                 continue;
             }
             let centring = self.centring[self.components.of[slot] as usize].map(|axis| axis as f32);
-            let drive = Drive { force: self.force[slot], stiffness: self.stiffness[slot], centring };
+            let (force, stiffness) = (self.force[slot], self.stiffness[slot]);
+            let drive = Drive { force, stiffness, centring, temperature: temperature.max(self.warmth.of(slot)) };
             let felt = motion.advance(&drive, &mut self.position[slot], &mut self.velocity[slot]);
             self.force[slot] = felt;
             let slot_speed2 = f64::from(squared(&self.velocity[slot]));
@@ -220,9 +318,12 @@ impl World {
             energy += 0.5 * f64::from(self.mass[slot]) * slot_speed2;
             free += 1;
         }
+        self.warmth.end_step(params, &self.scene.springs, &self.velocity);
         let count = f64::from(free.max(1));
+        let rms_velocity = (speed2 / count).sqrt() as f32;
+        self.shape.moved(rms_velocity * params.time_step);
         StepReport {
-            rms_velocity: (speed2 / count).sqrt() as f32,
+            rms_velocity,
             rms_force: (force2 / count).sqrt() as f32,
             kinetic_energy: energy,
             ..StepReport::default()
@@ -234,16 +335,24 @@ impl World {
         let Some(slot) = self.slot(node).filter(|_| is_finite(&to, &[0.0; 3])) else { return false };
         self.position[slot] = self.inside(params, to);
         self.velocity[slot] = [0.0; 3];
-        self.held_count += usize::from(!self.fixed[slot].held);
-        self.fixed[slot].held = true;
+        if !self.fixed[slot].held {
+            self.fixed[slot].held = true;
+            self.held.push(slot as u32);
+        }
         true
+    }
+
+    /// Whether a node is held.
+    pub(super) fn any_held(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// Lets a held node go; false when it was not held.
     pub(super) fn release(&mut self, node: NodeIndex) -> bool {
         let Some(slot) = self.slot(node).filter(|slot| self.fixed[*slot].held) else { return false };
         self.fixed[slot].held = false;
-        self.held_count -= 1;
+        self.held.retain(|held| *held as usize != slot);
+        self.warm(slot);
         true
     }
 
@@ -252,7 +361,22 @@ impl World {
         let Some(slot) = self.slot(node).filter(|slot| self.fixed[*slot].pinned != pinned) else { return false };
         self.fixed[slot].pinned = pinned;
         self.velocity[slot] = [0.0; 3];
+        self.warm(slot);
         true
+    }
+
+    /// Makes a new node warm enough to go where it belongs, and its neighbours to make room.
+    pub(super) fn welcome(&mut self, node: NodeIndex) {
+        if let Some(slot) = self.slot(node) {
+            self.warm(slot);
+            self.warmth.raise(slot, 1.0);
+        }
+    }
+
+    /// Makes a node and its neighbours warm enough to find their places.
+    pub(super) fn warm(&mut self, slot: usize) {
+        self.warmth.raise(slot, TOUCHED);
+        self.warmth.raise_around(&self.scene.springs, slot, TOUCHED);
     }
 
     /// Writes positions and velocities in node order.
@@ -265,22 +389,47 @@ impl World {
     }
 
     /// See [`super::CpuBackend::repulsion_error_sample`].
-    pub(super) fn repulsion_error(&mut self, params: &SimParams, sample: usize) -> f32 {
+    pub(super) fn repulsion_error(&mut self, params: &SimParams, crew: &mut Crew, sample: usize) -> f32 {
         let node_count = self.position.len();
-        let Self { repulsion, position, mass, force, stiffness, .. } = self;
-        repulsion.evaluate(params, position, mass, force, stiffness);
-        let law = Law::new(params);
+        let params = SimParams { repulsion: true, ..*params };
+        let law = Law::new(&params, node_count);
+        self.attract_and_repel(&params, crew, false);
         let (mut error2, mut exact2) = (0f64, 0f64);
         let taken = sample.min(node_count);
         for turn in 0..taken {
             let slot = turn * node_count / taken;
-            let exact = repulsion.exact(&law, slot, position, mass);
-            for axis in 0..3 {
-                error2 += (f64::from(force[slot][axis]) - exact[axis]).powi(2);
-                exact2 += exact[axis].powi(2);
+            let exact = exact(&law, slot, &self.position, &self.mass);
+            for (found, exact) in self.force[slot].iter().zip(exact) {
+                error2 += (f64::from(*found) - exact).powi(2);
+                exact2 += exact * exact;
             }
         }
         if exact2 > 0.0 { (error2 / exact2).sqrt() as f32 } else { 0.0 }
+    }
+}
+
+/// The repulsion at `slot`, by brute force in double precision, the parting of coincident nodes left out. O(nodes).
+fn exact(law: &Law, slot: usize, position: &[[f32; 3]], mass: &[f32]) -> [f64; 3] {
+    let mut sum = [0f64; 3];
+    let (soft2, cutoff) = (f64::from(law.soft2), f64::from(law.cutoff));
+    for (other, other_mass) in position.iter().zip(mass) {
+        let offset = [0, 1, 2].map(|axis| f64::from(position[slot][axis]) - f64::from(other[axis]));
+        let d2: f64 = offset.iter().map(|axis| axis * axis).sum();
+        if d2 <= cutoff * cutoff {
+            let q = d2 + soft2;
+            let below = if law.inverse { q } else { q * q };
+            let factor = f64::from(law.strength) * f64::from(mass[slot]) * f64::from(*other_mass) / below;
+            (0..3).for_each(|axis| sum[axis] += factor * offset[axis]);
+        }
+    }
+    sum
+}
+
+#[cold]
+fn push(params: &SimParams, slot: usize, mass: f32, force: &mut [f32; 3]) {
+    let way = direction(mix(slot as u32), params.dimensions);
+    for axis in 0..3 {
+        force[axis] += LAW_PEAK * params.repel_k * mass * mass * way[axis];
     }
 }
 
