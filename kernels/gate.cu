@@ -36,7 +36,7 @@ KERNEL(gate_place) {
     // The place waits in `force`, which is free here: summed after the gate before a step, done with at the one after.
     float z_to = (w.params->flags & kFlat) ? 0.0f : clamped(to.z, bound);
     w.force[slot] = make_float4(clamped(to.x, bound), clamped(to.y, bound), z_to, 0.0f);
-    atomicAdd(w.resets, 1u);
+    atomicAdd(&w.counters[0], 1u);
 }
 
 KERNEL(gate_reset) {

@@ -91,8 +91,10 @@ struct Report {
     double exact2;   // 32
     u32 free_nodes;  // 40
     u32 resets;      // 44  nodes that were non-finite and put back
+    u32 warm_nodes;  // 48
+    u32 reserved;    // 52
 };
-static_assert(sizeof(Report) == 48, "src/sim/cuda/layout.rs has the same");
+static_assert(sizeof(Report) == 56, "src/sim/cuda/layout.rs has the same");
 
 // One node told to be somewhere or not to move.
 struct Edit {
@@ -102,6 +104,15 @@ struct Edit {
     u32 moved;    // 20  whether `at` counts
 };
 static_assert(sizeof(Edit) == 24, "src/sim/cuda/layout.rs has the same");
+
+// A node that something happened to, and how warm it and its neighbours shall at least be.
+struct Touch {
+    u32 slot;      //  0
+    float own;     //  4
+    float around;  //  8
+    u32 reserved;  // 12
+};
+static_assert(sizeof(Touch) == 16, "src/sim/cuda/layout.rs has the same");
 
 // The cube that the keys of the curve divide.
 struct Frame {
@@ -176,29 +187,32 @@ struct World {
     float4* partial;           // 304  [split_count * node_count]
     double* sample;            // 312  [kSamples * 2] squared error, squared exact
     Tally* tally;              // 320  [kReduceBlocks]
-    u32* resets;               // 328  [1]
+    u32* counters;             // 328  [2] nodes put back, warm nodes
     const Edit* edit;          // 336  [edit_count]
     float* out;                // 344  [node_count * 6] position and velocity by node, then the Report
-    u32 node_count;            // 352
-    u32 edit_count;            // 356
-    u32 long_row_count;        // 360
-    u32 row_piece_count;       // 364
-    u32 member_piece_count;    // 368
-    u32 component_count;       // 372
-    u32 sort_blocks;           // 376
-    u32 shift;                 // 380  of the digit being sorted
-    u32 level;                 // 384  being built
-    u32 level_count;           // 388
-    u32 split_count;           // 392
-    u32 sample_count;          // 396
-    u32 reduce_blocks;         // 400
-    float temperature;         // 404
-    float lift;                // 408  world units; 0 where `refit_nodes` leaves nodes in their plane
-    u32 reserved;              // 412
-    u32 level_first[kLevels];  // 416  cell
-    u32 level_cells[kLevels];  // 456
+    float* warmth;             // 352  [node_count] 0 to 1
+    float* warmth_next;        // 360  [node_count] 0 outside a step
+    const Touch* touch;        // 368  [touch_count]
+    u32 node_count;            // 376
+    u32 edit_count;            // 380
+    u32 long_row_count;        // 384
+    u32 row_piece_count;       // 388
+    u32 member_piece_count;    // 392
+    u32 component_count;       // 396
+    u32 sort_blocks;           // 400
+    u32 shift;                 // 404  of the digit being sorted
+    u32 level;                 // 408  being built
+    u32 level_count;           // 412
+    u32 split_count;           // 416
+    u32 sample_count;          // 420
+    u32 reduce_blocks;         // 424
+    u32 touch_count;           // 428
+    float temperature;         // 432  of nodes that are not warmer
+    float lift;                // 436  world units; 0 where `refit_nodes` leaves nodes in their plane
+    u32 level_first[kLevels];  // 440  cell
+    u32 level_cells[kLevels];  // 480
 };
-static_assert(sizeof(World) == 496, "src/sim/cuda/layout.rs has the same");
+static_assert(sizeof(World) == 520, "src/sim/cuda/layout.rs has the same");
 
 #define KERNEL(name) extern "C" __global__ void __launch_bounds__(kBlock) name(const World w)
 #define DEVICE static __device__ __forceinline__

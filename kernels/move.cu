@@ -1,6 +1,6 @@
 // From forces to motion: inertia, clamps, semi-implicit Euler, bounds; and the sums that say when to rest.
 //
-// `move_nodes`: at most kReduceBlocks blocks with a fixed stride; 60 B read a node (76 with extra forces), 48 written. Marks
+// `move_nodes`: at most kReduceBlocks blocks with a fixed stride; 64 B read a node (80 with extra forces), 48 written. Marks
 // what became non-finite for the gate. `move_report`: one block, joins the sums in a fixed order and takes the counters.
 // Runs: after all forces; the gate comes between the two. Agrees with: `Motion::advance` of `sim/cpu/motion.rs`.
 
@@ -56,7 +56,7 @@ DEVICE void move_node(const World& w, const Params& law, u32 slot, Tally& tally)
         felt = make_float3(felt.x + centring.x, felt.y + centring.y, felt.z + centring.z);
     }
     felt = shortened(felt, law.max_force);
-    float push = w.temperature * law.time_step;
+    float push = fmaxf(w.temperature, w.warmth[slot]) * law.time_step;
     float3 speed = make_float3(
         (velocity.x + felt.x * push) * law.damping, (velocity.y + felt.y * push) * law.damping,
         (velocity.z + felt.z * push) * law.damping
@@ -99,8 +99,10 @@ KERNEL(move_report) {
     report.force2 = shared[0].force2;
     report.energy = shared[0].energy;
     report.free_nodes = (u32)shared[0].free_nodes;
-    report.resets = *w.resets;
-    *w.resets = 0;
+    report.resets = w.counters[0];
+    report.warm_nodes = w.counters[1];
+    report.reserved = 0;
+    w.counters[0] = w.counters[1] = 0;
     report.error2 = report.exact2 = 0.0;
     for (u32 sample = 0; sample < w.sample_count; sample++) {
         report.error2 += w.sample[2 * sample];

@@ -1,7 +1,7 @@
 // One pass of a stable radix sort of (key, slot) by eight bits: count, scan, scatter. Six passes sort the 48 bits.
 //
 // Stable and without an order that depends on scheduling, so equal keys stand in slot order and every run is the same.
-// `sort_count` and `sort_scatter`: a block for kSortTile keys. `sort_scan`: a block a digit.
+// `sort_count` and `sort_scatter`: a block for kSortTile keys. `sort_scan`: a warp a digit.
 // Bytes a node and pass: 8 read to count, 12 read and 12 written to scatter. Runs: after `curve_keys`, in this order; the
 // host swaps the arrays between passes. Agrees with: `MortonSorter` of `sim/cpu/morton.rs` in being a permutation.
 
@@ -37,21 +37,20 @@ KERNEL(sort_count) {
 }
 
 KERNEL(sort_scan) {
-    __shared__ u32 shared[kWarpsPerBlock];
-    __shared__ u32 carried;
-    u32* count = w.digit_count + (size_t)blockIdx.x * w.sort_blocks;
+    u32 digit = thread_index() / kWarp, lane = threadIdx.x % kWarp;
+    u32* count = w.digit_count + (size_t)digit * w.sort_blocks;
     u32 carry = 0;
-    for (u32 first = 0; first < w.sort_blocks; first += kBlock) {
-        u32 index = first + threadIdx.x;
-        u32 value = index < w.sort_blocks ? count[index] : 0;
-        u32 before = carry + sum_before(value, shared);
-        if (index < w.sort_blocks) count[index] = before;
-        if (threadIdx.x == kBlock - 1) carried = before + value;
-        __syncthreads();
-        carry = carried;
-        __syncthreads();
+    for (u32 first = 0; first < w.sort_blocks; first += kWarp) {
+        u32 index = first + lane;
+        u32 own = index < w.sort_blocks ? count[index] : 0, sum = own;
+        for (u32 apart = 1; apart < kWarp; apart *= 2) {
+            u32 below = __shfl_up_sync(kAllLanes, sum, apart);
+            if (lane >= apart) sum += below;
+        }
+        if (index < w.sort_blocks) count[index] = carry + sum - own;
+        carry += __shfl_sync(kAllLanes, sum, kWarp - 1);
     }
-    if (threadIdx.x == 0) w.digit_total[blockIdx.x] = carry;
+    if (lane == 0) w.digit_total[digit] = carry;
 }
 
 KERNEL(sort_scatter) {

@@ -14,6 +14,10 @@
 constexpr float kLineShare = 0.9f;
 constexpr float kLineSize = 2.5f;
 
+// What the squared size of a cell is multiplied with: a run of the curve is not the cube that an octree's cell is, so the
+// correction fits it less. On 40,000 random points at theta 1 the RMS error is 3.9 % without it, 1.4 % at 1.5, 0.9 % at 2.
+constexpr float kRunSize = 2.0f;
+
 // A cell being summed. Source of the pairwise sums: the parallel axis theorem (Chan et al. 1979).
 struct Sum {
     float3 low, high, centre;
@@ -33,7 +37,7 @@ DEVICE void store_cell(const World& w, u32 cell, const Sum& sum) {
     float z = fmaxf(sum.centre.z - sum.low.z, sum.high.z - sum.centre.z);
     float radius2 = x * x + y * y + z * z;
     // The longest side, or that of the cube which the radius fills: a cell with a stray point is as large as it is far.
-    float size2 = fmaxf(radius2 / 0.75f, side * side);
+    float size2 = kRunSize * fmaxf(radius2 / 0.75f, side * side);
     w.cell_at[cell] = make_float4(sum.centre.x, sum.centre.y, sum.centre.z, sum.mass);
     w.cell_reach[cell] = make_float4(size2, trace, sqrtf(radius2), 0.0f);
     w.box_low[cell] = make_float4(sum.low.x, sum.low.y, sum.low.z, sum.xy);

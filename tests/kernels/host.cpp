@@ -24,6 +24,7 @@
 #include "../../kernels/sort.cu"
 #include "../../kernels/springs.cu"
 #include "../../kernels/tree.cu"
+#include "../../kernels/warmth.cu"
 
 #undef threadIdx
 #undef blockIdx
@@ -48,7 +49,7 @@
 
 namespace host {
 
-Index thread, block, threads, blocks;
+Index block, threads, blocks;
 
 namespace {
 
@@ -83,13 +84,16 @@ std::vector<Fiber> fibers;
 std::vector<Warp> warps;
 Barrier block_barrier;
 Fiber* running = nullptr;
+Index thread;
 unsigned live = 0;
 Kernel kernel = nullptr;
 const World* argument = nullptr;
 const char* kernel_name = "";
 bool reverse = false;
 ucontext_t main_context;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 jmp_buf main_jump;
+#endif
 #if defined(__SANITIZE_ADDRESS__)
 const void* main_stack = nullptr;
 std::size_t main_stack_bytes = 0;
@@ -98,14 +102,14 @@ std::size_t main_stack_bytes = 0;
 void* main_fiber = nullptr;
 #endif
 
-[[noreturn]] void fail(const char* why) {
+[[noreturn]] HOST_UNSEEN void fail(const char* why) {
     std::fprintf(stderr, "kernels on the host: %s: %s (block %u, %u)\n", kernel_name, why, block.x, block.y);
     std::abort();
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 
-void to_main() {
+HOST_UNSEEN void to_main() {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(&running->sanitizer, main_stack, main_stack_bytes);
 #else
@@ -118,7 +122,7 @@ void to_main() {
 #endif
 }
 
-void to_fiber(Fiber& fiber) {
+HOST_UNSEEN void to_fiber(Fiber& fiber) {
     fiber.started = true;
 #if defined(__SANITIZE_ADDRESS__)
     void* own = nullptr;
@@ -135,11 +139,11 @@ void to_fiber(Fiber& fiber) {
 #else
 
 // Contexts save the signal mask, a system call each time; jumps between stacks that exist do not.
-void to_main() {
+HOST_UNSEEN void to_main() {
     if (_setjmp(running->jump) == 0) _longjmp(main_jump, 1);
 }
 
-void to_fiber(Fiber& fiber) {
+HOST_UNSEEN void to_fiber(Fiber& fiber) {
     if (_setjmp(main_jump) != 0) return;
     if (fiber.started) _longjmp(fiber.jump, 1);
     fiber.started = true;
@@ -165,7 +169,7 @@ void acquire(void* place) {
 #endif
 }
 
-void wait(Barrier& barrier, unsigned expected) {
+HOST_UNSEEN void wait(Barrier& barrier, unsigned expected) {
     release(&barrier);
     std::uint64_t generation = barrier.generation;
     if (++barrier.arrived == expected) {
@@ -179,7 +183,7 @@ void wait(Barrier& barrier, unsigned expected) {
     acquire(&barrier);
 }
 
-void body() {
+HOST_UNSEEN void body() {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(nullptr, &main_stack, &main_stack_bytes);
 #endif
@@ -210,7 +214,7 @@ void prepare(unsigned count) {
     warps.resize((count + 31) / 32);
 }
 
-void run_block(unsigned count) {
+HOST_UNSEEN void run_block(unsigned count) {
     block_barrier = Barrier{};
     for (Warp& warp : warps) warp.barrier = Barrier{};
     for (unsigned index = 0; index < count; index++) {
@@ -242,14 +246,16 @@ void run_block(unsigned count) {
 
 }  // namespace
 
-void sync_block() {
+HOST_UNSEEN Index thread_now() { return thread; }
+
+HOST_UNSEEN void sync_block() {
     if (live != threads.x) fail("a thread waits at a barrier that another one, ended, never reached");
     Index own = thread;
     wait(block_barrier, threads.x);
     thread = own;
 }
 
-const std::uint64_t* exchange(unsigned mask, std::uint64_t word) {
+HOST_UNSEEN const std::uint64_t* exchange(unsigned mask, std::uint64_t word) {
     if (mask != 0xffffffffu) fail("only whole warps vote");
     Index own = thread;
     Warp& warp = warps[own.x / 32];

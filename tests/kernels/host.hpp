@@ -33,8 +33,12 @@ struct Index {
     unsigned x, y, z;
 };
 
-// Of the thread that runs now.
-extern Index thread, block, threads, blocks;
+// Bookkeeping of the fibers is no business of ThreadSanitizer's: what it shall see are the kernels' own reads and writes.
+#define HOST_UNSEEN __attribute__((no_sanitize("thread")))
+
+extern Index block, threads, blocks;
+// Index of the thread that runs now.
+Index thread_now();
 
 void sync_block();
 // Every lane gives a word and gets to see those of all.
@@ -57,13 +61,14 @@ T from_word(std::uint64_t word) {
 
 }  // namespace host
 
-#define threadIdx host::thread
+#define threadIdx host::thread_now()
 #define blockIdx host::block
 #define blockDim host::threads
 #define gridDim host::blocks
 
 inline void __syncthreads() { host::sync_block(); }
 inline void __syncwarp(unsigned mask = 0xffffffffu) { host::exchange(mask, 0); }
+inline int __ffs(unsigned bits) { return __builtin_ffs((int)bits); }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 
 inline unsigned __ballot_sync(unsigned mask, bool vote) {
@@ -82,14 +87,32 @@ inline unsigned __match_any_sync(unsigned mask, unsigned value) {
 
 template <typename T>
 T __shfl_xor_sync(unsigned mask, T value, unsigned apart) {
-    return host::from_word<T>(host::exchange(mask, host::to_word(value))[(host::thread.x % 32) ^ apart]);
+    return host::from_word<T>(host::exchange(mask, host::to_word(value))[(host::thread_now().x % 32) ^ apart]);
+}
+
+template <typename T>
+T __shfl_sync(unsigned mask, T value, unsigned lane) {
+    return host::from_word<T>(host::exchange(mask, host::to_word(value))[lane]);
 }
 
 template <typename T>
 T __shfl_up_sync(unsigned mask, T value, unsigned apart) {
-    unsigned lane = host::thread.x % 32;
+    unsigned lane = host::thread_now().x % 32;
     const std::uint64_t* words = host::exchange(mask, host::to_word(value));
     return lane < apart ? value : host::from_word<T>(words[lane - apart]);
+}
+
+inline unsigned __float_as_uint(float value) {
+    unsigned word;
+    __builtin_memcpy(&word, &value, sizeof word);
+    return word;
+}
+
+inline unsigned atomicMax(unsigned* word, unsigned value) {
+    unsigned before = __atomic_load_n(word, __ATOMIC_RELAXED);
+    while (before < value && !__atomic_compare_exchange_n(word, &before, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+    return before;
 }
 
 inline unsigned atomicAdd(unsigned* word, unsigned value) { return __atomic_fetch_add(word, value, __ATOMIC_RELAXED); }

@@ -3,6 +3,7 @@
 // The trace is what `sim/cuda/host.rs` wrote down: a letter, an address, a length and bytes for each call. Memory is
 // allocated anew, array by array, so that whatever leaves one is seen; what is read must be what was read then.
 
+#define SWARMCAST_HOST
 #include "../../kernels/layout.cuh"
 
 #include <cstdio>

@@ -8,7 +8,7 @@
 
 use super::arrays::Arrays;
 use super::device::{Device, DeviceError, MemoryUse};
-use super::layout::{Edit, HELD, OUT_FLOATS, PINNED, Report};
+use super::layout::{Edit, HELD, OUT_FLOATS, PINNED, Report, Touch};
 use super::scene::{Counts, EXACT_NODES_MAX, Scene, Turn};
 use crate::graph::NodeIndex;
 use crate::limits::NODE_ID_MAX;
@@ -21,6 +21,9 @@ use crate::wire::NodeRecord;
 const NOTCH_THETA: f32 = 0.2;
 /// See [`NOTCH_THETA`].
 const NOTCH_THETA_MAX: f32 = 2.0;
+
+/// How warm a drag, a pin or a change makes the nodes next to it: as on the CPU.
+const TOUCHED: f32 = 0.3;
 
 /// Makes the CPU backend that takes over. Where threads and cores are decided is the caller's.
 pub type MakeCpu = Box<dyn Fn(SimParams) -> CpuBackend + Send>;
@@ -56,9 +59,14 @@ enum Place {
 struct GraphState {
     topology: Topology,
     arrays: Arrays,
-    held_count: usize,
+    /// Slots of held nodes.
+    held: Vec<u32>,
     /// No slot twice.
     edits: Vec<Edit>,
+    /// What warms nodes in the next step.
+    touches: Vec<Touch>,
+    /// Steps for which nodes may be warm whatever the device has counted: it counts a step late.
+    warm_steps: u32,
     /// By node, and by slot.
     extra: Vec<[f32; 4]>,
     extra_by_slot: Vec<[f32; 4]>,
@@ -159,10 +167,20 @@ impl CudaBackend {
             scene.edit(device, &graph.edits)?;
             graph.edits.clear();
         }
+        // What hangs on a held node follows for as long as it is held.
+        graph.touches.extend(graph.held.iter().map(|slot| Touch::new(*slot, 0.0, TOUCHED)));
+        if !graph.touches.is_empty() {
+            graph.warm_steps = 2;
+            let touched = scene.touch(device, &graph.touches);
+            graph.touches.truncate(graph.touches.len() - graph.held.len());
+            touched?;
+            graph.touches.clear();
+        }
         let temperature = self.heat.temperature();
-        let extra = !graph.extra.is_empty();
-        let turn = Turn { params: &params, temperature, samples: self.samples, extra };
+        let (extra, warm) = (!graph.extra.is_empty(), graph.warm_steps > 0);
+        let turn = Turn { params: &params, temperature, samples: self.samples, extra, warm };
         let report = scene.step(device, &turn)?;
+        graph.warm_steps = graph.warm_steps.saturating_sub(1);
         self.samples = 0;
         let Some(report) = report else {
             // The first step: nothing has been measured yet, and nothing can have settled.
@@ -171,7 +189,11 @@ impl CudaBackend {
         };
         self.take(&report);
         self.temperature = temperature;
-        self.report.settled = self.heat.end_step(&self.params, self.report.rms_velocity, self.graph.held_count > 0);
+        if report.warm_nodes > 0 {
+            self.graph.warm_steps = self.graph.warm_steps.max(2);
+        }
+        let disturbed = !self.graph.held.is_empty() || self.graph.warm_steps > 0;
+        self.report.settled = self.heat.end_step(&self.params, self.report.rms_velocity, disturbed);
         Ok(self.report)
     }
 
@@ -257,8 +279,15 @@ impl CudaBackend {
         if new == *now && to.is_none() {
             return false;
         }
-        graph.held_count += usize::from(new & HELD != 0);
-        graph.held_count -= usize::from(*now & HELD != 0);
+        if (new ^ *now) & HELD != 0 {
+            match new & HELD != 0 {
+                true => graph.held.push(slot),
+                false => graph.held.retain(|held| *held != slot),
+            }
+        }
+        if to.is_none() {
+            graph.touches.push(Touch::new(slot, TOUCHED, TOUCHED));
+        }
         *now = new;
         let at = to.unwrap_or_default();
         match graph.edits.iter_mut().find(|edit| edit.slot == slot) {
@@ -309,8 +338,19 @@ impl Backend for CudaBackend {
         self.condition.memory = Some(MemoryUse { used, free });
         arrays.forget_uploaded();
         let placed = topology.start.iter().flatten().count();
-        self.heat = if placed * 2 > rows { Heat::lukewarm() } else { Heat::fresh(&self.params) };
-        self.graph = GraphState { topology, arrays, ..GraphState::default() };
+        let (mostly_placed, first) = (placed * 2 > rows, self.graph.arrays.slot_of.is_empty());
+        let mut touches = Vec::new();
+        match (mostly_placed, first) {
+            (false, _) => self.heat = Heat::fresh(&self.params),
+            (true, true) => self.heat = Heat::lukewarm(),
+            (true, false) => {
+                // The same layout with some nodes more or less: only what is new looks for its place.
+                self.heat.disturb();
+                let new = arrays.slot_of.iter().zip(&topology.start).filter(|(_, start)| start.is_none());
+                touches.extend(new.map(|(slot, _)| Touch::new(*slot, 1.0, TOUCHED)));
+            }
+        }
+        self.graph = GraphState { topology, arrays, touches, ..GraphState::default() };
         // Written again at every change, never read: the positions are the device's.
         self.graph.topology.start = Vec::new();
         (self.report, self.repulsion_error) = (StepReport::default(), None);
@@ -355,7 +395,7 @@ impl Backend for CudaBackend {
         if position.iter().all(|axis| axis.is_finite())
             && self.change(node, |state| state | HELD, Some(self.inside(position)))
         {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
@@ -364,7 +404,7 @@ impl Backend for CudaBackend {
             return cpu.release(node);
         }
         if self.change(node, |state| state & !HELD, None) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
@@ -374,7 +414,7 @@ impl Backend for CudaBackend {
         }
         let bit = if pinned { PINNED } else { 0 };
         if self.change(node, |state| state & !PINNED | bit, None) {
-            self.heat.touch();
+            self.heat.disturb();
         }
     }
 
@@ -391,6 +431,16 @@ impl Backend for CudaBackend {
         if let Place::Cpu(cpu) = &mut self.place {
             cpu.coarsen(notches);
         }
+    }
+
+    fn warm(&mut self, nodes: &[NodeIndex]) {
+        if let Place::Cpu(cpu) = &mut self.place {
+            return cpu.warm(nodes);
+        }
+        let Self { graph, heat, .. } = self;
+        let slots = nodes.iter().filter_map(|node| graph.arrays.slot_of.get(node.get()));
+        graph.touches.extend(slots.map(|slot| Touch::new(*slot, TOUCHED, TOUCHED)));
+        heat.disturb();
     }
 
     fn reheat(&mut self) {
@@ -435,7 +485,8 @@ impl Backend for CudaBackend {
         if !extra.is_empty() && extra.len() != graph.arrays.slot_of.len() {
             return;
         }
-        let sane = |one: &[f32; 4]| one.map(|number| if number.is_finite() { number } else { 0.0 });
+        let number = |number: f32| if number.is_finite() { number } else { 0.0 };
+        let sane = |[x, y, z, stiffness]: &[f32; 4]| [number(*x), number(*y), number(*z), number(*stiffness).max(0.0)];
         graph.extra.clear();
         graph.extra.extend(extra.iter().map(sane));
         graph.extra_by_slot.resize(graph.extra.len(), [0.0; 4]);

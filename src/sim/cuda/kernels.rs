@@ -54,6 +54,7 @@ kernels! {
     "sort" { SortCount = "sort_count", SortScan = "sort_scan", SortScatter = "sort_scatter", }
     "springs" { SpringRows = "springs_rows", SpringPieces = "springs_pieces", SpringLong = "springs_long", }
     "tree" { TreeGather = "tree_gather", TreeLeaves = "tree_leaves", TreeLevel = "tree_level", TreeTop = "tree_top", }
+    "warmth" { WarmTouch = "warm_touch", WarmSpread = "warm_spread", WarmFade = "warm_fade", }
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl Params {
         let crowd = if flat { count } else { count.cbrt() * count.cbrt() };
         let flag = |on: bool, bit: u32| if on { bit } else { 0 };
         Self {
-            strength: params.repel_k * soft * if inverse { 1.0 } else { soft2 },
+            strength: params.repel_k * soft * if inverse { params.far_share(node_count) } else { soft2 },
             soft2,
             spread_d2,
             spread_soft2: spread_soft2 * soft2,
@@ -142,6 +142,25 @@ pub(super) struct Report {
     pub(super) exact2: f64,
     pub(super) free_nodes: u32,
     pub(super) resets: u32,
+    pub(super) warm_nodes: u32,
+    reserved: u32,
+}
+
+/// A node that something happened to, and how warm it and its neighbours shall at least be.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, IntoBytes, Immutable, KnownLayout)]
+pub(super) struct Touch {
+    pub(super) slot: u32,
+    pub(super) own: f32,
+    pub(super) around: f32,
+    reserved: u32,
+}
+
+impl Touch {
+    /// For the node at `slot`.
+    pub(super) fn new(slot: u32, own: f32, around: f32) -> Self {
+        Self { slot, own, around, reserved: 0 }
+    }
 }
 
 /// One node told to be somewhere or not to move.
@@ -206,9 +225,12 @@ pub(super) struct World {
     pub(super) partial: u64,
     pub(super) sample: u64,
     pub(super) tally: u64,
-    pub(super) resets: u64,
+    pub(super) counters: u64,
     pub(super) edit: u64,
     pub(super) out: u64,
+    pub(super) warmth: u64,
+    pub(super) warmth_next: u64,
+    pub(super) touch: u64,
     pub(super) node_count: u32,
     pub(super) edit_count: u32,
     pub(super) long_row_count: u32,
@@ -222,20 +244,20 @@ pub(super) struct World {
     pub(super) split_count: u32,
     pub(super) sample_count: u32,
     pub(super) reduce_blocks: u32,
+    pub(super) touch_count: u32,
     pub(super) temperature: f32,
     /// World units that `refit_nodes` lifts nodes out of the plane by; 0 where they stay.
     pub(super) lift: f32,
-    pub(super) reserved: u32,
     pub(super) level_first: [u32; LEVELS],
     pub(super) level_cells: [u32; LEVELS],
 }
 
 const _: () = {
     assert!(size_of::<Params>() == 88 && offset_of!(Params, flags) == 68 && offset_of!(Params, centre_pull) == 80);
-    assert!(size_of::<Report>() == 48 && offset_of!(Report, resets) == 44);
+    assert!(size_of::<Touch>() == 16 && size_of::<Report>() == 56 && offset_of!(Report, resets) == 44);
     assert!(size_of::<Edit>() == 24 && offset_of!(Edit, moved) == 20);
-    assert!(size_of::<World>() == 496 && offset_of!(World, out) == 344 && offset_of!(World, node_count) == 352);
-    assert!(offset_of!(World, level_first) == 416 && offset_of!(World, level_cells) == 456);
+    assert!(size_of::<World>() == 520 && offset_of!(World, out) == 344 && offset_of!(World, node_count) == 376);
+    assert!(offset_of!(World, level_first) == 440 && offset_of!(World, level_cells) == 480);
     assert!(KEY_BITS.is_multiple_of(2 * DIGIT_BITS), "an even number of passes ends where it began");
     assert!(DIGITS == BLOCK, "the sort has a thread a digit");
 };

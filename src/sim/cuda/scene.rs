@@ -9,7 +9,7 @@ use super::device::{Device, DeviceError, HostBuffer};
 use super::kernels::Kernel;
 use super::layout::{
     BLOCK, COMPONENT_PIECE, DIGIT_BITS, DIGITS, EXTENT_BYTES, Edit, FAN, FRAME_BYTES, KEY_BITS, LEVELS, OUT_FLOATS, Params, REDUCE_BLOCKS,
-    ROW_MAX, ROW_PIECE, Report, SAMPLES, SORT_TILE, TALLY_BYTES, WALK_WARPS, WARP, World,
+    ROW_MAX, ROW_PIECE, Report, SAMPLES, SORT_TILE, TALLY_BYTES, Touch, WALK_WARPS, WARP, World,
 };
 use crate::sim::{ForceModel, SimParams};
 
@@ -20,7 +20,7 @@ pub(super) const EXACT_NODES_MAX: usize = 32_768;
 /// order costs length of lists, not accuracy.
 const ORDER_STEPS: u32 = 4;
 
-/// Edits that one launch takes.
+/// Edits, and touches, that one launch takes.
 const EDITS: usize = 4_096;
 
 /// Blocks at which a device of today is full; what one launch of the exact kernel is cut into.
@@ -56,6 +56,8 @@ pub(super) struct Turn<'a> {
     pub(super) samples: usize,
     /// Whether there are forces from outside.
     pub(super) extra: bool,
+    /// Whether any node may be warm.
+    pub(super) warm: bool,
 }
 
 /// A column of the kernels' table of memory: elements, bytes each.
@@ -124,8 +126,8 @@ impl Scene {
             params, point, velocity, force, extra, home, state, component, slot_of, row, neighbour, weight, rest,
             weight_sum, long_row, long_first, row_piece, row_piece_force, member, member_piece, piece_sum,
             component_first, component_size, centring, frame, extent, key, key_next, order, order_next, digit_count,
-            digit_total, sorted, cell_at, cell_reach, box_low, box_high, tensor, partial, sample, tally, resets, edit,
-            out_even, out_odd,
+            digit_total, sorted, cell_at, cell_reach, box_low, box_high, tensor, partial, sample, tally, counters, edit,
+            out_even, out_odd, warmth, warmth_next, touch,
         ] = *self.memory.as_slice() else {
             return Ok(());
         };
@@ -140,8 +142,9 @@ impl Scene {
             digit_total, sorted, cell_at, cell_reach, box_low, box_high, tensor,
             // One share is summed in place.
             partial: if splits > 1 { partial } else { force },
-            sample, tally, resets, edit,
+            sample, tally, counters, edit,
             out: out_even,
+            warmth, warmth_next, touch,
             node_count: node_count as u32,
             long_row_count: arrays.long_row.len() as u32,
             row_piece_count: arrays.row_piece.len() as u32,
@@ -158,7 +161,10 @@ impl Scene {
         device.write(point, arrays.point.as_bytes())?;
         device.write(home, arrays.point.as_bytes())?;
         device.write(velocity, vec![0u8; node_count * 16].as_slice())?;
-        device.write(resets, &[0; 4])?;
+        device.write(counters, &[0; 8])?;
+        let cold = vec![0u8; node_count * 4];
+        device.write(warmth, &cold)?;
+        device.write(warmth_next, &cold)?;
         for (to, from) in [
             (state, &arrays.state),
             (component, &arrays.component),
@@ -206,6 +212,16 @@ impl Scene {
             device.write(self.world.edit, some.as_bytes())?;
             self.world.edit_count = some.len() as u32;
             self.over(device, Kernel::EditNodes, some.len())?;
+        }
+        Ok(())
+    }
+
+    /// Warms nodes and their neighbours.
+    pub(super) fn touch(&mut self, device: &mut dyn Device, touches: &[Touch]) -> Result<(), DeviceError> {
+        for some in touches.chunks(EDITS) {
+            device.write(self.world.touch, some.as_bytes())?;
+            self.world.touch_count = some.len() as u32;
+            self.over(device, Kernel::WarmTouch, some.len() * WARP)?;
         }
         Ok(())
     }
@@ -313,6 +329,10 @@ impl Scene {
         device.launch(Kernel::MoveNodes, (world.reduce_blocks, 1), BLOCK as u32, &world)?;
         self.over(device, Kernel::GatePlace, nodes)?;
         self.over(device, Kernel::GateReset, nodes)?;
+        if turn.warm {
+            self.over(device, Kernel::WarmSpread, nodes)?;
+            self.over(device, Kernel::WarmFade, nodes)?;
+        }
         self.over(device, Kernel::MoveReport, 1)?;
         self.over(device, Kernel::PackNodes, nodes)
     }
@@ -330,7 +350,7 @@ impl Scene {
         for pass in 0..KEY_BITS / DIGIT_BITS {
             self.world.shift = pass * DIGIT_BITS;
             device.launch(Kernel::SortCount, (self.world.sort_blocks, 1), blocks, &self.world)?;
-            device.launch(Kernel::SortScan, (DIGITS as u32, 1), blocks, &self.world)?;
+            self.over(device, Kernel::SortScan, DIGITS * WARP)?;
             device.launch(Kernel::SortScatter, (self.world.sort_blocks, 1), blocks, &self.world)?;
             let world = &mut self.world;
             std::mem::swap(&mut world.key, &mut world.key_next);
@@ -442,7 +462,7 @@ impl Counts {
 }
 
 /// Every array of [`World`] in order, `out` twice.
-fn shapes(counts: &Counts) -> [Shape; 45] {
+fn shapes(counts: &Counts) -> [Shape; 48] {
     let Counts { nodes, entries, components, long_rows, row_pieces, member_pieces } = *counts;
     let (_, level_cells, _) = levels(nodes);
     let cells: usize = level_cells.iter().map(|cells| *cells as usize).sum();
@@ -490,9 +510,12 @@ fn shapes(counts: &Counts) -> [Shape; 45] {
         (if splits > 1 { splits * nodes } else { 0 }, quad),
         (2 * SAMPLES, wide),
         (REDUCE_BLOCKS, TALLY_BYTES),
-        (1, word),
+        (2, word),
         (EDITS, size_of::<Edit>()),
         (out_bytes(nodes), 1),
         (out_bytes(nodes), 1),
+        (nodes, word),
+        (nodes, word),
+        (EDITS, size_of::<Touch>()),
     ]
 }

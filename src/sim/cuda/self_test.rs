@@ -8,6 +8,7 @@ use super::scene::{EXACT_NODES_MAX, Scene, Turn};
 use crate::graph::Csr;
 use crate::graph::NodeIndex;
 use crate::sim::cpu::CpuBackend;
+use crate::sim::cpu::heat::Heat;
 use crate::sim::hash::{cube_point, mix2};
 use crate::sim::{Backend, Dimensions, SimParams, Topology};
 use crate::wire::NodeRecord;
@@ -58,7 +59,9 @@ fn step(device: &mut dyn Device, params: &SimParams, nodes: u32, exact_nodes_max
 
 fn first_step(device: &mut dyn Device, scene: &mut Scene, params: &SimParams) -> Result<(), DeviceError> {
     scene.write_params(device, params)?;
-    let turn = Turn { params, temperature: 1.0, samples: 1, extra: false };
+    // Every node comes placed.
+    let temperature = Heat::lukewarm().temperature();
+    let turn = Turn { params, temperature, samples: 1, extra: false, warm: false };
     scene.step(device, &turn)?;
     scene.finish(device)?;
     Ok(())

@@ -74,6 +74,12 @@ fn cpu(params: SimParams, topology: &Topology) -> CpuBackend {
     backend
 }
 
+fn steps(backend: &mut CudaBackend, count: std::ops::Range<u32>) {
+    for _ in count {
+        backend.step();
+    }
+}
+
 fn records(backend: &dyn Backend, nodes: usize) -> Vec<NodeRecord> {
     let mut records = vec![NodeRecord::default(); nodes];
     backend.write_into(&mut records);
@@ -96,9 +102,11 @@ fn one_step(params: SimParams, topology: &Topology, tree: bool) -> f64 {
     let (found, wanted) = (records(&found, nodes), records(&wanted, nodes));
     assert!(found.iter().all(|record| record.position().iter().chain(&record.velocity()).all(|axis| axis.is_finite())));
     let close = |found: f64, wanted: f64| (found - wanted).abs() <= 2e-2 * wanted.abs() + 1e-9;
-    assert!(close(found_report.kinetic_energy, wanted_report.kinetic_energy), "{found_report:?} {wanted_report:?}");
-    assert!(close(f64::from(found_report.rms_force), f64::from(wanted_report.rms_force)));
-    relative_difference(&velocities(&found), &velocities(&wanted))
+    let difference = relative_difference(&velocities(&found), &velocities(&wanted));
+    let energy = close(found_report.kinetic_energy, wanted_report.kinetic_energy);
+    let force = close(f64::from(found_report.rms_force), f64::from(wanted_report.rms_force));
+    assert!(energy && force, "{params:?} tree {tree}: {difference}, {found_report:?} {wanted_report:?}");
+    difference
 }
 
 #[test]
@@ -119,7 +127,7 @@ fn a_step_by_the_tree_is_that_of_the_cpu_to_the_error_of_theta() {
     for dimensions in [Dimensions::Two, Dimensions::Three] {
         for (theta, most) in [(0.2, 2e-3), (1.0, 0.06)] {
             let params = SimParams { dimensions, theta, ..SimParams::default() };
-            for nodes in [1, 33, 1_000, 3_000] {
+            for nodes in [1, 33, 1_000, 2_000] {
                 for shape in SHAPES {
                     let difference = one_step(params, &topology(shape, nodes, dimensions), true);
                     assert!(difference < most, "{dimensions:?} {theta} {shape:?} {nodes}: {difference}");
@@ -151,7 +159,7 @@ fn a_large_graph_takes_the_tree_by_itself() {
     backend.step();
     backend.finish().unwrap();
     let error = backend.repulsion_error(64).unwrap();
-    assert!(error > 1e-6 && error < 0.03, "{error}");
+    assert!(error > 1e-6 && error < 0.015, "{error}");
     let strings = strings.lock().unwrap();
     assert!(strings.launched.contains(&"repulse_tree") && !strings.launched.contains(&"repulse_exact"));
 }
@@ -162,7 +170,7 @@ fn blocks_and_threads_in_any_order_give_the_same_bytes() {
         let topology = topology(Shape::Clustered, 1_500, Dimensions::Three);
         let [forwards, backwards] = [false, true].map(|reverse| {
             let (mut backend, _) = cuda(SimParams::default(), &topology, tree, reverse);
-            (0..6).for_each(|_| drop(backend.step()));
+            steps(&mut backend, 0..6);
             records(&backend, 1_500)
         });
         assert_eq!(forwards, backwards, "tree {tree}");
@@ -171,10 +179,10 @@ fn blocks_and_threads_in_any_order_give_the_same_bytes() {
 
 #[test]
 fn a_layout_of_many_steps_is_as_good_as_on_the_cpu() {
-    let topology = topology(Shape::Random, 600, Dimensions::Three);
+    let topology = topology(Shape::Random, 400, Dimensions::Three);
     let mean_edge = |records: &[NodeRecord]| {
         let (mut sum, mut count) = (0.0, 0.0);
-        for node in 0..600 {
+        for node in 0..400 {
             for (other, _) in topology.csr.row(node) {
                 let (from, to) = (records[node].position(), records[other as usize].position());
                 sum += (0..3).map(|axis| f64::from(from[axis] - to[axis]).powi(2)).sum::<f64>().sqrt();
@@ -185,26 +193,27 @@ fn a_layout_of_many_steps_is_as_good_as_on_the_cpu() {
     };
     let mut on_cpu = cpu(SimParams::default(), &topology);
     let (mut on_cuda, _) = cuda(SimParams::default(), &topology, true, false);
-    for _ in 0..150 {
+    for _ in 0..100 {
         on_cpu.step();
         on_cuda.step();
     }
-    let (on_cpu, on_cuda) = (mean_edge(&records(&on_cpu, 600)), mean_edge(&records(&on_cuda, 600)));
+    let (on_cpu, on_cuda) = (mean_edge(&records(&on_cpu, 400)), mean_edge(&records(&on_cuda, 400)));
     assert!((on_cuda / on_cpu - 1.0).abs() < 0.02, "{on_cuda} {on_cpu}");
 }
 
 #[test]
 fn it_settles_and_a_touch_wakes_it() {
     let topology = topology(Shape::Random, 33, Dimensions::Two);
-    let (mut backend, _) = cuda(SimParams::default(), &topology, false, false);
-    let settled = (0..1_500).position(|_| backend.step().settled).unwrap();
-    assert!(settled > 60, "{settled}");
+    let params = SimParams { dimensions: Dimensions::Two, cooling: 0.2, warmup_iterations: 0, settle_velocity: 1.0, ..SimParams::default() };
+    let (mut backend, _) = cuda(params, &topology, false, false);
+    let settled = (0..300).position(|_| backend.step().settled).unwrap();
+    assert!(settled > 30, "{settled}");
     backend.hold(NodeIndex(1), [10.0, 20.0, 5.0]);
     assert!(!backend.step().settled);
     backend.step();
     assert_eq!(backend.position(NodeIndex(1)), Some([10.0, 20.0, 0.0]), "on the plane, a step late");
     backend.release(NodeIndex(1));
-    (0..3).for_each(|_| drop(backend.step()));
+    steps(&mut backend, 0..3);
     assert_ne!(backend.position(NodeIndex(1)), Some([10.0, 20.0, 0.0]));
 }
 
@@ -315,7 +324,7 @@ fn what_does_not_fit_is_refused_and_the_graph_before_it_goes_on() {
 fn after_five_errors_in_a_row_the_cpu_goes_on_from_the_last_good_positions() {
     let topology = topology(Shape::Random, 300, Dimensions::Three);
     let (mut backend, strings) = cuda(SimParams::default(), &topology, false, false);
-    (0..10).for_each(|_| drop(backend.step()));
+    steps(&mut backend, 0..10);
     backend.hold(NodeIndex(2), [1.0, 2.0, 3.0]);
     backend.step();
     let last = records(&backend, 300);
@@ -329,7 +338,7 @@ fn after_five_errors_in_a_row_the_cpu_goes_on_from_the_last_good_positions() {
     backend.step();
     assert_eq!(backend.name(), "cuda", "four errors, then one good step");
     fault(true);
-    (0..4).for_each(|_| drop(backend.step()));
+    steps(&mut backend, 0..4);
     assert_eq!((backend.name(), backend.condition().errors), ("cuda", 8));
     backend.hold(NodeIndex(8), [-7.0, 0.0, 7.0]);
     let report = backend.step();
@@ -341,7 +350,7 @@ fn after_five_errors_in_a_row_the_cpu_goes_on_from_the_last_good_positions() {
     assert_eq!(now[2].position(), [1.0, 2.0, 3.0], "still held");
     assert_eq!(now[8].position(), [-7.0, 0.0, 7.0], "held since");
     assert_eq!(now[3].position(), last[3].position(), "still pinned");
-    let far = (0..300).map(|node| relative_difference(&[now[node].position()], &[last[node].position()]));
+    let far = (0..300).filter(|node| ![2, 8].contains(node)).map(|node| relative_difference(&[now[node].position()], &[last[node].position()]));
     assert!(far.fold(0.0, f64::max) < 1.0, "it went on from there");
     assert_ne!(now, last);
     assert_eq!(strings.lock().unwrap().held_bytes, 0, "the device's memory is given back");
@@ -376,7 +385,7 @@ fn under(sanitizer: &str, nodes: u32) {
         backend.upload(topology).unwrap();
         backend.repulsion_error(3);
         backend.hold(NodeIndex(1), [0.0; 3]);
-        (0..2).for_each(|_| drop(backend.step()));
+        steps(&mut backend, 0..2);
         backend.apply(&SimParams { dimensions: Dimensions::Two, ..params }).unwrap();
         backend.step();
         drop(backend);
