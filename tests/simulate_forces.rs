@@ -91,7 +91,12 @@ impl Reference {
             [0, 1, 2].map(|axis| self.position.iter().map(|position| position[axis]).sum::<f64>() / count as f64);
         let mut acceleration = vec![[0f64; 3]; count];
         for node in 0..count {
-            let (mut force, mut stiffness) = ([0f64; 3], p(params.spring_k) * self.neighbours[node].len() as f64);
+            let grip_at = |u: f64| {
+                let rest = p(params.rest_length) / p(params.softening);
+                p(params.spring_tail) + (1.0 - p(params.spring_tail)) * (1.0 + rest * rest) / (1.0 + u * u)
+            };
+            let stiffest = p(params.spring_k) * grip_at(0.0) * self.neighbours[node].len() as f64;
+            let (mut force, mut stiffness) = ([0f64; 3], stiffest);
             for other in (0..count).filter(|other| *other != node) {
                 let away = [0, 1, 2].map(|axis| self.position[node][axis] - self.position[other][axis]);
                 let length = away.iter().map(|axis| axis * axis).sum::<f64>().sqrt();
@@ -99,7 +104,7 @@ impl Reference {
                 let repulsion = p(params.repel_k) * mass[node] * mass[other] / (1.0 + u * u).powi(2);
                 stiffness += repulsion / p(params.softening);
                 let along = if self.neighbours[node].contains(&other) {
-                    -p(params.spring_k) * (length - p(params.rest_length)) / length
+                    -p(params.spring_k) * grip_at(u) * (length - p(params.rest_length)) / length
                 } else {
                     repulsion / p(params.softening)
                 };

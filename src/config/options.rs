@@ -169,6 +169,8 @@ pub struct ThreadOptions {
     pub pin: bool,
     /// The core of `sim`; `None` is automatic.
     pub sim_core: Option<CpuId>,
+    /// Threads that help it; `None` is automatic.
+    pub sim_workers: Option<u16>,
     /// The cores of the shards, in shard order, each once; empty is automatic.
     pub shard_cores: Vec<CpuId>,
     /// How `sim` waits for a tick.
@@ -184,6 +186,7 @@ impl Default for ThreadOptions {
         Self {
             pin: true,
             sim_core: None,
+            sim_workers: None,
             shard_cores: Vec::new(),
             sim_idle: IdleStrategy::Auto,
             shard_idle: IdleStrategy::Auto,

@@ -189,6 +189,11 @@ pub(super) static KEYS: &[Key] = &[
         doc: "Length at which an edge neither pulls nor pushes.",
     },
     Key {
+        name: "sim.spring_tail", kind: decimal(0.0, 1.0), unit: "", flag: "", field: field!(sim.params.spring_tail),
+        doc: "Share of an edge's strength that is left when it is long. 1 is Hooke's law; less keeps neighbours nearer to each \
+              other and the distances of the whole a little less true.",
+    },
+    Key {
         name: "sim.repel_k", kind: decimal(0.0, 1e7), unit: "world units/s^2", flag: "", field: field!(sim.params.repel_k),
         doc: "Strength with which two nodes that are no neighbours repel each other. More spreads the layout \
               out.",
@@ -346,6 +351,12 @@ pub(super) static KEYS: &[Key] = &[
         doc: "The core of sim, by its CPU id.",
     },
     Key {
+        name: "threads.sim_workers", unit: "", flag: "", field: field!(threads.sim_workers),
+        kind: Kind::WholeOr { other: -1, means: "automatic", min: 0, max: 1_023 },
+        doc: "Threads that help the simulation to sum forces, each pinned to a core. Automatic is one for every core that no \
+              other thread of the engine has to itself, less one for the rest of the machine. The layout does not depend on it.",
+    },
+    Key {
         name: "threads.shard_cores", kind: Kind::Cpus, unit: "", flag: "", field: field!(threads.shard_cores),
         doc: "The cores of shard-0, shard-1 and so on, such as [2, 3]. [] is automatic.",
     },
@@ -481,7 +492,7 @@ mod tests {
                 assert_eq!((error.field, error.min, error.max), (key.leaf(), min, max), "{}", key.name);
             }
         }
-        assert_eq!(checked, 15);
+        assert_eq!(checked, 16);
         let warmup = KEYS.iter().find(|key| key.leaf() == "warmup_iterations").unwrap();
         let Kind::Whole { max, .. } = warmup.kind else { panic!("{} is a whole number", warmup.name) };
         let params = SimParams { warmup_iterations: u32::try_from(max).unwrap() + 1, ..SimParams::default() };
@@ -499,7 +510,7 @@ mod tests {
                 }
             }};
         }
-        keyed!(dimensions force_model seed time_step damping spring_k rest_length repel_k repulsion_cutoff softening centre_gravity
+        keyed!(dimensions force_model seed time_step damping spring_k rest_length spring_tail repel_k repulsion_cutoff softening centre_gravity
             max_force max_velocity bounds boundary_damping theta warmup_iterations cooling settle_velocity
             repulsion springs centring);
     }

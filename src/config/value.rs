@@ -285,6 +285,21 @@ impl Setting for Option<SocketAddr> {
 }
 
 /// -1 is `None`.
+impl Setting for Option<u16> {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Whole(-1) => Some(None),
+            Value::Whole(n) => u16::try_from(*n).ok().map(Some),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Whole(self.map_or(-1, i64::from))
+    }
+}
+
+/// -1 is `None`.
 impl Setting for Option<CpuId> {
     fn take(value: &Value) -> Option<Self> {
         match value {

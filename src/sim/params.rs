@@ -55,8 +55,9 @@ impl ForceModel {
 /// - from every node at distance d that is not its neighbour, `repel_k * m_i * m_j * u / (1 + u^2)^2` away from it,
 ///   where u = d / `softening` (the t-force of Zhong et al., TVCG 2023: bounded, largest at u = 0.58, falling as
 ///   1/d^3, so what is far away does not squeeze a large graph);
-/// - along every edge of weight w, `spring_k * w * (d - rest_length)`. Neighbours do not repel each other: their
-///   edge says how far apart they belong, and one edge alone rests at exactly `rest_length`;
+/// - along every edge of weight w, `spring_k * w * grip * (d - rest_length)`, where grip is 1 at the rest length and falls
+///   to `spring_tail` as `1 / (1 + u^2)`. Neighbours do not repel each other: their edge says how far apart they belong,
+///   and one edge alone rests at exactly `rest_length`;
 /// - towards the origin, `centre_gravity` times the offset of its component's centroid, the same for all nodes of
 ///   the component, so that components gather without being squeezed.
 ///
@@ -79,13 +80,19 @@ pub struct SimParams {
     pub spring_k: f32,
     /// Length at which an edge pulls nowhere, world units, 0.01 to 10,000.
     pub rest_length: f32,
+    /// Share of a spring's strength that is left when it is long, 0 to 1. The rest of it fades with the square of the length, in
+    /// softenings: long edges, which small worlds are full of, then do not crush what short ones hold together. At 1 every
+    /// spring is Hooke's and neighbours come to stand no nearer than others; at 0.1 neighbourhoods are kept twice as well and
+    /// distances a tenth worse.
+    pub spring_tail: f32,
     /// Repulsion of two nodes of mass 1, world units / s^2, 0 to 1e7.
     pub repel_k: f32,
     /// Distance beyond which nodes do not repel, world units, up to 1e6; 0 = none, the default: the tree makes the
     /// far field cheap, and without it large graphs fold over themselves.
     pub repulsion_cutoff: f32,
-    /// Distance over which repulsion is softened, world units, 0.001 to 10,000: the unit of u in the model. Half
-    /// the rest length; 1e-3 would make near nodes meet a force that only the clamp bounds.
+    /// Distance over which repulsion is softened, world units, 0.001 to 10,000: the unit of u in the model. About the
+    /// rest length, so that what is not joined is pushed out to where neighbours are and beyond: half of it kept half as many
+    /// neighbourhoods of trees. 1e-3 would make near nodes meet a force that only the clamp bounds.
     pub softening: f32,
     /// Pull of a component's centroid to the origin, as a share of `spring_k`, divided by `node_count^(2/3)`
     /// (3D) or `node_count` (2D), which keeps the density of a cloud of components the same at any size. 0 to 10.
@@ -145,12 +152,13 @@ impl Default for SimParams {
             force_model: ForceModel::TForce,
             seed: 42,
             time_step: 0.016,
-            damping: 0.85,
+            damping: 0.9,
             spring_k: 1_200.0,
             rest_length: 80.0,
-            repel_k: 30_000.0,
+            spring_tail: 0.45,
+            repel_k: 17_000.0,
             repulsion_cutoff: 0.0,
-            softening: 40.0,
+            softening: 75.0,
             centre_gravity: 0.05,
             max_force: 100_000.0,
             max_velocity: 2_000.0,
@@ -179,6 +187,7 @@ impl SimParams {
             ("damping", self.damping, 0.0, 0.999),
             ("spring_k", self.spring_k, 0.0, 1e6),
             ("rest_length", self.rest_length, 0.01, 1e4),
+            ("spring_tail", self.spring_tail, 0.0, 1.0),
             ("repel_k", self.repel_k, 0.0, 1e7),
             ("repulsion_cutoff", self.repulsion_cutoff, 0.0, coordinate_max),
             ("softening", self.softening, 1e-3, 1e4),
@@ -214,6 +223,17 @@ impl SimParams {
         (self.rest_length * wide * (4.0 * (node_count as f32).sqrt()).max(15.0)).min(COORDINATE_MAX)
     }
 
+    /// What a spring's strength is multiplied with at distance 0, over its tail: the grip is `spring_tail + head / (1 + u^2)`.
+    pub(super) fn spring_head(&self) -> f32 {
+        let u = self.rest_length / self.softening;
+        (1.0 - self.spring_tail) * (1.0 + u * u)
+    }
+
+    /// Most that a spring of strength 1 pulls more for each world unit that it is longer, as a share of `spring_k`.
+    pub(super) fn spring_stiffness(&self) -> f32 {
+        if self.force_model == ForceModel::TForce { self.spring_tail + self.spring_head() } else { 1.0 }
+    }
+
     /// Share of a repulsion that falls as 1/d which acts in a graph of this size, `1 / sqrt(node_count)`. Everything far away
     /// adds up in it: undiminished, it draws the edges of a mesh out in proportion to `sqrt(node_count)`.
     pub(super) fn far_share(&self, node_count: usize) -> f32 {
@@ -233,11 +253,12 @@ mod tests {
     #[test]
     fn every_number_is_checked_on_both_sides_and_for_nan() {
         type Field = fn(&mut SimParams) -> &mut f32;
-        let setters: [(&str, Field); 15] = [
+        let setters: [(&str, Field); 16] = [
             ("time_step", |params| &mut params.time_step),
             ("damping", |params| &mut params.damping),
             ("spring_k", |params| &mut params.spring_k),
             ("rest_length", |params| &mut params.rest_length),
+            ("spring_tail", |params| &mut params.spring_tail),
             ("repel_k", |params| &mut params.repel_k),
             ("repulsion_cutoff", |params| &mut params.repulsion_cutoff),
             ("softening", |params| &mut params.softening),

@@ -10,7 +10,6 @@ use crate::config::Config;
 use crate::config::IdleStrategy;
 use crate::handoff::Frame;
 use crate::net::ShardLoop;
-use crate::sim::Backend;
 use crate::sim::cpu::CpuBackend;
 
 /// Memory that the automatic pool may take, bytes, when every profile is subscribed.
@@ -30,6 +29,8 @@ pub struct Plan {
     pub sim_core: Option<usize>,
     /// Where each shard is pinned.
     pub shard_cores: Vec<Option<usize>>,
+    /// Where each worker of `sim` is pinned.
+    pub worker_cores: Vec<Option<usize>>,
     /// How `sim` waits.
     pub sim_idle: Idle,
     /// How each shard waits.
@@ -55,6 +56,7 @@ impl Plan {
             None => cores.len().saturating_sub(2).clamp(1, SHARDS_AUTOMATIC_MAX),
         };
         let (sim_core, shard_cores) = pins(config, cores, shards)?;
+        let worker_cores = workers(config, cores, sim_core, &shard_cores);
         let isolated = host::isolated_cpus();
         let spin_ns = u64::from(config.threads.spin_us) * 1_000;
         let sim_idle = idle(config.threads.sim_idle, spin_ns, sim_core, &isolated);
@@ -67,12 +69,13 @@ impl Plan {
             None => (POOL_BYTES_AUTOMATIC / frame_bytes.max(1)).clamp(12, 64),
         };
         let memory = vec![
-            ("simulation", CpuBackend::footprint(node_count, half_edges)),
+            ("simulation", CpuBackend::footprint_with(node_count, half_edges, worker_cores.len())),
             ("frames", frames * frame_bytes),
             ("lanes", LANES.iter().map(|lane| lane.bytes(shards)).sum()),
             ("shards", shards * ShardLoop::footprint()),
         ];
-        let plan = Self { shards, sim_core, shard_cores, sim_idle, shard_idle, frames, cores: cores.to_vec(), memory };
+        let cores = cores.to_vec();
+        let plan = Self { shards, sim_core, shard_cores, worker_cores, sim_idle, shard_idle, frames, cores, memory };
         let needed = plan.memory_bytes() as u64;
         if let Some(available) = host::available_bytes()
             && needed > available
@@ -124,6 +127,23 @@ fn pins(config: &Config, cores: &[usize], shards: usize) -> Result<Pins, StartEr
     Ok((sim, shard_cores))
 }
 
+/// Where the workers of `sim` run: on cores that no other pinned thread has, the first of which is left to the rest of the
+/// machine; more than there are share them all.
+fn workers(config: &Config, cores: &[usize], sim: Option<usize>, shards: &[Option<usize>]) -> Vec<Option<usize>> {
+    let free: Vec<usize> =
+        cores.iter().copied().filter(|core| Some(*core) != sim && !shards.contains(&Some(*core))).collect();
+    let spare = free.get(1..).unwrap_or(&[]);
+    let asked = config.threads.sim_workers.map(usize::from);
+    let others: Vec<usize> = cores.iter().copied().filter(|core| Some(*core) != sim).collect();
+    let from = if asked.is_none_or(|asked| asked <= spare.len()) { spare } else { &others };
+    let count = asked.unwrap_or(spare.len());
+    if sim.is_none() || from.is_empty() {
+        // Nothing is pinned.
+        return vec![None; if asked.is_some() { count } else { 0 }];
+    }
+    from.iter().map(|core| Some(*core)).cycle().take(count).collect()
+}
+
 /// Spinning pays where nobody else wants the core.
 fn idle(strategy: IdleStrategy, spin_ns: u64, core: Option<usize>, isolated: &[usize]) -> Idle {
     match strategy {
@@ -142,6 +162,9 @@ impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "threads")?;
         writeln!(out, "  {:<10} core {:<4} {}", "sim", core(self.sim_core), self.sim_idle)?;
+        for (index, pinned) in self.worker_cores.iter().enumerate() {
+            writeln!(out, "  {:<10} core {:<4} as sim asks", format!("sim-worker-{index}"), core(*pinned))?;
+        }
         for (index, (pinned, idle)) in self.shard_cores.iter().zip(&self.shard_idle).enumerate() {
             writeln!(out, "  {:<10} core {:<4} {idle}", format!("shard-{index}"), core(*pinned))?;
         }
@@ -181,6 +204,23 @@ mod tests {
         assert_eq!((two.sim_core, two.shard_cores), (Some(1), vec![Some(0)]));
         let eight = plan(&config, &[0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
         assert_eq!((eight.sim_core, eight.shards, eight.shard_cores[5]), (Some(7), 6, Some(5)));
+    }
+
+    #[test]
+    fn workers_take_what_is_left_or_what_they_are_told() {
+        let mut config = Config::default();
+        let cores: Vec<usize> = (0..16).collect();
+        let workers = |config: &Config, cores: &[usize]| plan(config, cores).unwrap().worker_cores;
+        assert_eq!(workers(&config, &[0, 1, 2, 3]), []);
+        assert_eq!(workers(&config, &cores), (9..15).map(Some).collect::<Vec<_>>());
+        config.threads.sim_workers = Some(3);
+        assert_eq!(workers(&config, &cores), [Some(9), Some(10), Some(11)]);
+        assert_eq!(workers(&config, &[0, 1]), [Some(0); 3], "fewer cores than workers");
+        assert_eq!(workers(&config, &[0]), [None; 3]);
+        config.threads.pin = false;
+        assert_eq!(workers(&config, &cores), [None; 3]);
+        config.threads.sim_workers = Some(0);
+        assert_eq!(workers(&config, &cores), []);
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     print(&format!("swarmcast {}\n{}\n{plan}", env!("CARGO_PKG_VERSION"), host_lines(&loaded, &plan)));
     let address = |listener: &TcpListener| listener.local_addr().ok();
     let addresses = (address(&http), tcp.as_ref().and_then(address));
-    let backend = backend(config, &loaded, csr)?;
+    let backend = backend(config, &plan, &loaded, csr)?;
     let engine = Engine::start(config, &plan, loaded, backend, http, tcp)?;
     at_once.store(false, Ordering::Release);
     engine.await_first_frame(&stop);
@@ -139,6 +139,7 @@ fn listen(key: &'static str, flag: &'static str, address: SocketAddr) -> Result<
 
 fn backend(
     config: &crate::config::Config,
+    plan: &Plan,
     loaded: &Loaded,
     csr: crate::graph::Csr,
 ) -> Result<Box<dyn Backend>, StartError> {
@@ -149,7 +150,7 @@ fn backend(
         start: nodes.iter().map(|node| node.position).collect(),
         pinned: nodes.iter().map(|node| node.pinned).collect(),
     };
-    let mut backend = CpuBackend::new(config.sim.params);
+    let mut backend = CpuBackend::with_workers(config.sim.params, &plan.worker_cores);
     backend.upload(topology)?;
     Ok(Box::new(backend))
 }

@@ -28,8 +28,8 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    /// One worker for each of `cores`. Where the system gives no more threads there are fewer.
-    pub(super) fn new(cores: &[usize]) -> Self {
+    /// One worker for each of `cores`, pinned to it if it has a number. Where the system gives no more threads there are fewer.
+    pub(super) fn new(cores: &[Option<usize>]) -> Self {
         Self { workers: cores.iter().enumerate().filter_map(|(index, core)| Worker::start(index, *core)).collect() }
     }
 
@@ -69,12 +69,12 @@ impl Crew {
 }
 
 impl Worker {
-    fn start(index: usize, core: usize) -> Option<Self> {
+    fn start(index: usize, core: Option<usize>) -> Option<Self> {
         let (jobs, to_do) = bounded::<Job>(1);
         let (finished, done) = bounded::<Box<Share>>(1);
         let work = move || {
             // Where the kernel refuses, it runs where it may.
-            let _ = cores::pin_current(core);
+            let _ = core.map(cores::pin_current);
             while let Ok((scene, mut share)) = to_do.recv() {
                 share.work(&scene);
                 // Before the share goes back: the owner writes the scene as soon as it has all shares.

@@ -80,17 +80,23 @@ impl CpuBackend {
         Self::with_workers(params, &[])
     }
 
-    /// A backend without nodes, with a worker thread pinned to each of `cores` besides the calling thread. The layout does
-    /// not depend on how many there are.
+    /// A backend without nodes, with a worker thread for each of `cores`, pinned to it if it has a number, besides the calling
+    /// thread. The layout does not depend on how many there are.
     ///
     /// # Panics
     /// When a parameter is out of range: check with [`SimParams::validate`] first.
     #[must_use]
-    pub fn with_workers(params: SimParams, cores: &[usize]) -> Self {
+    pub fn with_workers(params: SimParams, cores: &[Option<usize>]) -> Self {
         assert_eq!(params.validate(), Ok(()), "parameters are checked where they enter");
         let crew = Crew::new(cores);
         let world = World::new(&params, &Topology::default(), crew.threads());
         Self { params, notches: 0, heat: Heat::fresh(&params), world, crew }
+    }
+
+    /// Bytes that a backend with so many workers holds for a graph of this size.
+    #[must_use]
+    pub const fn footprint_with(node_count: usize, half_edges: usize, workers: usize) -> usize {
+        World::footprint(node_count, half_edges, workers + 1)
     }
 
     /// Threads that sum forces, the calling one included.
@@ -251,6 +257,6 @@ impl Backend for CpuBackend {
     }
 
     fn footprint(node_count: usize, half_edges: usize) -> usize {
-        World::footprint(node_count, half_edges, 1)
+        Self::footprint_with(node_count, half_edges, 0)
     }
 }

@@ -43,6 +43,10 @@ pub(super) struct SpringLaw {
     model: ForceModel,
     spring_k: f32,
     rest: f32,
+    /// The grip: `tail + head / (1 + d^2 / soft2)`.
+    tail: f32,
+    head: f32,
+    soft2: f32,
     /// Repulsion of neighbours that is taken back.
     repulsion: Option<Law>,
     dimensions: Dimensions,
@@ -56,6 +60,9 @@ impl SpringLaw {
             model,
             spring_k: if params.springs { params.spring_k } else { 0.0 },
             rest: params.rest_length,
+            tail: params.spring_tail,
+            head: params.spring_head(),
+            soft2: params.softening * params.softening,
             repulsion: (params.repulsion && model == ForceModel::TForce).then(|| Law::new(params, node_count)),
             dimensions: params.dimensions,
         }
@@ -263,7 +270,8 @@ impl Springs {
             let rest = self.rest.get(entry).copied().unwrap_or(law.rest);
             let (low, high) = (row.min(other) as u32, row.max(other) as u32);
             let way = direction(mix2(low, high), law.dimensions);
-            let strength = law.spring_k * self.weight[entry] * rest * if row as u32 == low { -1.0 } else { 1.0 };
+            let grip = law.tail + law.head;
+            let strength = law.spring_k * self.weight[entry] * grip * rest * if row as u32 == low { -1.0 } else { 1.0 };
             (0..3).for_each(|axis| force[row - first][axis] += strength * way[axis]);
         }
     }
@@ -275,10 +283,10 @@ fn work(block: &mut Block, count: usize, law: &SpringLaw) -> bool {
     match (law.model, &law.repulsion) {
         (ForceModel::TForce, Some(repulsion)) => each(block, count, |d2, distance, weight, rest, masses| {
             let back = if weight > 0.0 { repulsion.weight(d2) * masses } else { 0.0 };
-            law.spring_k * weight * (distance - rest) / distance + back
+            spring(law, d2, distance, weight, rest) + back
         }),
         (ForceModel::TForce, None) => {
-            each(block, count, |_, distance, weight, rest, _| law.spring_k * weight * (distance - rest) / distance)
+            each(block, count, |d2, distance, weight, rest, _| spring(law, d2, distance, weight, rest))
         }
         (ForceModel::ForceAtlas2, _) => each(block, count, |_, _, weight, _, _| law.spring_k * weight),
         (ForceModel::LinLog, _) => each(block, count, |_, distance, weight, rest, _| {
@@ -286,6 +294,13 @@ fn work(block: &mut Block, count: usize, law: &SpringLaw) -> bool {
             law.spring_k * weight * rest * ln(1.0 + distance / rest) / distance
         }),
     }
+}
+
+/// Factor on the offset of a spring's ends.
+#[inline(always)]
+fn spring(law: &SpringLaw, d2: f32, distance: f32, weight: f32, rest: f32) -> f32 {
+    let grip = law.tail + law.head * law.soft2 / (law.soft2 + d2);
+    law.spring_k * weight * grip * (distance - rest) / distance
 }
 
 #[inline(always)]

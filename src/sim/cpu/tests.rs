@@ -163,7 +163,13 @@ fn springs_are_hookes_law_and_weight_zero_pulls_nothing() {
             let (here, there) = (at(&backend, node), at(&backend, other));
             let offset = [0, 1, 2].map(|axis| f64::from(there[axis]) - f64::from(here[axis]));
             let length = offset.iter().map(|axis| axis * axis).sum::<f64>().sqrt();
-            let pull = f64::from(params.spring_k) * f64::from(weight.min(springs::EDGE_WEIGHT_MAX));
+            let grip = |length: f64| {
+                let u2 = |length: f64| (length / f64::from(params.softening)).powi(2);
+                let tail = f64::from(params.spring_tail);
+                tail + (1.0 - tail) * (1.0 + u2(f64::from(params.rest_length))) / (1.0 + u2(length))
+            };
+            assert!((grip(f64::from(params.rest_length)) - 1.0).abs() < 1e-6);
+            let pull = f64::from(params.spring_k) * f64::from(weight.min(springs::EDGE_WEIGHT_MAX)) * grip(length);
             let pull = pull * (length - f64::from(params.rest_length));
             (0..3).for_each(|axis| expected[axis] += pull * offset[axis] / length);
         }
@@ -212,6 +218,7 @@ fn clamps_and_bounds_hold_for_any_parameters() {
             time_step: draw(1, 1e-4, 1.0),
             damping: draw(2, 0.01, 0.999),
             spring_k: draw(3, 1.0, 1e6),
+            spring_tail: draw(20, 0.01, 1.0),
             rest_length: draw(4, 0.01, 1e4),
             repel_k: draw(5, 1.0, 1e7),
             repulsion_cutoff: if flag(6) { 0.0 } else { draw(7, 1.0, 1e6) },
@@ -310,7 +317,7 @@ fn notches_cost_accuracy_within_the_bound_and_are_given_back() {
 #[test]
 fn any_number_of_threads_gives_the_same_bytes() {
     let count = 1_500;
-    let run = |workers: &[usize]| {
+    let run = |workers: &[Option<usize>]| {
         let mut backend = CpuBackend::with_workers(SimParams::default(), workers);
         backend.upload(topology(csr(count as usize, &random_edges(count, 3 * count)))).unwrap();
         (0..500).for_each(|_| drop_report(backend.step()));
@@ -318,7 +325,7 @@ fn any_number_of_threads_gives_the_same_bytes() {
     };
     let (alone, expected) = run(&[]);
     assert_eq!(alone, 1);
-    for workers in [&[0][..], &[0, 1], &[0, 1, 0, 1]] {
+    for workers in [&[Some(0)][..], &[None, Some(1)], &[Some(0), Some(1), None, None]] {
         let (threads, found) = run(workers);
         assert_eq!(threads, workers.len() + 1);
         assert!(found == expected, "{threads} threads");

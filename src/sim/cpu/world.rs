@@ -195,8 +195,9 @@ impl World {
             self.part_coincident(params);
         }
         if params.springs {
+            let spring_k = params.spring_k * params.spring_stiffness();
             for (slot, stiffness) in self.stiffness.iter_mut().enumerate() {
-                *stiffness += params.spring_k * self.scene.springs.weight_sum(slot);
+                *stiffness += spring_k * self.scene.springs.weight_sum(slot);
             }
         }
         for (extra, slot) in self.extra.iter().zip(&self.slot_of) {
