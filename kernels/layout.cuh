@@ -78,9 +78,13 @@ struct Params {
     u32 flags;                    //  68
     u32 model;                    //  72  0 t-force, 1 ForceAtlas2, 2 LinLog
     float rest_length;            //  76  world units, of springs whose own is negative
-    double centre_pull;           //  80  1 / s^2
+    float spring_tail;            //  80  grip of a spring: tail + head * soft2 / (soft2 + d^2)
+    float spring_head;            //  84
+    float spring_stiffness;       //  88  most stiffness of a spring of weight 1; 0 when springs are off
+    u32 reserved;                 //  92
+    double centre_pull;           //  96  1 / s^2
 };
-static_assert(sizeof(Params) == 88, "src/sim/cuda/layout.rs has the same");
+static_assert(sizeof(Params) == 104, "src/sim/cuda/layout.rs has the same");
 
 // What a step measured, all sums over free nodes.
 struct Report {

@@ -19,12 +19,13 @@ DEVICE float3 spring(const World& w, const Params& law, u32 slot, const float4& 
         if (law.model != 0) return make_float3(0.0f, 0.0f, 0.0f);
         // A compressed spring of no length has no direction: its ends agree on one by the hash of their slots.
         float3 way = direction(mix2(min(slot, other), max(slot, other)), law.flags & kFlat);
-        float strength = law.spring_k * weight * rest * (slot < other ? -1.0f : 1.0f);
+        float strength = law.spring_k * weight * (law.spring_tail + law.spring_head) * rest * (slot < other ? -1.0f : 1.0f);
         return make_float3(strength * way.x, strength * way.y, strength * way.z);
     }
     float distance = sqrtf(d2), along;
     if (law.model == 0) {
-        along = law.spring_k * weight * (distance - rest) / distance;
+        float grip = law.spring_tail + law.spring_head * law.soft2 / (law.soft2 + d2);
+        along = law.spring_k * weight * grip * (distance - rest) / distance;
         if ((law.flags & kRepulsion) && weight > 0.0f && d2 <= law.cutoff2) {
             // Neighbours do not repel each other: their edge says how far apart they belong.
             float q = d2 + law.soft2;
@@ -41,7 +42,7 @@ DEVICE float3 spring(const World& w, const Params& law, u32 slot, const float4& 
 
 DEVICE void add_to(const World& w, const Params& law, u32 slot, const float3& sum) {
     float4 force = w.force[slot];
-    float stiffness = force.w + law.spring_k * w.weight_sum[slot];
+    float stiffness = force.w + law.spring_stiffness * w.weight_sum[slot];
     w.force[slot] = make_float4(force.x + sum.x, force.y + sum.y, force.z + sum.z, stiffness);
 }
 

@@ -97,7 +97,8 @@ impl Arrays {
         for node in node_of {
             half_edges.clear();
             let first = csr.offset()[*node as usize];
-            half_edges.extend(csr.row(*node as usize).zip(first..).map(|((other, _), at)| (slot_of[other as usize], at)));
+            half_edges
+                .extend(csr.row(*node as usize).zip(first..).map(|((other, _), at)| (slot_of[other as usize], at)));
             // Parallel edges are summed in the order in which both ends have them.
             half_edges.sort_unstable();
             for parallel in half_edges.chunk_by(|left, right| left.0 == right.0) {
@@ -142,7 +143,9 @@ impl Arrays {
         for size in &self.component_size {
             next.push(first);
             let end = first + size;
-            self.member_piece.extend((first..end).step_by(COMPONENT_PIECE).map(|from| [from, end.min(from + COMPONENT_PIECE as u32)]));
+            self.member_piece.extend(
+                (first..end).step_by(COMPONENT_PIECE).map(|from| [from, end.min(from + COMPONENT_PIECE as u32)]),
+            );
             self.component_first.push(self.member_piece.len() as u32);
             first = end;
         }

@@ -50,7 +50,7 @@ pub struct CudaBackend {
 
 /// Where the layout is computed.
 enum Place {
-    Device { device: Box<dyn Device>, scene: Option<Scene> },
+    Device { device: Box<dyn Device>, scene: Option<Box<Scene>> },
     Cpu(Box<CpuBackend>),
 }
 
@@ -118,8 +118,25 @@ impl CudaBackend {
         }
     }
 
+    /// One step, waited for: what is read is that step. Its time on the device, ms, without the copy to the host. For benches;
+    /// `None` once the CPU has taken over.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn timed_step(&mut self) -> Result<Option<f32>, DeviceError> {
+        self.finish()?;
+        if let Place::Device { device, .. } = &mut self.place {
+            device.mark(0)?;
+        }
+        self.try_step()?;
+        let Place::Device { device, .. } = &mut self.place else { return Ok(None) };
+        device.mark(1)?;
+        let taken = device.between_ms()?;
+        self.finish()?;
+        Ok(Some(taken))
+    }
+
     /// Waits for the step under way, so that what is read is that step.
-    #[cfg(test)]
     pub(super) fn finish(&mut self) -> Result<(), DeviceError> {
         if let Place::Device { device, scene: Some(scene) } = &mut self.place
             && let Some(report) = scene.finish(device.as_mut())?
@@ -209,7 +226,8 @@ impl CudaBackend {
             settled: false,
         };
         if report.exact2 > 0.0 {
-            self.repulsion_error = Some((report.error2 / report.exact2).sqrt() as f32).filter(|error| error.is_finite());
+            self.repulsion_error =
+                Some((report.error2 / report.exact2).sqrt() as f32).filter(|error| error.is_finite());
         }
     }
 
@@ -260,6 +278,10 @@ impl CudaBackend {
             scene.release(device.as_mut());
         }
         self.condition = Condition { kind: "cpu", fell_back: true, memory: None, ..self.condition };
+        // Once in the life of a process, in a tick that is late anyway.
+        if let Some(error) = self.condition.last_error {
+            tracing::error!(errors = self.condition.errors, "the device failed, the processor takes over: {error}");
+        }
     }
 
     /// By node: position and velocity after the newest whole step.
@@ -330,10 +352,10 @@ impl Backend for CudaBackend {
         }
         let mut arrays = Arrays::new(&self.params, &topology);
         let new = Scene::new(device, &arrays, self.exact_nodes_max).map_err(BackendError::Device)?;
-        if let Some(old) = scene.replace(new) {
+        if let Some(old) = scene.replace(Box::new(new)) {
             old.release(device);
         }
-        let used = scene.as_ref().map_or(0, Scene::bytes);
+        let used = scene.as_deref().map_or(0, Scene::bytes);
         let free = device.free_bytes().unwrap_or_default();
         self.condition.memory = Some(MemoryUse { used, free });
         arrays.forget_uploaded();

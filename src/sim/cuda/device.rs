@@ -100,6 +100,12 @@ pub(super) trait Device: Send {
 
     /// Waits for the last [`Self::send`].
     fn receive(&mut self) -> Result<(), DeviceError>;
+
+    /// Notes the device's time when all that was launched before is done: 0, where a measurement begins, 1, where it ends.
+    fn mark(&mut self, end: usize) -> Result<(), DeviceError>;
+
+    /// Waits for the second mark; the time between the two, ms by the device's clock.
+    fn between_ms(&mut self) -> Result<f32, DeviceError>;
 }
 
 impl HostBuffer {

@@ -40,6 +40,8 @@ pub(super) struct CudaDevice {
     computed: sys::CUevent,
     /// After the last copy to the host.
     copied: sys::CUevent,
+    /// Around what is timed.
+    marks: [sys::CUevent; 2],
     name: String,
 }
 
@@ -77,12 +79,13 @@ impl CudaDevice {
         let stream = context.new_stream().map_err(failed("cuStreamCreate"))?;
         let copies = context.new_stream().map_err(failed("cuStreamCreate"))?;
         let name = context.name().map_err(failed("cuDeviceGetName"))?;
-        let event = || {
-            result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING).map_err(failed("cuEventCreate"))
-        };
+        let event =
+            || result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING).map_err(failed("cuEventCreate"));
         let (computed, copied) = (event()?, event()?);
+        let timed = || result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(failed("cuEventCreate"));
+        let marks = [timed()?, timed()?];
         let (functions, modules) = (Vec::new(), Vec::new());
-        let mut device = Self { context, stream, copies, functions, modules, computed, copied, name };
+        let mut device = Self { context, stream, copies, functions, modules, computed, copied, marks, name };
         device.load()?;
         Ok(device)
     }
@@ -213,12 +216,30 @@ impl Device for CudaDevice {
         for poll in 0..POLLS_MAX {
             // SAFETY: the event lives as long as `self`.
             match unsafe { result::event::query(self.copied) } {
-                Err(DriverError(sys::CUresult::CUDA_ERROR_NOT_READY)) if poll < POLLS_SPINNING => std::hint::spin_loop(),
+                Err(DriverError(sys::CUresult::CUDA_ERROR_NOT_READY)) if poll < POLLS_SPINNING => {
+                    std::hint::spin_loop()
+                }
                 Err(DriverError(sys::CUresult::CUDA_ERROR_NOT_READY)) => sleep(Duration::from_nanos(POLL_NS)),
                 answer => return answer.map_err(failed("cuEventQuery")),
             }
         }
         Err(DeviceError::Silent { seconds: ANSWER_SECONDS })
+    }
+
+    fn mark(&mut self, end: usize) -> Result<(), DeviceError> {
+        self.bind()?;
+        let Some(event) = self.marks.get(end) else { return Ok(()) };
+        // SAFETY: event and stream live as long as `self`.
+        unsafe { result::event::record(*event, self.stream.cu_stream()) }.map_err(failed("cuEventRecord"))
+    }
+
+    fn between_ms(&mut self) -> Result<f32, DeviceError> {
+        self.bind()?;
+        let [start, end] = self.marks;
+        // SAFETY: the event lives as long as `self`.
+        unsafe { result::event::synchronize(end) }.map_err(failed("cuEventSynchronize"))?;
+        // SAFETY: both are of this context, on one stream, and were made to be timed.
+        unsafe { result::event::elapsed(start, end) }.map_err(failed("cuEventElapsedTime"))
     }
 }
 
@@ -231,7 +252,7 @@ impl Drop for CudaDevice {
             // SAFETY: loaded in `load`, unloaded here alone, and no function of it is launched any more.
             let _ = unsafe { result::module::unload(module) };
         }
-        for event in [self.computed, self.copied] {
+        for event in [self.computed, self.copied].into_iter().chain(self.marks) {
             // SAFETY: created in `open` and destroyed here alone.
             let _ = unsafe { result::event::destroy(event) };
         }

@@ -56,7 +56,8 @@ impl HostDevice {
     /// A device that runs blocks and threads in order, or backwards.
     pub(super) fn new(reverse: bool) -> (Self, Arc<Mutex<Strings>>) {
         static LIBRARY: OnceLock<Library> = OnceLock::new();
-        let library = LIBRARY.get_or_init(|| load(&build("libkernels.so", &["host.cpp"], &["-O2", "-fPIC", "-shared"])));
+        let library =
+            LIBRARY.get_or_init(|| load(&build("libkernels.so", &["host.cpp"], &["-O2", "-fPIC", "-shared"])));
         let strings = Arc::new(Mutex::new(Strings::default()));
         (Self { library, memory: HashMap::new(), strings: Arc::clone(&strings), reverse }, strings)
     }
@@ -98,7 +99,12 @@ pub(super) fn build(name: &str, sources: &[&str], options: &[&str]) -> PathBuf {
     let made = to.join(name);
     let changed = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
     let inputs = [&from, &root.join("kernels")].map(|folder| std::fs::read_dir(folder).unwrap().flatten());
-    let newest = inputs.into_iter().flatten().filter(|file| file.path().is_file()).filter_map(|file| changed(&file.path())).max();
+    let newest = inputs
+        .into_iter()
+        .flatten()
+        .filter(|file| file.path().is_file())
+        .filter_map(|file| changed(&file.path()))
+        .max();
     if changed(&made) > newest {
         return made;
     }
@@ -108,7 +114,8 @@ pub(super) fn build(name: &str, sources: &[&str], options: &[&str]) -> PathBuf {
     let mut command = Command::new(&compiler);
     command.args(["-std=c++20", "-g1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function"]);
     command.args(["-ffp-contract=off", "-I."]).args(options).arg("-o").arg(&scratch).args(sources).arg("-ldl");
-    let done = command.current_dir(&from).output().unwrap_or_else(|error| panic!("{compiler}, a C++20 compiler: {error}"));
+    let done =
+        command.current_dir(&from).output().unwrap_or_else(|error| panic!("{compiler}, a C++20 compiler: {error}"));
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     std::fs::rename(&scratch, &made).unwrap();
     made
@@ -202,10 +209,14 @@ impl Device for HostDevice {
 
     fn launch(&mut self, kernel: Kernel, grid: (u32, u32), threads: u32, world: &World) -> Result<(), DeviceError> {
         self.check()?;
-        assert!(grid.0 > 0 && grid.1 > 0 && grid.1 <= 65_535 && threads % 32 == 0 && threads <= 1_024, "a device takes it");
+        assert!(
+            grid.0 > 0 && grid.1 > 0 && grid.1 <= 65_535 && threads.is_multiple_of(32) && threads <= 1_024,
+            "a device takes it"
+        );
         self.strings().launched.push(kernel.name());
         // SAFETY: `World` is plain words without padding.
-        let argument = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(world).cast::<u8>(), size_of::<World>()) };
+        let argument =
+            unsafe { std::slice::from_raw_parts(std::ptr::from_ref(world).cast::<u8>(), size_of::<World>()) };
         let mut line = Vec::new();
         for number in [kernel.name().len() as u32, grid.0, grid.1, threads] {
             line.extend(number.to_le_bytes());
@@ -230,6 +241,14 @@ impl Device for HostDevice {
 
     fn receive(&mut self) -> Result<(), DeviceError> {
         self.check()
+    }
+
+    fn mark(&mut self, _end: usize) -> Result<(), DeviceError> {
+        self.check()
+    }
+
+    fn between_ms(&mut self) -> Result<f32, DeviceError> {
+        Ok(0.0)
     }
 }
 

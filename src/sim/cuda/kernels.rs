@@ -11,6 +11,7 @@ macro_rules! kernels {
 
         impl Kernel {
             /// Every kernel, in the order of their numbers.
+            #[cfg(test)]
             pub(super) const ALL: &'static [Self] = &[$($(Self::$kernel,)+)+];
 
             /// As the PTX calls it.
@@ -65,8 +66,7 @@ mod tests {
     fn every_kernel_is_in_its_file_and_the_files_have_no_other() {
         for (ptx, kernels) in MODULES {
             assert!(ptx.contains(".target sm_70") && ptx.contains(".version 8.0"), "loads on every driver from 525 on");
-            let entries: Vec<&str> =
-                ptx.split(".entry ").skip(1).map(|rest| rest.split('(').next().unwrap()).collect();
+            let entries: Vec<&str> = ptx.split(".entry ").skip(1).map(|rest| rest.split('(').next().unwrap()).collect();
             let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name()).collect();
             let sorted = |mut names: Vec<&'static str>| {
                 names.sort_unstable();

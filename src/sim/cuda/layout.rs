@@ -78,6 +78,10 @@ pub(super) struct Params {
     flags: u32,
     model: u32,
     rest_length: f32,
+    spring_tail: f32,
+    spring_head: f32,
+    spring_stiffness: f32,
+    reserved: u32,
     centre_pull: f64,
 }
 
@@ -126,6 +130,10 @@ impl Params {
                 ForceModel::LinLog => 2,
             },
             rest_length: params.rest_length,
+            spring_tail: params.spring_tail,
+            spring_head: params.spring_head(),
+            spring_stiffness: if params.springs { params.spring_k * params.spring_stiffness() } else { 0.0 },
+            reserved: 0,
             centre_pull: f64::from(params.centre_gravity) * f64::from(params.spring_k) / crowd.max(1.0),
         }
     }
@@ -253,7 +261,7 @@ pub(super) struct World {
 }
 
 const _: () = {
-    assert!(size_of::<Params>() == 88 && offset_of!(Params, flags) == 68 && offset_of!(Params, centre_pull) == 80);
+    assert!(size_of::<Params>() == 104 && offset_of!(Params, flags) == 68 && offset_of!(Params, centre_pull) == 96);
     assert!(size_of::<Touch>() == 16 && size_of::<Report>() == 56 && offset_of!(Report, resets) == 44);
     assert!(size_of::<Edit>() == 24 && offset_of!(Edit, moved) == 20);
     assert!(size_of::<World>() == 520 && offset_of!(World, out) == 344 && offset_of!(World, node_count) == 376);

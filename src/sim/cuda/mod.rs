@@ -29,7 +29,7 @@ use cudarc::driver::{CudaContext, sys};
 pub use backend::{CudaBackend, MakeCpu};
 pub use device::{DeviceError, MemoryUse};
 
-use super::SimParams;
+use super::{BackendError, SimParams};
 use driver::CudaDevice;
 
 /// A machine's NVIDIA devices, as far as they can be asked.
@@ -55,6 +55,9 @@ pub enum NoCuda {
     /// The device refused, or failed the self-test.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The graph could not be taken there.
+    #[error(transparent)]
+    Graph(#[from] BackendError),
 }
 
 /// Opens the first device that the driver shows (`CUDA_VISIBLE_DEVICES` says which that is) and tests it. Never panics.

@@ -8,8 +8,8 @@ use super::arrays::Arrays;
 use super::device::{Device, DeviceError, HostBuffer};
 use super::kernels::Kernel;
 use super::layout::{
-    BLOCK, COMPONENT_PIECE, DIGIT_BITS, DIGITS, EXTENT_BYTES, Edit, FAN, FRAME_BYTES, KEY_BITS, LEVELS, OUT_FLOATS, Params, REDUCE_BLOCKS,
-    ROW_MAX, ROW_PIECE, Report, SAMPLES, SORT_TILE, TALLY_BYTES, Touch, WALK_WARPS, WARP, World,
+    BLOCK, COMPONENT_PIECE, DIGIT_BITS, DIGITS, EXTENT_BYTES, Edit, FAN, FRAME_BYTES, KEY_BITS, LEVELS, OUT_FLOATS,
+    Params, REDUCE_BLOCKS, ROW_MAX, ROW_PIECE, Report, SAMPLES, SORT_TILE, TALLY_BYTES, Touch, WALK_WARPS, WARP, World,
 };
 use crate::sim::{ForceModel, SimParams};
 
@@ -123,12 +123,56 @@ impl Scene {
             self.memory.push(address);
         }
         let [
-            params, point, velocity, force, extra, home, state, component, slot_of, row, neighbour, weight, rest,
-            weight_sum, long_row, long_first, row_piece, row_piece_force, member, member_piece, piece_sum,
-            component_first, component_size, centring, frame, extent, key, key_next, order, order_next, digit_count,
-            digit_total, sorted, cell_at, cell_reach, box_low, box_high, tensor, partial, sample, tally, counters, edit,
-            out_even, out_odd, warmth, warmth_next, touch,
-        ] = *self.memory.as_slice() else {
+            params,
+            point,
+            velocity,
+            force,
+            extra,
+            home,
+            state,
+            component,
+            slot_of,
+            row,
+            neighbour,
+            weight,
+            rest,
+            weight_sum,
+            long_row,
+            long_first,
+            row_piece,
+            row_piece_force,
+            member,
+            member_piece,
+            piece_sum,
+            component_first,
+            component_size,
+            centring,
+            frame,
+            extent,
+            key,
+            key_next,
+            order,
+            order_next,
+            digit_count,
+            digit_total,
+            sorted,
+            cell_at,
+            cell_reach,
+            box_low,
+            box_high,
+            tensor,
+            partial,
+            sample,
+            tally,
+            counters,
+            edit,
+            out_even,
+            out_odd,
+            warmth,
+            warmth_next,
+            touch,
+        ] = *self.memory.as_slice()
+        else {
             return Ok(());
         };
         let node_count = arrays.slot_of.len();
@@ -136,15 +180,54 @@ impl Scene {
         let splits = splits(node_count);
         self.out = [out_even, out_odd];
         self.world = World {
-            params, point, velocity, force, extra, home, state, component, slot_of, row, neighbour, weight, rest,
-            weight_sum, long_row, long_first, row_piece, row_piece_force, member, member_piece, piece_sum,
-            component_first, component_size, centring, frame, extent, key, key_next, order, order_next, digit_count,
-            digit_total, sorted, cell_at, cell_reach, box_low, box_high, tensor,
+            params,
+            point,
+            velocity,
+            force,
+            extra,
+            home,
+            state,
+            component,
+            slot_of,
+            row,
+            neighbour,
+            weight,
+            rest,
+            weight_sum,
+            long_row,
+            long_first,
+            row_piece,
+            row_piece_force,
+            member,
+            member_piece,
+            piece_sum,
+            component_first,
+            component_size,
+            centring,
+            frame,
+            extent,
+            key,
+            key_next,
+            order,
+            order_next,
+            digit_count,
+            digit_total,
+            sorted,
+            cell_at,
+            cell_reach,
+            box_low,
+            box_high,
+            tensor,
             // One share is summed in place.
             partial: if splits > 1 { partial } else { force },
-            sample, tally, counters, edit,
+            sample,
+            tally,
+            counters,
+            edit,
             out: out_even,
-            warmth, warmth_next, touch,
+            warmth,
+            warmth_next,
+            touch,
             node_count: node_count as u32,
             long_row_count: arrays.long_row.len() as u32,
             row_piece_count: arrays.row_piece.len() as u32,
@@ -260,7 +343,8 @@ impl Scene {
         let writing = (self.steps % 2) as usize;
         self.world.temperature = turn.temperature;
         self.world.out = self.out[writing];
-        self.world.sample_count = if turn.params.repulsion { turn.samples.min(SAMPLES).min(self.node_count()) as u32 } else { 0 };
+        self.world.sample_count =
+            if turn.params.repulsion { turn.samples.min(SAMPLES).min(self.node_count()) as u32 } else { 0 };
         self.launch(device, turn)?;
         let report = self.finish(device)?;
         let to = 1 - self.front;
@@ -288,7 +372,8 @@ impl Scene {
     /// Positions and velocities after the newest whole step, by node.
     pub(super) fn front(&self) -> &[[f32; OUT_FLOATS]] {
         let Some(buffer) = self.buffers.get(self.front) else { return &[] };
-        <[[f32; OUT_FLOATS]]>::ref_from_prefix_with_elems(buffer.as_slice(), self.node_count()).map_or(&[], |(nodes, _)| nodes)
+        <[[f32; OUT_FLOATS]]>::ref_from_prefix_with_elems(buffer.as_slice(), self.node_count())
+            .map_or(&[], |(nodes, _)| nodes)
     }
 
     fn node_count(&self) -> usize {
