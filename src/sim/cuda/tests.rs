@@ -368,8 +368,8 @@ fn after_five_errors_in_a_row_the_cpu_goes_on_from_the_last_good_positions() {
     let [before, after] = [&last, &now].map(|records| records.iter().map(NodeRecord::position).collect::<Vec<_>>());
     let moved = |node: &usize| (0..3).map(|axis| (after[*node][axis] - before[*node][axis]).abs()).fold(0.0, f32::max);
     let far = (0..300).filter(|node| ![2, 8].contains(node)).map(|node| moved(&node)).fold(0.0, f32::max);
-    // Two steps of at most 32 world units each.
-    assert!(far < 65.0, "it went on from there: {far}");
+    // Two steps at full speed at most.
+    assert!(far < 130.0, "it went on from there: {far}");
     assert_ne!(now, last);
     assert_eq!(strings.lock().unwrap().held_bytes, 0, "the device's memory is given back");
 }
