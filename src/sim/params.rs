@@ -1,7 +1,7 @@
 //! The parameters of the simulation, their ranges and their defaults.
 //!
 //! Where a default differs from what users of such systems know (`spring_k` 12, `repel_k` 800, `softening` 1e-3,
-//! `max_force` 50, `max_velocity` 200, `cooling` .002), the reason stands at the field. The common reason: those
+//! `max_force` 50, `max_velocity` 200, `damping` .85, `cooling` .002), the reason stands at the field. The common reason: those
 //! numbers let a node cross one rest length in about 600 steps, so nothing could settle in that time, and they
 //! hold for one size of graph only.
 
@@ -100,7 +100,8 @@ pub struct SimParams {
     /// Most that the forces on a node may add up to, per unit of its inertia, world units / s^2, 1 to 1e7.
     /// 100,000 reaches about `max_velocity` in one step; 50 would take 2,500.
     pub max_force: f32,
-    /// Fastest a node may move, world units / s, 0.01 to 1e6. 2,000 at .016 s is 0.4 rest lengths a step.
+    /// Fastest a node may move, world units / s, 0.01 to 1e6. 4,000 at .016 s is 0.8 rest lengths a step: nodes of a graph of
+    /// 10,000 have 5,000 units to go before they are where they belong.
     pub max_velocity: f32,
     /// Half-side of the cube that holds every node, world units, up to 1e6. 0 = from the node count:
     /// `rest_length * max(15, 4 * sqrt(node_count))`, room for a square mesh stretched out flat.
@@ -161,7 +162,7 @@ impl Default for SimParams {
             softening: 75.0,
             centre_gravity: 0.05,
             max_force: 100_000.0,
-            max_velocity: 2_000.0,
+            max_velocity: 4_000.0,
             bounds: 0.0,
             boundary_damping: 0.8,
             theta: 1.0,

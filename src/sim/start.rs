@@ -11,9 +11,6 @@ use crate::graph::Csr;
 /// RMS distance from the centre of a drawing that is dense enough, in rest lengths times the side of `node_count`.
 const SPACING: f32 = 0.4;
 
-/// Most that a drawing is widened before jitter takes over: wider, and edges would be drawn far too long.
-const WIDEN_MAX: f32 = 2.5;
-
 /// Least jitter, in rest lengths: parts what hops alone cannot tell apart, and lifts flat drawings into space.
 const JITTER: f32 = 0.1;
 
@@ -180,12 +177,12 @@ impl Drawing {
 }
 
 /// Widens a drawing that is much denser than the layout will be, as those of small-world graphs are, and returns the
-/// jitter, world units, that shall take the rest of the way.
+/// jitter, world units, that takes the rest of the way where all nodes are drawn at one place.
 fn spread_out(params: &SimParams, at: &mut [[f32; 3]]) -> f32 {
     let wanted = SPACING * params.rest_length * side(params.dimensions, at.len() as f32);
     let mean2 = at.iter().map(|at| f64::from(length(at)).powi(2)).sum::<f64>() / at.len().max(1) as f64;
     let rms = mean2.sqrt() as f32;
-    let widen = if rms > 0.0 { (wanted / rms).clamp(1.0, WIDEN_MAX) } else { 1.0 };
+    let widen = if rms > 0.0 { (wanted / rms).max(1.0) } else { 1.0 };
     at.iter_mut().for_each(|at| *at = at.map(|axis| axis * widen));
     let missing = wanted * wanted - (rms * widen) * (rms * widen);
     missing.max(0.0).sqrt().max(JITTER * params.rest_length)

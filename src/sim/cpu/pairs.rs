@@ -39,6 +39,8 @@ pub(super) struct Law {
     pub(super) cutoff: f32,
     /// Whether the force falls as 1/d instead of 1/d^3.
     pub(super) inverse: bool,
+    /// Whether every z is 0.
+    flat: bool,
 }
 
 impl Law {
@@ -58,7 +60,7 @@ impl Law {
             (Dimensions::Three, true) => [-1.0 / 3.0, 5.0 / 3.0],
         };
         let strength = params.repel_k * soft * if inverse { params.far_share(node_count) } else { soft * soft };
-        Self { strength, soft2: soft * soft, spread, cutoff, inverse }
+        Self { strength, soft2: soft * soft, spread, cutoff, inverse, flat: params.dimensions == Dimensions::Two }
     }
 
     /// Factor on the offset between two nodes of mass 1, squared distance `d2` apart.
@@ -203,21 +205,30 @@ impl Targets {
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn pull(targets: &mut Targets, sources: &Sources, law: &Law, cells: bool) {
+    if law.flat {
+        choose::<true>(targets, sources, law, cells);
+    } else {
+        choose::<false>(targets, sources, law, cells);
+    }
+}
+
+#[inline(always)]
+fn choose<const FLAT: bool>(targets: &mut Targets, sources: &Sources, law: &Law, cells: bool) {
     match (cells, law.cutoff.is_finite(), law.inverse) {
-        (false, false, false) => add::<false, false, false>(targets, sources, law),
-        (true, false, false) => add::<true, false, false>(targets, sources, law),
-        (false, true, false) => add::<false, true, false>(targets, sources, law),
-        (true, true, false) => add::<true, true, false>(targets, sources, law),
-        (false, false, true) => add::<false, false, true>(targets, sources, law),
-        (true, false, true) => add::<true, false, true>(targets, sources, law),
-        (false, true, true) => add::<false, true, true>(targets, sources, law),
-        (true, true, true) => add::<true, true, true>(targets, sources, law),
+        (false, false, false) => add::<FLAT, false, false, false>(targets, sources, law),
+        (true, false, false) => add::<FLAT, true, false, false>(targets, sources, law),
+        (false, true, false) => add::<FLAT, false, true, false>(targets, sources, law),
+        (true, true, false) => add::<FLAT, true, true, false>(targets, sources, law),
+        (false, false, true) => add::<FLAT, false, false, true>(targets, sources, law),
+        (true, false, true) => add::<FLAT, true, false, true>(targets, sources, law),
+        (false, true, true) => add::<FLAT, false, true, true>(targets, sources, law),
+        (true, true, true) => add::<FLAT, true, true, true>(targets, sources, law),
     }
 }
 
 /// Four sources at a time on every target.
 #[inline(always)]
-fn add<const CELLS: bool, const CUTOFF: bool, const INVERSE: bool>(
+fn add<const FLAT: bool, const CELLS: bool, const CUTOFF: bool, const INVERSE: bool>(
     targets: &mut Targets,
     sources: &Sources,
     law: &Law,
@@ -237,9 +248,11 @@ fn add<const CELLS: bool, const CUTOFF: bool, const INVERSE: bool>(
             let (mut ox, mut oy, mut oz) = ([0f32; STRIDE], [0f32; STRIDE], [0f32; STRIDE]);
             let (mut q, mut w) = ([0f32; STRIDE], [0f32; STRIDE]);
             for turn in 0..STRIDE {
-                let (dx, dy, dz) = (tx[target] - x[turn], ty[target] - y[turn], tz[target] - z[turn]);
+                let (dx, dy) = (tx[target] - x[turn], ty[target] - y[turn]);
+                let dz = if FLAT { 0.0 } else { tz[target] - z[turn] };
                 (ox[turn], oy[turn], oz[turn]) = (dx, dy, dz);
-                q[turn] = dx.mul_add(dx, dy.mul_add(dy, dz.mul_add(dz, soft2)));
+                let rest = if FLAT { soft2 } else { dz.mul_add(dz, soft2) };
+                q[turn] = dx.mul_add(dx, dy.mul_add(dy, rest));
             }
             // Two reciprocals of one division, which costs as much as six products.
             let mut iq = [0f32; STRIDE];
@@ -263,7 +276,9 @@ fn add<const CELLS: bool, const CUTOFF: bool, const INVERSE: bool>(
             for turn in 0..STRIDE {
                 gx = w[turn].mul_add(ox[turn], gx);
                 gy = w[turn].mul_add(oy[turn], gy);
-                gz = w[turn].mul_add(oz[turn], gz);
+                if !FLAT {
+                    gz = w[turn].mul_add(oz[turn], gz);
+                }
                 gs += w[turn];
             }
             (fx[target], fy[target], fz[target], fs[target]) = (gx, gy, gz, gs);
@@ -279,30 +294,32 @@ mod tests {
 
     #[test]
     fn vectors_and_plain_code_give_the_same_bits() {
-        let mut sources = Sources::with_capacity(203);
-        for key in 0..203 {
-            let at = cube_point(key, Dimensions::Three).map(|axis| axis * 500.0);
-            sources.push(at, 1.0 + (key % 7) as f32, (key % 5) as f32 * 100.0);
-        }
-        sources.pad();
-        for force_model in [ForceModel::TForce, ForceModel::LinLog] {
+        for (force_model, dimensions) in [
+            (ForceModel::TForce, Dimensions::Three),
+            (ForceModel::TForce, Dimensions::Two),
+            (ForceModel::LinLog, Dimensions::Three),
+            (ForceModel::LinLog, Dimensions::Two),
+        ] {
+            let flat = dimensions == Dimensions::Two;
+            let mut sources = Sources::with_capacity(203);
+            for key in 0..203 {
+                let at = cube_point(key, dimensions).map(|axis| axis * 500.0);
+                sources.push(at, 1.0 + (key % 7) as f32, (key % 5) as f32 * 100.0);
+            }
+            sources.pad();
             for repulsion_cutoff in [0.0, 300.0] {
-                let law = Law::new(&SimParams { force_model, repulsion_cutoff, ..SimParams::default() }, 203);
+                let params = SimParams { force_model, dimensions, repulsion_cutoff, ..SimParams::default() };
+                let law = Law::new(&params, 203);
                 for cells in [false, true] {
                     let (mut plain, mut fast) = (Targets::default(), Targets::default());
                     plain.begin(&sources, 20, 20 + 61);
                     fast.begin(&sources, 20, 20 + 61);
                     pull(&mut fast, &sources, &law, cells);
                     // Compiled here, it is code for the least processor that the program runs on.
-                    match (cells, law.cutoff.is_finite(), law.inverse) {
-                        (false, false, false) => add::<false, false, false>(&mut plain, &sources, &law),
-                        (true, false, false) => add::<true, false, false>(&mut plain, &sources, &law),
-                        (false, true, false) => add::<false, true, false>(&mut plain, &sources, &law),
-                        (true, true, false) => add::<true, true, false>(&mut plain, &sources, &law),
-                        (false, false, true) => add::<false, false, true>(&mut plain, &sources, &law),
-                        (true, false, true) => add::<true, false, true>(&mut plain, &sources, &law),
-                        (false, true, true) => add::<false, true, true>(&mut plain, &sources, &law),
-                        (true, true, true) => add::<true, true, true>(&mut plain, &sources, &law),
+                    if flat {
+                        choose::<true>(&mut plain, &sources, &law, cells);
+                    } else {
+                        choose::<false>(&mut plain, &sources, &law, cells);
                     }
                     for place in 0..61 {
                         let (plain, fast) = (plain.found(place), fast.found(place));
