@@ -24,7 +24,8 @@ use super::jobs::Jobs;
 use super::relief::{Measure, Relief};
 use crate::api::steer::SteerFacts;
 use crate::api::{
-    ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
+    ClassRow, DeviceRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences,
+    stage_rows,
 };
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
@@ -33,7 +34,7 @@ use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::metrics::{Extra, Health, LatencyLog, Metrics};
+use crate::metrics::{Extra, Gauge, Health, LatencyLog, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
 /// Items taken from one lane in one turn.
@@ -631,13 +632,21 @@ impl Control {
             subscribers: entry.subscribers,
             sequence: sequence(entry.class),
         };
+        let bytes = |bytes: &Gauge| Some(bytes.get()).filter(|bytes| bytes.is_finite()).map(|bytes| bytes as u64);
         StateFacts {
             name: &self.facts.name,
             epoch: self.epoch,
             tick: frame.map(|frame| frame.stamp().tick),
             tick_rate: self.facts.tick_rate,
             dimensions: self.facts.dimensions,
-            backend: self.facts.backend,
+            // The processor takes over from a device that fails, and never the other way.
+            backend: if sim.fell_back.get() > 0.0 { "cpu" } else { self.facts.backend },
+            device: DeviceRow {
+                errors: sim.device_errors.get(),
+                fell_back: sim.fell_back.get() > 0.0,
+                used_bytes: bytes(&sim.device_used_bytes),
+                free_bytes: bytes(&sim.device_free_bytes),
+            },
             sessions: self.sessions.len(),
             settled: sim.settled.get() > 0.0,
             rms_velocity: sim.rms_velocity.get(),

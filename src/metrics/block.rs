@@ -58,6 +58,16 @@ pub struct SimMetrics {
     pub turn_ended_ns: Counter,
     /// Measured error of the fast repulsion, relative rms over sampled nodes; NaN until measured.
     pub repulsion_error: Gauge,
+    /// 1 while an NVIDIA device computes, 0 while the processor does.
+    pub on_device: Gauge,
+    /// 1 once the processor took over from a device that failed.
+    pub fell_back: Gauge,
+    /// Errors of the device.
+    pub device_errors: Counter,
+    /// Bytes of the device that the layout holds; NaN without one.
+    pub device_used_bytes: Gauge,
+    /// Bytes of the device that nobody holds; NaN without one.
+    pub device_free_bytes: Gauge,
 }
 
 /// Written by one shard.
@@ -216,7 +226,9 @@ impl Metrics {
     #[must_use]
     pub fn new(shards: usize) -> Self {
         let sim = SimMetrics::default();
-        sim.repulsion_error.set(f64::NAN);
+        for unknown in [&sim.repulsion_error, &sim.device_used_bytes, &sim.device_free_bytes] {
+            unknown.set(f64::NAN);
+        }
         Self {
             sim: CachePadded::new(sim),
             shards: (0..shards).map(|_| Arc::default()).collect(),

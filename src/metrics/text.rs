@@ -79,6 +79,14 @@ impl Collector for Scrape {
             let help = "Relative rms error of the fast repulsion against exact, over sampled nodes.";
             gauge(out, "repulsion_error_ratio", help, &sim.repulsion_error)?;
         }
+        gauge(out, "backend_cuda", "1 while an NVIDIA device computes, 0 while the processor does.", &sim.on_device)?;
+        let help = "1 once the processor took over from a device that failed.";
+        gauge(out, "backend_fell_back", help, &sim.fell_back)?;
+        counter(out, "device_errors", "Errors of the device that computes the layout.", &sim.device_errors)?;
+        if sim.device_free_bytes.get().is_finite() {
+            gauge(out, "device_used_bytes", "Memory of the device that the layout holds.", &sim.device_used_bytes)?;
+            gauge(out, "device_free_bytes", "Memory of the device that nobody holds.", &sim.device_free_bytes)?;
+        }
         let door = &self.metrics.door;
         counter(out, "accepted", "Connections accepted.", &door.accepted)?;
         counter(out, "accept_errors", "Failed accepts.", &door.accept_errors)?;

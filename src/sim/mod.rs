@@ -18,6 +18,6 @@ mod start;
 mod tick_clock;
 mod turn;
 
-pub use backend::{Backend, BackendError, StepReport, Topology};
+pub use backend::{Backend, BackendError, Condition, StepReport, Topology};
 pub use params::{Dimensions, ForceModel, ParamError, SimParams};
 pub use turn::{Identity, Sim, SimLanes};

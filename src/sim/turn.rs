@@ -32,6 +32,9 @@ const HEARTBEAT_NS: u64 = 5 * SECOND_NS;
 /// Steps between two measurements of the repulsion's error.
 const ERROR_SAMPLE_TICKS: u64 = 600;
 
+/// Steps between two reports on what computes.
+const CONDITION_TICKS: u64 = 60;
+
 /// Exact pairs of one such measurement. It costs these and the repulsion of one step, once in ten seconds at 60 Hz.
 const ERROR_SAMPLE_PAIRS: usize = 200_000;
 
@@ -96,6 +99,8 @@ pub struct Sim {
     heard_ns: u64,
     /// A frame that every class had to get was lost.
     owed: bool,
+    /// Name of the backend when its condition was last reported.
+    kind: &'static str,
     /// Pins that `control` has not been told of yet, because its lane was full.
     untold: Vec<SimEvent>,
     report: StepReport,
@@ -140,6 +145,7 @@ impl Sim {
             home,
             heard_ns: 0,
             owed: false,
+            kind: "",
             untold: Vec::with_capacity(DRAGS_MAX + STEERS_WAITING_MAX),
             report: StepReport::default(),
         }
@@ -236,6 +242,10 @@ impl Sim {
         sim.tick.set(self.tick as f64);
         sim.rms_velocity.set(f64::from(self.report.rms_velocity));
         sim.nonfinite_resets.add(u64::from(self.report.nonfinite_resets));
+        if self.tick % CONDITION_TICKS == 1 || self.backend.name() != self.kind {
+            self.report_condition();
+        }
+        let sim = &self.metrics.sim;
         if self.tick % ERROR_SAMPLE_TICKS == 1 {
             let nodes = self.identity.words.len().max(1);
             let samples = (ERROR_SAMPLE_PAIRS / nodes).clamp(1, 64);
@@ -243,6 +253,19 @@ impl Sim {
                 sim.repulsion_error.set(f64::from(error));
             }
         }
+    }
+
+    fn report_condition(&mut self) {
+        let condition = self.backend.condition();
+        self.kind = condition.kind;
+        let sim = &self.metrics.sim;
+        let flag = |on: bool| f64::from(u8::from(on));
+        sim.on_device.set(flag(condition.kind == "cuda"));
+        sim.fell_back.set(flag(condition.fell_back));
+        sim.device_errors.add(condition.errors.saturating_sub(sim.device_errors.get()));
+        let bytes = |bytes: Option<usize>| bytes.map_or(f64::NAN, |bytes| bytes as f64);
+        sim.device_used_bytes.set(bytes(condition.memory.map(|memory| memory.used)));
+        sim.device_free_bytes.set(bytes(condition.memory.map(|memory| memory.free)));
     }
 
     /// Fills a free frame and hands it to every shard and to control; false when some class may have missed it.

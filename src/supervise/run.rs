@@ -21,7 +21,7 @@ use super::{Loaded, Plan, StartError, load, logging};
 use crate::api::steer::SteerFacts;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
-use crate::config::{BudgetOptions, NetOptions, Resolved};
+use crate::config::{BackendChoice, BudgetOptions, NetOptions, Resolved};
 use crate::control::{Control, ControlFacts, ControlLanes, Jobs};
 use crate::handoff::{Doorbell, FramePool, Producer, RuleScale, ShardMessage};
 use crate::metrics::{Budgets, Health, Metrics, Phase};
@@ -104,7 +104,7 @@ fn print(text: &str) {
 fn host_lines(loaded: &Loaded, plan: &Plan) -> String {
     let (nodes, edges) = (loaded.graph.nodes().len(), loaded.graph.edges().len());
     format!(
-        "graph\n  {} ({}): {nodes} nodes, {edges} edges\nhost\n  cores {:?}, simd {}, gpu {}\n  backend cpu, pool of {} frames, {} open files allowed",
+        "graph\n  {} ({}): {nodes} nodes, {edges} edges\nhost\n  cores {:?}, simd {}, gpu {}\n  pool of {} frames, {} open files allowed",
         loaded.name,
         loaded.format,
         plan.cores,
@@ -153,9 +153,29 @@ fn backend(
         start: nodes.iter().map(|node| node.position).collect(),
         pinned: nodes.iter().map(|node| node.pinned).collect(),
     };
-    let mut backend = CpuBackend::with_workers(config.sim.params, &plan.worker_cores);
+    let cores = plan.worker_cores.clone();
+    let make_cpu = Box::new(move |params| CpuBackend::with_workers(params, &cores));
+    if config.sim.backend != BackendChoice::Cpu {
+        match on_device(config, make_cpu.clone(), topology.clone()) {
+            Ok(backend) => return Ok(Box::new(backend)),
+            Err(why) if config.sim.backend == BackendChoice::Cuda => return Err(StartError::Cuda(why)),
+            Err(why) => tracing::info!("the processor computes the layout: {why}"),
+        }
+    }
+    let mut backend = make_cpu(config.sim.params);
     backend.upload(topology)?;
     Ok(Box::new(backend))
+}
+
+fn on_device(
+    config: &crate::config::Config,
+    make_cpu: cuda::MakeCpu,
+    topology: Topology,
+) -> Result<cuda::CudaBackend, cuda::NoCuda> {
+    let mut backend = cuda::open(config.sim.params, config.sim.device_errors_max, make_cpu)?;
+    backend.upload(topology)?;
+    tracing::info!(device = backend.device_name(), "a device computes the layout");
+    Ok(backend)
 }
 
 fn budgets(options: &BudgetOptions) -> Budgets {
@@ -322,6 +342,7 @@ impl Engine {
         let params = config.sim.params;
         let two_dimensional = params.dimensions == Dimensions::Two;
         let rate_hz = config.sim.rate_hz as u16;
+        let backend_name = backend.name();
         let sim = Sim::new(
             backend,
             identity,
@@ -337,7 +358,7 @@ impl Engine {
             name: loaded.name,
             tick_rate: rate_hz,
             dimensions: if two_dimensional { 2 } else { 3 },
-            backend: "cpu",
+            backend: backend_name,
             connections_max: config.net.connections_max as usize,
             connections_per_address_max: config.net.connections_per_address_max.map(|limit| limit.get() as usize),
             connections_per_address_automatic: NetOptions::CONNECTIONS_PER_ADDRESS_AUTOMATIC,

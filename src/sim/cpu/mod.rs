@@ -32,8 +32,8 @@
 //! at the same error); larger groups than one cell (as many walks saved as pairs added).
 
 mod crew;
-mod heat;
-mod morton;
+pub(in crate::sim) mod heat;
+pub(in crate::sim) mod morton;
 mod motion;
 mod pairs;
 mod scene;
