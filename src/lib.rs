@@ -21,6 +21,8 @@ pub mod sim;
 pub mod api;
 #[cfg(not(loom))]
 pub mod control;
+#[cfg(not(loom))]
+pub mod worker;
 
 #[cfg(not(loom))]
 pub mod net;

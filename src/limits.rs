@@ -91,3 +91,18 @@ pub const ANALYTICS_DENSE_NODES_MAX: usize = 2_048;
 
 /// Bytes of the largest table of one analytics job; a larger one is an error that names its bytes.
 pub const ANALYTICS_TABLE_BYTES_MAX: u64 = 1 << 30;
+
+/// Analytics jobs that may wait for the worker; one more is answered with 503.
+pub const ANALYTICS_QUEUED_MAX: usize = 16;
+
+/// Analytics jobs that are over and still known; the oldest goes first.
+pub const ANALYTICS_ENDED_MAX: usize = 32;
+
+/// Bytes of all their results together; of one, a quarter.
+pub const ANALYTICS_RESULT_BYTES_MAX: usize = 256 << 20;
+
+/// Seconds that a request may wait for the end of its job.
+pub const ANALYTICS_WAIT_S_MAX: f64 = 10.0;
+
+/// Requests that wait so at once.
+pub const ANALYTICS_WAITING_MAX: usize = 64;

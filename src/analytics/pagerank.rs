@@ -58,7 +58,12 @@ pub fn pagerank(csr: &Csr, options: &PageRankOptions, watch: &dyn Watch) -> Resu
         true => 0.0,
         false => 1.0,
     };
-    let strength: Vec<f64> = (0..nodes).map(|node| csr.row(node).map(|(_, weight)| worth(weight)).sum()).collect();
+    let start = Phase::new(watch, 0.0, 0.0);
+    let mut strength: Vec<f64> = Vec::with_capacity(nodes);
+    for node in 0..nodes {
+        every(NODES_PER_REPORT, node, nodes, &start)?;
+        strength.push(csr.row(node).map(|(_, weight)| worth(weight)).sum());
+    }
     // What a node gives for each unit of weight.
     let mut share = vec![0.0; nodes];
     let mut next = vec![0.0; nodes];

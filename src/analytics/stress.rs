@@ -3,13 +3,16 @@
 
 use super::error::{all_finite, in_range, table_fits};
 use super::random::scramble;
-use super::watch::Phase;
+use super::watch::{Phase, every};
 use super::{AnalyticsError, Lengths, Watch, landmarks};
 use crate::graph::Csr;
 use crate::limits::ANALYTICS_DENSE_NODES_MAX;
 
 /// Terms of the sum computed between two reports.
 const TERMS_PER_REPORT: usize = 1 << 18;
+
+/// Nodes of one table's row between two reports.
+const NODES_PER_REPORT: usize = 8_192;
 
 /// How stress is lowered.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,8 +97,9 @@ pub fn majorise(
     let mut at: Vec<[f64; 3]> = positions.iter().map(|point| point.map(f64::from)).collect();
     let flat = positions.iter().all(|point| point[2] == 0.0);
     let mut model = Model::new(csr, options, &Phase::new(watch, 0.0, 0.1))?;
-    model.unit = if options.unit > 0.0 { options.unit } else { model.best_unit(&at) };
-    let (total, first) = model.measure(&at);
+    let begun = Phase::new(watch, 0.1, 0.1);
+    model.unit = if options.unit > 0.0 { options.unit } else { model.best_unit(&at, &begun)? };
+    let (total, first) = model.measure(&at, &begun)?;
     let part = |stress: f64| if total > 0.0 { stress / total } else { 0.0 };
     let mut result = Stress {
         position: Vec::new(),
@@ -110,7 +114,8 @@ pub fn majorise(
         let done = |iterations: usize| 0.1 + 0.9 * iterations as f64 / options.iterations_max as f64;
         let mut next = at.clone();
         model.pass(&mut next, flat, &Phase::new(watch, done(result.iterations), done(result.iterations + 1)))?;
-        let now = model.measure(&next).1;
+        let reached = done(result.iterations + 1);
+        let now = model.measure(&next, &Phase::new(watch, reached, reached))?.1;
         if now > before {
             // Only rounding raises it, where nothing is left to gain.
             result.converged = true;
@@ -138,17 +143,17 @@ impl<'a> Model<'a> {
         }
         let share = Phase::new(watch, 0.8, 1.0);
         let mut weight = Vec::with_capacity(marks.node.len() * nodes);
-        let regions = regions(&marks.distance, nodes);
+        let regions = regions(&marks.distance, nodes, &Phase::new(watch, 0.8, 0.8))?;
         for (row, region) in marks.distance.iter().zip(&regions) {
-            share.progress(weight.len() as f64 / weight.capacity().max(1) as f64)?;
-            weight.extend(row.iter().map(|distance| {
+            for distance in row {
+                every(NODES_PER_REPORT, weight.len(), marks.node.len() * nodes, &share)?;
                 // The nodes of the region that lie nearer to the pivot than half way.
                 let stands_for = region.partition_point(|near| *near <= distance / 2.0).max(1);
-                match *distance > 0.0 && distance.is_finite() {
+                weight.push(match *distance > 0.0 && distance.is_finite() {
                     true => (stands_for as f64 / (distance * distance)) as f32,
                     false => 0.0,
-                }
-            }));
+                });
+            }
         }
         let distance = marks.distance.iter().flatten().map(|distance| *distance as f32).collect();
         let mut model = Self { csr, lengths: options.lengths, unit: 1.0, row_of, pivot: marks.node, distance, weight };
@@ -217,9 +222,10 @@ impl<'a> Model<'a> {
     }
 
     /// Calls `term` for every term once: an edge from its lower end, a pivot's pair from the other node.
-    fn all_terms(&self, mut term: impl FnMut(usize, usize, f64, f64)) {
+    fn all_terms(&self, watch: &dyn Watch, mut term: impl FnMut(usize, usize, f64, f64)) -> Result<(), AnalyticsError> {
         let nodes = self.csr.node_count();
         for node in 0..nodes {
+            every(NODES_PER_REPORT, node, usize::MAX, watch)?;
             for (other, weight) in self.csr.row(node).filter(|(other, _)| (*other as usize) > node) {
                 if let Some((length, weight)) = self.edge(weight) {
                     term(node, other as usize, length, weight);
@@ -228,34 +234,36 @@ impl<'a> Model<'a> {
         }
         for (row, pivot) in self.pivot.iter().enumerate() {
             for node in 0..nodes {
+                every(NODES_PER_REPORT, node, usize::MAX, watch)?;
                 let at = row * nodes + node;
                 if self.weight[at] > 0.0 {
                     term(node, *pivot as usize, f64::from(self.distance[at]), f64::from(self.weight[at]));
                 }
             }
         }
+        Ok(())
     }
 
     /// The unit that gives the positions the least stress.
-    fn best_unit(&self, at: &[[f64; 3]]) -> f64 {
+    fn best_unit(&self, at: &[[f64; 3]], watch: &dyn Watch) -> Result<f64, AnalyticsError> {
         let (mut drawn, mut wanted) = (0.0, 0.0);
-        self.all_terms(|a, b, distance, weight| {
+        self.all_terms(watch, |a, b, distance, weight| {
             drawn += weight * distance * length(away(at[a], at[b]));
             wanted += weight * distance * distance;
-        });
+        })?;
         let unit = drawn / wanted;
-        if unit.is_finite() && unit > 0.0 { unit } else { 1.0 }
+        Ok(if unit.is_finite() && unit > 0.0 { unit } else { 1.0 })
     }
 
     /// Sum of `weight * distance^2`, which is the stress of all nodes in one place, and the stress, both in squared units.
-    fn measure(&self, at: &[[f64; 3]]) -> (f64, f64) {
+    fn measure(&self, at: &[[f64; 3]], watch: &dyn Watch) -> Result<(f64, f64), AnalyticsError> {
         let (mut total, mut stress) = (0.0, 0.0);
-        self.all_terms(|a, b, distance, weight| {
+        self.all_terms(watch, |a, b, distance, weight| {
             let error = length(away(at[a], at[b])) / self.unit - distance;
             total += weight * distance * distance;
             stress += weight * error * error;
-        });
-        (total, stress)
+        })?;
+        Ok((total, stress))
     }
 
     /// Moves every node once.
@@ -285,9 +293,10 @@ impl<'a> Model<'a> {
 }
 
 /// For every pivot, the distances to it of the nodes that have no nearer one, rising.
-fn regions(distance: &[Vec<f64>], nodes: usize) -> Vec<Vec<f64>> {
-    let mut region = vec![Vec::new(); distance.len()];
+fn regions(distance: &[Vec<f64>], nodes: usize, watch: &dyn Watch) -> Result<Vec<Vec<f64>>, AnalyticsError> {
+    let mut region: Vec<Vec<f64>> = vec![Vec::new(); distance.len()];
     for node in 0..nodes {
+        every(NODES_PER_REPORT, node, usize::MAX, watch)?;
         let nearest = (0..distance.len())
             .fold(None, |best: Option<usize>, row| match best {
                 Some(best) if distance[best][node] <= distance[row][node] => Some(best),
@@ -298,8 +307,11 @@ fn regions(distance: &[Vec<f64>], nodes: usize) -> Vec<Vec<f64>> {
             region[row].push(distance[row][node]);
         }
     }
-    region.iter_mut().for_each(|region: &mut Vec<f64>| region.sort_by(f64::total_cmp));
-    region
+    for region in &mut region {
+        watch.progress(0.0)?;
+        region.sort_unstable_by(f64::total_cmp);
+    }
+    Ok(region)
 }
 
 #[inline]

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod analytics;
 mod data;
 mod state;
 pub mod steer;

@@ -3,6 +3,8 @@
 //! Syscalls of a turn: a futex wait when there is nothing to do, and one `write` per thread that it wakes. Long answers
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
+mod analytics;
+mod figures;
 mod steer;
 
 use std::collections::{HashMap, VecDeque};
@@ -15,14 +17,16 @@ use bytes::Bytes;
 use crossbeam::sync::Parker;
 use serde_json::json;
 
+use self::figures::lane_row;
 use self::steer::Steering;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
+use super::jobs::Jobs;
 use super::relief::{Measure, Relief};
 use crate::api::steer::SteerFacts;
 use crate::api::{
-    ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
+    ClassRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
 };
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
@@ -31,7 +35,7 @@ use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::metrics::{Extra, Health, LatencyLog, Metrics};
+use crate::metrics::{Health, LatencyLog, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
 /// Items taken from one lane in one turn.
@@ -75,6 +79,8 @@ pub struct ControlLanes {
     pub sim_events: Consumer<SimEvent>,
     /// sim → control: the newest frame.
     pub latest: Consumer<Arc<Frame>>,
+    /// Analytics jobs, with the lanes to and from the worker.
+    pub jobs: Jobs,
 }
 
 /// What `control` is told at start and never changes.
@@ -206,7 +212,8 @@ impl Control {
     }
 
     fn nothing_waits(&self) -> bool {
-        self.lanes.requests.is_empty()
+        self.lanes.jobs.is_quiet()
+            && self.lanes.requests.is_empty()
             && self.lanes.sim_events.is_empty()
             && self.lanes.shard_events.iter().all(Consumer::is_empty)
     }
@@ -237,8 +244,10 @@ impl Control {
             self.door_request(request);
             taken += 1;
         }
-        self.relieve(monotonic_ns());
-        taken + self.take_places()
+        let now_ns = monotonic_ns();
+        taken += self.take_jobs(now_ns) + self.take_places();
+        self.relieve(now_ns);
+        taken
     }
 
     /// Acts on stages of `sim` that are over their budget.
@@ -508,6 +517,7 @@ impl Control {
             // Freed here, where nothing waits for it.
             SimEvent::ChainClosed { chain } => drop(chain),
             SimEvent::Steered { ticket, tick, paused, outcome } => self.steered(ticket, tick, paused, outcome),
+            SimEvent::SideReplaced { planes } => drop(planes),
         }
     }
 
@@ -548,7 +558,8 @@ impl Control {
             return self.refuse_http(token, 503, "starting", "the first positions are being computed", &[]);
         }
         let (lead, content_type, body) = match query {
-            HttpQuery::Rest(call) => return self.rest(token, &call),
+            HttpQuery::Rest(call) if Jobs::takes(&call.path) => return self.rest(token, &call),
+            HttpQuery::Rest(call) => return self.steer_rest(token, &call),
             HttpQuery::GraphData { class: Some(class) }
                 if !self.classes.iter().any(|live| live.class.serial == class) =>
             {
@@ -648,48 +659,9 @@ impl Control {
         let lanes: Vec<_> = self.lane_stats.iter().map(|stats| lane_row(stats)).collect();
         let (resident, files) = (host::resident_bytes(), host::open_files());
         let stages = stage_rows(&self.metrics, monotonic_ns());
-        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &stages, &lanes, resident, files)
-    }
-
-    /// Figures that stand in no block: lanes, sessions, process.
-    fn extras(&self) -> Vec<Extra> {
-        let plain = |name, help, value| Extra { name, help, label: None, counter: false, value };
-        let mut extras = vec![
-            plain("nodes", "Nodes of the graph.", self.graph.nodes().len() as f64),
-            plain("edges", "Edges of the graph.", self.graph.edges().len() as f64),
-            plain("sessions", "Streaming sessions.", self.sessions.len() as f64),
-        ];
-        if let Some(bytes) = host::resident_bytes() {
-            extras.push(plain("resident_memory_bytes", "Resident memory of the process.", bytes as f64));
-        }
-        if let Some(files) = host::open_files() {
-            extras.push(plain("open_files", "Open file descriptors.", files as f64));
-        }
-        type Figure = fn(&LaneStats) -> f64;
-        let figures: [(&'static str, &'static str, bool, Figure); 3] = [
-            ("lane_depth", "Items waiting in a lane.", false, |stats| stats.depth() as f64),
-            ("lane_refused", "Items that found a lane full.", true, |stats| stats.refused() as f64),
-            ("lane_displaced", "Items replaced by newer ones.", true, |stats| stats.displaced() as f64),
-        ];
-        for (name, help, counter, figure) in figures {
-            extras.extend(self.lane_stats.iter().map(|stats| Extra {
-                name,
-                help,
-                label: Some(("lane", stats.name().to_owned())),
-                counter,
-                value: figure(stats),
-            }));
-        }
-        extras
-    }
-}
-
-fn lane_row(stats: &LaneStats) -> LaneRow {
-    LaneRow {
-        name: stats.name().to_owned(),
-        depth: stats.depth(),
-        slots: stats.slots(),
-        refused: stats.refused(),
-        displaced: stats.displaced(),
+        let phase = self.health.phase().name();
+        let mut detail = health_detail(&self.state(), phase, sim_age_ms, &shards, &stages, &lanes, resident, files);
+        self.add_jobs(&mut detail);
+        detail
     }
 }

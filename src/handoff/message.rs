@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
-use super::{ChainWriter, RuleSet, SpringTable, Violations};
+use super::sync::Arc;
+use super::{ChainWriter, RuleSet, SidePlanes, SpringTable, Violations};
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
@@ -111,6 +112,11 @@ pub enum SimCommand {
     Accuracy {
         /// 0 for none.
         notches: u8,
+    },
+    /// Frames carry these values from now on, while the graph has their epoch.
+    Side {
+        /// All that are known.
+        planes: Arc<SidePlanes>,
     },
     /// Fix or free a node.
     Pin {
@@ -237,6 +243,11 @@ pub enum SimEvent {
         paused: bool,
         /// What it came to.
         outcome: Steered,
+    },
+    /// Frames carry newer values; the memory of the old ones goes back where it came from.
+    SideReplaced {
+        /// No longer in use.
+        planes: Arc<SidePlanes>,
     },
 }
 
@@ -468,6 +479,8 @@ pub struct RestCall {
     pub method: String,
     /// Before the question mark.
     pub path: String,
+    /// Behind it, decoded, in order.
+    pub query: Vec<(String, String)>,
     /// At most [`crate::limits::HTTP_BODY_BYTES_MAX`].
     pub body: Bytes,
 }
@@ -579,6 +592,15 @@ pub enum DoorReply {
         /// First bytes of the body, this answer's own.
         lead: Bytes,
         /// The rest of the body, which many answers may share.
+        body: Bytes,
+    },
+    /// The answer to a request that has begun something which goes on: 202, JSON.
+    Accepted {
+        /// The door's own name for the connection.
+        token: Handle,
+        /// Where it can be asked after.
+        location: String,
+        /// JSON.
         body: Bytes,
     },
 }

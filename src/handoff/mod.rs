@@ -12,6 +12,7 @@ mod lane;
 mod lease;
 mod message;
 mod order;
+mod planes;
 mod rules;
 mod sync;
 
@@ -25,6 +26,7 @@ pub use message::{
     SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, ViewCommand,
 };
 pub use order::WireOrder;
+pub use planes::SidePlanes;
 pub use rules::{
     Collision, Constraint, Demand, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets, TypeCluster,
     UNTYPED, Violations,

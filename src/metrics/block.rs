@@ -140,6 +140,32 @@ pub struct DoorMetrics {
     pub accept_errors: Counter,
 }
 
+/// Written by `worker`.
+#[derive(Debug, Default)]
+pub struct WorkerMetrics {
+    /// Jobs that ended with a result.
+    pub done: Counter,
+    /// Jobs that could not be done.
+    pub failed: Counter,
+    /// Jobs that were stopped while they ran.
+    pub cancelled: Counter,
+    /// Jobs that panicked.
+    pub panics: Counter,
+    /// 1 while a job runs.
+    pub busy: Gauge,
+    /// How far it is, 0 to 1.
+    pub progress: Gauge,
+    /// When the thread last showed that it turns, monotonic ns.
+    pub beat_ns: Counter,
+}
+
+impl WorkerMetrics {
+    /// The thread turns.
+    pub fn beat(&self) {
+        self.beat_ns.add(monotonic_ns().saturating_sub(self.beat_ns.get()));
+    }
+}
+
 /// Every block. Built once at start; shared.
 #[derive(Debug)]
 pub struct Metrics {
@@ -149,6 +175,8 @@ pub struct Metrics {
     pub shards: Vec<Arc<CachePadded<ShardMetrics>>>,
     /// Of `door`.
     pub door: CachePadded<DoorMetrics>,
+    /// Of `worker`.
+    pub worker: CachePadded<WorkerMetrics>,
     /// When the process began, monotonic.
     pub started_ns: u64,
     /// The same by the wall clock, ms since 1970.
@@ -193,6 +221,7 @@ impl Metrics {
             sim: CachePadded::new(sim),
             shards: (0..shards).map(|_| Arc::default()).collect(),
             door: CachePadded::default(),
+            worker: CachePadded::default(),
             started_ns: monotonic_ns(),
             started_unix_ms: unix_ms(),
         }

@@ -97,6 +97,13 @@ impl Collector for Scrape {
             "Connections whose request did not come in time.",
             &door.handshake_timeouts,
         )?;
+        let worker = &self.metrics.worker;
+        counter(out, "analytics_done", "Analytics jobs that ended with a result.", &worker.done)?;
+        counter(out, "analytics_failed", "Analytics jobs that could not be done.", &worker.failed)?;
+        counter(out, "analytics_cancelled", "Analytics jobs stopped while they ran.", &worker.cancelled)?;
+        counter(out, "analytics_panics", "Analytics jobs that panicked.", &worker.panics)?;
+        gauge(out, "analytics_busy", "1 while an analytics job runs.", &worker.busy)?;
+        gauge(out, "analytics_progress", "How far the running analytics job is, 0 to 1.", &worker.progress)?;
         self.shards(out)?;
         self.stages(out)?;
         self.extras(out)

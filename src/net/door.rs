@@ -386,7 +386,8 @@ impl Door {
         match routed {
             Route::Rest => {
                 let method = if head_only { "GET".to_owned() } else { request.method };
-                let query = HttpQuery::Rest(Box::new(RestCall { method, path: request.path, body }));
+                let query =
+                    HttpQuery::Rest(Box::new(RestCall { method, path: request.path, query: request.query, body }));
                 self.ask_http(handle, query, keep_alive, head_only, now_ns);
             }
             Route::Respond(response) => self.answer(handle, response, keep_alive, head_only, now_ns),
@@ -457,7 +458,18 @@ impl Door {
                     };
                     let (keep_alive, head_only) = (*keep_alive, *head_only);
                     let response = Response { lead, ..Response::new(status, content_type, body) };
+                    let response = if status == 503 { response.with("Retry-After", "1") } else { response };
                     self.answer(token, response, keep_alive, head_only, now_ns);
+                    self.serve(token, now_ns);
+                }
+                DoorReply::Accepted { token, location, body } => {
+                    let Some(Pending { state: State::Asking { keep_alive, .. }, .. }) = self.pending.get_mut(token)
+                    else {
+                        continue;
+                    };
+                    let keep_alive = *keep_alive;
+                    let response = Response::new(202, "application/json", body).with("Location", &location);
+                    self.answer(token, response, keep_alive, false, now_ns);
                     self.serve(token, now_ns);
                 }
             }

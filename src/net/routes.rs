@@ -44,7 +44,16 @@ pub enum OwnPage {
 const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
 
 /// Paths of the REST interface with the methods they answer. A path that ends in a slash stands for all with one more part.
-const REST_PATHS: [(&str, &str); 14] = [
+const REST_PATHS: [(&str, &str); 23] = [
+    ("/api/analytics/anomaly", "POST"),
+    ("/api/analytics/clustering", "POST"),
+    ("/api/analytics/community", "POST"),
+    ("/api/analytics/components", "POST"),
+    ("/api/analytics/jobs/", "GET, HEAD, DELETE"),
+    ("/api/analytics/landmarks", "POST"),
+    ("/api/analytics/pagerank", "POST"),
+    ("/api/analytics/sssp", "POST"),
+    ("/api/analytics/stress", "POST"),
     ("/api/constraints", "GET, HEAD, POST, DELETE"),
     ("/api/constraints/", "GET, HEAD, PUT, DELETE"),
     ("/api/simulation", "GET, HEAD"),
@@ -117,6 +126,14 @@ fn rest_methods(path: &str) -> Option<&'static str> {
     REST_PATHS.iter().find(|(known, _)| *known == path || one_more(known)).map(|(_, methods)| *methods)
 }
 
+/// Query parameters that a path of the REST interface takes.
+fn rest_parameters(request: &Request) -> &'static [&'static str] {
+    match request.method == "POST" && request.path.starts_with("/api/analytics/") {
+        true => &["wait"],
+        false => &[],
+    }
+}
+
 /// Checks what is the same for all of the REST interface.
 fn rest(request: &Request, methods: &str) -> Route {
     if !methods.split(", ").any(|method| method == request.method) {
@@ -128,8 +145,10 @@ fn rest(request: &Request, methods: &str) -> Route {
             response
         });
     }
-    if let Some((name, _)) = request.query.first() {
-        let message = format!("this path takes no parameter, found {}", name.escape_debug());
+    let known = rest_parameters(request);
+    if let Some((name, _)) = request.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        let takes = if known.is_empty() { "no parameter".to_owned() } else { known.join(", ") };
+        let message = format!("this path takes {takes}, found {}", name.escape_debug());
         return Route::Respond(Response::error(400, "unknown_parameter", &message, &[name]));
     }
     let takes_body = matches!(request.method.as_str(), "PUT" | "POST");
@@ -138,8 +157,9 @@ fn rest(request: &Request, methods: &str) -> Route {
         let message = format!("a body of {} bytes is longer than {limit}", request.content_length);
         return Route::Respond(Response::error(413, "body", &message, &["Content-Length"]));
     }
-    if request.method == "PUT" && request.header("content-length").is_none() {
-        let message = "a PUT needs a body, and a Content-Length that says how long it is";
+    let length_needed = request.method == "PUT" || request.path.starts_with("/api/analytics/");
+    if takes_body && length_needed && request.header("content-length").is_none() {
+        let message = "this needs a Content-Length that says how long its body is";
         return Route::Respond(Response::error(411, "length_required", message, &["Content-Length"]));
     }
     Route::Rest
@@ -350,6 +370,13 @@ mod tests {
         assert_eq!(status(&format!("POST /metrics HTTP/1.1\n{host}\nContent-Length: 3")), 413);
         assert_eq!(status("GET / HTTP/1.1\nHost: rebound.example"), 421);
         let rest = |line: &str, more: &str| routed(&format!("{line} HTTP/1.1\n{host}{more}"));
+        assert!(matches!(rest("POST /api/analytics/sssp?wait=2", "\nContent-Length: 9"), Route::Rest));
+        assert!(matches!(rest("DELETE /api/analytics/jobs/7", ""), Route::Rest));
+        assert_eq!(status(&format!("POST /api/analytics/sssp HTTP/1.1\n{host}")), 411);
+        assert_eq!(status(&format!("POST /api/analytics/sssp HTTP/1.1\n{host}\nContent-Length: 999999")), 413);
+        assert_eq!(status(&format!("POST /api/analytics/sssp?now=1 HTTP/1.1\n{host}\nContent-Length: 2")), 400);
+        assert_eq!(status(&format!("GET /api/analytics/sssp HTTP/1.1\n{host}")), 405);
+        assert_eq!(status(&format!("GET /api/analytics/jobs/7/8 HTTP/1.1\n{host}")), 404);
         assert!(matches!(rest("PUT /api/simulation/layout", "\nContent-Length: 9"), Route::Rest));
         assert!(matches!(rest("DELETE /api/constraints/7", ""), Route::Rest));
         assert_eq!(status(&format!("PUT /api/simulation/layout HTTP/1.1\n{host}")), 411);

@@ -160,7 +160,7 @@ impl Default for SimParams {
             repel_k: 17_000.0,
             repulsion_cutoff: 0.0,
             softening: 75.0,
-            centre_gravity: 0.05,
+            centre_gravity: 0.2,
             max_force: 100_000.0,
             max_velocity: 4_000.0,
             bounds: 0.0,

@@ -16,8 +16,8 @@ use crate::base::Idle;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly};
 use crate::graph::{IdIndex, NodeId, NodeIndex};
 use crate::handoff::{
-    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Spent, Stamp, Steer, Steered,
-    ViewCommand,
+    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SidePlanes, SimCommand, SimEvent, Spent, Stamp, Steer,
+    Steered, ViewCommand,
 };
 use crate::limits::{DRAGS_MAX, STEERS_WAITING_MAX, STEPS_OWED_MAX};
 use crate::metrics::Metrics;
@@ -72,6 +72,8 @@ pub struct Sim {
     pool: FramePool,
     classes: Classes,
     dealer: Dealer,
+    /// What is known beside the motion, as `control` published it.
+    side: Option<Arc<SidePlanes>>,
     drags: DragTable,
     metrics: Arc<Metrics>,
     pool_low: Arc<AtomicBool>,
@@ -122,6 +124,7 @@ impl Sim {
             pool,
             classes: Classes::new(rate_hz),
             dealer: Dealer::default(),
+            side: None,
             drags: DragTable::new(),
             metrics,
             pool_low,
@@ -244,7 +247,9 @@ impl Sim {
 
     /// Fills a free frame and hands it to every shard and to control; false when some class may have missed it.
     fn publish(&mut self, due_ns: u64, want: Want, repeated: bool, settled_now: bool) -> bool {
-        let Self { backend, identity, pool, classes, dealer, metrics, .. } = self;
+        let Self { backend, identity, pool, classes, dealer, metrics, side, .. } = self;
+        // Of another structure they would be the values of other nodes.
+        let side = side.as_deref().filter(|side| side.epoch == identity.epoch);
         let started_ns = monotonic_ns();
         let mut flags = 0;
         flags |= if self.two_dimensional { FLAG_TWO_DIMENSIONAL } else { 0 };
@@ -258,7 +263,7 @@ impl Sim {
             if settled_now {
                 dealer.settle(frame.nodes());
             }
-            dry = classes.encode(frame, want, dealer, &identity.words);
+            dry = classes.encode(frame, want, dealer, &identity.words, side);
             metrics.sim.chain_waits.add(dry);
             if let Some((raw_bytes, bytes)) = frame.packed() {
                 metrics.sim.packed_raw_bytes.add(raw_bytes as u64);
@@ -323,6 +328,13 @@ impl Sim {
                 let outcome = self.steer(order);
                 let (tick, paused) = (self.tick, self.paused);
                 self.untold.push(SimEvent::Steered { ticket, tick, paused, outcome });
+            }
+            SimCommand::Side { planes } => {
+                // At rest, too: every class gets the values with the next frame.
+                self.owed = true;
+                if let Some(before) = self.side.replace(planes) {
+                    self.tell(SimEvent::SideReplaced { planes: before });
+                }
             }
             SimCommand::Pin { node, pinned } => {
                 self.backend.pin(node, pinned);

@@ -14,14 +14,15 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::latency_file::LatencyFile;
 use super::topology::{
-    ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, REPLIES, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM, SIM_EVENTS, STOP,
+    ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM,
+    SIM_EVENTS, STOP,
 };
 use super::{Loaded, Plan, StartError, load, logging};
 use crate::api::steer::SteerFacts;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
 use crate::config::{BudgetOptions, NetOptions, Resolved};
-use crate::control::{Control, ControlFacts, ControlLanes};
+use crate::control::{Control, ControlFacts, ControlLanes, Jobs};
 use crate::handoff::{Doorbell, FramePool, Producer, RuleScale, ShardMessage};
 use crate::metrics::{Budgets, Health, Metrics, Phase};
 use crate::net::{
@@ -30,6 +31,7 @@ use crate::net::{
 use crate::sim::cpu::CpuBackend;
 use crate::sim::{Backend, Dimensions, Identity, Sim, SimLanes, Topology, cuda};
 use crate::wire::CloseCode;
+use crate::worker::{Worker, WorkerLanes};
 
 /// The viewer, one self-contained page.
 const VIEWER: &[u8] = include_bytes!("../../clients/viewer/dist/index.html");
@@ -225,8 +227,11 @@ struct Engine {
     shards: Vec<Role>,
     door: Role,
     control: Role,
+    worker: Role,
     stop_sim: Arc<AtomicBool>,
     stop_control: Arc<AtomicBool>,
+    stop_worker: Arc<AtomicBool>,
+    wake_worker: Arc<Doorbell>,
     stop_door: Producer<()>,
     wake_control: Arc<Doorbell>,
     health: Arc<Health>,
@@ -259,6 +264,10 @@ impl Engine {
         let parker = Parker::new();
         let unparker = parker.unparker().clone();
         let control_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
+        let worker_parker = Parker::new();
+        let unparker = worker_parker.unparker().clone();
+        let worker_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
+        let stop_worker = Arc::new(AtomicBool::new(false));
         let (door_poll, door_bell) = poll_with_bell().map_err(loops)?;
 
         let (to_sim, from_control) = lanes.make(&SIM, None, &sim_bell);
@@ -266,6 +275,8 @@ impl Engine {
         let (latest_out, latest_in) = lanes.make(&LATEST, None, &control_bell);
         let (requests_out, requests_in) = lanes.make(&REQUESTS, None, &control_bell);
         let (replies_out, replies_in) = lanes.make(&REPLIES, None, &door_bell);
+        let (orders_out, orders) = lanes.make(&ORDERS, None, &worker_bell);
+        let (reports, reports_in) = lanes.make(&REPORTS, None, &control_bell);
         let (stop_door, stop_in) = lanes.make(&STOP, None, &door_bell);
 
         let (mut shard_commands, mut frames, mut shard_events, mut shard_messages, mut adopts, mut shards) =
@@ -354,6 +365,7 @@ impl Engine {
                 sim: to_sim,
                 sim_events: from_sim,
                 latest: latest_in,
+                jobs: Jobs::new(orders_out, reports_in),
             },
             Arc::clone(&control_bell),
             Arc::clone(&metrics),
@@ -384,6 +396,12 @@ impl Engine {
             control.run(&parker, &stop, &close);
             Ok(())
         })?;
+        let worker = Worker::new(WorkerLanes { orders, reports }, Arc::clone(&worker_bell), Arc::clone(&metrics));
+        let stop = Arc::clone(&stop_worker);
+        let worker = Role::spawn("worker", None, move || {
+            worker.run(&worker_parker, &stop);
+            Ok(())
+        })?;
         let mut shard_roles = Vec::new();
         for (index, shard) in shards.into_iter().enumerate() {
             let core = plan.shard_cores.get(index).copied().flatten();
@@ -401,8 +419,11 @@ impl Engine {
             shards: shard_roles,
             door,
             control,
+            worker,
             stop_sim,
             stop_control,
+            stop_worker,
+            wake_worker: worker_bell,
             stop_door,
             wake_control: control_bell,
             health,
@@ -443,7 +464,7 @@ impl Engine {
     }
 
     fn roles(&self) -> impl Iterator<Item = &Role> {
-        [&self.sim, &self.door, &self.control].into_iter().chain(&self.shards)
+        [&self.sim, &self.door, &self.control, &self.worker].into_iter().chain(&self.shards)
     }
 
     /// No new connections; every client told and flushed; then the rest. Bounded: a stuck thread is left behind.
@@ -452,6 +473,8 @@ impl Engine {
         let _ = self.stop_door.push(());
         self.stop_control.store(true, Ordering::Release);
         self.wake_control.ring();
+        self.stop_worker.store(true, Ordering::Relaxed);
+        self.wake_worker.ring();
         wait_for(GOODBYE_MAX, || self.shards.iter().all(Role::is_over) && self.door.is_over());
         self.stop_sim.store(true, Ordering::Relaxed);
         wait_for(WATCH_INTERVAL * 25, || self.roles().all(Role::is_over));

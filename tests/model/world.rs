@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use swarmcast::api::steer::SteerFacts;
 use swarmcast::base::Handle;
-use swarmcast::control::{Control, ControlFacts, ControlLanes};
+use swarmcast::control::{Control, ControlFacts, ControlLanes, Jobs};
 use swarmcast::graph::{GraphBuilder, NodeClass, NodeKind};
 use swarmcast::handoff::{
     Adopt, Consumer, DoorReply, DoorRequest, Doorbell, FramePool, Grant, Overflow, Producer, RuleScale, Transport, lane,
@@ -175,6 +175,10 @@ impl World {
             sim: sim_out,
             sim_events: sim_events_in,
             latest: latest_in,
+            jobs: Jobs::new(
+                lane("control->worker.order", 1, Overflow::Refuse, Arc::clone(&quiet)).0,
+                lane("worker->control.report", 2, Overflow::Refuse, Arc::clone(&quiet)).1,
+            ),
         };
         let health = Arc::new(Health::default());
         let control = Control::new(graph, EPOCH, facts, lanes, quiet, Arc::clone(&metrics), health, Vec::new());
@@ -289,7 +293,7 @@ impl World {
             let (token, grant) = match reply {
                 DoorReply::Granted { token, grant } => (token, Some(grant)),
                 DoorReply::Refused { token, .. } => (token, None),
-                DoorReply::Http { .. } => panic!("nobody asked"),
+                DoorReply::Http { .. } | DoorReply::Accepted { .. } => panic!("nobody asked"),
             };
             let place = self.asking.iter().position(|client| client.number == u64::from(token.slot)).unwrap();
             let client = self.asking.swap_remove(place);

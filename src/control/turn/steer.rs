@@ -89,7 +89,7 @@ fn busy(message: &str) -> RestError {
 
 impl Control {
     /// Answers a request, or sends its order on its way.
-    pub(super) fn rest(&mut self, token: Handle, call: &RestCall) {
+    pub(super) fn steer_rest(&mut self, token: Handle, call: &RestCall) {
         if let Err(error) = self.try_rest(token, call) {
             self.refuse_rest(token, &error);
         }
