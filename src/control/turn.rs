@@ -4,6 +4,7 @@
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
 mod analytics;
+mod figures;
 mod steer;
 
 use std::collections::{HashMap, VecDeque};
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use crossbeam::sync::Parker;
 use serde_json::json;
 
+use self::figures::lane_row;
 use self::steer::Steering;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
@@ -24,8 +26,7 @@ use super::jobs::Jobs;
 use super::relief::{Measure, Relief};
 use crate::api::steer::SteerFacts;
 use crate::api::{
-    ClassRow, DeviceRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences,
-    stage_rows,
+    ClassRow, DeviceRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
 };
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
@@ -34,7 +35,7 @@ use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::metrics::{Extra, Gauge, Health, LatencyLog, Metrics};
+use crate::metrics::{Gauge, Health, LatencyLog, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
 /// Items taken from one lane in one turn.
@@ -669,47 +670,5 @@ impl Control {
         let mut detail = health_detail(&self.state(), phase, sim_age_ms, &shards, &stages, &lanes, resident, files);
         self.add_jobs(&mut detail);
         detail
-    }
-
-    /// Figures that stand in no block: lanes, sessions, process.
-    fn extras(&self) -> Vec<Extra> {
-        let plain = |name, help, value| Extra { name, help, label: None, counter: false, value };
-        let mut extras = vec![
-            plain("nodes", "Nodes of the graph.", self.graph.nodes().len() as f64),
-            plain("edges", "Edges of the graph.", self.graph.edges().len() as f64),
-            plain("sessions", "Streaming sessions.", self.sessions.len() as f64),
-        ];
-        if let Some(bytes) = host::resident_bytes() {
-            extras.push(plain("resident_memory_bytes", "Resident memory of the process.", bytes as f64));
-        }
-        if let Some(files) = host::open_files() {
-            extras.push(plain("open_files", "Open file descriptors.", files as f64));
-        }
-        type Figure = fn(&LaneStats) -> f64;
-        let figures: [(&'static str, &'static str, bool, Figure); 3] = [
-            ("lane_depth", "Items waiting in a lane.", false, |stats| stats.depth() as f64),
-            ("lane_refused", "Items that found a lane full.", true, |stats| stats.refused() as f64),
-            ("lane_displaced", "Items replaced by newer ones.", true, |stats| stats.displaced() as f64),
-        ];
-        for (name, help, counter, figure) in figures {
-            extras.extend(self.lane_stats.iter().map(|stats| Extra {
-                name,
-                help,
-                label: Some(("lane", stats.name().to_owned())),
-                counter,
-                value: figure(stats),
-            }));
-        }
-        extras
-    }
-}
-
-fn lane_row(stats: &LaneStats) -> LaneRow {
-    LaneRow {
-        name: stats.name().to_owned(),
-        depth: stats.depth(),
-        slots: stats.slots(),
-        refused: stats.refused(),
-        displaced: stats.displaced(),
     }
 }
