@@ -7,6 +7,8 @@ pub mod graph;
 pub mod wire;
 
 #[cfg(not(loom))]
+pub mod analytics;
+#[cfg(not(loom))]
 pub mod metrics;
 
 pub mod handoff;
@@ -19,6 +21,8 @@ pub mod sim;
 pub mod api;
 #[cfg(not(loom))]
 pub mod control;
+#[cfg(not(loom))]
+pub mod worker;
 
 #[cfg(not(loom))]
 pub mod net;

@@ -25,6 +25,27 @@ pub const CLIENT_TEXT_BYTES_MAX: usize = 4_096;
 /// Bytes of any inbound WebSocket message: a larger one closes the connection with 1009.
 pub const WS_MESSAGE_BYTES_MAX: usize = 65_536;
 
+/// Bytes of a request's body. One that announces more is answered with 413, unread.
+pub const HTTP_BODY_BYTES_MAX: usize = 256 << 10;
+
+/// Requests that steer the simulation and wait for its answer at once; one more is answered with 503.
+pub const STEERS_WAITING_MAX: usize = 64;
+
+/// Layout constraints that live at once.
+pub const CONSTRAINTS_MAX: usize = 1_024;
+
+/// Nodes that all constraints may name together; a constraint on every node counts them all.
+pub const CONSTRAINT_NODES_MAX: usize = 1 << 20;
+
+/// Nodes of one constraint that looks at every pair of them.
+pub const CONSTRAINT_PAIRED_NODES_MAX: usize = 64;
+
+/// Relation types with springs of their own.
+pub const RELATION_TYPES_MAX: usize = 256;
+
+/// Single steps that may be owed to a paused simulation.
+pub const STEPS_OWED_MAX: u32 = 10_000;
+
 /// Largest coordinate that a client may send, either way from 0, world units.
 pub const COORDINATE_MAX: f32 = 10_000.0;
 
@@ -63,3 +84,25 @@ const _: () = {
     assert!(BLOCKS_MAX.is_multiple_of(64), "sets of blocks are whole words");
     assert!(DRAGS_PER_CLIENT_MAX <= DRAGS_MAX);
 };
+
+/// Nodes up to which a table of all pairs may be made: 32 MiB of distances. Above it analytics use pivots or landmarks,
+/// at most so many.
+pub const ANALYTICS_DENSE_NODES_MAX: usize = 2_048;
+
+/// Bytes of the largest table of one analytics job; a larger one is an error that names its bytes.
+pub const ANALYTICS_TABLE_BYTES_MAX: u64 = 1 << 30;
+
+/// Analytics jobs that may wait for the worker; one more is answered with 503.
+pub const ANALYTICS_QUEUED_MAX: usize = 16;
+
+/// Analytics jobs that are over and still known; the oldest goes first.
+pub const ANALYTICS_ENDED_MAX: usize = 32;
+
+/// Bytes of all their results together; of one, a quarter.
+pub const ANALYTICS_RESULT_BYTES_MAX: usize = 256 << 20;
+
+/// Seconds that a request may wait for the end of its job.
+pub const ANALYTICS_WAIT_S_MAX: f64 = 10.0;
+
+/// Requests that wait so at once.
+pub const ANALYTICS_WAITING_MAX: usize = 64;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need besides a Rust toolchain on Debian or Ubuntu: Chromium and a font for the viewer's page,
-# Node with npm, Python with venv, strace, ip, and the pinned packages of tests/clients and clients/viewer.
+# Node with npm, Python with venv, a C++20 compiler, strace, ip, and the pinned packages of tests/clients and clients/viewer.
 # Run as root or with sudo at hand. What is there already is left alone, so a second run takes a second.
 set -eu
 cd "$(dirname "$0")/.."
@@ -23,6 +23,7 @@ need python3-venv python3 -c "import ensurepip, venv"
 need nodejs node --version
 need npm npm --version
 need procps kill -l
+need g++ sh -c '${CXX:-g++} --version'
 need util-linux flock --version
 need strace strace --version
 need iproute2 ip -V
@@ -56,6 +57,9 @@ want="$(node --version) $(cat clients/viewer/package.json clients/viewer/package
         echo "$want" >clients/viewer/node_modules/.stamp
     fi
 ) 9<clients/viewer/package.json
+
+# The compiler that the kernels' PTX is checked with.
+sh kernels/setup.sh || fail "kernels/setup.sh failed"
 
 # Servers of others that benches measure Swarmcast against. One that cannot be had is printed as not installed.
 sh bench/peers/setup.sh || echo "tests/setup.sh: not every peer is installed; the peers bench says which" >&2

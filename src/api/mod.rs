@@ -2,8 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod analytics;
 mod data;
 mod state;
+pub mod steer;
 
 pub use data::{graph_data, graph_data_lead, sequences};
-pub use state::{ClassRow, LaneRow, StateFacts, TimedStage, graph_state, health_detail, stage_rows};
+pub use state::{ClassRow, DeviceRow, LaneRow, StateFacts, TimedStage, graph_state, health_detail, stage_rows};

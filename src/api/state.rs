@@ -82,6 +82,19 @@ pub fn stage_rows(metrics: &Metrics, now_ns: u64) -> Vec<TimedStage> {
     rows.collect()
 }
 
+/// How the device that computes, or did, is doing.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct DeviceRow {
+    /// Errors so far.
+    pub errors: u64,
+    /// Whether the processor took over.
+    pub fell_back: bool,
+    /// Memory that the layout holds; `None` without a device.
+    pub used_bytes: Option<u64>,
+    /// Memory that nobody holds; `None` without a device.
+    pub free_bytes: Option<u64>,
+}
+
 /// Figures that `control` gathers for both answers.
 #[derive(Clone, Debug)]
 pub struct StateFacts<'run> {
@@ -97,6 +110,8 @@ pub struct StateFacts<'run> {
     pub dimensions: u8,
     /// Name of the backend.
     pub backend: &'static str,
+    /// How the device is doing.
+    pub device: DeviceRow,
     /// Streaming sessions.
     pub sessions: usize,
     /// By measured energy.
@@ -147,6 +162,7 @@ pub fn health_detail(
         "phase": phase,
         "sim": {
             "backend": facts.backend,
+            "device": facts.device,
             "last_turn_ms": sim_age_ms,
             "tick": facts.tick,
             "settled": facts.settled,
@@ -176,6 +192,7 @@ mod tests {
             tick_rate: 60,
             dimensions: 3,
             backend: "cpu",
+            device: DeviceRow::default(),
             sessions: 0,
             settled: false,
             rms_velocity: 0.0,

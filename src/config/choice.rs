@@ -53,6 +53,18 @@ choice! {
 }
 
 choice! {
+    /// What computes the layout.
+    BackendChoice {
+        /// An NVIDIA device where there is one that passes the self-test, otherwise the processor.
+        Auto = "auto",
+        /// The processor.
+        Cpu = "cpu",
+        /// An NVIDIA device; without one the program does not start.
+        Cuda = "cuda",
+    }
+}
+
+choice! {
     /// What a thread does while it has nothing to do.
     IdleStrategy {
         /// `spin_then_park` where the thread has an isolated core of its own, otherwise `park`.

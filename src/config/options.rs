@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{GraphFormat, IdleStrategy, LogFormat, LogLevel};
+use super::{BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 use crate::sim::SimParams;
 
 /// Everything that is read once at start. Ranges are those of the key table, kept by `resolve`.
@@ -62,13 +62,17 @@ impl Default for GraphOptions {
 pub struct SimOptions {
     /// Ticks per second.
     pub rate_hz: u32,
+    /// What computes.
+    pub backend: BackendChoice,
+    /// Errors of a device in a row, at least 1, after which the processor takes over.
+    pub device_errors_max: u32,
     /// Valid: `resolve` has asked [`SimParams::validate`].
     pub params: SimParams,
 }
 
 impl Default for SimOptions {
     fn default() -> Self {
-        Self { rate_hz: 60, params: SimParams::default() }
+        Self { rate_hz: 60, backend: BackendChoice::Auto, device_errors_max: 5, params: SimParams::default() }
     }
 }
 

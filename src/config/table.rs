@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::value::{Kind, Setting, Value};
-use super::{Config, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
+use super::{BackendChoice, Config, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 use crate::limits::NODE_ID_MAX;
 use crate::sim::ForceModel;
 
@@ -155,6 +155,17 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         name: "sim.rate_hz", kind: whole(1, 120), unit: "Hz", flag: "rate", field: field!(sim.rate_hz),
         doc: "Simulation ticks, and so frames, per second.",
+    },
+    Key {
+        name: "sim.backend", kind: Kind::Choice(BackendChoice::NAMES), unit: "", flag: "backend",
+        field: field!(sim.backend),
+        doc: "What computes the layout: auto (an NVIDIA device where there is one that passes a self-test, otherwise the \
+              processor), cpu, or cuda (without such a device the program does not start).",
+    },
+    Key {
+        name: "sim.device_errors_max", kind: whole(1, 1_000), unit: "errors", flag: "",
+        field: field!(sim.device_errors_max),
+        doc: "Errors of the device in a row after which the processor takes over.",
     },
     Key {
         name: "sim.dimensions", kind: whole(2, 3), unit: "", flag: "dimensions",

@@ -5,7 +5,9 @@
 mod addresses;
 mod classes;
 mod interest;
+mod jobs;
 mod relief;
 mod turn;
 
+pub use jobs::Jobs;
 pub use turn::{Control, ControlFacts, ControlLanes};

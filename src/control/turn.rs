@@ -3,6 +3,9 @@
 //! Syscalls of a turn: a futex wait when there is nothing to do, and one `write` per thread that it wakes. Long answers
 //! (the whole graph as JSON) are rendered here and kept for half a second, so a crowd that joins shares one.
 
+mod analytics;
+mod steer;
+
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,12 +16,16 @@ use bytes::Bytes;
 use crossbeam::sync::Parker;
 use serde_json::json;
 
+use self::steer::Steering;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
+use super::jobs::Jobs;
 use super::relief::{Measure, Relief};
+use crate::api::steer::SteerFacts;
 use crate::api::{
-    ClassRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
+    ClassRow, DeviceRow, LaneRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences,
+    stage_rows,
 };
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
@@ -27,7 +34,7 @@ use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::metrics::{Extra, Health, LatencyLog, Metrics};
+use crate::metrics::{Extra, Gauge, Health, LatencyLog, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
 /// Items taken from one lane in one turn.
@@ -71,6 +78,8 @@ pub struct ControlLanes {
     pub sim_events: Consumer<SimEvent>,
     /// sim → control: the newest frame.
     pub latest: Consumer<Arc<Frame>>,
+    /// Analytics jobs, with the lanes to and from the worker.
+    pub jobs: Jobs,
 }
 
 /// What `control` is told at start and never changes.
@@ -90,6 +99,8 @@ pub struct ControlFacts {
     pub connections_per_address_max: Option<usize>,
     /// See there.
     pub connections_per_address_automatic: usize,
+    /// Units of the rules that steer the layout.
+    pub steer: SteerFacts,
 }
 
 /// Everything the thread owns.
@@ -111,6 +122,7 @@ pub struct Control {
     held_back: VecDeque<SimCommand>,
     data: Option<RenderedData>,
     relief: Relief,
+    steering: Steering,
 }
 
 /// What a streaming session has, and what it asked for.
@@ -153,7 +165,8 @@ impl Control {
     ) -> Self {
         let classes = ClassTable::new(facts.tick_rate);
         let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
-        Self {
+        let steering = Steering::new(facts.steer);
+        let mut control = Self {
             graph,
             epoch,
             facts,
@@ -170,7 +183,10 @@ impl Control {
             held_back: VecDeque::new(),
             data: None,
             relief: Relief::new(),
-        }
+            steering,
+        };
+        control.steer_anew();
+        control
     }
 
     /// Turns until `stop` is set, then has every shard close its connections.
@@ -195,7 +211,8 @@ impl Control {
     }
 
     fn nothing_waits(&self) -> bool {
-        self.lanes.requests.is_empty()
+        self.lanes.jobs.is_quiet()
+            && self.lanes.requests.is_empty()
             && self.lanes.sim_events.is_empty()
             && self.lanes.shard_events.iter().all(Consumer::is_empty)
     }
@@ -226,8 +243,10 @@ impl Control {
             self.door_request(request);
             taken += 1;
         }
-        self.relieve(monotonic_ns());
-        taken
+        let now_ns = monotonic_ns();
+        taken += self.take_jobs(now_ns);
+        self.relieve(now_ns);
+        taken + self.take_places()
     }
 
     /// Acts on stages of `sim` that are over their budget.
@@ -496,6 +515,8 @@ impl Control {
             SimEvent::Pinned { node } => self.set_pinned(node, true),
             // Freed here, where nothing waits for it.
             SimEvent::ChainClosed { chain } => drop(chain),
+            SimEvent::SideReplaced { planes } => drop(planes),
+            SimEvent::Steered { ticket, tick, paused, outcome } => self.steered(ticket, tick, paused, outcome),
         }
     }
 
@@ -532,10 +553,11 @@ impl Control {
 
     fn http(&mut self, token: Handle, query: HttpQuery) {
         self.take_latest();
-        if let (HttpQuery::GraphData { .. }, None) = (query, &self.latest) {
+        if let (HttpQuery::GraphData { .. }, None) = (&query, &self.latest) {
             return self.refuse_http(token, 503, "starting", "the first positions are being computed", &[]);
         }
         let (lead, content_type, body) = match query {
+            HttpQuery::Rest(call) => return self.rest(token, &call),
             HttpQuery::GraphData { class: Some(class) }
                 if !self.classes.iter().any(|live| live.class.serial == class) =>
             {
@@ -610,13 +632,21 @@ impl Control {
             subscribers: entry.subscribers,
             sequence: sequence(entry.class),
         };
+        let bytes = |bytes: &Gauge| Some(bytes.get()).filter(|bytes| bytes.is_finite()).map(|bytes| bytes as u64);
         StateFacts {
             name: &self.facts.name,
             epoch: self.epoch,
             tick: frame.map(|frame| frame.stamp().tick),
             tick_rate: self.facts.tick_rate,
             dimensions: self.facts.dimensions,
-            backend: self.facts.backend,
+            // The processor takes over from a device that fails, and never the other way.
+            backend: if sim.fell_back.get() > 0.0 { "cpu" } else { self.facts.backend },
+            device: DeviceRow {
+                errors: sim.device_errors.get(),
+                fell_back: sim.fell_back.get() > 0.0,
+                used_bytes: bytes(&sim.device_used_bytes),
+                free_bytes: bytes(&sim.device_free_bytes),
+            },
             sessions: self.sessions.len(),
             settled: sim.settled.get() > 0.0,
             rms_velocity: sim.rms_velocity.get(),
@@ -635,7 +665,10 @@ impl Control {
         let lanes: Vec<_> = self.lane_stats.iter().map(|stats| lane_row(stats)).collect();
         let (resident, files) = (host::resident_bytes(), host::open_files());
         let stages = stage_rows(&self.metrics, monotonic_ns());
-        health_detail(&self.state(), self.health.phase().name(), sim_age_ms, &shards, &stages, &lanes, resident, files)
+        let phase = self.health.phase().name();
+        let mut detail = health_detail(&self.state(), phase, sim_age_ms, &shards, &stages, &lanes, resident, files);
+        self.add_jobs(&mut detail);
+        detail
     }
 
     /// Figures that stand in no block: lanes, sessions, process.

@@ -6,7 +6,7 @@
 use zerocopy::IntoBytes;
 
 use super::sync::Arc;
-use super::{ClassRef, LeasePool, Stamp, Transport, WireOrder};
+use super::{ClassRef, LeasePool, SidePlanes, Stamp, Transport, WireOrder};
 use crate::wire::compact::{BLOCK_NODES, BOX_QUANTA, Coding, CompactError, CompactFrame, Encoder, Info};
 use crate::wire::{
     BlockSet, ClassSpec, FLAG_NORMALISE, FLAG_PARTIAL, FLAG_TWO_DIMENSIONAL, FrameHeader, HEADER_BYTES, KIND_COLUMNS,
@@ -168,8 +168,8 @@ pub struct ChainPart {
     pub keep: usize,
     /// What a decoder must know first.
     pub info: Arc<ChainMessage>,
-    /// Whose node is whose, right after it.
-    pub columns: Arc<ChainMessage>,
+    /// Whose node is whose, right after it; then what else is known of every node, a message for each column.
+    pub columns: Arc<[Arc<ChainMessage>]>,
     /// The corrections of this tick; none when the chain began with it.
     pub delta: Option<Arc<ChainMessage>>,
     /// The state after this tick, if somebody waited.
@@ -191,6 +191,8 @@ pub struct ChainInput<'tick> {
     pub flat: &'tick [[f32; 3]],
     /// Least and greatest coordinate by axis.
     pub bounds: [[f32; 3]; 2],
+    /// What is known beside the motion, of the same nodes.
+    pub side: Option<&'tick SidePlanes>,
 }
 
 /// A message that waits for its publication.
@@ -234,8 +236,10 @@ pub struct ChainWriter {
 #[derive(Debug)]
 struct Begun {
     info: Arc<ChainMessage>,
-    columns: Arc<ChainMessage>,
+    columns: Arc<[Arc<ChainMessage>]>,
     order: u32,
+    /// Version of the values beside the motion; 0 for none.
+    side_version: u32,
     side: f32,
     at_ns: u64,
 }
@@ -349,7 +353,7 @@ impl ChainWriter {
         })
     }
 
-    /// A chain begins when there is none, when the order is another, and when its quantum no longer fits the layout: the
+    /// A chain begins when there is none, when the order or a column is another, and when its quantum no longer fits the layout: the
     /// error would be more than what was asked for, or bytes would be spent on nothing.
     fn must_begin(&self, input: &ChainInput<'_>, now_ns: u64) -> bool {
         let Some(begun) = &self.begun else { return true };
@@ -360,7 +364,8 @@ impl ChainWriter {
         let inside = input.bounds.iter().all(|corner| corner.iter().zip(origin).all(|(x, o)| (x - o).abs() <= reach));
         let rested = now_ns.saturating_sub(begun.at_ns) >= BEGIN_GAP_NS;
         let fits = (begun.side * 0.5..=begun.side * 1.5).contains(&side);
-        begun.order != input.order.version() || !inside || (rested && !fits)
+        let columns_hold = begun.side_version == input.side.map_or(0, |side| side.version);
+        begun.order != input.order.version() || !columns_hold || !inside || (rested && !fits)
     }
 
     fn begin(&mut self, input: &ChainInput<'_>, stamp: &Stamp) -> bool {
@@ -384,10 +389,14 @@ impl ChainWriter {
             Arc::new(message)
         };
         let ids = input.order.nodes().iter().map(|node| input.words.get(*node as usize).copied().unwrap_or(0));
+        let values = input.side.map(SidePlanes::values).unwrap_or_default();
+        let ids = std::iter::once(alone(KIND_COLUMNS, &encode_ids(ids)));
+        let others = values.columns(input.order.nodes());
         self.begun = Some(Begun {
             info: alone(KIND_INFO, &info.to_bytes()),
-            columns: alone(KIND_COLUMNS, &encode_ids(ids)),
+            columns: ids.chain(others.map(|body| alone(KIND_COLUMNS, &body))).collect(),
             order: input.order.version(),
+            side_version: input.side.map_or(0, |side| side.version),
             side: side(input.bounds),
             at_ns: stamp.tick_ns,
         });

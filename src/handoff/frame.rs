@@ -10,8 +10,9 @@ use super::sync::Arc;
 use super::{ChainPart, ClassRef, Transport, WireOrder};
 use crate::limits::CLASSES_MAX;
 use crate::wire::{
-    FLAG_COMPRESSED, FrameHeader, HEADER_BYTES, NodeRecord, Profile, RECORDS, Records, TCP_PREFIX_BYTES,
-    WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX, encode_records, legacy_head, pack, planes, tcp_prefix, ws_header,
+    FLAG_COMPRESSED, FrameHeader, HEADER_BYTES, NodeRecord, Profile, RECORDS, Records, SideValues, TCP_PREFIX_BYTES,
+    WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX, encode_records, encode_side_values, legacy_head, pack, planes, tcp_prefix,
+    ws_header,
 };
 
 /// When and where a frame was made.
@@ -234,11 +235,18 @@ impl Frame {
         self.order = order.map(Arc::clone);
     }
 
+    /// [`Self::encode_with`] nothing beside the motion.
+    pub fn encode(&mut self, class: ClassRef, profile: Profile, sequence: u64) {
+        self.encode_with(class, profile, sequence, &SideValues::default());
+    }
+
     /// Encodes this frame for `class`: its profile's body, unless another class needed it already. The head is made
     /// by [`Self::publish_at`].
     ///
+    /// `side` is what is known beside the motion; a value of every node or none.
+    ///
     /// Allocates when the profile is used on this frame for the first time in an epoch.
-    pub fn encode(&mut self, class: ClassRef, profile: Profile, sequence: u64) {
+    pub fn encode_with(&mut self, class: ClassRef, profile: Profile, sequence: u64, side: &SideValues<'_>) {
         let Self { nodes, bodies, encoded, scratch, heads, .. } = self;
         let kind = profile.records();
         let (Some(done), Some(body), Some(head)) =
@@ -253,7 +261,7 @@ impl Frame {
                 let raw_bytes = profile.body_bytes(nodes.len());
                 pack(nodes, scratch.get_or_insert_with(|| Box::new(planes::PlaneScratch::new(raw_bytes))), body);
             }
-            _ => encode_body(kind, nodes, body),
+            _ => encode_body(kind, nodes, side, body),
         }
         *done = true;
         *head = ClassHead { class, profile, sequence, present: true, ..ClassHead::EMPTY };
@@ -300,9 +308,10 @@ fn body_of<'frame>(profile: Profile, nodes: &'frame [NodeRecord], bodies: &'fram
 }
 
 /// Records, and the count that `vf0` has behind them: profiles without it leave it away.
-fn encode_body(kind: Records, nodes: &[NodeRecord], body: &mut Vec<u8>) {
+fn encode_body(kind: Records, nodes: &[NodeRecord], side: &SideValues<'_>, body: &mut Vec<u8>) {
     body.resize(nodes.len() * kind.bytes(), 0);
     encode_records(kind, nodes, body);
+    encode_side_values(kind, side, nodes.len(), body);
     if kind == Profile::Vf0.records() {
         body.extend_from_slice(&(nodes.len() as u32).to_le_bytes());
     }

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
-use super::ChainWriter;
+use super::sync::Arc;
+use super::{ChainWriter, RuleSet, SidePlanes, SpringTable, Violations};
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
@@ -112,6 +113,11 @@ pub enum SimCommand {
         /// 0 for none.
         notches: u8,
     },
+    /// Frames carry these values from now on, while the graph has their epoch.
+    Side {
+        /// All that are known.
+        planes: Arc<SidePlanes>,
+    },
     /// Fix or free a node.
     Pin {
         /// Its index.
@@ -119,6 +125,74 @@ pub enum SimCommand {
         /// Fix or free.
         pinned: bool,
     },
+    /// Steer the layout; answered with [`SimEvent::Steered`].
+    Steer {
+        /// Comes back in the answer.
+        ticket: u64,
+        /// How.
+        order: Steer,
+    },
+}
+
+/// How the layout is steered. What is large was made by `control` and goes back there.
+#[derive(Debug)]
+pub enum Steer {
+    /// Other rules, in place of all before.
+    Rules(Box<RuleSet>),
+    /// Other springs.
+    Springs(Box<SpringTable>),
+    /// Measure the constraints.
+    Measure(Box<Violations>),
+    /// Stop stepping.
+    Pause,
+    /// Step on.
+    Resume,
+    /// So many steps while paused.
+    Step {
+        /// From 1.
+        count: u32,
+    },
+    /// Every node back to where it started, at rest.
+    Reset,
+    /// Back to full temperature.
+    Reheat,
+}
+
+/// What an order came to.
+#[derive(Debug)]
+pub enum Steered {
+    /// It is in force.
+    Done,
+    /// It is in force, and this can be freed.
+    Spent(Spent),
+    /// It is of another structure of the graph than the one being simulated; nothing has changed.
+    Stale(Spent),
+    /// Single steps are for a paused simulation.
+    NotPaused,
+    /// More steps are owed than may be.
+    TooManySteps,
+    /// The constraints, measured.
+    Measured(Box<Violations>),
+}
+
+/// Memory on its way back to who made it.
+#[derive(Debug)]
+pub enum Spent {
+    /// Rules that are no longer in force, if there were any.
+    Rules(Option<Box<RuleSet>>),
+    /// A table that was read.
+    Springs(Box<SpringTable>),
+}
+
+impl Spent {
+    /// The structure that it was made for; `None` when it is nothing.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u32> {
+        match self {
+            Self::Rules(set) => set.as_ref().map(|set| set.epoch),
+            Self::Springs(table) => Some(table.epoch),
+        }
+    }
 }
 
 /// sim → control: what somebody has to be told.
@@ -158,6 +232,22 @@ pub enum SimEvent {
     ChainClosed {
         /// What followed the nodes for it.
         chain: Box<ChainWriter>,
+    },
+    /// Frames carry newer values; the memory of the old ones goes back where it came from.
+    SideReplaced {
+        /// No longer in use.
+        planes: Arc<SidePlanes>,
+    },
+    /// An order was taken.
+    Steered {
+        /// Which.
+        ticket: u64,
+        /// Steps done so far.
+        tick: u64,
+        /// The simulation is paused.
+        paused: bool,
+        /// What it came to.
+        outcome: Steered,
     },
 }
 
@@ -313,6 +403,11 @@ pub enum ShardEvent {
 /// control → shard.
 #[derive(Clone, Debug)]
 pub enum ShardMessage {
+    /// A text for every connection.
+    Broadcast {
+        /// JSON.
+        text: Bytes,
+    },
     /// A text for one connection.
     Text {
         /// Which.
@@ -377,9 +472,24 @@ pub enum DoorRequest {
     },
 }
 
+/// A request of the REST interface, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestCall {
+    /// GET, PUT, POST, DELETE, or whatever else was sent.
+    pub method: String,
+    /// Before the question mark.
+    pub path: String,
+    /// Behind it, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// At most [`crate::limits::HTTP_BODY_BYTES_MAX`].
+    pub body: Bytes,
+}
+
 /// What HTTP can ask of `control`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpQuery {
+    /// Something that its path and body say.
+    Rest(Box<RestCall>),
     /// Nodes, edges, positions.
     GraphData {
         /// Whose sequence to name.
@@ -482,6 +592,15 @@ pub enum DoorReply {
         /// First bytes of the body, this answer's own.
         lead: Bytes,
         /// The rest of the body, which many answers may share.
+        body: Bytes,
+    },
+    /// The answer to a request that has begun something which goes on: 202, JSON.
+    Accepted {
+        /// The door's own name for the connection.
+        token: Handle,
+        /// Where it can be asked after.
+        location: String,
+        /// JSON.
         body: Bytes,
     },
 }

@@ -12,6 +12,8 @@ mod lane;
 mod lease;
 mod message;
 mod order;
+mod planes;
+mod rules;
 mod sync;
 
 pub use chain::{ChainInput, ChainMessage, ChainPart, ChainWriter, chain_ticks_max};
@@ -20,7 +22,12 @@ pub use frame::{ClassHead, Frame, FramePool, Stamp};
 pub use lane::{Consumer, LaneStats, Overflow, Producer, lane};
 pub use lease::LeasePool;
 pub use message::{
-    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, Rung, SessionId,
-    ShardEvent, ShardMessage, SimCommand, SimEvent, Transport, ViewCommand,
+    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, RestCall, Rung,
+    SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, ViewCommand,
 };
 pub use order::WireOrder;
+pub use planes::SidePlanes;
+pub use rules::{
+    Collision, Constraint, Demand, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets, TypeCluster,
+    UNTYPED, Violations,
+};

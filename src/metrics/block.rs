@@ -58,6 +58,16 @@ pub struct SimMetrics {
     pub turn_ended_ns: Counter,
     /// Measured error of the fast repulsion, relative rms over sampled nodes; NaN until measured.
     pub repulsion_error: Gauge,
+    /// 1 while an NVIDIA device computes, 0 while the processor does.
+    pub on_device: Gauge,
+    /// 1 once the processor took over from a device that failed.
+    pub fell_back: Gauge,
+    /// Errors of the device.
+    pub device_errors: Counter,
+    /// Bytes of the device that the layout holds; NaN without one.
+    pub device_used_bytes: Gauge,
+    /// Bytes of the device that nobody holds; NaN without one.
+    pub device_free_bytes: Gauge,
 }
 
 /// Written by one shard.
@@ -140,6 +150,32 @@ pub struct DoorMetrics {
     pub accept_errors: Counter,
 }
 
+/// Written by `worker`.
+#[derive(Debug, Default)]
+pub struct WorkerMetrics {
+    /// Jobs that ended with a result.
+    pub done: Counter,
+    /// Jobs that could not be done.
+    pub failed: Counter,
+    /// Jobs that were stopped while they ran.
+    pub cancelled: Counter,
+    /// Jobs that panicked.
+    pub panics: Counter,
+    /// 1 while a job runs.
+    pub busy: Gauge,
+    /// How far it is, 0 to 1.
+    pub progress: Gauge,
+    /// When the thread last showed that it turns, monotonic ns.
+    pub beat_ns: Counter,
+}
+
+impl WorkerMetrics {
+    /// The thread turns.
+    pub fn beat(&self) {
+        self.beat_ns.add(monotonic_ns().saturating_sub(self.beat_ns.get()));
+    }
+}
+
 /// Every block. Built once at start; shared.
 #[derive(Debug)]
 pub struct Metrics {
@@ -149,6 +185,8 @@ pub struct Metrics {
     pub shards: Vec<Arc<CachePadded<ShardMetrics>>>,
     /// Of `door`.
     pub door: CachePadded<DoorMetrics>,
+    /// Of `worker`.
+    pub worker: CachePadded<WorkerMetrics>,
     /// When the process began, monotonic.
     pub started_ns: u64,
     /// The same by the wall clock, ms since 1970.
@@ -188,11 +226,14 @@ impl Metrics {
     #[must_use]
     pub fn new(shards: usize) -> Self {
         let sim = SimMetrics::default();
-        sim.repulsion_error.set(f64::NAN);
+        for unknown in [&sim.repulsion_error, &sim.device_used_bytes, &sim.device_free_bytes] {
+            unknown.set(f64::NAN);
+        }
         Self {
             sim: CachePadded::new(sim),
             shards: (0..shards).map(|_| Arc::default()).collect(),
             door: CachePadded::default(),
+            worker: CachePadded::default(),
             started_ns: monotonic_ns(),
             started_unix_ms: unix_ms(),
         }

@@ -12,7 +12,7 @@ mod hlog;
 mod stage;
 mod text;
 
-pub use block::{Budgets, DoorMetrics, Metrics, ShardMetrics, SimMetrics, StageRow};
+pub use block::{Budgets, DoorMetrics, Metrics, ShardMetrics, SimMetrics, StageRow, WorkerMetrics};
 pub use cell::{Counter, Gauge, Histogram};
 pub use health::{Health, Phase};
 pub use hlog::LatencyLog;

@@ -79,6 +79,14 @@ impl Collector for Scrape {
             let help = "Relative rms error of the fast repulsion against exact, over sampled nodes.";
             gauge(out, "repulsion_error_ratio", help, &sim.repulsion_error)?;
         }
+        gauge(out, "backend_cuda", "1 while an NVIDIA device computes, 0 while the processor does.", &sim.on_device)?;
+        let help = "1 once the processor took over from a device that failed.";
+        gauge(out, "backend_fell_back", help, &sim.fell_back)?;
+        counter(out, "device_errors", "Errors of the device that computes the layout.", &sim.device_errors)?;
+        if sim.device_free_bytes.get().is_finite() {
+            gauge(out, "device_used_bytes", "Memory of the device that the layout holds.", &sim.device_used_bytes)?;
+            gauge(out, "device_free_bytes", "Memory of the device that nobody holds.", &sim.device_free_bytes)?;
+        }
         let door = &self.metrics.door;
         counter(out, "accepted", "Connections accepted.", &door.accepted)?;
         counter(out, "accept_errors", "Failed accepts.", &door.accept_errors)?;
@@ -97,6 +105,13 @@ impl Collector for Scrape {
             "Connections whose request did not come in time.",
             &door.handshake_timeouts,
         )?;
+        let worker = &self.metrics.worker;
+        counter(out, "analytics_done", "Analytics jobs that ended with a result.", &worker.done)?;
+        counter(out, "analytics_failed", "Analytics jobs that could not be done.", &worker.failed)?;
+        counter(out, "analytics_cancelled", "Analytics jobs stopped while they ran.", &worker.cancelled)?;
+        counter(out, "analytics_panics", "Analytics jobs that panicked.", &worker.panics)?;
+        gauge(out, "analytics_busy", "1 while an analytics job runs.", &worker.busy)?;
+        gauge(out, "analytics_progress", "How far the running analytics job is, 0 to 1.", &worker.progress)?;
         self.shards(out)?;
         self.stages(out)?;
         self.extras(out)

@@ -24,7 +24,9 @@ use super::shard_loop::WAKE;
 use super::socket::SocketOptions;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
-use crate::handoff::{Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Producer, Refusal, SessionId, Transport};
+use crate::handoff::{
+    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, Producer, Refusal, RestCall, SessionId, Transport,
+};
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
 use crate::metrics::{Health, Metrics};
 use crate::wire::{
@@ -41,7 +43,7 @@ const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// one that is silent, or waits in the kernel.
 const PENDING_MAX: usize = 4_096;
 
-/// Bytes read at once. A connection holds at most this and a head.
+/// Bytes read at once. A connection holds at most this, a head and a body.
 const READ_BYTES: usize = 16 << 10;
 
 /// Requests one connection may pipeline in one turn; the rest waits for the others.
@@ -373,26 +375,39 @@ impl Door {
                 return true;
             }
         };
-        pending.received.drain(..taken);
+        let routed = route(&request, Trust { any_host: self.options.trust_any_host });
+        let body_bytes = if matches!(routed, Route::Rest) { request.content_length as usize } else { 0 };
+        let Some(body) = pending.received.get(taken..taken + body_bytes).map(Bytes::copy_from_slice) else {
+            return false;
+        };
+        pending.received.drain(..taken + body_bytes);
         let head_only = request.method == "HEAD";
-        let keep_alive = request.keep_alive && request.content_length == 0;
-        match route(&request, Trust { any_host: self.options.trust_any_host }) {
+        let keep_alive = request.keep_alive && request.content_length == body_bytes as u64;
+        match routed {
+            Route::Rest => {
+                let method = if head_only { "GET".to_owned() } else { request.method };
+                let query =
+                    HttpQuery::Rest(Box::new(RestCall { method, path: request.path, query: request.query, body }));
+                self.ask_http(handle, query, keep_alive, head_only, now_ns);
+            }
             Route::Respond(response) => self.answer(handle, response, keep_alive, head_only, now_ns),
             Route::Own(page) => {
                 let sim_age_ns = now_ns.saturating_sub(self.metrics.sim.turn_ended_ns.get());
                 let response = own_page(page, self.options.viewer, self.health.phase(), sim_age_ns);
                 self.answer(handle, response, keep_alive, head_only, now_ns);
             }
-            Route::Ask(query) => {
-                if let Some(pending) = self.pending.get_mut(handle) {
-                    pending.state = State::Asking { keep_alive, head_only };
-                    pending.deadline_ns = now_ns + ANSWER_NS_MAX;
-                }
-                self.ask(DoorRequest::Http { token: handle, query }, now_ns);
-            }
+            Route::Ask(query) => self.ask_http(handle, query, keep_alive, head_only, now_ns),
             Route::Upgrade { hello, switching } => self.open(handle, hello, switching, now_ns),
         }
         true
+    }
+
+    fn ask_http(&mut self, handle: Handle, query: HttpQuery, keep_alive: bool, head_only: bool, now_ns: u64) {
+        if let Some(pending) = self.pending.get_mut(handle) {
+            pending.state = State::Asking { keep_alive, head_only };
+            pending.deadline_ns = now_ns + ANSWER_NS_MAX;
+        }
+        self.ask(DoorRequest::Http { token: handle, query }, now_ns);
     }
 
     fn act_tcp(&mut self, handle: Handle, now_ns: u64) -> bool {
@@ -443,7 +458,18 @@ impl Door {
                     };
                     let (keep_alive, head_only) = (*keep_alive, *head_only);
                     let response = Response { lead, ..Response::new(status, content_type, body) };
+                    let response = if status == 503 { response.with("Retry-After", "1") } else { response };
                     self.answer(token, response, keep_alive, head_only, now_ns);
+                    self.serve(token, now_ns);
+                }
+                DoorReply::Accepted { token, location, body } => {
+                    let Some(Pending { state: State::Asking { keep_alive, .. }, .. }) = self.pending.get_mut(token)
+                    else {
+                        continue;
+                    };
+                    let keep_alive = *keep_alive;
+                    let response = Response::new(202, "application/json", body).with("Location", &location);
+                    self.answer(token, response, keep_alive, false, now_ns);
                     self.serve(token, now_ns);
                 }
             }

@@ -16,6 +16,9 @@ const KEPT_MAX: usize = 64;
 /// A snapshot that has not come for so long after it was asked for is asked for again.
 const ASK_AGAIN_NS: u64 = 250 * MILLISECOND_NS;
 
+/// Info and columns.
+type Lead = (Arc<ChainMessage>, Arc<[Arc<ChainMessage>]>);
+
 /// The chain of one class as a shard sees it.
 #[derive(Debug)]
 pub struct Link {
@@ -25,7 +28,7 @@ pub struct Link {
     /// Version of the wire order.
     order: u32,
     /// Info and columns of the generation.
-    first_two: Option<[Arc<ChainMessage>; 2]>,
+    lead: Option<Lead>,
     /// Deltas and marks, oldest first.
     kept: VecDeque<Arc<ChainMessage>>,
     /// Place of the oldest one; places count up for ever.
@@ -45,7 +48,7 @@ impl Link {
             class: ClassRef::NONE,
             generation: 0,
             order: 0,
-            first_two: None,
+            lead: None,
             kept: VecDeque::with_capacity(KEPT_MAX + 1),
             first: 0,
             last_sequence: 0,
@@ -64,7 +67,7 @@ impl Link {
             self.order = part.order;
             let first = part.snapshot.as_ref().filter(|_| part.delta.is_none());
             self.begun_with = first.map_or(0, |snapshot| snapshot.sequence());
-            self.first_two = Some([Arc::clone(&part.info), Arc::clone(&part.columns)]);
+            self.lead = Some((Arc::clone(&part.info), Arc::clone(&part.columns)));
         }
         if let Some(delta) = &part.delta {
             // The frame before was lost on the way here: nobody can go on from what they have, not even who has it all.
@@ -144,7 +147,8 @@ impl Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Info,
-    Columns,
+    /// The one at this place.
+    Columns(u8),
     Snapshot,
     Deltas,
 }
@@ -233,15 +237,19 @@ impl Cursor {
 
     /// What comes next, if it is there. `interest` is what the client wants; an interest in another wire order waits.
     pub fn next<'link>(&self, link: &'link Link, interest: Option<&Interest>) -> Option<Next<'link>> {
-        let [info, columns] = link.first_two.as_ref()?;
+        let (info, columns) = link.lead.as_ref()?;
         let whole = |message, after| Some(Next { message, extent: Extent::Whole, left_out: 0, after });
         let resolved = interest.is_none_or(|interest| interest.order == link.order);
         match self.step_in(link) {
             Step::Info => {
-                let after = Self { generation: link.generation, step: Step::Columns, ..*self };
+                let after = Self { generation: link.generation, step: Step::Columns(0), ..*self };
                 whole(info, after)
             }
-            Step::Columns => whole(columns, Self { step: Step::Snapshot, ..*self }),
+            Step::Columns(at) => {
+                let last = usize::from(at) + 1 >= columns.len();
+                let step = if last { Step::Snapshot } else { Step::Columns(at + 1) };
+                whole(columns.get(usize::from(at))?, Self { step, ..*self })
+            }
             _ if !resolved => None,
             Step::Snapshot => {
                 let (message, place) = self.snapshot(link)?;
@@ -272,7 +280,7 @@ impl Cursor {
     /// Whether it waits for a snapshot that is not there.
     pub fn waits(&self, link: &Link, interest: Option<&Interest>) -> bool {
         match self.step_in(link) {
-            Step::Info | Step::Columns => false,
+            Step::Info | Step::Columns(_) => false,
             Step::Snapshot => self.snapshot(link).is_none(),
             Step::Deltas => {
                 let enters = interest.is_some_and(|interest| interest.wanted.exceeds(&interest.followed));

@@ -77,7 +77,7 @@ pub enum Progress {
     Gone,
 }
 
-/// Reads once. What was read before was an unfinished head, so this holds at most a head and one read.
+/// Reads once. What was read before was an unfinished head or body, so this holds at most both and one read.
 pub fn read_more(pending: &mut Pending, scratch: &mut [u8]) -> Progress {
     loop {
         match pending.stream.read(scratch) {

@@ -4,6 +4,7 @@ use tungstenite::handshake::server::create_response;
 
 use super::http::{Request, Response};
 use crate::handoff::HttpQuery;
+use crate::limits::HTTP_BODY_BYTES_MAX;
 use crate::wire::{ClientError, Hello, PROFILE_NAMES, Profile};
 
 /// What a request asks of the door.
@@ -15,6 +16,8 @@ pub enum Route {
     Own(OwnPage),
     /// Ask `control`.
     Ask(HttpQuery),
+    /// Ask `control` with the body that follows, of the announced length.
+    Rest,
     /// Become a stream.
     Upgrade {
         /// What it asks for.
@@ -40,6 +43,33 @@ pub enum OwnPage {
 /// Paths that stream.
 const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
 
+/// Paths of the REST interface with the methods they answer. A path that ends in a slash stands for all with one more part.
+const REST_PATHS: [(&str, &str); 23] = [
+    ("/api/analytics/anomaly", "POST"),
+    ("/api/analytics/clustering", "POST"),
+    ("/api/analytics/community", "POST"),
+    ("/api/analytics/components", "POST"),
+    ("/api/analytics/jobs/", "GET, HEAD, DELETE"),
+    ("/api/analytics/landmarks", "POST"),
+    ("/api/analytics/pagerank", "POST"),
+    ("/api/analytics/sssp", "POST"),
+    ("/api/analytics/stress", "POST"),
+    ("/api/constraints", "GET, HEAD, POST, DELETE"),
+    ("/api/constraints/", "GET, HEAD, PUT, DELETE"),
+    ("/api/simulation", "GET, HEAD"),
+    ("/api/simulation/layout", "GET, HEAD, PUT"),
+    ("/api/simulation/pause", "POST"),
+    ("/api/simulation/preset", "GET, HEAD, POST"),
+    ("/api/simulation/reheat", "POST"),
+    ("/api/simulation/relations", "GET, HEAD, PUT"),
+    ("/api/simulation/reset", "POST"),
+    ("/api/simulation/resume", "POST"),
+    ("/api/simulation/semantic", "GET, HEAD, PUT"),
+    ("/api/simulation/springs", "GET, HEAD, PUT"),
+    ("/api/simulation/step", "POST"),
+    ("/api/simulation/two-graphs", "GET, HEAD, PUT"),
+];
+
 /// Which hosts and origins may ask.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Trust {
@@ -52,6 +82,9 @@ pub struct Trust {
 pub fn route(request: &Request, trust: Trust) -> Route {
     if let Some(refused) = refuse_foreign(request, trust) {
         return Route::Respond(refused);
+    }
+    if let Some(methods) = rest_methods(&request.path) {
+        return rest(request, methods);
     }
     if request.content_length > 0 {
         let message = "this path takes no body";
@@ -83,6 +116,53 @@ pub fn route(request: &Request, trust: Trust) -> Route {
     }
     let message = "this path answers GET and HEAD";
     Route::Respond(Response::error(405, "method", message, &[]).with("Allow", "GET, HEAD"))
+}
+
+/// The methods of a path of the REST interface.
+fn rest_methods(path: &str) -> Option<&'static str> {
+    let one_more = |prefix: &str| {
+        prefix.ends_with('/') && path.strip_prefix(prefix).is_some_and(|part| !part.is_empty() && !part.contains('/'))
+    };
+    REST_PATHS.iter().find(|(known, _)| *known == path || one_more(known)).map(|(_, methods)| *methods)
+}
+
+/// Query parameters that a path of the REST interface takes.
+fn rest_parameters(request: &Request) -> &'static [&'static str] {
+    match request.method == "POST" && request.path.starts_with("/api/analytics/") {
+        true => &["wait"],
+        false => &[],
+    }
+}
+
+/// Checks what is the same for all of the REST interface.
+fn rest(request: &Request, methods: &str) -> Route {
+    if !methods.split(", ").any(|method| method == request.method) {
+        let message = format!("this path answers {methods}");
+        let response = Response::error(405, "method", &message, &[]).with("Allow", methods);
+        return Route::Respond(if request.content_length > 0 {
+            response.with("Connection", "close")
+        } else {
+            response
+        });
+    }
+    let known = rest_parameters(request);
+    if let Some((name, _)) = request.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        let takes = if known.is_empty() { "no parameter".to_owned() } else { known.join(", ") };
+        let message = format!("this path takes {takes}, found {}", name.escape_debug());
+        return Route::Respond(Response::error(400, "unknown_parameter", &message, &[name]));
+    }
+    let takes_body = matches!(request.method.as_str(), "PUT" | "POST");
+    let limit = if takes_body { HTTP_BODY_BYTES_MAX } else { 0 };
+    if request.content_length > limit as u64 {
+        let message = format!("a body of {} bytes is longer than {limit}", request.content_length);
+        return Route::Respond(Response::error(413, "body", &message, &["Content-Length"]));
+    }
+    let needs_body = request.method == "PUT" || request.method == "POST" && request.path.starts_with("/api/analytics/");
+    if needs_body && request.header("content-length").is_none() {
+        let message = "this needs a body, and a Content-Length that says how long it is";
+        return Route::Respond(Response::error(411, "length_required", message, &["Content-Length"]));
+    }
+    Route::Rest
 }
 
 /// A page of another site may not use a browser to reach this server: the origin must be the host asked for, and
@@ -289,6 +369,26 @@ mod tests {
         assert_eq!(status(&format!("GET /../etc/passwd HTTP/1.1\n{host}")), 404);
         assert_eq!(status(&format!("POST /metrics HTTP/1.1\n{host}\nContent-Length: 3")), 413);
         assert_eq!(status("GET / HTTP/1.1\nHost: rebound.example"), 421);
+        let rest = |line: &str, more: &str| routed(&format!("{line} HTTP/1.1\n{host}{more}"));
+        assert!(matches!(rest("POST /api/analytics/sssp?wait=2", "\nContent-Length: 9"), Route::Rest));
+        assert!(matches!(rest("DELETE /api/analytics/jobs/7", ""), Route::Rest));
+        assert_eq!(status(&format!("POST /api/analytics/sssp HTTP/1.1\n{host}")), 411);
+        assert_eq!(status(&format!("POST /api/analytics/sssp HTTP/1.1\n{host}\nContent-Length: 999999")), 413);
+        assert_eq!(status(&format!("POST /api/analytics/sssp?now=1 HTTP/1.1\n{host}\nContent-Length: 2")), 400);
+        assert_eq!(status(&format!("GET /api/analytics/sssp HTTP/1.1\n{host}")), 405);
+        assert_eq!(status(&format!("GET /api/analytics/jobs/7/8 HTTP/1.1\n{host}")), 404);
+        let foreign = "POST /api/analytics/sssp HTTP/1.1\nHost: 127.0.0.1:7400\nOrigin: http://evil.example";
+        assert_eq!(status(foreign), 403);
+        assert!(matches!(rest("PUT /api/simulation/layout", "\nContent-Length: 9"), Route::Rest));
+        assert!(matches!(rest("DELETE /api/constraints/7", ""), Route::Rest));
+        assert_eq!(status(&format!("PUT /api/simulation/layout HTTP/1.1\n{host}")), 411);
+        assert_eq!(status(&format!("PUT /api/simulation/layout HTTP/1.1\n{host}\nContent-Length: 999999")), 413);
+        assert_eq!(status(&format!("GET /api/simulation/layout HTTP/1.1\n{host}\nContent-Length: 1")), 413);
+        assert_eq!(status(&format!("PUT /api/simulation/pause HTTP/1.1\n{host}\nContent-Length: 1")), 405);
+        assert_eq!(status(&format!("GET /api/constraints/7/8 HTTP/1.1\n{host}")), 404);
+        assert_eq!(status(&format!("GET /api/constraints?all=1 HTTP/1.1\n{host}")), 400);
+        let foreign = "POST /api/simulation/pause HTTP/1.1\nHost: 127.0.0.1:7400\nOrigin: http://evil.example";
+        assert_eq!(status(foreign), 403);
         let own = format!("GET / HTTP/1.1\n{host}\nOrigin: http://127.0.0.1:7400");
         assert!(matches!(routed(&own), Route::Own(OwnPage::Viewer)));
     }

@@ -472,6 +472,14 @@ impl<P: Platform> Shard<P> {
                 }
                 self.serve(handle, false, now_ns);
             }
+            ShardMessage::Broadcast { text } => {
+                for (_, conn) in self.conns.iter_mut() {
+                    if !conn.out.text(&text) {
+                        conn.out.close(CloseCode::TryLater, "answers pile up unread");
+                    }
+                    queue(&mut self.ready, conn);
+                }
+            }
             ShardMessage::Reclass { handle, class, demand_bytes, text } => {
                 self.reclass(handle, class, demand_bytes);
                 if let Some(conn) = self.conns.get_mut(handle) {

@@ -1,5 +1,6 @@
 //! What a simulation backend does for the `sim` thread's turn.
 
+use super::cuda::{DeviceError, MemoryUse};
 use super::{ParamError, SimParams};
 use crate::graph::{Csr, NodeIndex};
 use crate::wire::NodeRecord;
@@ -37,6 +38,9 @@ pub enum BackendError {
         /// Most that fit.
         limit: usize,
     },
+    /// The device has no room for it, or failed.
+    #[error("{0}")]
+    Device(DeviceError),
 }
 
 /// What one step did, all of it measured.
@@ -55,6 +59,21 @@ pub struct StepReport {
     pub nonfinite_resets: u32,
     /// Whether the RMS velocity has been under `settle_velocity` for 30 steps and nothing is held.
     pub settled: bool,
+}
+
+/// What computes the layout, and how it is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// "cpu" or "cuda", now.
+    pub kind: &'static str,
+    /// Device errors so far.
+    pub errors: u64,
+    /// The newest of them.
+    pub last_error: Option<DeviceError>,
+    /// Whether the CPU took over from a device that failed.
+    pub fell_back: bool,
+    /// Of the device; `None` on the CPU.
+    pub memory: Option<MemoryUse>,
 }
 
 /// One way of computing the layout. Used by the `sim` thread alone; nothing here reads a clock or locks.
@@ -102,6 +121,12 @@ pub trait Backend: Send {
     /// Back to full temperature.
     fn reheat(&mut self);
 
+    /// Puts every node back to where it was placed, at rest, nothing held, at full temperature with the warm-up: the steps that follow are
+    /// those that followed [`Self::upload`], byte for byte, unless something was set since. False when the backend cannot.
+    fn reset(&mut self) -> bool {
+        false
+    }
+
     /// Writes positions and velocities, leaving the ids as they are; records beyond the node count stay.
     ///
     /// # Panics
@@ -131,6 +156,11 @@ pub trait Backend: Send {
     /// Measures the relative rms error of the repulsion against the exact sum, on `sample` nodes of the present
     /// positions; `None` when there is nothing to measure. O(sample x nodes).
     fn repulsion_error(&mut self, sample: usize) -> Option<f32>;
+
+    /// What computes, and how it is doing; may ask the device.
+    fn condition(&mut self) -> Condition {
+        Condition { kind: self.name(), ..Condition::default() }
+    }
 
     /// Bytes that this backend holds for a graph of this size.
     fn footprint(node_count: usize, half_edges: usize) -> usize

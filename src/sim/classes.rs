@@ -1,6 +1,6 @@
 //! Which subscription classes live, when each is due, and how many frames each has had.
 
-use crate::handoff::{ChainWriter, ClassRef, Frame};
+use crate::handoff::{ChainWriter, ClassRef, Frame, SidePlanes};
 use crate::limits::CLASSES_MAX;
 use crate::sim::dealer::Dealer;
 use crate::wire::ClassSpec;
@@ -85,11 +85,20 @@ impl Classes {
     }
 
     /// Encodes `frame` for the classes that `want` says; notes the others' sequences in it. `dealer` has gathered this frame's
-    /// nodes if a chain is among the classes. Returns how many chains found no free message.
-    pub(super) fn encode(&mut self, frame: &mut Frame, want: Want, dealer: &mut Dealer, words: &[u32]) -> u64 {
+    /// nodes if a chain is among the classes. `side` is what is known beside the motion. Returns how many chains found no free
+    /// message.
+    pub(super) fn encode(
+        &mut self,
+        frame: &mut Frame,
+        want: Want,
+        dealer: &mut Dealer,
+        words: &[u32],
+        side: Option<&SidePlanes>,
+    ) -> u64 {
         let tick_rate = u32::from(self.tick_rate_hz);
         let stamp = frame.stamp();
         let (mut gathered, mut dry) = (false, 0);
+        let values = side.map(SidePlanes::values).unwrap_or_default();
         let flat = self.slots.iter().flatten().any(|live| live.spec.detail.flat);
         for live in self.slots.iter_mut().flatten() {
             let on_time = want != Want::Fresh && {
@@ -106,7 +115,7 @@ impl Classes {
                         dealer.gather(frame.nodes(), flat);
                         gathered = true;
                     }
-                    let done = dealer.input(words).is_some_and(|input| chain.encode(&input, &stamp));
+                    let done = dealer.input(words, side).is_some_and(|input| chain.encode(&input, &stamp));
                     dry += u64::from(!done);
                     live.fresh &= !done;
                 }
@@ -114,7 +123,7 @@ impl Classes {
                 None if due => {
                     live.fresh = false;
                     live.sequence += 1;
-                    frame.encode(live.class, live.spec.profile, live.sequence);
+                    frame.encode_with(live.class, live.spec.profile, live.sequence, &values);
                 }
                 None => frame.note(live.class, live.sequence),
             }
@@ -149,7 +158,7 @@ mod tests {
             .filter(|_| {
                 let frame = pool.publish(|frame| {
                     frame.begin(Stamp::default(), &[1]);
-                    classes.encode(frame, Want::Due, &mut Dealer::default(), &[1]);
+                    classes.encode(frame, Want::Due, &mut Dealer::default(), &[1], None);
                 });
                 frame.unwrap().head(class).is_some()
             })

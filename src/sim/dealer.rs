@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::handoff::{ChainInput, WireOrder};
+use crate::handoff::{ChainInput, SidePlanes, WireOrder};
 use crate::wire::NodeRecord;
 use crate::wire::compact::BLOCK_NODES;
 
@@ -61,9 +61,13 @@ impl Dealer {
     }
 
     /// What a chain is made from; `None` before the first [`Self::gather`].
-    pub(super) fn input<'tick>(&'tick self, words: &'tick [u32]) -> Option<ChainInput<'tick>> {
+    pub(super) fn input<'tick>(
+        &'tick self,
+        words: &'tick [u32],
+        side: Option<&'tick SidePlanes>,
+    ) -> Option<ChainInput<'tick>> {
         let order = self.order.as_ref()?;
-        Some(ChainInput { order, words, points: &self.points, flat: &self.flat, bounds: self.bounds })
+        Some(ChainInput { order, words, points: &self.points, flat: &self.flat, bounds: self.bounds, side })
     }
 
     fn deal(&self, nodes: &[NodeRecord], version: u32) -> Arc<WireOrder> {
@@ -157,7 +161,7 @@ mod tests {
         assert!(sorted.into_iter().eq(0..3_000));
         assert_eq!(order.place(crate::graph::NodeIndex(2_500)), Some(0));
         let words: Vec<u32> = nodes.iter().map(|node| node.id_flags.get()).collect();
-        let input = dealer.input(&words).unwrap();
+        let input = dealer.input(&words, None).unwrap();
         assert_eq!((input.points[0], input.flat[0]), ([2_500.0, 0.0, 1.0], [2_500.0, 0.0, 0.0]));
         assert_eq!(input.bounds, [[0.0, 0.0, 1.0], [102_999.0, 0.0, 1.0]]);
     }
@@ -172,6 +176,6 @@ mod tests {
         dealer.settle(&shuffled);
         assert_eq!(dealer.order().unwrap().version(), 2);
         dealer.gather(&[], false);
-        assert_eq!(dealer.input(&[]).unwrap().points.len(), 0);
+        assert_eq!(dealer.input(&[], None).unwrap().points.len(), 0);
     }
 }

@@ -13,10 +13,11 @@ mod dealer;
 mod drags;
 mod hash;
 mod params;
+pub mod rules;
 mod start;
 mod tick_clock;
 mod turn;
 
-pub use backend::{Backend, BackendError, StepReport, Topology};
+pub use backend::{Backend, BackendError, Condition, StepReport, Topology};
 pub use params::{Dimensions, ForceModel, ParamError, SimParams};
 pub use turn::{Identity, Sim, SimLanes};

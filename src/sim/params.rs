@@ -160,7 +160,7 @@ impl Default for SimParams {
             repel_k: 17_000.0,
             repulsion_cutoff: 0.0,
             softening: 75.0,
-            centre_gravity: 0.05,
+            centre_gravity: 0.2,
             max_force: 100_000.0,
             max_velocity: 4_000.0,
             bounds: 0.0,
@@ -216,7 +216,7 @@ impl SimParams {
     }
 
     /// Half-side of the cube that holds `node_count` nodes: `bounds`, or what follows from the count.
-    pub(super) fn bounds_for(&self, node_count: usize) -> f32 {
+    pub fn bounds_for(&self, node_count: usize) -> f32 {
         if self.bounds > 0.0 {
             return self.bounds;
         }

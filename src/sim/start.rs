@@ -14,6 +14,10 @@ const SPACING: f32 = 0.4;
 /// Least jitter, in rest lengths: parts what hops alone cannot tell apart, and lifts flat drawings into space.
 const JITTER: f32 = 0.1;
 
+/// Radius of a component in RMS distances of its nodes; an even ball has 1.3, an even disc 1.4. Some stray nodes would otherwise
+/// keep everybody else far away.
+const RADIUS_RMS: f32 = 2.0;
+
 /// Room for a component in the packing, over that of its ball: balls set at random need about twice their room.
 const PACKING: f64 = 2.0;
 
@@ -125,7 +129,7 @@ fn grow(csr: &Csr, params: &SimParams, at: &mut [Option<[f32; 3]>]) {
 struct Drawing {
     nodes: Vec<u32>,
     at: Vec<[f32; 3]>,
-    /// No node is farther from the origin.
+    /// Hardly a node is farther from the origin.
     radius: f32,
 }
 
@@ -171,7 +175,8 @@ impl Drawing {
                 *at = add(*at, cube_point(mix2(seed, *node), params.dimensions), jitter);
             }
         }
-        let radius = at.iter().map(length).fold(0.0, f32::max);
+        let rms = (at.iter().map(|at| f64::from(length(at)).powi(2)).sum::<f64>() / at.len().max(1) as f64).sqrt();
+        let radius = at.iter().map(length).fold(0.0, f32::max).min(RADIUS_RMS * rms as f32);
         Self { nodes, at, radius }
     }
 }

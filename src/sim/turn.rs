@@ -9,15 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::classes::{Classes, Want};
 use super::dealer::Dealer;
 use super::drags::{DragTable, Held};
+use super::rules::{Rules, Stirred};
 use super::tick_clock::{TickClock, drift_ratio};
 use super::{Backend, StepReport};
 use crate::base::Idle;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly};
-use crate::graph::{IdIndex, NodeId};
+use crate::graph::{IdIndex, NodeId, NodeIndex};
 use crate::handoff::{
-    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SimCommand, SimEvent, Stamp, ViewCommand,
+    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SidePlanes, SimCommand, SimEvent, Spent, Stamp, Steer,
+    Steered, ViewCommand,
 };
-use crate::limits::DRAGS_MAX;
+use crate::limits::{DRAGS_MAX, STEERS_WAITING_MAX, STEPS_OWED_MAX};
 use crate::metrics::Metrics;
 use crate::wire::{FLAG_HEARTBEAT, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL};
 
@@ -29,6 +31,9 @@ const HEARTBEAT_NS: u64 = 5 * SECOND_NS;
 
 /// Steps between two measurements of the repulsion's error.
 const ERROR_SAMPLE_TICKS: u64 = 600;
+
+/// Steps between two reports on what computes.
+const CONDITION_TICKS: u64 = 60;
 
 /// Exact pairs of one such measurement. It costs these and the repulsion of one step, once in ten seconds at 60 Hz.
 const ERROR_SAMPLE_PAIRS: usize = 200_000;
@@ -70,6 +75,8 @@ pub struct Sim {
     pool: FramePool,
     classes: Classes,
     dealer: Dealer,
+    /// What is known beside the motion, as `control` published it.
+    side: Option<Arc<SidePlanes>>,
     drags: DragTable,
     metrics: Arc<Metrics>,
     pool_low: Arc<AtomicBool>,
@@ -79,10 +86,21 @@ pub struct Sim {
     tick: u64,
     /// Something may move: the backend steps.
     moving: bool,
+    rules: Rules,
+    /// The backend has extra forces from rules.
+    forced: bool,
+    /// It steps only when it is told to.
+    paused: bool,
+    /// Steps that it was told to do while paused.
+    steps_owed: u32,
+    /// `[node_count]`: where the nodes started, for a reset; read when the first turn begins.
+    home: Box<[[f32; 3]]>,
     /// When every class last had its chance of a frame, ns of the turn's clock.
     heard_ns: u64,
     /// A frame that every class had to get was lost.
     owed: bool,
+    /// Name of the backend when its condition was last reported.
+    kind: &'static str,
     /// Pins that `control` has not been told of yet, because its lane was full.
     untold: Vec<SimEvent>,
     report: StepReport,
@@ -102,6 +120,8 @@ impl Sim {
         metrics: Arc<Metrics>,
         pool_low: Arc<AtomicBool>,
     ) -> Self {
+        let mut home = vec![[0.0; 3]; identity.words.len()].into_boxed_slice();
+        backend.read_positions(&mut home);
         Self {
             backend,
             identity,
@@ -109,6 +129,7 @@ impl Sim {
             pool,
             classes: Classes::new(rate_hz),
             dealer: Dealer::default(),
+            side: None,
             drags: DragTable::new(),
             metrics,
             pool_low,
@@ -117,9 +138,15 @@ impl Sim {
             two_dimensional,
             tick: 0,
             moving: true,
+            rules: Rules::default(),
+            forced: false,
+            paused: false,
+            steps_owed: 0,
+            home,
             heard_ns: 0,
             owed: false,
-            untold: Vec::with_capacity(DRAGS_MAX),
+            kind: "",
+            untold: Vec::with_capacity(DRAGS_MAX + STEERS_WAITING_MAX),
             report: StepReport::default(),
         }
     }
@@ -164,8 +191,9 @@ impl Sim {
         if taken > 0 {
             self.metrics.sim.applied.span(now_ns, monotonic_ns());
         }
-        let moved = self.moving;
+        let moved = if self.paused { self.steps_owed > 0 } else { self.moving };
         if moved {
+            self.steps_owed = self.steps_owed.saturating_sub(1);
             self.step();
         }
         let settled_now = moved && !self.moving;
@@ -192,15 +220,32 @@ impl Sim {
 
     fn step(&mut self) {
         let started_ns = monotonic_ns();
+        let backend = &mut self.backend;
+        let extra = self.rules.exert(|position| backend.read_positions(position));
+        if self.forced || !extra.is_empty() {
+            self.forced = !extra.is_empty();
+            self.backend.set_extra_forces(extra);
+        }
+        let stirred = self.rules.stirred();
+        match stirred {
+            Stirred::Nobody => {}
+            Stirred::Nodes(nodes) => self.backend.warm(nodes),
+            Stirred::Everybody => self.backend.reheat(),
+        }
+        let stirred = stirred != Stirred::Nobody;
         self.report = self.backend.step();
         self.tick += 1;
-        self.moving = !self.report.settled;
+        self.moving = stirred || !self.report.settled;
         let sim = &self.metrics.sim;
         sim.step.span(started_ns, monotonic_ns());
         sim.ticks.add(1);
         sim.tick.set(self.tick as f64);
         sim.rms_velocity.set(f64::from(self.report.rms_velocity));
         sim.nonfinite_resets.add(u64::from(self.report.nonfinite_resets));
+        if self.tick % CONDITION_TICKS == 1 || self.backend.name() != self.kind {
+            self.report_condition();
+        }
+        let sim = &self.metrics.sim;
         if self.tick % ERROR_SAMPLE_TICKS == 1 {
             let nodes = self.identity.words.len().max(1);
             let samples = (ERROR_SAMPLE_PAIRS / nodes).clamp(1, 64);
@@ -210,9 +255,24 @@ impl Sim {
         }
     }
 
+    fn report_condition(&mut self) {
+        let condition = self.backend.condition();
+        self.kind = condition.kind;
+        let sim = &self.metrics.sim;
+        let flag = |on: bool| f64::from(u8::from(on));
+        sim.on_device.set(flag(condition.kind == "cuda"));
+        sim.fell_back.set(flag(condition.fell_back));
+        sim.device_errors.add(condition.errors.saturating_sub(sim.device_errors.get()));
+        let bytes = |bytes: Option<usize>| bytes.map_or(f64::NAN, |bytes| bytes as f64);
+        sim.device_used_bytes.set(bytes(condition.memory.map(|memory| memory.used)));
+        sim.device_free_bytes.set(bytes(condition.memory.map(|memory| memory.free)));
+    }
+
     /// Fills a free frame and hands it to every shard and to control; false when some class may have missed it.
     fn publish(&mut self, due_ns: u64, want: Want, repeated: bool, settled_now: bool) -> bool {
-        let Self { backend, identity, pool, classes, dealer, metrics, .. } = self;
+        let Self { backend, identity, pool, classes, dealer, metrics, side, .. } = self;
+        // Of another structure they would be the values of other nodes.
+        let side = side.as_deref().filter(|side| side.epoch == identity.epoch);
         let started_ns = monotonic_ns();
         let mut flags = 0;
         flags |= if self.two_dimensional { FLAG_TWO_DIMENSIONAL } else { 0 };
@@ -226,7 +286,7 @@ impl Sim {
             if settled_now {
                 dealer.settle(frame.nodes());
             }
-            dry = classes.encode(frame, want, dealer, &identity.words);
+            dry = classes.encode(frame, want, dealer, &identity.words, side);
             metrics.sim.chain_waits.add(dry);
             if let Some((raw_bytes, bytes)) = frame.packed() {
                 metrics.sim.packed_raw_bytes.add(raw_bytes as u64);
@@ -287,9 +347,88 @@ impl Sim {
                 self.backend.coarsen(notches);
                 self.metrics.sim.accuracy_notches.set(f64::from(notches));
             }
+            SimCommand::Side { planes } => {
+                // At rest, too: every class gets the values with the next frame.
+                self.owed = true;
+                if let Some(before) = self.side.replace(planes) {
+                    self.tell(SimEvent::SideReplaced { planes: before });
+                }
+            }
+            SimCommand::Steer { ticket, order } => {
+                let outcome = self.steer(order);
+                let (tick, paused) = (self.tick, self.paused);
+                self.untold.push(SimEvent::Steered { ticket, tick, paused, outcome });
+            }
             SimCommand::Pin { node, pinned } => {
                 self.backend.pin(node, pinned);
                 self.moving = true;
+            }
+        }
+    }
+
+    /// Obeys an order; says what it came to.
+    fn steer(&mut self, order: Steer) -> Steered {
+        match order {
+            Steer::Rules(set) => {
+                let (backend, nodes) = (&self.backend, self.identity.words.len());
+                if set.epoch != self.identity.epoch {
+                    return Steered::Stale(Spent::Rules(Some(set)));
+                }
+                let stirs_all = set.stirs_all;
+                let taken = self.rules.take(set, nodes, |position| backend.read_positions(position));
+                let before = match taken {
+                    Ok(before) => before,
+                    Err(set) => return Steered::Stale(Spent::Rules(Some(set))),
+                };
+                match before.as_ref().filter(|_| !stirs_all) {
+                    // What a constraint that is gone has let go of goes back; what a new one wants, each step warms.
+                    Some(before) => self.backend.warm(&before.touched),
+                    None => self.backend.reheat(),
+                }
+                self.moving = true;
+                Steered::Spent(Spent::Rules(before))
+            }
+            Steer::Springs(table) if table.epoch != self.identity.epoch => Steered::Stale(Spent::Springs(table)),
+            Steer::Springs(table) => {
+                self.backend.set_springs(&table.weight, &table.rest);
+                self.moving = true;
+                Steered::Spent(Spent::Springs(table))
+            }
+            Steer::Measure(mut rows) => {
+                let backend = &self.backend;
+                self.rules.measure(&mut rows, |position| backend.read_positions(position));
+                Steered::Measured(rows)
+            }
+            Steer::Pause | Steer::Resume => {
+                self.paused = matches!(order, Steer::Pause);
+                self.steps_owed = 0;
+                Steered::Done
+            }
+            Steer::Step { .. } if !self.paused => Steered::NotPaused,
+            Steer::Step { count } if count > STEPS_OWED_MAX - self.steps_owed => Steered::TooManySteps,
+            Steer::Step { count } => {
+                self.steps_owed += count;
+                Steered::Done
+            }
+            Steer::Reset => {
+                if !self.backend.reset() {
+                    for (node, home) in (0u32..).map(NodeIndex).zip(&self.home) {
+                        self.backend.hold(node, *home);
+                        self.backend.release(node);
+                    }
+                    self.backend.reheat();
+                }
+                let backend = &self.backend;
+                self.rules.restart(|position| backend.read_positions(position));
+                self.moving = true;
+                // Seen at once, paused or not.
+                self.owed = true;
+                Steered::Done
+            }
+            Steer::Reheat => {
+                self.backend.reheat();
+                self.moving = true;
+                Steered::Done
             }
         }
     }
@@ -329,6 +468,7 @@ impl Sim {
         }
         self.backend.hold(index, position);
         self.moving = true;
+        self.owed |= self.paused;
     }
 
     fn release_silent(&mut self, now_ns: u64) {

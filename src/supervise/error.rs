@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::graph::formats::ImportError;
+use crate::sim::cuda::NoCuda;
 use crate::sim::{BackendError, ParamError};
 
 /// A start that failed, or an end that was not asked for. Each names its step.
@@ -73,6 +74,9 @@ pub enum StartError {
     /// The backend refused the graph.
     #[error("simulation: {0}")]
     Backend(#[from] BackendError),
+    /// `sim.backend` asks for a device, and there is none that works.
+    #[error("sim.backend = \"cuda\" (--backend): {0}; with auto the processor computes instead")]
+    Cuda(NoCuda),
     /// The system refused something at start.
     #[error("{step}: {reason}")]
     System {
@@ -101,9 +105,12 @@ impl StartError {
             | Self::ShardCores { .. }
             | Self::SharedCore { .. }
             | Self::Params(_) => 2,
-            Self::InUse { .. } | Self::Listen { .. } | Self::Memory { .. } | Self::Backend(_) | Self::System { .. } => {
-                1
-            }
+            Self::InUse { .. }
+            | Self::Listen { .. }
+            | Self::Memory { .. }
+            | Self::Backend(_)
+            | Self::Cuda(_)
+            | Self::System { .. } => 1,
             Self::Thread { .. } => 70,
         }
     }

@@ -14,14 +14,16 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::latency_file::LatencyFile;
 use super::topology::{
-    ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, REPLIES, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM, SIM_EVENTS, STOP,
+    ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM,
+    SIM_EVENTS, STOP,
 };
 use super::{Loaded, Plan, StartError, load, logging};
+use crate::api::steer::SteerFacts;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
-use crate::config::{BudgetOptions, NetOptions, Resolved};
-use crate::control::{Control, ControlFacts, ControlLanes};
-use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
+use crate::config::{BackendChoice, BudgetOptions, NetOptions, Resolved};
+use crate::control::{Control, ControlFacts, ControlLanes, Jobs};
+use crate::handoff::{Doorbell, FramePool, Producer, RuleScale, ShardMessage};
 use crate::metrics::{Budgets, Health, Metrics, Phase};
 use crate::net::{
     Door, DoorLanes, DoorOptions, Patience, ShardLanes, ShardLoop, ShardOptions, SocketOptions, poll_with_bell,
@@ -29,6 +31,7 @@ use crate::net::{
 use crate::sim::cpu::CpuBackend;
 use crate::sim::{Backend, Dimensions, Identity, Sim, SimLanes, Topology, cuda};
 use crate::wire::CloseCode;
+use crate::worker::{Worker, WorkerLanes};
 
 /// The viewer, one self-contained page.
 const VIEWER: &[u8] = include_bytes!("../../clients/viewer/dist/index.html");
@@ -101,7 +104,7 @@ fn print(text: &str) {
 fn host_lines(loaded: &Loaded, plan: &Plan) -> String {
     let (nodes, edges) = (loaded.graph.nodes().len(), loaded.graph.edges().len());
     format!(
-        "graph\n  {} ({}): {nodes} nodes, {edges} edges\nhost\n  cores {:?}, simd {}, gpu {}\n  backend cpu, pool of {} frames, {} open files allowed",
+        "graph\n  {} ({}): {nodes} nodes, {edges} edges\nhost\n  cores {:?}, simd {}, gpu {}\n  pool of {} frames, {} open files allowed",
         loaded.name,
         loaded.format,
         plan.cores,
@@ -150,9 +153,29 @@ fn backend(
         start: nodes.iter().map(|node| node.position).collect(),
         pinned: nodes.iter().map(|node| node.pinned).collect(),
     };
-    let mut backend = CpuBackend::with_workers(config.sim.params, &plan.worker_cores);
+    let cores = plan.worker_cores.clone();
+    let make_cpu = Box::new(move |params| CpuBackend::with_workers(params, &cores));
+    if config.sim.backend != BackendChoice::Cpu {
+        match on_device(config, make_cpu.clone(), topology.clone()) {
+            Ok(backend) => return Ok(Box::new(backend)),
+            Err(why) if config.sim.backend == BackendChoice::Cuda => return Err(StartError::Cuda(why)),
+            Err(why) => tracing::info!("the processor computes the layout: {why}"),
+        }
+    }
+    let mut backend = make_cpu(config.sim.params);
     backend.upload(topology)?;
     Ok(Box::new(backend))
+}
+
+fn on_device(
+    config: &crate::config::Config,
+    make_cpu: cuda::MakeCpu,
+    topology: Topology,
+) -> Result<cuda::CudaBackend, cuda::NoCuda> {
+    let mut backend = cuda::open(config.sim.params, config.sim.device_errors_max, make_cpu)?;
+    backend.upload(topology)?;
+    tracing::info!(device = backend.device_name(), "a device computes the layout");
+    Ok(backend)
 }
 
 fn budgets(options: &BudgetOptions) -> Budgets {
@@ -224,8 +247,11 @@ struct Engine {
     shards: Vec<Role>,
     door: Role,
     control: Role,
+    worker: Role,
     stop_sim: Arc<AtomicBool>,
     stop_control: Arc<AtomicBool>,
+    stop_worker: Arc<AtomicBool>,
+    wake_worker: Arc<Doorbell>,
     stop_door: Producer<()>,
     wake_control: Arc<Doorbell>,
     health: Arc<Health>,
@@ -258,6 +284,10 @@ impl Engine {
         let parker = Parker::new();
         let unparker = parker.unparker().clone();
         let control_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
+        let worker_parker = Parker::new();
+        let unparker = worker_parker.unparker().clone();
+        let worker_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
+        let stop_worker = Arc::new(AtomicBool::new(false));
         let (door_poll, door_bell) = poll_with_bell().map_err(loops)?;
 
         let (to_sim, from_control) = lanes.make(&SIM, None, &sim_bell);
@@ -265,6 +295,8 @@ impl Engine {
         let (latest_out, latest_in) = lanes.make(&LATEST, None, &control_bell);
         let (requests_out, requests_in) = lanes.make(&REQUESTS, None, &control_bell);
         let (replies_out, replies_in) = lanes.make(&REPLIES, None, &door_bell);
+        let (orders_out, orders) = lanes.make(&ORDERS, None, &worker_bell);
+        let (reports, reports_in) = lanes.make(&REPORTS, None, &control_bell);
         let (stop_door, stop_in) = lanes.make(&STOP, None, &door_bell);
 
         let (mut shard_commands, mut frames, mut shard_events, mut shard_messages, mut adopts, mut shards) =
@@ -307,8 +339,10 @@ impl Engine {
             words: loaded.graph.nodes().iter().map(|node| node.id.get() | node.class.wire_bits()).collect(),
             index: loaded.graph.ids().clone(),
         };
-        let two_dimensional = config.sim.params.dimensions == Dimensions::Two;
+        let params = config.sim.params;
+        let two_dimensional = params.dimensions == Dimensions::Two;
         let rate_hz = config.sim.rate_hz as u16;
+        let backend_name = backend.name();
         let sim = Sim::new(
             backend,
             identity,
@@ -324,11 +358,22 @@ impl Engine {
             name: loaded.name,
             tick_rate: rate_hz,
             dimensions: if two_dimensional { 2 } else { 3 },
-            backend: "cpu",
+            backend: backend_name,
             connections_max: config.net.connections_max as usize,
             connections_per_address_max: config.net.connections_per_address_max.map(|limit| limit.get() as usize),
             connections_per_address_automatic: NetOptions::CONNECTIONS_PER_ADDRESS_AUTOMATIC,
+            steer: SteerFacts {
+                scale: RuleScale {
+                    stiffness: params.spring_k,
+                    length: params.rest_length,
+                    // The cap of 50 that users know, in a unit of which `max_force` has 50 as well.
+                    force_cap: params.max_force,
+                    flat: two_dimensional,
+                },
+                bounds: params.bounds_for(loaded.graph.nodes().len()),
+            },
         };
+
         let control = Control::new(
             loaded.graph,
             FIRST_EPOCH,
@@ -341,6 +386,7 @@ impl Engine {
                 sim: to_sim,
                 sim_events: from_sim,
                 latest: latest_in,
+                jobs: Jobs::new(orders_out, reports_in),
             },
             Arc::clone(&control_bell),
             Arc::clone(&metrics),
@@ -371,6 +417,12 @@ impl Engine {
             control.run(&parker, &stop, &close);
             Ok(())
         })?;
+        let worker = Worker::new(WorkerLanes { orders, reports }, Arc::clone(&worker_bell), Arc::clone(&metrics));
+        let stop = Arc::clone(&stop_worker);
+        let worker = Role::spawn("worker", None, move || {
+            worker.run(&worker_parker, &stop);
+            Ok(())
+        })?;
         let mut shard_roles = Vec::new();
         for (index, shard) in shards.into_iter().enumerate() {
             let core = plan.shard_cores.get(index).copied().flatten();
@@ -388,8 +440,11 @@ impl Engine {
             shards: shard_roles,
             door,
             control,
+            worker,
             stop_sim,
             stop_control,
+            stop_worker,
+            wake_worker: worker_bell,
             stop_door,
             wake_control: control_bell,
             health,
@@ -430,7 +485,7 @@ impl Engine {
     }
 
     fn roles(&self) -> impl Iterator<Item = &Role> {
-        [&self.sim, &self.door, &self.control].into_iter().chain(&self.shards)
+        [&self.sim, &self.door, &self.control, &self.worker].into_iter().chain(&self.shards)
     }
 
     /// No new connections; every client told and flushed; then the rest. Bounded: a stuck thread is left behind.
@@ -439,6 +494,8 @@ impl Engine {
         let _ = self.stop_door.push(());
         self.stop_control.store(true, Ordering::Release);
         self.wake_control.ring();
+        self.stop_worker.store(true, Ordering::Relaxed);
+        self.wake_worker.ring();
         wait_for(GOODBYE_MAX, || self.shards.iter().all(Role::is_over) && self.door.is_over());
         self.stop_sim.store(true, Ordering::Relaxed);
         wait_for(WATCH_INTERVAL * 25, || self.roles().all(Role::is_over));

@@ -6,6 +6,7 @@ use crate::handoff::{
     Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Frame, LaneStats, Overflow, Producer, ShardEvent, ShardMessage,
     SimCommand, SimEvent, ViewCommand, lane,
 };
+use crate::worker::{WorkOrder, WorkReport};
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -64,11 +65,29 @@ pub(super) const REPLIES: LaneSpec = spec::<DoorReply>(
     "the request runs into its deadline",
     false,
 );
+/// One at a time: the queue is `control`'s, so that a job begins with the graph of its moment.
+pub(super) const ORDERS: LaneSpec =
+    spec::<WorkOrder>(("control", "worker", "order"), 1, Overflow::Refuse, "control waits a turn", false);
+pub(super) const REPORTS: LaneSpec =
+    spec::<WorkReport>(("worker", "control", "report"), 2, Overflow::Refuse, "never: one order at a time", false);
 pub(super) const STOP: LaneSpec = spec::<()>(("main", "door", "stop"), 1, Overflow::Conflate, "told once", false);
 
 /// Every lane there is.
-pub(super) const LANES: [LaneSpec; 11] =
-    [FRAMES, LATEST, SIM_EVENTS, COMMANDS, SIM, ADOPT, SHARD_EVENTS, SHARD_MESSAGES, REQUESTS, REPLIES, STOP];
+pub(super) const LANES: [LaneSpec; 13] = [
+    FRAMES,
+    LATEST,
+    SIM_EVENTS,
+    COMMANDS,
+    SIM,
+    ADOPT,
+    SHARD_EVENTS,
+    SHARD_MESSAGES,
+    REQUESTS,
+    REPLIES,
+    ORDERS,
+    REPORTS,
+    STOP,
+];
 
 impl LaneSpec {
     /// Bytes of all its lanes' slots.

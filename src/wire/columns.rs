@@ -10,6 +10,22 @@ const COLUMN_HEADER_BYTES: usize = 8;
 
 /// The column of id words.
 pub const COLUMN_IDS: u8 = 0;
+/// Distance from the source of shortest paths, `f32`; +inf where no path leads.
+pub const COLUMN_DISTANCE: u8 = 1;
+/// Id of the node before on the path, `i32`; -1 for none.
+pub const COLUMN_PARENT: u8 = 2;
+/// Cluster from 1, 0 for noise.
+pub const COLUMN_CLUSTER: u8 = 3;
+/// Anomaly score, `f32`, 0 or above.
+pub const COLUMN_ANOMALY: u8 = 4;
+/// Community from 1.
+pub const COLUMN_COMMUNITY: u8 = 5;
+/// PageRank, `f32`.
+pub const COLUMN_RANK: u8 = 6;
+/// Connected component from 1.
+pub const COLUMN_COMPONENT: u8 = 7;
+/// Columns above this one are of a later version, and passed over.
+pub const COLUMN_LAST: u8 = COLUMN_COMPONENT;
 
 /// Byte planes as they are.
 const CODING_RAW: u8 = 0;
@@ -54,10 +70,15 @@ pub enum ColumnsError {
 
 /// The body of the ids column: `ids` are the id words in wire order. Allocates; made once an order.
 pub fn encode_ids(ids: impl Iterator<Item = u32>) -> Vec<u8> {
-    let words: Vec<U32> = ids.map(U32::new).collect();
+    encode_column(COLUMN_IDS, ids)
+}
+
+/// The body of a column: one word of every node in wire order; a float by its bits. Allocates.
+pub fn encode_column(column: u8, words: impl Iterator<Item = u32>) -> Vec<u8> {
+    let words: Vec<U32> = words.map(U32::new).collect();
     let records = words.as_bytes();
     let raw_bytes = (records.len() as u32).to_le_bytes();
-    let mut body = vec![COLUMN_IDS, CODING_LZ4, 0, 0];
+    let mut body = vec![column, CODING_LZ4, 0, 0];
     body.extend_from_slice(&raw_bytes);
     let packed = compress(records, WORD_BYTES, &mut PlaneScratch::new(records.len()), &mut body);
     if packed >= records.len() {
@@ -76,9 +97,20 @@ pub fn encode_ids(ids: impl Iterator<Item = u32>) -> Vec<u8> {
 /// # Errors
 /// [`ColumnsError`], for anything but exactly one word for every node.
 pub fn decode_ids(body: &[u8], node_count: u32) -> Result<Vec<u32>, ColumnsError> {
+    match decode_column(body, node_count)? {
+        (COLUMN_IDS, words) => Ok(words),
+        (found, _) => Err(ColumnsError::Column { found }),
+    }
+}
+
+/// Reads any column of a graph of `node_count` nodes: its number, and a word of every node in wire order.
+///
+/// # Errors
+/// [`ColumnsError`], for anything but exactly one word for every node, and for a column of a later version.
+pub fn decode_column(body: &[u8], node_count: u32) -> Result<(u8, Vec<u32>), ColumnsError> {
     let short = ColumnsError::Short { bytes: body.len() };
     let ([column, coding, _, _, a, b, c, d], payload) = body.split_first_chunk::<COLUMN_HEADER_BYTES>().ok_or(short)?;
-    if *column != COLUMN_IDS {
+    if *column > COLUMN_LAST {
         return Err(ColumnsError::Column { found: *column });
     }
     let said = u32::from_le_bytes([*a, *b, *c, *d]);
@@ -96,7 +128,7 @@ pub fn decode_ids(body: &[u8], node_count: u32) -> Result<Vec<u32>, ColumnsError
         CODING_RAW => return Err(length),
         found => return Err(ColumnsError::Coding { found }),
     }
-    Ok(records.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect())
+    Ok((*column, records.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect()))
 }
 
 #[cfg(test)]
@@ -115,6 +147,16 @@ mod tests {
         }
         let packed = encode_ids(0..10_000).len();
         assert!(packed < 25_000, "two of four planes are all but empty: {packed}");
+    }
+
+    #[test]
+    fn other_columns_come_back_with_their_number() {
+        let bits: Vec<u32> = [0.0f32, 1.5, f32::INFINITY].map(f32::to_bits).to_vec();
+        let body = encode_column(COLUMN_DISTANCE, bits.iter().copied());
+        assert_eq!(decode_column(&body, 3), Ok((COLUMN_DISTANCE, bits)));
+        assert_eq!(decode_ids(&body, 3), Err(ColumnsError::Column { found: COLUMN_DISTANCE }));
+        let later = encode_column(COLUMN_LAST + 1, [1, 2, 3].into_iter());
+        assert_eq!(decode_column(&later, 3), Err(ColumnsError::Column { found: COLUMN_LAST + 1 }));
     }
 
     #[test]

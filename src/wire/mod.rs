@@ -17,13 +17,17 @@ mod packed;
 pub mod planes;
 mod profile;
 mod server;
+mod side;
 
 pub use binary::{
     Action, AgentAction, AgentActions, BinaryMessage, BroadcastAck, MESSAGE_AGENT_ACTION, MESSAGE_BROADCAST_ACK,
     parse_binary,
 };
 pub use client::{ClientError, ClientMessage, Hello, Timestamp, parse_hello, parse_message};
-pub use columns::{COLUMN_IDS, ColumnsError, decode_ids, encode_ids};
+pub use columns::{
+    COLUMN_ANOMALY, COLUMN_CLUSTER, COLUMN_COMMUNITY, COLUMN_COMPONENT, COLUMN_DISTANCE, COLUMN_IDS, COLUMN_LAST,
+    COLUMN_PARENT, COLUMN_RANK, ColumnsError, decode_column, decode_ids, encode_column, encode_ids,
+};
 pub use framing::{
     CloseCode, TCP_PREFIX_BYTES, TCP_TEXT_BIT, WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX, push_tcp_text, push_ws_close,
     push_ws_text, tcp_prefix, ws_header,
@@ -35,7 +39,8 @@ pub use header::{
 pub use interest::{BlockSet, Few, InterestAsk, parse_interest};
 pub use legacy::{
     BodyError, Record26, Record28, RecordTail, RecordV1, RecordV2, RecordV3, decode_26, decode_28, decode_v1,
-    decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, encode_frame, encode_records, legacy_head,
+    decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, encode_frame, encode_records,
+    encode_side_values, legacy_head,
 };
 pub use node::NodeRecord;
 pub use packed::{FLAG_COMPRESSED, PACK_BYTES_MIN, PackedError, pack, parse_own};
@@ -45,3 +50,4 @@ pub use profile::{
 };
 pub use server::write_client_error;
 pub use server::{ErrorCategory, LatencyTimes, Protocol, ServerError, ServerMessage};
+pub use side::SideValues;

@@ -163,6 +163,31 @@ pub enum ServerMessage<'text> {
         /// `silence`.
         reason: &'text str,
     },
+    /// The simulation stands still until it is told to go on.
+    PhysicsPaused {
+        /// `request`.
+        reason: &'text str,
+        /// Steps done so far.
+        tick: u64,
+    },
+    /// It goes on.
+    PhysicsResumed {
+        /// `request`.
+        reason: &'text str,
+        /// Steps done so far.
+        tick: u64,
+    },
+    /// Nodes are on their way to the places of another layout mode.
+    LayoutChanged {
+        /// Its name.
+        mode: &'text str,
+        /// Counts the changes.
+        version: u32,
+        /// Steps done when it began.
+        tick: u64,
+        /// Steps that it takes.
+        blend_ticks: u32,
+    },
     /// Something was refused.
     Error(ServerError<'text>),
     /// Last record on a TCP connection.

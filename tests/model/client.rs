@@ -432,7 +432,8 @@ impl Client {
                     .contains(&text["code"].as_str().unwrap()),
                 "{text}"
             ),
-            "pong" | "pin_confirmed" | "drag_taken" | "drag_released" | "latency_report" => {}
+            "pong" | "pin_confirmed" | "physics_paused" | "physics_resumed" | "layout_changed" | "drag_taken"
+            | "drag_released" | "latency_report" => {}
             other => panic!("{other} is no text of the protocol"),
         }
     }

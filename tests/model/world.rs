@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use swarmcast::api::steer::SteerFacts;
 use swarmcast::base::Handle;
-use swarmcast::control::{Control, ControlFacts, ControlLanes};
+use swarmcast::control::{Control, ControlFacts, ControlLanes, Jobs};
 use swarmcast::graph::{GraphBuilder, NodeClass, NodeKind};
 use swarmcast::handoff::{
-    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, FramePool, Grant, Overflow, Producer, Transport, lane,
+    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, FramePool, Grant, Overflow, Producer, RuleScale, Transport, lane,
 };
 use swarmcast::metrics::{Health, Metrics};
 use swarmcast::net::{Patience, Shard, ShardLanes, ShardOptions};
@@ -155,6 +156,7 @@ impl World {
             Arc::clone(&metrics),
             pool_low,
         );
+        let scale = RuleScale { stiffness: 1_200.0, length: 80.0, force_cap: 1e5, flat: false };
         let facts = ControlFacts {
             name: "model".to_owned(),
             tick_rate: rate_hz as u16,
@@ -163,6 +165,7 @@ impl World {
             connections_max: 64,
             connections_per_address_max: None,
             connections_per_address_automatic: 64,
+            steer: SteerFacts { scale, bounds: 10_000.0 },
         };
         let lanes = ControlLanes {
             requests: requests_in,
@@ -172,6 +175,10 @@ impl World {
             sim: sim_out,
             sim_events: sim_events_in,
             latest: latest_in,
+            jobs: Jobs::new(
+                lane("control->worker.order", 1, Overflow::Refuse, Arc::clone(&quiet)).0,
+                lane("worker->control.report", 2, Overflow::Refuse, Arc::clone(&quiet)).1,
+            ),
         };
         let health = Arc::new(Health::default());
         let control = Control::new(graph, EPOCH, facts, lanes, quiet, Arc::clone(&metrics), health, Vec::new());
@@ -286,7 +293,7 @@ impl World {
             let (token, grant) = match reply {
                 DoorReply::Granted { token, grant } => (token, Some(grant)),
                 DoorReply::Refused { token, .. } => (token, None),
-                DoorReply::Http { .. } => panic!("nobody asked"),
+                DoorReply::Http { .. } | DoorReply::Accepted { .. } => panic!("nobody asked"),
             };
             let place = self.asking.iter().position(|client| client.number == u64::from(token.slot)).unwrap();
             let client = self.asking.swap_remove(place);

@@ -13,7 +13,7 @@ const COLDEST: f32 = 1e-6;
 
 /// The temperature and the count of quiet steps.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Heat {
+pub(in crate::sim) struct Heat {
     temperature: f32,
     warmup_left: u32,
     quiet_steps: u32,
@@ -21,40 +21,40 @@ pub(super) struct Heat {
 
 impl Heat {
     /// Full temperature, with the warm-up before it cools.
-    pub(super) fn fresh(params: &SimParams) -> Self {
+    pub(in crate::sim) fn fresh(params: &SimParams) -> Self {
         Self { temperature: 1.0, warmup_left: params.warmup_iterations, quiet_steps: 0 }
     }
 
     /// As after a touch.
-    pub(super) fn lukewarm() -> Self {
+    pub(in crate::sim) fn lukewarm() -> Self {
         Self { temperature: TOUCHED, warmup_left: 0, quiet_steps: 0 }
     }
 
     /// Full temperature, cooling at once.
-    pub(super) fn reheat(&mut self) {
+    pub(in crate::sim) fn reheat(&mut self) {
         self.temperature = 1.0;
         self.quiet_steps = 0;
     }
 
     /// Warm enough to follow a change of all.
-    pub(super) fn touch(&mut self) {
+    pub(in crate::sim) fn touch(&mut self) {
         self.temperature = self.temperature.max(TOUCHED);
         self.quiet_steps = 0;
     }
 
     /// As warm as before, but not at rest: something changed somewhere.
-    pub(super) fn disturb(&mut self) {
+    pub(in crate::sim) fn disturb(&mut self) {
         self.quiet_steps = 0;
     }
 
     /// 0 to 1.
-    pub(super) fn temperature(&self) -> f32 {
+    pub(in crate::sim) fn temperature(&self) -> f32 {
         self.temperature
     }
 
     /// Ends a step; returns whether the layout has settled. It does not while something is `disturbed`: a node is held, or
     /// warmer than the rest.
-    pub(super) fn end_step(&mut self, params: &SimParams, rms_velocity: f32, disturbed: bool) -> bool {
+    pub(in crate::sim) fn end_step(&mut self, params: &SimParams, rms_velocity: f32, disturbed: bool) -> bool {
         if self.warmup_left > 0 {
             self.warmup_left -= 1;
         } else {

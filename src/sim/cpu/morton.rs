@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use crate::sim::Dimensions;
 
 /// Bits of a key: 10 an axis in space, 15 in the plane. The tree cannot be deeper than its keys.
-pub(super) const KEY_BITS: u32 = 30;
+pub(in crate::sim) const KEY_BITS: u32 = 30;
 const DIGIT_BITS: u32 = 10;
 const DIGITS: usize = 1 << DIGIT_BITS;
 const PASSES: usize = (KEY_BITS / DIGIT_BITS) as usize;
@@ -23,24 +23,24 @@ type Entry = u64;
 /// Sorts points by Morton key, then, where keys are equal, by position and index: coincident points end up side
 /// by side. No allocation after [`Self::new`].
 #[derive(Debug, Default)]
-pub(super) struct MortonSorter {
+pub(in crate::sim) struct MortonSorter {
     sorted: Vec<Entry>,
     scratch: Vec<Entry>,
 }
 
 impl MortonSorter {
     /// For up to `capacity` points.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(in crate::sim) fn new(capacity: usize) -> Self {
         Self { sorted: vec![0; capacity], scratch: vec![0; capacity] }
     }
 
     /// Bytes held for `capacity` points.
-    pub(super) const fn footprint(capacity: usize) -> usize {
+    pub(in crate::sim) const fn footprint(capacity: usize) -> usize {
         2 * capacity * size_of::<Entry>()
     }
 
     /// Sorts; [`Self::index`] and [`Self::key`] then answer by rank. O(n), worst case O(n log n) in one cell.
-    pub(super) fn sort(&mut self, points: &[[f32; 3]], dimensions: Dimensions) {
+    pub(in crate::sim) fn sort(&mut self, points: &[[f32; 3]], dimensions: Dimensions) {
         let frame = KeyFrame::around(points, dimensions);
         let mut counts = [[0u32; DIGITS]; PASSES];
         for ((entry, point), index) in self.scratch.iter_mut().zip(points).zip(0u32..) {
@@ -68,12 +68,12 @@ impl MortonSorter {
     }
 
     /// The point at `rank`.
-    pub(super) fn index(&self, rank: usize) -> usize {
+    pub(in crate::sim) fn index(&self, rank: usize) -> usize {
         self.sorted[rank] as u32 as usize
     }
 
     /// The key at `rank`.
-    pub(super) fn key(&self, rank: usize) -> u32 {
+    pub(in crate::sim) fn key(&self, rank: usize) -> u32 {
         (self.sorted[rank] >> 32) as u32
     }
 

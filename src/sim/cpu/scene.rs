@@ -369,5 +369,5 @@ pub(super) fn collect(
 /// was measured.
 #[cfg(test)]
 pub(super) fn error_bound(theta: f32) -> f32 {
-    1e-4 + 0.13 * theta * theta
+    1e-4 + 0.14 * theta * theta
 }

@@ -46,6 +46,12 @@ impl Warmth {
         self.of[slot]
     }
 
+    /// Makes every node as cold as all.
+    pub(super) fn cool(&mut self) {
+        self.of.fill(0.0);
+        self.warm.clear();
+    }
+
     /// Whether any node is warm.
     pub(super) fn any(&self) -> bool {
         !self.warm.is_empty()

@@ -173,6 +173,16 @@ impl World {
         resets
     }
 
+    /// Puts every node back to where it was placed, at rest, and lets go of what is held.
+    pub(super) fn reset_all(&mut self) {
+        self.position.copy_from_slice(&self.home);
+        self.velocity.fill([0.0; 3]);
+        self.fixed.iter_mut().for_each(|fixed| fixed.held = false);
+        self.held.clear();
+        self.warmth.cool();
+        self.shape.forget();
+    }
+
     #[cold]
     fn reset(&mut self, params: &SimParams, slot: usize) {
         let (mut sum, mut count) = ([0f64; 3], 0u32);

@@ -1,10 +1,36 @@
-//! What can be said of NVIDIA devices on this machine. This version simulates on the CPU; it only reports what is there.
+//! The CUDA backend: the same model as [`super::cpu`], on an NVIDIA device.
+//!
+//! Nothing is linked: the driver is looked for when the program starts, and without one, or with one that fails the
+//! [self-test](self_test), the CPU computes. The kernels stand in `kernels/`, the PTX made of them beside them.
+//!
+//! Up to 32,768 nodes all pairs are summed; above, a tree over a Hilbert order. State stays on the device. A step is launched,
+//! the one before it is taken from pinned memory, and its own output follows while the next tick is waited for: what a frame
+//! shows is one step old.
 
 #![allow(unsafe_code)]
+
+mod arrays;
+mod backend;
+mod device;
+mod driver;
+#[cfg(test)]
+mod host;
+mod kernels;
+mod layout;
+mod scene;
+mod self_test;
+#[cfg(test)]
+mod tests;
 
 use std::panic::catch_unwind;
 
 use cudarc::driver::{CudaContext, sys};
+
+pub use backend::{CudaBackend, MakeCpu};
+pub use device::{DeviceError, MemoryUse};
+
+use super::{BackendError, SimParams};
+use driver::CudaDevice;
 
 /// A machine's NVIDIA devices, as far as they can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +41,42 @@ pub enum Devices {
     Unusable(String),
     /// Names, in the driver's order.
     Named(Vec<String>),
+}
+
+/// Why there is no CUDA backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoCuda {
+    /// No driver library is installed.
+    #[error("there is no NVIDIA driver")]
+    NoDriver,
+    /// A call that we need is missing in it.
+    #[error("the NVIDIA driver is too old")]
+    OldDriver,
+    /// The device refused, or failed the self-test.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The graph could not be taken there.
+    #[error(transparent)]
+    Graph(#[from] BackendError),
+}
+
+/// Opens the first device that the driver shows (`CUDA_VISIBLE_DEVICES` says which that is) and tests it. Never panics.
+///
+/// # Errors
+/// [`NoCuda`], the reason.
+pub fn open(params: SimParams, failures_max: u32, make_cpu: MakeCpu) -> Result<CudaBackend, NoCuda> {
+    // SAFETY: only opens the library and looks whether that worked.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(NoCuda::NoDriver);
+    }
+    // cudarc panics where a driver lacks a symbol. The self-test makes every call that a step makes.
+    let device = catch_unwind(|| {
+        let mut device = CudaDevice::open(0)?;
+        self_test::run(&mut device)?;
+        Ok::<_, DeviceError>(device)
+    });
+    let device = device.map_err(|_| NoCuda::OldDriver)??;
+    Ok(CudaBackend::new(Box::new(device), params, failures_max, make_cpu))
 }
 
 /// Asks the driver, if there is one. Never fails and never panics: a missing driver is an answer.
@@ -42,21 +104,7 @@ impl std::fmt::Display for Devices {
             Self::NoDriver => out.write_str("none (no NVIDIA driver)"),
             Self::Unusable(why) => write!(out, "unusable ({why})"),
             Self::Named(names) if names.is_empty() => out.write_str("none"),
-            Self::Named(names) => write!(out, "{} (not used: this version simulates on the CPU)", names.join(", ")),
+            Self::Named(names) => out.write_str(&names.join(", ")),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_machine_without_a_driver_is_an_answer() {
-        let answer = devices();
-        assert!(!answer.to_string().is_empty());
-        // SAFETY: as above.
-        let present = unsafe { sys::is_culib_present() };
-        assert_eq!(answer == Devices::NoDriver, !present);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{CompactError, Decoder, Info};
 use crate::wire::{
-    ColumnsError, FLAG_NORMALISE, FrameHeader, HeaderError, KIND_COLUMNS, KIND_DELTA, KIND_INFO, KIND_MARK,
-    KIND_SNAPSHOT, decode_ids,
+    COLUMN_IDS, COLUMN_LAST, ColumnsError, FLAG_NORMALISE, FrameHeader, HeaderError, KIND_COLUMNS, KIND_DELTA,
+    KIND_INFO, KIND_MARK, KIND_SNAPSHOT, decode_column,
 };
 
 /// Follows one stream.
@@ -13,6 +13,8 @@ pub struct Follower {
     decoder: Option<Decoder>,
     /// Id words in wire order.
     ids: Vec<u32>,
+    /// The other columns, words in wire order, by number.
+    columns: Vec<(u8, Vec<u32>)>,
     /// A snapshot has been taken since the last one was missed.
     live: bool,
 }
@@ -41,7 +43,7 @@ impl Follower {
     /// Follows nothing yet. A graph of more than `nodes_max` nodes is refused before memory is asked for.
     #[must_use]
     pub fn new(nodes_max: u32) -> Self {
-        Self { nodes_max, decoder: None, ids: Vec::new(), live: false }
+        Self { nodes_max, decoder: None, ids: Vec::new(), columns: Vec::new(), live: false }
     }
 
     /// Takes one binary message; returns its header.
@@ -60,12 +62,21 @@ impl Follower {
         if kind == KIND_INFO {
             self.live = false;
             self.ids.clear();
+            self.columns.clear();
             self.decoder = Some(Decoder::new(Info::parse(body, self.nodes_max)?)?);
             return Ok(header);
         }
         let decoder = self.decoder.as_mut().ok_or(FollowError::TooEarly { kind })?;
         match kind {
-            KIND_COLUMNS => self.ids = decode_ids(body, decoder.info().node_count)?,
+            // A column of a later version is passed over.
+            KIND_COLUMNS if body.first().is_some_and(|column| *column > COLUMN_LAST) => {}
+            KIND_COLUMNS => match decode_column(body, decoder.info().node_count)? {
+                (COLUMN_IDS, ids) => self.ids = ids,
+                other => {
+                    self.columns.retain(|(column, _)| *column != other.0);
+                    self.columns.push(other);
+                }
+            },
             KIND_SNAPSHOT => {
                 decoder.snapshot(sequence, body)?;
                 self.live = true;
@@ -108,6 +119,14 @@ impl Follower {
     #[must_use]
     pub fn follows(&self, block: usize) -> bool {
         self.live && self.decoder.as_ref().is_some_and(|decoder| decoder.follows(block))
+    }
+
+    /// What was said of every node in this column, with its id word, in wire order; `None` where the chain has no such column.
+    /// Words are the bits of what the column holds.
+    #[must_use]
+    pub fn column(&self, column: u8) -> Option<impl Iterator<Item = (u32, u32)> + '_> {
+        let (_, words) = self.columns.iter().find(|(found, _)| *found == column)?;
+        Some(self.ids.iter().copied().zip(words.iter().copied()))
     }
 
     /// Id words, positions in world units and velocities in world units per second of every node that is followed.

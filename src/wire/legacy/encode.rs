@@ -2,10 +2,10 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::super::{NodeRecord, Profile, Records};
+use super::super::{NodeRecord, Profile, Records, SideValues};
 use super::{
-    MAGIC_VF0, Record26, Record28, RecordV1, RecordV2, RecordV3, VERSION_V1, VERSION_V2, VERSION_V3, VERSION_V5,
-    VERSION_V42,
+    MAGIC_VF0, Record26, Record28, RecordTail, RecordV1, RecordV2, RecordV3, VERSION_V1, VERSION_V2, VERSION_V3,
+    VERSION_V5, VERSION_V42,
 };
 
 /// Longest head of a legacy profile: a version byte and a sequence.
@@ -53,6 +53,39 @@ pub fn encode_records(kind: Records, nodes: &[NodeRecord], body: &mut [u8]) {
         Records::R34 => encode::<RecordV1>(nodes, body),
         Records::R36 => encode::<RecordV2>(nodes, body),
         Records::R48 => encode::<RecordV3>(nodes, body),
+    }
+}
+
+/// Puts what is known beside the motion of `nodes` records into `body`, which [`encode_records`] has filled as `kind`. A kind of
+/// record without such fields, and a value that is not there, stay as they are. O(nodes), no allocation.
+pub fn encode_side_values(kind: Records, side: &SideValues<'_>, nodes: usize, body: &mut [u8]) {
+    let body = body.get_mut(..nodes * kind.bytes()).unwrap_or(&mut []);
+    match kind {
+        Records::R34 => tails(<[RecordV1]>::mut_from_bytes(body).unwrap_or(&mut []), side, |record| &mut record.tail),
+        Records::R36 => tails(<[RecordV2]>::mut_from_bytes(body).unwrap_or(&mut []), side, |record| &mut record.tail),
+        Records::R48 => {
+            let records = <[RecordV3]>::mut_from_bytes(body).unwrap_or(&mut []);
+            for (record, cluster) in records.iter_mut().zip(side.cluster.unwrap_or(&[])) {
+                record.cluster = (*cluster).into();
+            }
+            for (record, anomaly) in records.iter_mut().zip(side.anomaly.unwrap_or(&[])) {
+                record.anomaly = (*anomaly).into();
+            }
+            for (record, community) in records.iter_mut().zip(side.community.unwrap_or(&[])) {
+                record.community = (*community).into();
+            }
+            tails(records, side, |record| &mut record.node.tail);
+        }
+        Records::None | Records::Own | Records::Packed | Records::R26 | Records::R28 | Records::Plain28 => {}
+    }
+}
+
+fn tails<R>(records: &mut [R], side: &SideValues<'_>, tail: impl Fn(&mut R) -> &mut RecordTail) {
+    for (record, distance) in records.iter_mut().zip(side.distance.unwrap_or(&[])) {
+        tail(record).distance = (*distance).into();
+    }
+    for (record, parent) in records.iter_mut().zip(side.parent.unwrap_or(&[])) {
+        tail(record).parent = (*parent).into();
     }
 }
 

@@ -9,7 +9,7 @@ mod tests;
 pub use decode::{
     BodyError, decode_26, decode_28, decode_v1, decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0,
 };
-pub use encode::{encode_frame, encode_records, legacy_head};
+pub use encode::{encode_frame, encode_records, encode_side_values, legacy_head};
 pub use records::{Record26, Record28, RecordTail, RecordV1, RecordV2, RecordV3};
 
 /// Version byte in front of `v1-lead` records.

@@ -168,3 +168,53 @@ proptest! {
         let _ = (decode_v3(&frame), decode_v5(&frame), decode_v42(&frame), decode_vf0(&frame));
     }
 }
+
+#[test]
+fn values_beside_the_motion_go_where_a_record_has_a_place_and_nowhere_else() {
+    use crate::wire::{Records, SideValues};
+    let nodes = [node(1), node(2), node(3)];
+    let side = SideValues {
+        distance: Some(&[0.0, 1.5, f32::INFINITY]),
+        parent: Some(&[-1, 1, -1]),
+        cluster: Some(&[2, 0, 7]),
+        anomaly: Some(&[0.5, 1.0, 9.0]),
+        community: Some(&[1, 1, 2]),
+        rank: Some(&[0.5, 0.25, 0.25]),
+        component: None,
+    };
+    for profile in legacy() {
+        let kind = profile.records();
+        let mut plain = vec![0; nodes.len() * kind.bytes()];
+        encode_records(kind, &nodes, &mut plain);
+        let mut body = plain.clone();
+        encode_side_values(kind, &SideValues::default(), nodes.len(), &mut body);
+        assert_eq!(body, plain, "{profile:?}: nothing known changes nothing");
+        encode_side_values(kind, &side, nodes.len(), &mut body);
+        let has_place = matches!(kind, Records::R34 | Records::R36 | Records::R48);
+        assert_eq!(body != plain, has_place, "{profile:?}");
+        let tail = |tail: &RecordTail| (tail.distance.get(), tail.parent.get());
+        let expected = [(0.0, -1), (1.5, 1), (f32::INFINITY, -1)];
+        match kind {
+            Records::R34 => assert!(decode_v1(&body).unwrap().iter().map(|one| tail(&one.tail)).eq(expected)),
+            Records::R36 => {
+                let frame = [&[VERSION_V2], &body[..]].concat();
+                assert!(decode_v2(&frame).unwrap().iter().map(|one| tail(&one.tail)).eq(expected));
+            }
+            Records::R48 => {
+                let frame = [&[VERSION_V3], &body[..]].concat();
+                let records = decode_v3(&frame).unwrap();
+                assert!(records.iter().map(|one| tail(&one.node.tail)).eq(expected));
+                let beside = records.iter().map(|one| (one.cluster.get(), one.anomaly.get(), one.community.get()));
+                assert!(beside.eq([(2, 0.5, 1), (0, 1.0, 1), (7, 9.0, 2)]));
+            }
+            _ => {}
+        }
+    }
+    // One of a part of the nodes leaves the others as they are.
+    let mut body = vec![0; 3 * Records::R36.bytes()];
+    encode_records(Records::R36, &nodes, &mut body);
+    encode_side_values(Records::R36, &SideValues { distance: Some(&[4.0]), ..SideValues::default() }, 3, &mut body);
+    let frame = [&[VERSION_V2], &body[..]].concat();
+    let distances: Vec<f32> = decode_v2(&frame).unwrap().iter().map(|one| one.tail.distance.get()).collect();
+    assert_eq!(distances, [4.0, f32::INFINITY, f32::INFINITY]);
+}
