@@ -1,13 +1,15 @@
 //! Pictures of layouts: thin translucent edges over each other, so that density shows, and a dot for each node where
 //! there are few.
 
+#![allow(clippy::indexing_slicing, reason = "arrays of two and three axes, indexed by the axis")]
+
 use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use color_quant::NeuQuant;
-use tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, Rect, Stroke, Transform};
+use tiny_skia::{Color, FillRule, FilterQuality, Paint, PathBuilder, Pixmap, PixmapPaint, Rect, Stroke, Transform};
 
 use crate::graph::Network;
 use crate::points::{Points, distance};
@@ -202,20 +204,29 @@ fn hue(turn: f64, strength: f64) -> [u8; 3] {
     })
 }
 
-/// Writes a picture with as many colours of its own as [`BYTES_MAX`] allows.
+/// Writes a picture with as many colours of its own as [`BYTES_MAX`] allows, and smaller where even few are too much.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write(picture: &Pixmap, path: &Path) -> Result<()> {
     // Everything is drawn on opaque white, so there is nothing to divide by.
-    let pixels = picture.data();
-    for colours in [128, 64, 32, 16] {
-        let bytes = indexed(picture.width(), picture.height(), pixels, colours)?;
-        if bytes.len() <= BYTES_MAX || colours == 16 {
+    for colours in [128, 64, 32] {
+        let bytes = indexed(picture.width(), picture.height(), picture.data(), colours)?;
+        if bytes.len() <= BYTES_MAX {
             return fs::write(path, bytes).with_context(|| path.display().to_string());
         }
     }
-    Ok(())
+    write(&shrunk(picture)?, path)
+}
+
+/// Two thirds as wide and high.
+fn shrunk(picture: &Pixmap) -> Result<Pixmap> {
+    let [width, height] = [picture.width(), picture.height()].map(|side| (side * 2 / 3).max(1));
+    let mut small = Pixmap::new(width, height).context("a picture of no pixels")?;
+    let paint = PixmapPaint { quality: FilterQuality::Bicubic, ..PixmapPaint::default() };
+    small.fill(Color::WHITE);
+    small.draw_pixmap(0, 0, picture.as_ref(), &paint, Transform::from_scale(2.0 / 3.0, 2.0 / 3.0), None);
+    Ok(small)
 }
 
 /// PNG with a palette.

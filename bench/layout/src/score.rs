@@ -8,6 +8,8 @@
 //!   |G and L| / |G or L|, as t-FDP (Zhong et al., TVCG 2023) has it, so that published figures can be compared.
 //! - **edge spread**: standard deviation of the edge lengths over their mean; 0 is all alike.
 
+#![allow(clippy::indexing_slicing, reason = "marks and counts are pairs, indexed by hops less one")]
+
 mod nearest;
 mod stress;
 
