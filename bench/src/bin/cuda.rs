@@ -169,7 +169,9 @@ fn steps(nodes: u32) {
             backend.timed_step().unwrap();
             backend.release(NodeIndex(0));
             backend.apply(&SimParams { dimensions: Dimensions::Two, ..params }).unwrap();
-            (0..2).for_each(|_| drop(backend.timed_step().unwrap()));
+            for _ in 0..2 {
+                backend.timed_step().unwrap();
+            }
         }
     }
 }
