@@ -1,3 +1,5 @@
+#![allow(clippy::needless_range_loop, reason = "nodes and axes are named by their numbers")]
+
 use super::*;
 use crate::graph::NodeIndex;
 
