@@ -11,6 +11,10 @@ use crate::graph::Csr;
 /// RMS distance from the centre of a drawing that is dense enough, in rest lengths times the side of `node_count`.
 const SPACING: f32 = 0.4;
 
+/// Mean edge of a drawing in rest lengths: what repulsion makes of the edges of meshes and paths. Shorter, and they would be
+/// pressed together until they buckle.
+const EDGE: f32 = 1.5;
+
 /// Least jitter, in rest lengths: parts what hops alone cannot tell apart, and lifts flat drawings into space.
 const JITTER: f32 = 0.1;
 
@@ -159,10 +163,10 @@ impl Drawing {
             }
         }
         let mean_edge = (edges.0 / edges.1.max(1) as f64) as f32;
-        let scale = if mean_edge > 0.0 { params.rest_length / mean_edge } else { 0.0 };
+        let scale = if mean_edge > 0.0 { EDGE * params.rest_length / mean_edge } else { 0.0 };
         // Where most nodes look alike, as the leaves of a star do, the drawing is a few pivots flung far away from a
         // heap; but no node is farther from the middle than the component is wide.
-        let reach = params.rest_length * hops_max as f32;
+        let reach = EDGE * params.rest_length * hops_max as f32;
         for at in &mut at {
             *at = at.map(|axis| axis * scale);
             let shorten = (reach / length(at).max(f32::MIN_POSITIVE)).min(1.0);

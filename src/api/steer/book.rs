@@ -202,7 +202,7 @@ impl RuleBook {
         Box::new(set)
     }
 
-    /// Strengths and rest lengths of every half-edge. `distance`, `[node_count]`, is from the source of [`Springs::paths`], where there is one.
+    /// Strengths and rest lengths of every half-edge. `distance`, `[node_count]`, is from the source of `Springs::paths`, where there is one.
     /// O(nodes + edges).
     #[must_use]
     pub fn spring_table(

@@ -1,7 +1,7 @@
 //! The CUDA backend: the same model as [`super::cpu`], on an NVIDIA device.
 //!
 //! Nothing is linked: the driver is looked for when the program starts, and without one, or with one that fails the
-//! [self-test](self_test), the CPU computes. The kernels stand in `kernels/`, the PTX made of them beside them.
+//! self-test, the CPU computes. The kernels stand in `kernels/`, the PTX made of them beside them.
 //!
 //! Up to 32,768 nodes all pairs are summed; above, a tree over a Hilbert order. State stays on the device. A step is launched,
 //! the one before it is taken from pinned memory, and its own output follows while the next tick is waited for: what a frame
