@@ -101,6 +101,9 @@ pub struct CommonArgs {
     /// Ticks per second [sim.rate_hz].
     #[arg(long, value_name = "HZ", allow_hyphen_values = true)]
     pub rate: Option<String>,
+    /// What computes the layout: auto, cpu or cuda [sim.backend].
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
     /// Seed of the start positions [sim.seed].
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub seed: Option<String>,
@@ -193,6 +196,7 @@ impl CommonArgs {
             ("http", text(&self.http)),
             ("tcp", text(&self.tcp)),
             ("rate", text(&self.rate)),
+            ("backend", text(&self.backend)),
             ("seed", text(&self.seed)),
             ("dimensions", text(&self.dimensions)),
             ("shards", text(&self.shards)),
