@@ -49,7 +49,7 @@ enum Command {
     Score {
         /// The graph.
         graph: String,
-        /// Its layout: CSV with id,x,y[,z]; ids count from 0 in the order of the graph's nodes.
+        /// Its layout: CSV with `id,x,y[,z]`; ids count from 0 in the order of the graph's nodes.
         layout: PathBuf,
     },
     /// Lays graphs out with the engine, and scores and times that.
