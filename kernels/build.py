@@ -69,9 +69,8 @@ class Nvrtc:
 
 
 def portable(ptx):
-    """Without the directory and the dates of the machine that compiled it."""
-    ptx = ptx.replace(f"{HERE}/", "")
-    return re.sub(r'^(\s*\.file\s+\d+ "[^"]*").*$', r"\1", ptx, flags=re.M)
+    """Without the folder that the compiler was called in and the date of the source, which it writes beside its name."""
+    return re.sub(r'^(\s*\.file\s+\d+\s+")(?:[^"]*/)?([^"/]*").*$', r"\1\2", ptx, flags=re.MULTILINE)
 
 
 def registers(ptx_files):
