@@ -3,6 +3,9 @@
 //! A message is headers and body in one piece, made once. Snapshots are made when somebody waits for one. What clients hold
 //! of a message is a lease, as with frames: it is written again when the last lease is gone.
 
+// Of what nobody writes after it was made: the model checker need not look at it.
+use std::sync::Arc as Shared;
+
 use zerocopy::IntoBytes;
 
 use super::sync::Arc;
@@ -169,7 +172,7 @@ pub struct ChainPart {
     /// What a decoder must know first.
     pub info: Arc<ChainMessage>,
     /// Whose node is whose, right after it; then what else is known of every node, a message for each column.
-    pub columns: Arc<[Arc<ChainMessage>]>,
+    pub columns: Shared<[Arc<ChainMessage>]>,
     /// The corrections of this tick; none when the chain began with it.
     pub delta: Option<Arc<ChainMessage>>,
     /// The state after this tick, if somebody waited.
@@ -236,7 +239,7 @@ pub struct ChainWriter {
 #[derive(Debug)]
 struct Begun {
     info: Arc<ChainMessage>,
-    columns: Arc<[Arc<ChainMessage>]>,
+    columns: Shared<[Arc<ChainMessage>]>,
     order: u32,
     /// Version of the values beside the motion; 0 for none.
     side_version: u32,
@@ -346,7 +349,7 @@ impl ChainWriter {
             order: begun.order,
             keep: chain_ticks_max(self.spec.rate_hz),
             info: Arc::clone(&begun.info),
-            columns: Arc::clone(&begun.columns),
+            columns: Shared::clone(&begun.columns),
             delta: publish(&mut self.deltas, delta, published_ns),
             snapshot: publish(&mut self.snapshots, snapshot, published_ns),
             mark: publish(&mut self.deltas, mark, published_ns),

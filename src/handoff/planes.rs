@@ -1,6 +1,7 @@
 //! Values beside the motion of the nodes: what analytics found out, on its way from `control` through `sim` to the wire.
 
-use super::sync::Arc;
+use std::sync::Arc;
+
 use crate::wire::SideValues;
 
 /// One value of every node by kind, in index order; what was not computed is not there. Shared, never written.
