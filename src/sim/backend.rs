@@ -3,6 +3,7 @@
 use super::cuda::{DeviceError, MemoryUse};
 use super::{ParamError, SimParams};
 use crate::graph::{Csr, NodeIndex};
+use crate::limits::NODE_ID_MAX;
 use crate::wire::NodeRecord;
 
 /// A graph as a backend takes it: nodes in index order.
@@ -15,6 +16,25 @@ pub struct Topology {
     pub start: Vec<Option<[f32; 3]>>,
     /// `[node_count]`. A pinned node never moves by itself.
     pub pinned: Vec<bool>,
+}
+
+impl Topology {
+    /// Whether its parts agree and a backend can number its nodes.
+    ///
+    /// # Errors
+    /// [`BackendError::Mismatch`] and [`BackendError::TooManyNodes`].
+    pub(super) fn check(&self) -> Result<(), BackendError> {
+        let rows = self.csr.node_count();
+        let (start, pinned) = (self.start.len(), self.pinned.len());
+        if start != rows || pinned != rows {
+            return Err(BackendError::Mismatch { rows, start, pinned });
+        }
+        let limit = NODE_ID_MAX as usize + 1;
+        if rows > limit {
+            return Err(BackendError::TooManyNodes { nodes: rows, limit });
+        }
+        Ok(())
+    }
 }
 
 /// Why a topology was not taken. The backend still holds the one before.

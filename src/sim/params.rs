@@ -143,6 +143,29 @@ pub struct ParamError {
 /// Largest coordinate that any setting allows. Its fourth power times 9 fits a f32, so no force overflows.
 pub(super) const COORDINATE_MAX: f32 = 1e6;
 
+/// Largest value of u / (1 + u^2)^2, at u = 1 / sqrt(3).
+pub(super) const LAW_PEAK: f32 = 0.324_76;
+
+/// Heaviest an edge pulls; above it the sums could leave the range of a f32.
+pub(super) const EDGE_WEIGHT_MAX: f32 = 1e6;
+
+/// Most of the distance to its own equilibrium that a node at full temperature covers in a step from rest.
+///
+/// A step from rest moves a node by `time_step^2 * force / inertia`, so inertia is kept at least
+/// `time_step^2 * stiffness / RESPONSE_MAX`. The neighbours move too, which at most doubles the response, twice
+/// again for the curvature of the repulsion; at 0.5 all of that stays under the 2 * (1 + damping) / damping >= 4
+/// at which semi-implicit Euler would begin to swing.
+const RESPONSE_MAX: f32 = 0.5;
+
+/// What a notch of relief adds to `theta`, and most that notches make of it.
+const NOTCH_THETA: f32 = 0.2;
+const NOTCH_THETA_MAX: f32 = 2.0;
+
+/// Mass of a node in the repulsion: 1 + log2(1 + degree).
+pub(super) fn repulsion_mass(degree: u32) -> f32 {
+    (1.0 + f64::from(degree + 1).log2()) as f32
+}
+
 /// Most warm-up steps.
 const WARMUP_MAX: u32 = 100_000;
 
@@ -222,6 +245,28 @@ impl SimParams {
         }
         let wide = if self.force_model == ForceModel::TForce { 1.0 } else { 4.0 };
         (self.rest_length * wide * (4.0 * (node_count as f32).sqrt()).max(15.0)).min(COORDINATE_MAX)
+    }
+
+    /// These, with what so many notches take from their accuracy. A `theta` of 0 asks for exact sums and keeps them.
+    pub(super) fn coarsened(&self, notches: u8) -> Self {
+        let theta = self.theta;
+        let coarser = (theta + NOTCH_THETA * f32::from(notches)).min(NOTCH_THETA_MAX).max(theta);
+        Self { theta: if theta > 0.0 { coarser } else { 0.0 }, ..*self }
+    }
+
+    /// Inertia that a stiffness of 1 calls for, see [`RESPONSE_MAX`].
+    pub(super) fn inertia_per_stiffness(&self) -> f32 {
+        self.time_step * self.time_step / RESPONSE_MAX
+    }
+
+    /// Acceleration of a component per world unit of its centroid's offset, 1 / s^2.
+    pub(super) fn centre_pull(&self, node_count: usize) -> f64 {
+        let count = node_count as f64;
+        let crowd = match self.dimensions {
+            Dimensions::Two => count,
+            Dimensions::Three => count.cbrt() * count.cbrt(),
+        };
+        f64::from(self.centre_gravity) * f64::from(self.spring_k) / crowd.max(1.0)
     }
 
     /// What a spring's strength is multiplied with at distance 0, over its tail: the grip is `spring_tail + head / (1 + u^2)`.

@@ -5,8 +5,9 @@ use crate::sim::SimParams;
 /// Steps for which the RMS velocity must stay under the threshold.
 const QUIET_STEPS: u32 = 30;
 
-/// What new springs warm the layout to: enough to follow, too little to unfold it again.
-const TOUCHED: f32 = 0.3;
+/// What new springs warm the layout to, and a drag, a pin or a change the nodes next to it: enough to follow, too little to unfold
+/// again.
+pub(in crate::sim) const TOUCHED: f32 = 0.3;
 
 /// Where cooling ends: no layout moves visibly, and the product with a force stays a normal number.
 const COLDEST: f32 = 1e-6;

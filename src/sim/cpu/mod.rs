@@ -50,7 +50,6 @@ use world::World;
 
 use super::{Backend, BackendError, ParamError, SimParams, StepReport, Topology};
 use crate::graph::NodeIndex;
-use crate::limits::NODE_ID_MAX;
 use crate::wire::NodeRecord;
 
 /// A simulation on the calling thread.
@@ -63,12 +62,6 @@ pub struct CpuBackend {
     world: World,
     crew: Crew,
 }
-
-/// What a notch adds to `theta`.
-const NOTCH_THETA: f32 = 0.2;
-
-/// Most that notches make of `theta`.
-const NOTCH_THETA_MAX: f32 = 2.0;
 
 impl CpuBackend {
     /// A backend without nodes.
@@ -115,15 +108,8 @@ impl CpuBackend {
     /// of this moment: the root of the summed squared differences from brute force over that of the summed squared
     /// forces. 0 when there is nothing to compare. Costs the repulsion of a step and `sample` times all nodes.
     pub fn repulsion_error_sample(&mut self, sample: usize) -> f32 {
-        let params = self.coarsened();
+        let params = self.params.coarsened(self.notches);
         self.world.repulsion_error(&params, &mut self.crew, sample)
-    }
-
-    /// The parameters with what the notches take from their accuracy. A `theta` of 0 asks for exact sums and keeps them.
-    fn coarsened(&self) -> SimParams {
-        let theta = self.params.theta;
-        let coarser = (theta + NOTCH_THETA * f32::from(self.notches)).min(NOTCH_THETA_MAX).max(theta);
-        SimParams { theta: if theta > 0.0 { coarser } else { 0.0 }, ..self.params }
     }
 
     /// Puts a NaN into a node's position, as a faulty device would.
@@ -141,15 +127,8 @@ impl Backend for CpuBackend {
     }
 
     fn upload(&mut self, topology: Topology) -> Result<(), BackendError> {
+        topology.check()?;
         let rows = topology.csr.node_count();
-        if topology.start.len() != rows || topology.pinned.len() != rows {
-            let (start, pinned) = (topology.start.len(), topology.pinned.len());
-            return Err(BackendError::Mismatch { rows, start, pinned });
-        }
-        let limit = NODE_ID_MAX as usize + 1;
-        if rows > limit {
-            return Err(BackendError::TooManyNodes { nodes: rows, limit });
-        }
         let placed = topology.start.iter().flatten().count();
         let (mostly_placed, first) = (placed * 2 > rows, self.world.position.is_empty());
         self.world = World::new(&self.params, &topology, self.crew.threads());
@@ -179,7 +158,7 @@ impl Backend for CpuBackend {
 
     fn step(&mut self) -> StepReport {
         let temperature = self.heat.temperature();
-        let params = self.coarsened();
+        let params = self.params.coarsened(self.notches);
         let world = &mut self.world;
         let resets_before = world.reset_nonfinite(&self.params);
         world.sum_forces(&params, &mut self.crew);

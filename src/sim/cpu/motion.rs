@@ -4,14 +4,6 @@
 
 use crate::sim::SimParams;
 
-/// Most of the distance to its own equilibrium that a node at full temperature covers in a step from rest.
-///
-/// A step from rest moves a node by `time_step^2 * force / inertia`, so inertia is kept at least
-/// `time_step^2 * stiffness / RESPONSE_MAX`. The neighbours move too, which at most doubles the response, twice
-/// again for the curvature of the repulsion; at 0.5 all of that stays under the 2 * (1 + damping) / damping >= 4
-/// at which semi-implicit Euler would begin to swing.
-const RESPONSE_MAX: f32 = 0.5;
-
 /// What moves one node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drive {
@@ -45,7 +37,7 @@ impl Motion {
         Self {
             time_step: params.time_step,
             damping: params.damping,
-            inertia_per_stiffness: params.time_step * params.time_step / RESPONSE_MAX,
+            inertia_per_stiffness: params.inertia_per_stiffness(),
             max_force: params.max_force,
             max_velocity: params.max_velocity,
             bound,

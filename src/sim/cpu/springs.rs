@@ -12,10 +12,8 @@ use multiversion::multiversion;
 use super::pairs::Law;
 use crate::graph::Csr;
 use crate::sim::hash::{direction, mix2};
+use crate::sim::params::EDGE_WEIGHT_MAX;
 use crate::sim::{Dimensions, ForceModel, SimParams};
-
-/// Heaviest an edge pulls; above it the sums could leave the range of a f32.
-pub(super) const EDGE_WEIGHT_MAX: f32 = 1e6;
 
 /// Half-edges worked on at a time: their numbers stay in the first-level cache.
 const BLOCK: usize = 256;

@@ -169,7 +169,8 @@ fn springs_are_hookes_law_and_weight_zero_pulls_nothing() {
                 tail + (1.0 - tail) * (1.0 + u2(f64::from(params.rest_length))) / (1.0 + u2(length))
             };
             assert!((grip(f64::from(params.rest_length)) - 1.0).abs() < 1e-6);
-            let pull = f64::from(params.spring_k) * f64::from(weight.min(springs::EDGE_WEIGHT_MAX)) * grip(length);
+            let pull =
+                f64::from(params.spring_k) * f64::from(weight.min(crate::sim::params::EDGE_WEIGHT_MAX)) * grip(length);
             let pull = pull * (length - f64::from(params.rest_length));
             (0..3).for_each(|axis| expected[axis] += pull * offset[axis] / length);
         }

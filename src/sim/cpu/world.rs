@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::crew::Crew;
+use super::heat::TOUCHED;
 use super::morton::MortonSorter;
 use super::motion::{Drive, Motion, is_finite, squared};
 use super::pairs::Law;
@@ -13,15 +14,10 @@ use super::springs::Springs;
 use super::warmth::Warmth;
 use crate::graph::NodeIndex;
 use crate::sim::hash::{cube_point, direction, mix};
+use crate::sim::params::{LAW_PEAK, repulsion_mass};
 use crate::sim::start::{self, Components};
 use crate::sim::{Dimensions, SimParams, StepReport, Topology};
 use crate::wire::NodeRecord;
-
-/// Largest value of u / (1 + u^2)^2, at u = 1 / sqrt(3).
-const LAW_PEAK: f32 = 0.324_76;
-
-/// How warm a drag, a pin or a change makes the nodes next to it: enough to follow.
-const TOUCHED: f32 = 0.3;
 
 /// Nodes that can be held before memory is asked for: more than all clients may drag.
 const HELD_ROOM: usize = 4_096;
@@ -293,12 +289,7 @@ impl World {
             let sum = &mut self.centring[*component as usize];
             (0..3).for_each(|axis| sum[axis] += f64::from(position[axis]));
         }
-        let node_count = self.position.len() as f64;
-        let crowd = match params.dimensions {
-            Dimensions::Two => node_count,
-            Dimensions::Three => node_count.cbrt() * node_count.cbrt(),
-        };
-        let pull = f64::from(params.centre_gravity) * f64::from(params.spring_k) / crowd.max(1.0);
+        let pull = params.centre_pull(self.position.len());
         for (sum, nodes) in self.centring.iter_mut().zip(&self.components.size) {
             *sum = sum.map(|axis| -pull * axis / f64::from(*nodes));
         }
@@ -442,9 +433,4 @@ fn push(params: &SimParams, slot: usize, mass: f32, force: &mut [f32; 3]) {
     for axis in 0..3 {
         force[axis] += LAW_PEAK * params.repel_k * mass * mass * way[axis];
     }
-}
-
-/// Mass of a node in the repulsion: 1 + log2(1 + degree).
-fn repulsion_mass(degree: u32) -> f32 {
-    (1.0 + f64::from(degree + 1).log2()) as f32
 }

@@ -5,11 +5,9 @@
 use super::layout::{COMPONENT_PIECE, PINNED, ROW_MAX, ROW_PIECE};
 use crate::graph::Csr;
 use crate::sim::cpu::morton::MortonSorter;
+use crate::sim::params::{EDGE_WEIGHT_MAX, repulsion_mass};
 use crate::sim::start::{self, Components};
 use crate::sim::{SimParams, Topology};
-
-/// Heaviest an edge pulls, as on the CPU.
-const EDGE_WEIGHT_MAX: f32 = 1e6;
 
 /// Rest length that stands for that of the parameters.
 const REST_OF_PARAMS: f32 = -1.0;
@@ -71,10 +69,9 @@ impl Arrays {
             ..Self::default()
         };
         let degree = arrays.take_rows(csr, &node_of);
-        let mass = |degree: u32| (1.0 + f64::from(degree + 1).log2()) as f32;
         let point = |(node, degree): (&u32, &u32)| {
             let [x, y, z] = placed[*node as usize];
-            [x, y, z, mass(*degree)]
+            [x, y, z, repulsion_mass(*degree)]
         };
         arrays.point = node_of.iter().zip(&degree).map(point).collect();
         arrays.cut_rows();

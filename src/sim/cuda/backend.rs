@@ -11,19 +11,10 @@ use super::device::{Device, DeviceError, MemoryUse};
 use super::layout::{Edit, HELD, OUT_FLOATS, PINNED, Report, Touch};
 use super::scene::{Counts, EXACT_NODES_MAX, Scene, Turn};
 use crate::graph::NodeIndex;
-use crate::limits::NODE_ID_MAX;
 use crate::sim::cpu::CpuBackend;
-use crate::sim::cpu::heat::Heat;
+use crate::sim::cpu::heat::{Heat, TOUCHED};
 use crate::sim::{Backend, BackendError, Condition, Dimensions, ParamError, SimParams, StepReport, Topology};
 use crate::wire::NodeRecord;
-
-/// What a notch adds to `theta`, and most that notches make of it: as on the CPU.
-const NOTCH_THETA: f32 = 0.2;
-/// See [`NOTCH_THETA`].
-const NOTCH_THETA_MAX: f32 = 2.0;
-
-/// How warm a drag, a pin or a change makes the nodes next to it: as on the CPU.
-const TOUCHED: f32 = 0.3;
 
 /// Makes the CPU backend that takes over. Where threads and cores are decided is the caller's.
 pub type MakeCpu = Box<dyn Fn(SimParams) -> CpuBackend + Send>;
@@ -161,7 +152,7 @@ impl CudaBackend {
     }
 
     fn try_step(&mut self) -> Result<StepReport, DeviceError> {
-        let params = self.coarsened();
+        let params = self.params.coarsened(self.notches);
         let graph = &mut self.graph;
         let Place::Device { device, scene: Some(scene) } = &mut self.place else {
             return Ok(StepReport::default());
@@ -229,12 +220,6 @@ impl CudaBackend {
             self.repulsion_error =
                 Some((report.error2 / report.exact2).sqrt() as f32).filter(|error| error.is_finite());
         }
-    }
-
-    fn coarsened(&self) -> SimParams {
-        let theta = self.params.theta;
-        let coarser = (theta + NOTCH_THETA * f32::from(self.notches)).min(NOTCH_THETA_MAX).max(theta);
-        SimParams { theta: if theta > 0.0 { coarser } else { 0.0 }, ..self.params }
     }
 
     #[cold]
@@ -341,15 +326,8 @@ impl Backend for CudaBackend {
             Place::Device { device, scene } => (device.as_mut(), scene),
             Place::Cpu(cpu) => return cpu.upload(topology),
         };
+        topology.check()?;
         let rows = topology.csr.node_count();
-        if topology.start.len() != rows || topology.pinned.len() != rows {
-            let (start, pinned) = (topology.start.len(), topology.pinned.len());
-            return Err(BackendError::Mismatch { rows, start, pinned });
-        }
-        let limit = NODE_ID_MAX as usize + 1;
-        if rows > limit {
-            return Err(BackendError::TooManyNodes { nodes: rows, limit });
-        }
         let mut arrays = Arrays::new(&self.params, &topology);
         let new = Scene::new(device, &arrays, self.exact_nodes_max).map_err(BackendError::Device)?;
         if let Some(old) = scene.replace(Box::new(new)) {

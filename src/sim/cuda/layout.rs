@@ -4,6 +4,7 @@ use std::mem::{offset_of, size_of};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::sim::params::LAW_PEAK;
 use crate::sim::{Dimensions, ForceModel, SimParams};
 
 /// Points of a leaf, and cells of a cell.
@@ -46,13 +47,6 @@ const CENTRING: u32 = 8;
 pub(super) const PINNED: u32 = 1;
 /// Bit of a node's state: somebody holds it.
 pub(super) const HELD: u32 = 2;
-
-/// Largest value of u / (1 + u^2)^2, at u = 1 / sqrt(3): as in the CPU backend.
-const LAW_PEAK: f32 = 0.324_76;
-
-/// Most of the distance to its own equilibrium that a node at full temperature covers in a step from rest: as in the
-/// CPU backend, where the reason stands.
-const RESPONSE_MAX: f32 = 0.5;
 
 /// What parameters come to on the device.
 #[repr(C)]
@@ -99,8 +93,6 @@ impl Params {
             (false, true) => (-1.0 / 3.0, 5.0 / 3.0),
         };
         let cutoff = if params.repulsion_cutoff > 0.0 { params.repulsion_cutoff } else { f32::INFINITY };
-        let count = node_count as f64;
-        let crowd = if flat { count } else { count.cbrt() * count.cbrt() };
         let flag = |on: bool, bit: u32| if on { bit } else { 0 };
         Self {
             strength: params.repel_k * soft * if inverse { params.far_share(node_count) } else { soft2 },
@@ -114,7 +106,7 @@ impl Params {
             spring_k: if params.springs { params.spring_k } else { 0.0 },
             time_step: params.time_step,
             damping: params.damping,
-            inertia_per_stiffness: params.time_step * params.time_step / RESPONSE_MAX,
+            inertia_per_stiffness: params.inertia_per_stiffness(),
             max_force: params.max_force,
             max_velocity: params.max_velocity,
             bound: params.bounds_for(node_count),
@@ -134,7 +126,7 @@ impl Params {
             spring_head: params.spring_head(),
             spring_stiffness: if params.springs { params.spring_k * params.spring_stiffness() } else { 0.0 },
             reserved: 0,
-            centre_pull: f64::from(params.centre_gravity) * f64::from(params.spring_k) / crowd.max(1.0),
+            centre_pull: params.centre_pull(node_count),
         }
     }
 }
