@@ -1,14 +1,18 @@
-//! Importers: files of other tools to a [`super::Graph`].
+//! Importers: files of other tools to a [`super::Graph`]. Exporters: [`export`].
 //!
 //! [`import_path`] and [`import_bytes`] find the format out, read it, and hand back either a graph with what was
 //! skipped and what to know, or one [`ImportError`] that says where the file is wrong, what was expected there and
 //! what was found. They run on a worker thread or before start-up, never in a turn. Files are not trusted: every
 //! line, nesting and count is bounded.
 
+mod cursor;
+mod dot;
 mod edge_list;
 mod error;
+pub mod export;
 mod format;
 mod gexf;
+mod gml;
 mod graphml;
 mod import;
 mod intake;
