@@ -40,7 +40,7 @@ fn files_that_are_no_graph_are_refused_in_words() {
         (
             "letter.txt",
             b"Dear reader,\nthis is no graph at all, is it?\n",
-            "letter.txt: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, mtx, found a \
+            "letter.txt: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx, found a \
              first line of \"Dear reader,\"; name the format if it is one of these",
         ),
         (
@@ -106,7 +106,7 @@ fn a_file_of_bad_lines_alone_is_refused_even_when_skipping() {
     assert_eq!((empty.graph.nodes().len(), empty.warnings), (0, vec![Note::NoNodes]));
 }
 
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 10] = [
     Format::Auto,
     Format::Csv,
     Format::Tsv,
@@ -114,11 +114,33 @@ const FORMATS: [Format; 8] = [
     Format::Json,
     Format::GraphMl,
     Format::Gexf,
+    Format::Gml,
+    Format::Dot,
     Format::MatrixMarket,
 ];
 
 /// Pieces that the parsers look for, so that random files get past their first checks.
-const PIECES: [&str; 48] = [
+const PIECES: [&str; 67] = [
+    "graph [",
+    " node [ id 1 ]",
+    " edge [ source 1 target 1 ]",
+    " label \"",
+    "&#228;",
+    " x 1.5 ",
+    "Creator \"swarmcast\"\n",
+    " attribute [ name \"a\" value 1 ]",
+    "digraph {",
+    "graph {",
+    "strict ",
+    "subgraph cluster_a {",
+    "a -> b",
+    " -- ",
+    "node [a=b]",
+    "\\",
+    "/*",
+    "*/",
+    "=",
+
     "\n",
     "\n",
     " ",

@@ -16,6 +16,9 @@ const LINE_ENDS_MAX: usize = 15;
 
 const EDGE_COLUMNS: [&str; 4] = ["weight", "directed", "relation", "label"];
 
+/// The importers read a weight's column apart from the others, and would take this one for a weight too.
+const EDGE_RESERVED: [&str; 1] = ["value"];
+
 const NODE_COLUMNS: [&str; 10] = ["label", "class", "private", "group", "weight", "color", "x", "y", "z", "pinned"];
 
 /// `text` as a quoted field can hold it.
@@ -148,7 +151,7 @@ pub(super) fn write_edges(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<
             job.losses.add(Lost::NodeData, &node.key);
         }
     }
-    let records = graph.edges().iter().map(|edge| of_edge(edge, Some(false), &[], &mut uncounted));
+    let records = graph.edges().iter().map(|edge| of_edge(edge, Some(false), &EDGE_RESERVED, &mut uncounted));
     let columns = Columns::new(&EDGE_COLUMNS, records, true);
     out.write_all(b"source,target")?;
     columns.header(&mut job.losses, out)?;
@@ -157,7 +160,7 @@ pub(super) fn write_edges(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<
         field(keys.get(edge.source), &mut ends, out)?;
         out.write_all(b",")?;
         field(keys.get(edge.target), &mut ends, out)?;
-        columns.row(&of_edge(edge, Some(false), &[], &mut job.losses), &mut job.losses, out)?;
+        columns.row(&of_edge(edge, Some(false), &EDGE_RESERVED, &mut job.losses), &mut job.losses, out)?;
     }
     Ok(())
 }

@@ -13,8 +13,9 @@ use crate::graph::{Graph, NodeIndex};
 /// Names of GML's own beside those of the fields.
 const RESERVED: [&str; 7] = ["id", "key", "source", "target", "attribute", "graphics", "LabelGraphics"];
 
-/// Values of fields, which the importer turns back into booleans.
-const BOOLEANS: [&str; 3] = ["private", "pinned", "directed"];
+/// Fields of nodes and of edges that the importer turns back into truths.
+const NODE_TRUTHS: [&str; 2] = ["private", "pinned"];
+const EDGE_TRUTHS: [&str; 1] = ["directed"];
 
 pub(super) fn write(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<()> {
     let graph = job.graph;
@@ -39,14 +40,14 @@ pub(super) fn write(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<()> {
             }
             out.write_all(b" ]")?;
         }
-        all(&rest, &mut job.losses, out)?;
+        all(&rest, &NODE_TRUTHS, &mut job.losses, out)?;
         out.write_all(b" ]\n")?;
     }
     for edge in graph.edges() {
         write!(out, "  edge [ source {} target {}", id(graph, edge.source), id(graph, edge.target))?;
         // An edge's own id is an attribute like any other.
         let fields = of_edge(edge, Some(directed), RESERVED.get(1..).unwrap_or_default(), &mut job.losses);
-        all(&fields, &mut job.losses, out)?;
+        all(&fields, &EDGE_TRUTHS, &mut job.losses, out)?;
         out.write_all(b" ]\n")?;
     }
     out.write_all(b"]\n")
@@ -56,9 +57,9 @@ fn id(graph: &Graph, index: NodeIndex) -> u32 {
     graph.node(index).map_or(0, |node| node.id.get())
 }
 
-fn all(fields: &[Named<'_>], losses: &mut Losses, out: &mut dyn Write) -> io::Result<()> {
+fn all(fields: &[Named<'_>], truths: &[&str], losses: &mut Losses, out: &mut dyn Write) -> io::Result<()> {
     for (name, datum) in fields {
-        if matches!(datum, Datum::Bool(_)) && !BOOLEANS.contains(&&**name) {
+        if matches!(datum, Datum::Bool(_)) && !truths.contains(&&**name) {
             losses.add(Lost::Types, name);
         }
         if is_key(name) {
