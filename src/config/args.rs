@@ -16,6 +16,7 @@ Examples:
   swarmcast --graph edges.csv --rate 30      serve an edge list, 30 frames a second
   swarmcast --config swarm.toml serve --check
                                              print what would run, and exit
+  swarmcast convert notes/ notes.graphml     write a graph in another format
   swarmcast config show --origin             print every value and where it came from
   swarmcast config default > swarm.toml      start a configuration file, every key explained
 
@@ -42,6 +43,19 @@ pub enum Command {
         /// Print the resolved configuration, threads, cores, lanes and memory, and exit.
         #[arg(long)]
         check: bool,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Read a graph and write it in another format; says what the format cannot hold.
+    Convert {
+        /// The file or folder to read, in any format that can be served [graph.path].
+        input: PathBuf,
+        /// The file to write; - for standard output.
+        output: PathBuf,
+        /// Its format where the name does not say: json, csv, csv-nodes, graphml, gexf, gml, dot or mermaid.
+        #[arg(long, value_name = "FORMAT")]
+        to: Option<String>,
         /// Flags after the subcommand.
         #[command(flatten)]
         common: Box<CommonArgs>,
@@ -122,12 +136,19 @@ pub struct CommonArgs {
 }
 
 /// What the command line asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Serve; or, with `check`, only say what would be served.
     Serve {
         /// Print and exit.
         check: bool,
+    },
+    /// Write the graph in another format.
+    Convert {
+        /// Where; `-` for standard output.
+        output: PathBuf,
+        /// The format, where the name does not say.
+        to: Option<String>,
     },
     /// Print the resolved configuration.
     Show {
@@ -145,6 +166,7 @@ impl Args {
         match &self.command {
             None => Action::Serve { check: false },
             Some(Command::Serve { check, .. }) => Action::Serve { check: *check },
+            Some(Command::Convert { output, to, .. }) => Action::Convert { output: output.clone(), to: to.clone() },
             Some(Command::Config { command: ConfigCommand::Show { origin, .. } }) => Action::Show { origin: *origin },
             Some(Command::Config { command: ConfigCommand::Default }) => Action::ShowDefault,
         }
@@ -153,7 +175,7 @@ impl Args {
     /// The flags on both sides of the subcommand.
     fn commons(&self) -> impl Iterator<Item = &CommonArgs> {
         let after = match &self.command {
-            Some(Command::Serve { common, .. } | Command::Config { command: ConfigCommand::Show { common, .. } }) => {
+            Some(Command::Serve { common, .. } | Command::Convert { common, .. } | Command::Config { command: ConfigCommand::Show { common, .. } }) => {
                 Some(common.as_ref())
             }
             None | Some(Command::Config { command: ConfigCommand::Default }) => None,
@@ -176,6 +198,10 @@ impl Args {
     pub(super) fn apply(&self, draft: &mut Draft) {
         for common in self.commons() {
             common.apply_own(draft);
+        }
+        if let Some(Command::Convert { input, .. }) = &self.command {
+            let own = CommonArgs { graph: Some(input.display().to_string()), ..CommonArgs::default() };
+            own.apply_own(draft);
         }
         for assignment in self.commons().flat_map(|common| &common.set) {
             assign(assignment, draft);

@@ -12,6 +12,17 @@ pub enum StartError {
     /// The graph's file was refused.
     #[error("{0}")]
     Import(#[from] ImportError),
+    /// No such format to write, or none named.
+    #[error("{0}")]
+    Format(String),
+    /// A file cannot be written.
+    #[error("{path}: cannot be written: {reason}")]
+    Output {
+        /// As it was given.
+        path: std::path::PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
     /// Somebody else has the port.
     #[error("{key}: {address} is already in use{}; choose another with --{flag} ADDRESS, or end the program that has it", holder.as_ref().map(|who| format!(" by {who}")).unwrap_or_default())]
     InUse {
@@ -101,11 +112,13 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Import(_)
+            | Self::Format(_)
             | Self::Core { .. }
             | Self::ShardCores { .. }
             | Self::SharedCore { .. }
             | Self::Params(_) => 2,
             Self::InUse { .. }
+            | Self::Output { .. }
             | Self::Listen { .. }
             | Self::Memory { .. }
             | Self::Backend(_)

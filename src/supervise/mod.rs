@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod convert;
 mod error;
 mod latency_file;
 mod load;
@@ -13,6 +14,7 @@ mod progress;
 mod run;
 mod topology;
 
+pub use convert::convert;
 pub use error::StartError;
 pub use load::{Loaded, load};
 pub use plan::Plan;
