@@ -6,6 +6,7 @@
 //! line, nesting and count is bounded.
 
 mod cursor;
+mod difference;
 mod dot;
 mod edge_list;
 mod error;
@@ -24,11 +25,13 @@ mod source;
 mod vault;
 mod xml;
 
+pub use difference::difference;
 pub use error::{BAD_LINES_KEPT, BAD_LINES_SHOWN, BadLine, Found, ImportError, Problem};
 pub use format::{Format, UnknownFormat};
 pub use import::{ImportOptions, Imported, import_bytes, import_path};
 pub use note::Note;
 pub use source::Progress;
+pub use vault::{VaultChanges, VaultWatch};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::graph::{Attributes, Graph, Node, NodeId};
 
 pub(super) const SMALL: ImportOptions =
     ImportOptions { format: Format::Auto, skip_bad: false, vault_all_pages: false, nodes_max: 100, edges_max: 100 };
@@ -18,6 +19,27 @@ pub(super) fn import_skipping(name: &str, text: &str) -> Imported {
 
 pub(super) fn refusal(name: &str, text: &(impl AsRef<[u8]> + ?Sized)) -> String {
     import_bytes(name, text.as_ref(), &SMALL).unwrap_err().to_string()
+}
+
+/// Nodes and edges without ids and without order, as text.
+pub(super) fn facts(graph: &Graph) -> Vec<String> {
+    let key = |index| graph.node(index).unwrap().key.clone();
+    let sorted = |attributes: &Attributes| {
+        let mut list: Vec<String> = attributes.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        list.sort();
+        list.join(" ")
+    };
+    let nodes = graph.nodes().iter().map(|node| {
+        let plain = Node { id: NodeId::new(0).unwrap(), attributes: Attributes::new(), ..node.clone() };
+        format!("{plain:?} {}", sorted(&node.attributes))
+    });
+    let edges = graph.edges().iter().map(|edge| {
+        let how = (edge.weight, edge.directed, &edge.relation, &edge.label);
+        format!("{} {} {how:?} {}", key(edge.source), key(edge.target), sorted(&edge.attributes))
+    });
+    let mut all: Vec<String> = nodes.chain(edges).collect();
+    all.sort();
+    all
 }
 
 #[test]
