@@ -175,9 +175,11 @@ impl Args {
     /// The flags on both sides of the subcommand.
     fn commons(&self) -> impl Iterator<Item = &CommonArgs> {
         let after = match &self.command {
-            Some(Command::Serve { common, .. } | Command::Convert { common, .. } | Command::Config { command: ConfigCommand::Show { common, .. } }) => {
-                Some(common.as_ref())
-            }
+            Some(
+                Command::Serve { common, .. }
+                | Command::Convert { common, .. }
+                | Command::Config { command: ConfigCommand::Show { common, .. } },
+            ) => Some(common.as_ref()),
             None | Some(Command::Config { command: ConfigCommand::Default }) => None,
         };
         std::iter::once(&self.common).chain(after)

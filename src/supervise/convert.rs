@@ -18,7 +18,10 @@ pub fn convert(resolved: &Resolved, output: &Path, to: Option<&str>) -> Result<(
         Some(name) => name.parse().map_err(|error| StartError::Format(format!("--to: {error}")))?,
         None => ExportFormat::of_extension(output).ok_or_else(|| {
             let shown = output.display();
-            StartError::Format(format!("{shown}: its extension names no format; give one of {} with --to", ExportFormat::NAMES))
+            StartError::Format(format!(
+                "{shown}: its extension names no format; give one of {} with --to",
+                ExportFormat::NAMES
+            ))
         })?,
     };
     logging::start(&resolved.config.log);

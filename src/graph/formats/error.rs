@@ -320,7 +320,9 @@ pub enum ImportError {
         limit: usize,
     },
     /// Defaults and statements about many records multiply their attributes past what an importer makes of one file.
-    #[error("{path}: line {line}: expected at most {limit} bytes of attributes that are given to many records at once, found more")]
+    #[error(
+        "{path}: line {line}: expected at most {limit} bytes of attributes that are given to many records at once, found more"
+    )]
     Shared {
         /// As it was given.
         path: PathBuf,

@@ -316,8 +316,11 @@ impl Entry<'_> {
         if self.more.is_empty() {
             return self.value;
         }
-        let all: Vec<Value> =
-            [self.value].into_iter().chain(self.more).filter(|value| *value != Value::Text(LIST_START.into())).collect();
+        let all: Vec<Value> = [self.value]
+            .into_iter()
+            .chain(self.more)
+            .filter(|value| *value != Value::Text(LIST_START.into()))
+            .collect();
         Value::Text(serde_json::to_string(&all).unwrap_or_default().into())
     }
 }

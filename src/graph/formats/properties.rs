@@ -70,12 +70,14 @@ impl Properties {
         }
     }
 
-    /// Adds one unless the name is there already: a default.
-    pub(super) fn push_default(&mut self, name: &str, value: &Value, notes: &mut Notes) {
+    /// Adds one unless the name is there already: a default. Gives back the bytes that it takes, about.
+    pub(super) fn push_default(&mut self, name: &str, value: &Value, notes: &mut Notes) -> usize {
         let (plain, own) = plain_name(name);
-        if !self.list.iter().any(|known| known.own == own && &*known.name == plain) {
-            self.push(name, value.clone(), notes);
+        if self.list.iter().any(|known| known.own == own && &*known.name == plain) {
+            return 0;
         }
+        self.push(name, value.clone(), notes);
+        attribute_bytes(name, value)
     }
 
     /// The fields of a node, the rest as attributes. A value that does not fit its field stays an attribute.
@@ -147,7 +149,8 @@ impl Properties {
 
     fn rest(mut self, notes: &mut Notes) -> Attributes {
         if self.list.iter().any(|known| known.own) {
-            let own: HashSet<Box<str>> = self.list.iter().filter(|known| known.own).map(|own| own.name.clone()).collect();
+            let own: HashSet<Box<str>> =
+                self.list.iter().filter(|known| known.own).map(|own| own.name.clone()).collect();
             self.list.retain(|known| known.own || !own.contains(&known.name));
         }
         for dropped in self.list.iter().skip(ATTRIBUTES_MAX) {
@@ -184,6 +187,11 @@ impl NodeParts {
         node.pinned = self.pinned;
         node.attributes = self.attributes;
     }
+}
+
+/// What an attribute takes in memory, about.
+pub(super) fn attribute_bytes(name: &str, value: &Value) -> usize {
+    32 + name.len() + if let Value::Text(text) = value { text.len() } else { 0 }
 }
 
 /// The name without [`OWN`], and whether it had it.

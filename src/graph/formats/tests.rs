@@ -120,6 +120,30 @@ fn limits_are_named_by_their_keys() {
 }
 
 #[test]
+fn defaults_that_multiply_are_bounded() {
+    let long = "x".repeat(4_000);
+    let keys = |count: u32, of: &dyn Fn(u32) -> String| (0..count).map(of).collect::<String>();
+    let graphml =
+        keys(100, &|key| format!("<key id='{key}' for='node' attr.name='a{key}'><default>{long}</default></key>"));
+    let gexf = keys(100, &|key| {
+        format!("<attribute id='{key}' title='a{key}' type='string'><default>{long}</default></attribute>")
+    });
+    let nodes: String = (0..100).map(|id| format!("<node id='{id}'/>")).collect();
+    for (name, text) in [
+        ("g.graphml", format!("<graphml>{graphml}<graph>{nodes}</graph></graphml>")),
+        (
+            "g.gexf",
+            format!("<gexf><graph><attributes class='node'>{gexf}</attributes><nodes>{nodes}</nodes></graph></gexf>"),
+        ),
+    ] {
+        let error = import_bytes(name, text.as_bytes(), &SMALL).unwrap_err().to_string();
+        let said =
+            "line 1: expected at most 16777216 bytes of attributes that are given to many records at once, found more";
+        assert_eq!(error, format!("{name}: {said}"));
+    }
+}
+
+#[test]
 fn a_file_of_bad_lines_alone_is_refused_even_when_skipping() {
     let options = ImportOptions { skip_bad: true, ..SMALL };
     let error = import_bytes("g.csv", b"source,target,weight\na,b,x\n", &options).unwrap_err();
@@ -162,7 +186,6 @@ const PIECES: [&str; 67] = [
     "/*",
     "*/",
     "=",
-
     "\n",
     "\n",
     " ",

@@ -137,7 +137,8 @@ fn changed<T: Clone + PartialEq>(old: &T, new: &T) -> Option<T> {
 }
 
 fn node_patch(old: &Node, new: &Node) -> NodePatch {
-    let fits = |place: &Option<[f32; 3]>| place.is_none_or(|place| place.iter().all(|part| part.abs() <= COORDINATE_MAX));
+    let fits =
+        |place: &Option<[f32; 3]>| place.is_none_or(|place| place.iter().all(|part| part.abs() <= COORDINATE_MAX));
     NodePatch {
         key: None,
         label: changed(&old.label, &new.label),
@@ -166,7 +167,8 @@ fn edge_patch(old: &Edge, new: &Edge) -> EdgePatch {
 
 /// Attributes that go, then those that change or come, each by name.
 fn attribute_patch(old: &Attributes, new: &Attributes) -> Vec<(Box<str>, Option<Value>)> {
-    let find = |list: &Attributes, name: &str| list.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.clone());
+    let find =
+        |list: &Attributes, name: &str| list.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.clone());
     let gone = old.iter().filter(|(name, _)| find(new, name).is_none()).map(|(name, _)| (name.clone(), None));
     let come = new.iter().filter(|(name, value)| find(old, name).as_ref() != Some(value));
     gone.chain(come.map(|(name, value)| (name.clone(), Some(value.clone())))).collect()

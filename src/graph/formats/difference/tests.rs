@@ -13,7 +13,10 @@ const LIMITS: GraphLimits = GraphLimits { nodes: 1_000, edges: 1_000 };
 type Parts = (Vec<(u8, u8)>, Vec<(u8, u8, u8)>);
 
 fn parts() -> impl Strategy<Value = Parts> {
-    (prop::collection::vec((0_u8..8, any::<u8>()), 0..10), prop::collection::vec((0_u8..8, 0_u8..8, any::<u8>()), 0..14))
+    (
+        prop::collection::vec((0_u8..8, any::<u8>()), 0..10),
+        prop::collection::vec((0_u8..8, 0_u8..8, any::<u8>()), 0..14),
+    )
 }
 
 fn graph((nodes, edges): &Parts, prefix: &str) -> Graph {
@@ -30,7 +33,8 @@ fn graph((nodes, edges): &Parts, prefix: &str) -> Graph {
         node.colour = bit(5).then_some(7);
         node.position = bit(6).then_some([1.0, 2.0, 3.0]);
         node.pinned = bit(7);
-        node.attributes = (0..says % 4).map(|name| (format!("a{name}").into(), Value::Int(i64::from(says / 64)))).collect();
+        node.attributes =
+            (0..says % 4).map(|name| (format!("a{name}").into(), Value::Int(i64::from(says / 64)))).collect();
     }
     let count = builder.node_count();
     for (source, target, says) in edges.iter().filter(|_| count > 0) {

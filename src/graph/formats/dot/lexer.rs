@@ -240,7 +240,11 @@ impl<'a> Lexer<'a> {
         let mut text: Cow<'a, str> = Cow::Borrowed("");
         loop {
             let run = self.cursor.take_while(|character| character != '"' && character != '\\');
-            if text.is_empty() { text = run.into() } else { text.to_mut().push_str(run) }
+            if text.is_empty() {
+                text = run.into()
+            } else {
+                text.to_mut().push_str(run)
+            }
             if self.cursor.pass("\"") {
                 return Ok(text);
             }

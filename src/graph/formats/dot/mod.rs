@@ -24,7 +24,7 @@ use self::values::{html_text, label, position};
 use super::cursor::DEPTH_MAX;
 use super::import::whole;
 use super::intake::Intake;
-use super::properties::Properties;
+use super::properties::{Properties, attribute_bytes};
 use super::source::Source;
 use super::{Found, ImportError, Problem};
 use crate::graph::{BuildError, Value};
@@ -256,13 +256,7 @@ impl<'a, 'i> Reader<'a, 'i> {
     }
 
     /// The rest of an edge statement behind its first end.
-    fn chain(
-        &mut self,
-        first: Vec<usize>,
-        line: u64,
-        scope: &mut Scope,
-        depth: usize,
-    ) -> Result<(), ImportError> {
+    fn chain(&mut self, first: Vec<usize>, line: u64, scope: &mut Scope, depth: usize) -> Result<(), ImportError> {
         let mut ends = vec![first];
         let mut wrong = false;
         while let Token::Operator(directed) = self.lexer.peek(self.intake)? {
@@ -381,7 +375,7 @@ impl<'a, 'i> Reader<'a, 'i> {
     /// Counts attributes that are given to many records at once.
     fn share(&mut self, line: u64, given: &[(&Attrs, usize)]) -> Result<(), ImportError> {
         for (attrs, times) in given.iter().filter(|(attrs, _)| !attrs.is_empty()) {
-            let bytes: usize = attrs.iter().map(|(name, value)| name.len() + bytes_of(value)).sum();
+            let bytes: usize = attrs.iter().map(|(name, value)| attribute_bytes(name, value)).sum();
             self.intake.share(line, bytes.saturating_mul(*times))?;
         }
         Ok(())
@@ -418,11 +412,6 @@ fn set(attrs: &mut Attrs, name: Box<str>, value: Value) -> Option<Box<str>> {
     }
     attrs.push((name, value));
     None
-}
-
-/// What an attribute takes in memory, about.
-fn bytes_of(value: &Value) -> usize {
-    32 + if let Value::Text(text) = value { text.len() } else { 0 }
 }
 
 fn make_node(node: Seen, groups: &[Box<str>], intake: &mut Intake) -> Result<(), Problem> {
@@ -478,8 +467,8 @@ impl Word<'_> {
         match self {
             Word::Html(text) if of_label => Value::Text(html_text(text).replace('\\', "\\\\").into()),
             Word::Html(text) | Word::Quoted(text) => Value::Text(text.as_ref().into()),
-            Word::Bare("true") => Value::Bool(true),
-            Word::Bare("false") => Value::Bool(false),
+            Word::Bare("true" | "True") => Value::Bool(true),
+            Word::Bare("false" | "False") => Value::Bool(false),
             Word::Bare(text) => Value::Text((*text).into()),
             Word::Number(text) => values::number(text),
         }

@@ -23,10 +23,7 @@ fn node<'i>(imported: &'i Imported, key: &str) -> &'i Node {
 fn chains_subgraphs_and_products() {
     let text = "digraph { a -> b -> c; {d e} -> f [label=x]; a -> subgraph s { g; {h} } -> {b g} ; {i; i j} }";
     let imported = import("g.dot", text);
-    assert_eq!(
-        edges(&imported),
-        ["a->b", "b->c", "d->f x", "e->f x", "a->g", "a->h", "g->b", "g->g", "h->b", "h->g"]
-    );
+    assert_eq!(edges(&imported), ["a->b", "b->c", "d->f x", "e->f x", "a->g", "a->h", "g->b", "g->g", "h->b", "h->g"]);
     assert_eq!(imported.graph.nodes().len(), 10);
     assert_eq!(edges(&import("g.dot", "graph g{a--b--a c}")), ["a--b", "b--a"]);
     assert_eq!(edges(&import("g.dot", "strict graph{a--b b--a [label=1] a--a}")), ["a--b 1", "a--a"]);
@@ -66,14 +63,7 @@ fn names_are_bare_quoted_numbers_or_html() {
     let text = "graph { \"a b\" -- été -- -.5 -- <i<b>x</b>> // c\n \"q\\\"q\" -- \"one\" + /* c */ \" two\"\n# line 7\n\
         \"back\\\\slash\" -- \"long\\\nline\" ; \"a:b\":n:ne -- c:port }";
     let imported = import("g.dot", text);
-    let expected = [
-        "a b--été",
-        "été---.5",
-        "-.5--<i<b>x</b>>",
-        "q\"q--one two",
-        "back\\\\slash--longline",
-        "a:b--c",
-    ];
+    let expected = ["a b--été", "été---.5", "-.5--<i<b>x</b>>", "q\"q--one two", "back\\\\slash--longline", "a:b--c"];
     assert_eq!(edges(&imported), expected);
     assert_eq!(imported.warnings, [Note::Ports { count: 2 }]);
 }
@@ -122,8 +112,14 @@ fn broken_syntax_says_where() {
         ("graph { a", "g.dot: line 1, column 10: expected { or a node, found the end of the file"),
         ("graph {\n a [b=] }", "g.dot: line 2, column 7: expected a value, found \"]\""),
         ("graph { a [b=1 }", "g.dot: line 1, column 16: expected an attribute or ], found \"}\""),
-        ("graph { \"a }", "g.dot: line 1, column 9: expected a closing quote for the text that opens here, found \"\\\"a\""),
-        ("graph { <a <b> }", "g.dot: line 1, column 9: expected a closing > for the text that opens here, found \"<a\""),
+        (
+            "graph { \"a }",
+            "g.dot: line 1, column 9: expected a closing quote for the text that opens here, found \"\\\"a\"",
+        ),
+        (
+            "graph { <a <b> }",
+            "g.dot: line 1, column 9: expected a closing > for the text that opens here, found \"<a\"",
+        ),
         ("graph { a /* b }", "g.dot: line 1, column 11: expected a comment that ends in */, found \"/*\""),
         ("graph { a -- }", "g.dot: line 1, column 14: expected { or a node, found \"}\""),
         ("graph { a & b }", "g.dot: line 1, column 11: expected a name, a mark or the end of the file, found \"&\""),
@@ -149,6 +145,6 @@ fn attributes_for_many_are_bounded() {
     let error = import_bytes("g.dot", text.as_bytes(), &options).unwrap_err().to_string();
     assert_eq!(
         error,
-        "g.dot: line 1: expected at most 1073741824 bytes of attributes that are given to many records at once, found more"
+        "g.dot: line 1: expected at most 16777216 bytes of attributes that are given to many records at once, found more"
     );
 }

@@ -82,7 +82,10 @@ impl Columns {
 
     fn header(&self, losses: &mut Losses, out: &mut dyn Write) -> io::Result<()> {
         for (name, place) in &self.by_name {
-            if self.titles.get(*place).is_some_and(|title| title.trim_start_matches(OWN) != name.trim_start_matches(OWN))
+            if self
+                .titles
+                .get(*place)
+                .is_some_and(|title| title.trim_start_matches(OWN) != name.trim_start_matches(OWN))
             {
                 losses.add(Lost::Characters, name);
             }

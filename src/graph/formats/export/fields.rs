@@ -5,6 +5,7 @@
 //! written behind [`OWN`].
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::loss::{Losses, Lost};
 use crate::graph::formats::properties::{OWN, direction};
@@ -150,7 +151,8 @@ pub(super) fn of_node<'a>(
     }
     const FIELDS: [&str; 10] = ["label", "private", "group", "weight", "colour", "color", "x", "y", "z", "pinned"];
     let unlabelled = node.label.is_empty();
-    let is_kind = |value: &Value| matches!(value, Value::Text(word) if NodeKind::from_name(&word.to_lowercase()).is_some());
+    let is_kind =
+        |value: &Value| matches!(value, Value::Text(word) if NodeKind::from_name(&word.to_lowercase()).is_some());
     record.push_attributes(|name, value| {
         one_of(name, &FIELDS)
             || (one_of(name, &["class"]) && (classed || is_kind(value)))
@@ -192,4 +194,13 @@ pub(super) fn of_edge<'a>(
 /// Whether a file should say of its edges that they are directed: when one is.
 pub(super) fn mostly_directed(edges: &[Edge]) -> bool {
     edges.iter().any(|edge| edge.directed)
+}
+
+/// Whether two edges join the same nodes, which some readers must be told. With `directed`, the way back is another.
+pub(super) fn has_parallels(edges: &[Edge], directed: bool) -> bool {
+    let mut seen = HashSet::with_capacity(edges.len());
+    edges.iter().any(|edge| {
+        let ends = (edge.source, edge.target);
+        !seen.insert(if directed { ends } else { (ends.0.min(ends.1), ends.0.max(ends.1)) })
+    })
 }

