@@ -79,7 +79,7 @@ pub struct Node {
     /// The simulation leaves a pinned node where it is.
     pub pinned: bool,
     /// Everything else.
-    #[serde(with = "attributes")]
+    #[serde(with = "attributes", default)]
     pub attributes: Attributes,
 }
 
@@ -122,7 +122,7 @@ pub struct EdgeRow {
     /// As in [`Edge`].
     pub label: Option<Box<str>>,
     /// As in [`Edge`].
-    #[serde(with = "attributes")]
+    #[serde(with = "attributes", default)]
     pub attributes: Attributes,
 }
 
