@@ -159,16 +159,15 @@ impl Model {
 fn write(path: &Path) {
     let mut store = SqliteStore::open(path).unwrap();
     let mut model = Model::of(store.load().unwrap());
-    let bell = Arc::new(Doorbell::silent());
+    let parker = Parker::new();
+    let unparker = parker.unparker().clone();
+    let bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
     let (mut orders, orders_in) = lane("control->store.order", 64, Overflow::Refuse, Arc::clone(&bell));
-    let (reports, mut reports_in) = lane("store->control.report", 256, Overflow::Refuse, Arc::clone(&bell));
+    let (reports, mut reports_in) = lane("store->control.report", 256, Overflow::Refuse, Arc::new(Doorbell::silent()));
     let metrics = Arc::new(Metrics::new(0));
     let lanes = StoreLanes { orders: orders_in, reports };
-    std::thread::spawn(move || {
-        let parker = Parker::new();
-        let thread = StoreThread::new(Box::new(store), lanes, Arc::new(Doorbell::silent()), metrics);
-        thread.run(&parker, &AtomicBool::new(false));
-    });
+    let thread = StoreThread::new(Box::new(store), lanes, bell, metrics);
+    std::thread::spawn(move || thread.run(&parker, &AtomicBool::new(false)));
     let mut out = std::io::stdout();
     let mut random = Random(u64::from(std::process::id()));
     loop {
@@ -191,7 +190,6 @@ fn write(path: &Path) {
             }
             out.flush().unwrap();
         }
-        // Half of the time the thread falls asleep in between, which a silent bell ends late: then it is idle.
         std::thread::sleep(Duration::from_micros(random.below(2_000)));
     }
 }

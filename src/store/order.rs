@@ -56,11 +56,11 @@ pub enum StoreReport {
         /// For people.
         text: String,
     },
-    /// Commits are possible again; the next one is `version` + 1.
+    /// Commits are possible again; the next one is `version` + 1. What was sent before this was heard is not done.
     Recovered {
         /// What the store holds.
         version: u64,
-        /// To be sent with what is sent from now on.
+        /// The term from now on.
         term: u64,
         /// Entries that were reported as failed and are in the store after all, in order: apply them.
         late: Vec<Entry>,

@@ -237,6 +237,8 @@ impl StoreThread {
         let late = std::mem::take(&mut failure.doubtful);
         self.failure = None;
         self.committed = found;
+        // What was sent meanwhile does not follow what is late.
+        self.term += 1;
         self.metrics.store.failed.set(0.0);
         tracing::info!(version = found, late = late.len(), "the store works again");
         self.report(StoreReport::Recovered { version: found, term: self.term, late });
