@@ -15,8 +15,8 @@ use swarmcast::graph::{Change, Graph, Node, NodeClass, NodeId};
 use swarmcast::handoff::{Consumer, Doorbell, Overflow, Producer, lane};
 use swarmcast::metrics::Metrics;
 use swarmcast::store::{
-    About, BackupJob, Entry, FailureKind, Layout, Loaded, LogPage, SqliteStore, Store, StoreError, StoreLanes, StoreOrder,
-    StoreReport, StoreThread,
+    About, BackupJob, Entry, FailureKind, Layout, Loaded, LogPage, SqliteStore, Store, StoreError, StoreLanes,
+    StoreOrder, StoreReport, StoreThread,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -313,7 +313,10 @@ impl SmallDisk {
             Ok(output) if output.status.success() => Some(Self(folder)),
             other => {
                 let _ = std::fs::remove_dir(&folder);
-                let reason = other.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stderr).into_owned());
+                let reason = other.map_or_else(
+                    |error| error.to_string(),
+                    |output| String::from_utf8_lossy(&output.stderr).into_owned(),
+                );
                 println!("SKIPPED: the full disk is not checked, since none can be mounted: {}", reason.trim());
                 None
             }

@@ -101,7 +101,8 @@ pub fn restore(from: &Path, to: &Path, force: bool) -> Result<(BackupSize, Optio
     }
     let draft = beside(&to, ".new");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let source = Connection::open_with_flags(&from, flags).map_err(|error| StoreError::sqlite("reading", &from, &error))?;
+    let source =
+        Connection::open_with_flags(&from, flags).map_err(|error| StoreError::sqlite("reading", &from, &error))?;
     let size = copy_to(&source, &draft)?;
     let kept = if taken { Some(set_aside(&to)?) } else { None };
     file::install(&draft, &to)?;
@@ -137,7 +138,8 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
 /// As opening it; and when it cannot be written.
 pub fn compact(path: &Path) -> Result<CompactSize, StoreError> {
     let path = existing(path)?;
-    let bytes = || fs::metadata(&path).map(|facts| facts.len()).map_err(|error| StoreError::io("reading", &path, &error));
+    let bytes =
+        || fs::metadata(&path).map(|facts| facts.len()).map_err(|error| StoreError::io("reading", &path, &error));
     let mut store = SqliteStore::open(&path)?;
     store.checkpoint(true)?;
     let before = bytes()?;

@@ -60,7 +60,11 @@ pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
     let connection = file::connect_to_read(&path)?;
     let sqlite = |error| StoreError::sqlite("reading", &path, &error);
     let moment = connection.unchecked_transaction().map_err(sqlite)?;
-    let mut report = CheckReport { path: path.clone(), problems: schema::quick_check(&moment).map_err(sqlite)?, ..CheckReport::default() };
+    let mut report = CheckReport {
+        path: path.clone(),
+        problems: schema::quick_check(&moment).map_err(sqlite)?,
+        ..CheckReport::default()
+    };
     if !report.problems.is_empty() {
         // What is read from damaged pages would only repeat it.
         return Ok(report);
@@ -123,9 +127,13 @@ fn graph(connection: &Connection, counters: &Counters, report: &mut CheckReport)
     for (table, counter, next) in
         [("node", "next_node_id", counters.next_node_id), ("edge", "next_edge_id", counters.next_edge_id)]
     {
-        let noted: String = connection.query_row("SELECT value FROM meta WHERE key = ?1", [counter], |row| row.get(0))?;
+        let noted: String =
+            connection.query_row("SELECT value FROM meta WHERE key = ?1", [counter], |row| row.get(0))?;
         if noted != next.to_string() {
-            report.note(format!("{table} ids go up to {} and meta says {counter} = {noted}: rows were added by hand", i64::from(next) - 1));
+            report.note(format!(
+                "{table} ids go up to {} and meta says {counter} = {noted}: rows were added by hand",
+                i64::from(next) - 1
+            ));
         }
     }
     Ok(())
@@ -152,7 +160,8 @@ fn settings(connection: &Connection, report: &mut CheckReport) -> rusqlite::Resu
 
 /// The log from its newest entry back: what it says last of a node or an edge is what the rows say.
 fn log(connection: &Connection, counters: &Counters, report: &mut CheckReport) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(&format!("SELECT {} FROM log ORDER BY version DESC", load::ENTRY_COLUMNS))?;
+    let mut statement =
+        connection.prepare(&format!("SELECT {} FROM log ORDER BY version DESC", load::ENTRY_COLUMNS))?;
     let mut found = statement.query([])?;
     let mut look = Look::new(connection)?;
     let (mut nodes, mut edges) = (HashSet::new(), HashSet::new());
@@ -173,14 +182,20 @@ fn log(connection: &Connection, counters: &Counters, report: &mut CheckReport) -
         };
         for change in entry.changes.iter().rev() {
             let (what, id, same) = match change {
-                Change::PutNode(node) if nodes.insert(node.id) => ("node", node.id.get(), look.node(node.id.get())?.as_ref() == Some(node)),
+                Change::PutNode(node) if nodes.insert(node.id) => {
+                    ("node", node.id.get(), look.node(node.id.get())?.as_ref() == Some(node))
+                }
                 Change::RemoveNode(id) if nodes.insert(*id) => ("node", id.get(), look.node(id.get())?.is_none()),
-                Change::PutEdge(edge) if edges.insert(edge.id) => ("edge", edge.id.0, look.edge(edge.id.0)?.as_ref() == Some(edge)),
+                Change::PutEdge(edge) if edges.insert(edge.id) => {
+                    ("edge", edge.id.0, look.edge(edge.id.0)?.as_ref() == Some(edge))
+                }
                 Change::RemoveEdge(id) if edges.insert(*id) => ("edge", id.0, look.edge(id.0)?.is_none()),
                 _ => continue,
             };
             if !same {
-                report.note(format!("{what} {id} is otherwise than version {version} of the log left it: it was changed by hand"));
+                report.note(format!(
+                    "{what} {id} is otherwise than version {version} of the log left it: it was changed by hand"
+                ));
             }
         }
     }

@@ -41,7 +41,9 @@ fn change_bytes(change: &Change) -> usize {
         all.iter().map(|(key, given)| key.len() + value(given) + 8).sum::<usize>()
     };
     match change {
-        Change::PutNode(node) => 160 + node.key.len() + node.label.len() + text(&node.group) + attributes(&node.attributes),
+        Change::PutNode(node) => {
+            160 + node.key.len() + node.label.len() + text(&node.group) + attributes(&node.attributes)
+        }
         Change::PutEdge(edge) => 128 + text(&edge.relation) + text(&edge.label) + attributes(&edge.attributes),
         Change::RemoveNode(_) | Change::RemoveEdge(_) => 24,
     }

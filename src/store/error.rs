@@ -227,9 +227,11 @@ impl StoreError {
             Self::Full { .. } => FailureKind::Full,
             Self::Busy { .. } | Self::Locked { .. } => FailureKind::Busy,
             Self::Order { .. } => FailureKind::Order,
-            Self::Io { .. } | Self::NoFolder { .. } | Self::Absent { .. } | Self::Exists { .. } | Self::Trimmed { .. } => {
-                FailureKind::Io
-            }
+            Self::Io { .. }
+            | Self::NoFolder { .. }
+            | Self::Absent { .. }
+            | Self::Exists { .. }
+            | Self::Trimmed { .. } => FailureKind::Io,
             Self::Orphan { .. }
             | Self::NotADatabase { .. }
             | Self::Foreign { .. }

@@ -133,11 +133,15 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(32);
-    connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA foreign_keys = OFF").map_err(sqlite)?;
+    connection
+        .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA foreign_keys = OFF")
+        .map_err(sqlite)?;
     schema::verify(&connection, path)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sqlite)?;
     if mode != "wal" {
-        let reason = format!("its file system has no shared memory for a write-ahead log (journal mode {mode}); choose a local disk");
+        let reason = format!(
+            "its file system has no shared memory for a write-ahead log (journal mode {mode}); choose a local disk"
+        );
         return Err(StoreError::Io { doing: "opening", path: path.to_owned(), reason });
     }
     connection

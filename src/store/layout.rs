@@ -27,9 +27,12 @@ pub(super) fn put(transaction: &Transaction<'_>, layout: &Layout, part: usize) -
     let id: i64 = transaction.query_row("SELECT max(id) FROM layout WHERE complete = 0", [], |row| row.get(0))?;
     let mut parts = layout.positions.chunks(STORE_LAYOUT_PART_NODES);
     let positions = encode(parts.nth(part).unwrap_or_default());
-    transaction
-        .prepare_cached("INSERT INTO layout_part VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![id, part as i64, crc32fast::hash(&positions), positions])?;
+    transaction.prepare_cached("INSERT INTO layout_part VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        id,
+        part as i64,
+        crc32fast::hash(&positions),
+        positions
+    ])?;
     let more = parts.next().is_some();
     if !more {
         transaction.execute("UPDATE layout SET complete = 1 WHERE id = ?1", [id])?;

@@ -25,7 +25,8 @@ impl Counters {
     pub(super) fn read(connection: &Connection, path: &Path) -> Result<Self, StoreError> {
         let sqlite = |error| StoreError::sqlite("reading", path, &error);
         let number = |key: &str| {
-            let wrong = |reason: String| StoreError::Row { path: path.to_owned(), table: "meta", id: key.to_owned(), reason };
+            let wrong =
+                |reason: String| StoreError::Row { path: path.to_owned(), table: "meta", id: key.to_owned(), reason };
             let text: String = connection
                 .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
                 .map_err(|error| wrong(error.to_string()))?;
@@ -39,7 +40,8 @@ impl Counters {
             .map_err(sqlite)?;
         // Whoever adds a row by hand need not know of the counters.
         let past = |table: &str| {
-            connection.query_row(&format!("SELECT coalesce(max(id) + 1, 0) FROM {table}"), [], |row| row.get::<_, i64>(0))
+            connection
+                .query_row(&format!("SELECT coalesce(max(id) + 1, 0) FROM {table}"), [], |row| row.get::<_, i64>(0))
         };
         let past_node = u32::try_from(past("node").map_err(sqlite)?).unwrap_or(u32::MAX);
         let past_edge = u32::try_from(past("edge").map_err(sqlite)?).unwrap_or(u32::MAX);

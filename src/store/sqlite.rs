@@ -126,7 +126,8 @@ impl Store for SqliteStore {
         }
         put_rows(&transaction, graph).map_err(sqlite)?;
         let (next_node_id, next_edge_id) = graph.next_ids();
-        let after = Counters { version: about.version, epoch: about.epoch, next_node_id, next_edge_id, ..Counters::default() };
+        let after =
+            Counters { version: about.version, epoch: about.epoch, next_node_id, next_edge_id, ..Counters::default() };
         note(&transaction, counters, &after).map_err(sqlite)?;
         for (key, value) in [("name", &about.name), ("source", &about.source)] {
             transaction.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![key, value]).map_err(sqlite)?;
