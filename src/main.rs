@@ -30,6 +30,7 @@ fn main() -> std::process::ExitCode {
             Ok(())
         }
         Action::ShowDefault => Ok(()),
+        Action::Store(action) => supervise::store_command(&resolved, &action),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,6 +17,7 @@ Examples:
   swarmcast --config swarm.toml serve --check
                                              print what would run, and exit
   swarmcast convert notes/ notes.graphml     write a graph in another format
+  swarmcast backup graph-copy.db             copy the store, also while it is in use
   swarmcast config show --origin             print every value and where it came from
   swarmcast config default > swarm.toml      start a configuration file, every key explained
 
@@ -56,6 +57,39 @@ pub enum Command {
         /// Its format where the name does not say: json, csv, csv-nodes, graphml, gexf, gml, dot or mermaid.
         #[arg(long, value_name = "FORMAT")]
         to: Option<String>,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Look for everything that could be wrong with the store; also while it is in use.
+    CheckStore {
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Copy the store to a new file; also while it is in use.
+    Backup {
+        /// The file to write; it must not be there yet.
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Put a backup in the place of the store.
+    Restore {
+        /// The backup.
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
+        /// Also when there is a store: it gets another name.
+        #[arg(long)]
+        force: bool,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Give the store's free space back to the system.
+    Compact {
         /// Flags after the subcommand.
         #[command(flatten)]
         common: Box<CommonArgs>,
@@ -106,6 +140,12 @@ pub struct CommonArgs {
     /// Read every page of a vault, not only the public ones [graph.vault_all_pages].
     #[arg(long)]
     pub vault_all_pages: bool,
+    /// The file that keeps graph, settings and layout [store.path].
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<String>,
+    /// Keep nothing [store.ephemeral].
+    #[arg(long)]
+    pub ephemeral: bool,
     /// Where to serve viewer, REST and WebSocket [net.http].
     #[arg(long, value_name = "ADDR")]
     pub http: Option<String>,
@@ -157,6 +197,29 @@ pub enum Action {
     },
     /// Print [`super::default_toml`].
     ShowDefault,
+    /// Do something to the store.
+    Store(StoreAction),
+}
+
+/// What is to be done to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreAction {
+    /// Look for everything that could be wrong.
+    Check,
+    /// Copy it.
+    Backup {
+        /// A file that is not there yet.
+        to: PathBuf,
+    },
+    /// Put a backup in its place.
+    Restore {
+        /// The backup.
+        from: PathBuf,
+        /// Also when there is a store.
+        force: bool,
+    },
+    /// Give its free space back.
+    Compact,
 }
 
 impl Args {
@@ -169,6 +232,12 @@ impl Args {
             Some(Command::Convert { output, to, .. }) => Action::Convert { output: output.clone(), to: to.clone() },
             Some(Command::Config { command: ConfigCommand::Show { origin, .. } }) => Action::Show { origin: *origin },
             Some(Command::Config { command: ConfigCommand::Default }) => Action::ShowDefault,
+            Some(Command::CheckStore { .. }) => Action::Store(StoreAction::Check),
+            Some(Command::Backup { to, .. }) => Action::Store(StoreAction::Backup { to: to.clone() }),
+            Some(Command::Restore { from, force, .. }) => {
+                Action::Store(StoreAction::Restore { from: from.clone(), force: *force })
+            }
+            Some(Command::Compact { .. }) => Action::Store(StoreAction::Compact),
         }
     }
 
@@ -178,6 +247,10 @@ impl Args {
             Some(
                 Command::Serve { common, .. }
                 | Command::Convert { common, .. }
+                | Command::CheckStore { common }
+                | Command::Backup { common, .. }
+                | Command::Restore { common, .. }
+                | Command::Compact { common }
                 | Command::Config { command: ConfigCommand::Show { common, .. } },
             ) => Some(common.as_ref()),
             None | Some(Command::Config { command: ConfigCommand::Default }) => None,
@@ -221,6 +294,8 @@ impl CommonArgs {
             ("format", text(&self.format)),
             ("skip-bad", switch(self.skip_bad, true)),
             ("vault-all-pages", switch(self.vault_all_pages, true)),
+            ("store", text(&self.store)),
+            ("ephemeral", switch(self.ephemeral, true)),
             ("http", text(&self.http)),
             ("tcp", text(&self.tcp)),
             ("rate", text(&self.rate)),

@@ -6,6 +6,7 @@
 
 mod convert;
 mod error;
+mod keep;
 mod latency_file;
 mod load;
 mod logging;
@@ -16,6 +17,7 @@ mod topology;
 
 pub use convert::convert;
 pub use error::StartError;
+pub use keep::{open_store, store_command};
 pub use load::{Loaded, load};
 pub use plan::Plan;
 pub use run::{check, serve};
