@@ -27,6 +27,26 @@ pub enum StartError {
     /// The store was refused.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// The store holds a graph from elsewhere than what was asked for.
+    #[error(
+        "the store {} holds the graph of {from}, not of {asked}: leave --graph out to go on with it, or name another file with --store", store.display()
+    )]
+    OtherGraph {
+        /// The store.
+        store: std::path::PathBuf,
+        /// Where its graph came from.
+        from: String,
+        /// `graph.path`.
+        asked: String,
+    },
+    /// What the store holds is not a graph.
+    #[error("the store {} holds no graph: {reason}; see `swarmcast check-store`", store.display())]
+    KeptGraph {
+        /// The store.
+        store: std::path::PathBuf,
+        /// The first row that does not fit.
+        reason: crate::graph::RowsError,
+    },
     /// There is no place for one.
     #[error(
         "there is no home folder to keep the store in: name a file with --store FILE (store.path), or keep nothing with --ephemeral"
@@ -138,7 +158,9 @@ impl StartError {
             | Self::SharedCore { .. }
             | Self::Params(_)
             | Self::NoHome
-            | Self::NothingKept => 2,
+            | Self::NothingKept
+            | Self::OtherGraph { .. }
+            | Self::KeptGraph { .. } => 2,
             Self::Store(error) => error.exit_code(),
             Self::InUse { .. }
             | Self::Output { .. }
