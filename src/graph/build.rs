@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Edge, Graph, IdIndex, Node, NodeClass, NodeId, NodeIndex};
+use super::{Edge, EdgeId, Graph, IdIndex, Node, NodeClass, NodeId, NodeIndex};
 use crate::limits::{NODE_ID_MAX, TEXT_BYTES_MAX};
 
 /// Why a graph could not be built.
@@ -121,15 +121,16 @@ impl GraphBuilder {
         directed: bool,
     ) -> Result<&mut Edge, BuildError> {
         assert!(source.get().max(target.get()) < self.nodes.len(), "both ends come from `node`");
-        if self.edges.len() >= self.edges_max {
+        if self.edges.len() >= self.edges_max.min(u32::MAX as usize) {
             return Err(BuildError::TooManyEdges { limit: self.edges_max });
         }
         let narrow = weight as f32;
         if !(narrow.is_finite() && narrow >= 0.0) {
             return Err(BuildError::Weight { weight });
         }
+        let id = EdgeId(self.edges.len() as u32);
         let edge =
-            Edge { source, target, weight: narrow, directed, relation: None, label: None, attributes: Vec::new() };
+            Edge { id, source, target, weight: narrow, directed, relation: None, label: None, attributes: Vec::new() };
         Ok(self.edges.push_mut(edge))
     }
 
@@ -149,25 +150,18 @@ impl GraphBuilder {
     #[must_use]
     pub fn finish(mut self) -> Graph {
         let numeric: Option<Vec<NodeId>> = self.nodes.iter().map(|node| decimal_id(&node.key)).collect();
-        let ids = numeric.and_then(|ids| {
-            let map = IdIndex::new(ids.iter().copied()).ok()?;
-            Some((ids, map))
-        });
-        let (ids, map) = ids.unwrap_or_else(|| {
-            let counted: Vec<NodeId> = (0..self.nodes.len() as u32).filter_map(NodeId::new).collect();
-            let map = IdIndex::new(counted.iter().copied()).unwrap_or_default();
-            (counted, map)
-        });
+        let ids = numeric.filter(|ids| IdIndex::new(ids.iter().copied()).is_ok());
+        let ids = ids.unwrap_or_else(|| (0..self.nodes.len() as u32).filter_map(NodeId::new).collect());
         assert_eq!(ids.len(), self.nodes.len(), "nodes_max keeps every counted id within the id space");
         for (node, id) in self.nodes.iter_mut().zip(ids) {
             node.id = id;
         }
-        Graph { nodes: self.nodes, edges: self.edges, ids: map }
+        Graph::built(self.nodes, self.edges)
     }
 }
 
 /// `key` as an id when it is written the way that number is written: no sign, no leading zero.
-fn decimal_id(key: &str) -> Option<NodeId> {
+pub(super) fn decimal_id(key: &str) -> Option<NodeId> {
     let plain = key.bytes().all(|byte| byte.is_ascii_digit()) && (key == "0" || !key.starts_with('0'));
     if plain { key.parse().ok().and_then(NodeId::new) } else { None }
 }

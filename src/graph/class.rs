@@ -1,7 +1,8 @@
 //! What kind of thing a node is, and the flag bits that carry it on the wire.
 
 /// The kind of a node. Exactly one; privacy is apart, see [`NodeClass`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NodeKind {
     /// A page, a package, a thing that people know.
     #[default]
@@ -44,9 +45,10 @@ impl NodeKind {
 }
 
 /// Kind and privacy of a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct NodeClass {
     /// What the node is.
+    #[serde(rename = "class")]
     pub kind: NodeKind,
     /// Not to be shown to everyone; carried as a flag.
     pub private: bool,

@@ -5,14 +5,23 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod change;
 mod class;
 mod csr;
 pub mod formats;
+#[allow(clippy::module_inception, reason = "the graph itself")]
+mod graph;
 mod id;
 mod model;
+mod stage;
 
 pub use build::{BuildError, GraphBuilder};
+pub use change::{
+    Batch, Change, Deed, EdgeDraft, EdgePatch, EdgeRef, NodeDraft, NodePatch, NodeRef, Op, OpError, OpProblem, Outcome,
+};
 pub use class::{NodeClass, NodeKind};
 pub use csr::Csr;
-pub use id::{IdIndex, NodeId, NodeIndex};
-pub use model::{Attributes, Edge, Graph, Node, Value};
+pub use graph::{Graph, Restructured, RowsError};
+pub use id::{EdgeId, IdIndex, NodeId, NodeIndex};
+pub use model::{Attributes, Edge, EdgeRow, Node, Value, colour_of};
+pub use stage::{GraphLimits, Pending, Staged};

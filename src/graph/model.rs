@@ -1,9 +1,12 @@
-//! The graph's data, as it was imported: nodes and edges with their attributes.
+//! Nodes and edges with their attributes, as they are kept, logged and told.
 
-use super::{Csr, IdIndex, NodeClass, NodeId, NodeIndex};
+use serde::{Deserialize, Serialize};
+
+use super::{EdgeId, NodeClass, NodeId, NodeIndex};
 
 /// A typed attribute value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Value {
     /// True or false.
     Bool(bool),
@@ -18,8 +21,8 @@ pub enum Value {
 /// Attributes in the order of the file, at most [`crate::limits::ATTRIBUTES_MAX`], keys unique.
 pub type Attributes = Vec<(Box<str>, Value)>;
 
-/// One node.
-#[derive(Clone, Debug, PartialEq)]
+/// One node. As JSON its kind and privacy are `class` and `private`, its colour is `#rrggbb`, its attributes an object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Stable id, unique in the graph.
     pub id: NodeId,
@@ -28,24 +31,29 @@ pub struct Node {
     /// What a person sees; the key where the source has no label.
     pub label: Box<str>,
     /// Kind and privacy.
+    #[serde(flatten)]
     pub class: NodeClass,
     /// Group, layer or community of the source file.
     pub group: Option<Box<str>>,
     /// Importance, > 0 and finite; 1 where the source has none.
     pub weight: f32,
     /// Colour as `0xRRGGBB`, where the source has one.
+    #[serde(with = "colour")]
     pub colour: Option<u32>,
     /// Position the source asks for, in world units; `[x, y, z]`, finite.
     pub position: Option<[f32; 3]>,
     /// The simulation leaves a pinned node where it is.
     pub pinned: bool,
     /// Everything else.
+    #[serde(with = "attributes")]
     pub attributes: Attributes,
 }
 
 /// One edge between two nodes of the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edge {
+    /// Stable id, unique in the graph.
+    pub id: EdgeId,
     /// Where it starts.
     pub source: NodeIndex,
     /// Where it ends.
@@ -62,61 +70,116 @@ pub struct Edge {
     pub attributes: Attributes,
 }
 
-/// A whole graph. Built by [`super::GraphBuilder`], which keeps the invariants below.
-///
-/// Invariants: ids and keys are unique; every edge's ends are indices of `nodes`.
-#[derive(Clone, Debug, Default)]
-pub struct Graph {
-    pub(super) nodes: Vec<Node>,
-    pub(super) edges: Vec<Edge>,
-    pub(super) ids: IdIndex,
+/// An edge whose ends are named by their ids: the form that means the same in every epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EdgeRow {
+    /// Stable id, unique in the graph.
+    pub id: EdgeId,
+    /// Where it starts.
+    pub source: NodeId,
+    /// Where it ends.
+    pub target: NodeId,
+    /// As in [`Edge`].
+    pub weight: f32,
+    /// As in [`Edge`].
+    pub directed: bool,
+    /// As in [`Edge`].
+    pub relation: Option<Box<str>>,
+    /// As in [`Edge`].
+    pub label: Option<Box<str>>,
+    /// As in [`Edge`].
+    #[serde(with = "attributes")]
+    pub attributes: Attributes,
 }
 
-impl Graph {
-    /// Nodes in index order.
-    #[must_use]
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
+/// `#rrggbb` or null.
+mod colour {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[allow(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(colour: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+        match colour {
+            Some(rgb) => serializer.collect_str(&format_args!("#{:06x}", rgb & 0x00FF_FFFF)),
+            None => serializer.serialize_none(),
+        }
     }
 
-    /// Edges in the order of the source.
-    #[must_use]
-    pub fn edges(&self) -> &[Edge] {
-        &self.edges
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        super::colour_of(&text).map(Some).ok_or_else(|| D::Error::custom(format!("a colour is #rrggbb, found {text}")))
+    }
+}
+
+/// `#rrggbb` as a number.
+#[must_use]
+pub fn colour_of(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6)?;
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+}
+
+/// An object, in order.
+mod attributes {
+    use serde::de::{Deserializer, MapAccess, Visitor};
+    use serde::ser::Serializer;
+
+    use super::{Attributes, Value};
+
+    pub(super) fn serialize<S: Serializer>(attributes: &Attributes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(attributes.iter().map(|(key, value)| (key, value)))
     }
 
-    /// The node at `index`.
-    #[must_use]
-    pub fn node(&self, index: NodeIndex) -> Option<&Node> {
-        self.nodes.get(index.get())
-    }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Attributes;
 
-    /// The index of the node with this id. O(log n).
-    #[must_use]
-    pub fn index_of(&self, id: NodeId) -> Option<NodeIndex> {
-        self.ids.get(id)
-    }
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object of attributes")
+            }
 
-    /// The map from ids to indices.
-    #[must_use]
-    pub fn ids(&self) -> &IdIndex {
-        &self.ids
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
+                let mut attributes = Attributes::new();
+                while let Some((key, value)) = map.next_entry::<Box<str>, Value>()? {
+                    attributes.push((key, value));
+                }
+                Ok(attributes)
+            }
+        }
+        deserializer.deserialize_map(InOrder)
     }
+}
 
-    /// Largest id in use; `None` in an empty graph.
-    #[must_use]
-    pub fn id_max(&self) -> Option<NodeId> {
-        self.nodes.iter().map(|node| node.id).max()
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::NodeKind;
 
-    /// Marks a node as pinned or free; `false` when there is no such node.
-    pub fn set_pinned(&mut self, index: NodeIndex, pinned: bool) -> bool {
-        self.nodes.get_mut(index.get()).map(|node| node.pinned = pinned).is_some()
-    }
-
-    /// The undirected adjacency that the simulation works on.
-    #[must_use]
-    pub fn csr(&self) -> Csr {
-        Csr::new(self.nodes.len(), self.edges.iter().map(|edge| (edge.source, edge.target, edge.weight)))
+    #[test]
+    fn a_node_as_json_comes_back() {
+        let node = Node {
+            id: NodeId::new(7).unwrap(),
+            key: "a".into(),
+            label: "A".into(),
+            class: NodeClass { kind: NodeKind::Agent, private: true },
+            group: None,
+            weight: 2.5,
+            colour: Some(0x00_80_ff),
+            position: Some([1.0, 2.0, 3.0]),
+            pinned: false,
+            attributes: vec![
+                ("z".into(), Value::Int(1)),
+                ("a".into(), Value::Float(1.0)),
+                ("t".into(), Value::Text("x".into())),
+                ("b".into(), Value::Bool(true)),
+            ],
+        };
+        let text = serde_json::to_string(&node).unwrap();
+        assert_eq!(
+            text,
+            r##"{"id":7,"key":"a","label":"A","class":"agent","private":true,"group":null,"weight":2.5,"colour":"#0080ff","position":[1.0,2.0,3.0],"pinned":false,"attributes":{"z":1,"a":1.0,"t":"x","b":true}}"##
+        );
+        assert_eq!(serde_json::from_str::<Node>(&text).unwrap(), node);
+        assert!(serde_json::from_str::<Node>(&text.replace("#0080ff", "#0080f")).is_err());
+        assert!(serde_json::from_str::<Node>(&text.replace("\"id\":7", "\"id\":67108864")).is_err());
     }
 }
