@@ -22,6 +22,8 @@ pub mod api;
 #[cfg(not(loom))]
 pub mod control;
 #[cfg(not(loom))]
+pub mod mcp;
+#[cfg(not(loom))]
 pub mod worker;
 
 #[cfg(not(loom))]
