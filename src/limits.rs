@@ -28,6 +28,30 @@ pub const WS_MESSAGE_BYTES_MAX: usize = 65_536;
 /// Bytes of a request's body. One that announces more is answered with 413, unread.
 pub const HTTP_BODY_BYTES_MAX: usize = 256 << 10;
 
+/// Bytes of the body of a request that changes the graph.
+pub const GRAPH_BODY_BYTES_MAX: usize = 8 << 20;
+
+/// Operations of one batch.
+pub const BATCH_OPS_MAX: usize = 20_000;
+
+/// Bytes of an idempotency key, and of an author's name.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// Idempotency keys whose answers are remembered; the oldest goes first.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 10_000;
+
+/// Batches that may be on their way to the disk or into the simulation at once; one more is answered with 503.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 1_024;
+
+/// Batches whose changes are kept for clients that come back.
+pub const CHANGES_KEPT_MAX: usize = 10_000;
+
+/// Bytes of all of them as JSON.
+pub const CHANGES_KEPT_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of changes that a message to every client carries; larger ones are fetched.
+pub const CHANGES_TOLD_BYTES_MAX: usize = 32 << 10;
+
 /// Requests that steer the simulation and wait for its answer at once; one more is answered with 503.
 pub const STEERS_WAITING_MAX: usize = 64;
 

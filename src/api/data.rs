@@ -9,9 +9,10 @@ use crate::handoff::Frame;
 /// The whole graph as JSON, without its opening: what [`graph_data_lead`] precedes. Positions are those of `frame`,
 /// null without one. O(nodes + edges), so it is rendered once for all who ask about the same time.
 #[must_use]
-pub fn graph_data(graph: &Graph, name: &str, epoch: u32, frame: Option<&Frame>) -> Vec<u8> {
+pub fn graph_data(graph: &Graph, name: &str, (version, epoch): (u64, u32), frame: Option<&Frame>) -> Vec<u8> {
     let frame = frame.filter(|frame| frame.stamp().epoch == epoch);
     let data = Data {
+        version,
         epoch,
         tick: frame.map(|frame| frame.stamp().tick),
         name,
@@ -47,6 +48,7 @@ pub fn sequences(frame: &Frame) -> Vec<(u16, u64)> {
 
 #[derive(Serialize)]
 struct Data<'graph> {
+    version: u64,
     epoch: u32,
     tick: Option<u64>,
     name: &'graph str,
@@ -73,8 +75,9 @@ impl Serialize for Nodes<'_> {
     }
 }
 
+/// A node as every answer shows it.
 #[derive(Serialize)]
-struct NodeRow<'graph> {
+pub(super) struct NodeRow<'graph> {
     id: u32,
     key: &'graph str,
     label: &'graph str,
@@ -92,7 +95,7 @@ struct NodeRow<'graph> {
 }
 
 impl<'graph> NodeRow<'graph> {
-    fn new(node: &'graph Node, position: Option<[f32; 3]>) -> Self {
+    pub(super) fn new(node: &'graph Node, position: Option<[f32; 3]>) -> Self {
         let axis = |axis: usize| position.and_then(|xyz| xyz.get(axis).copied());
         Self {
             id: node.id.get(),
@@ -133,8 +136,10 @@ impl Serialize for Edges<'_> {
     }
 }
 
+/// An edge as every answer shows it.
 #[derive(Serialize)]
-struct EdgeRow<'graph> {
+pub(super) struct EdgeRow<'graph> {
+    id: u32,
     source: Option<u32>,
     target: Option<u32>,
     weight: f32,
@@ -146,8 +151,9 @@ struct EdgeRow<'graph> {
 }
 
 impl<'graph> EdgeRow<'graph> {
-    fn new(edge: &'graph Edge, source: Option<u32>, target: Option<u32>) -> Self {
+    pub(super) fn new(edge: &'graph Edge, source: Option<u32>, target: Option<u32>) -> Self {
         Self {
+            id: edge.id.0,
             source,
             target,
             weight: edge.weight,
@@ -215,11 +221,12 @@ mod tests {
         assert_eq!(sequences(frame), [(12, 41)]);
         let whole = |epoch| {
             let mut text = graph_data_lead(Some(41)).into_bytes();
-            text.extend(graph_data(&graph, "g", epoch, Some(frame)));
+            text.extend(graph_data(&graph, "g", (3, epoch), Some(frame)));
             serde_json::from_slice::<serde_json::Value>(&text).unwrap()
         };
         let json = whole(5);
         assert_eq!((&json["epoch"], &json["tick"], &json["sequence"]), (&5.into(), &90.into(), &41.into()));
+        assert_eq!(json["version"], 3);
         assert_eq!(json["nodes"][0]["id"], 300);
         assert_eq!(json["nodes"][0]["colour"], "#ff0080");
         assert_eq!(json["nodes"][0]["attributes"]["size"], 4);

@@ -4,6 +4,7 @@
 
 pub mod analytics;
 mod data;
+pub mod graph;
 mod state;
 pub mod steer;
 

@@ -102,6 +102,8 @@ pub struct StateFacts<'run> {
     pub name: &'run str,
     /// Version of the structure.
     pub epoch: u32,
+    /// Changes that the graph has had.
+    pub version: u64,
     /// Of the newest frame; `None` before the first.
     pub tick: Option<u64>,
     /// Hz.
@@ -129,6 +131,7 @@ pub fn graph_state(graph: &Graph, facts: &StateFacts<'_>) -> Value {
     json!({
         "name": facts.name,
         "epoch": facts.epoch,
+        "version": facts.version,
         "tick": facts.tick,
         "node_count": graph.nodes().len(),
         "edge_count": graph.edges().len(),

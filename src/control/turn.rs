@@ -5,6 +5,7 @@
 
 mod analytics;
 mod figures;
+mod mutate;
 mod steer;
 
 use std::collections::{HashMap, VecDeque};
@@ -18,6 +19,7 @@ use crossbeam::sync::Parker;
 use serde_json::json;
 
 use self::figures::lane_row;
+use self::mutate::{Mutations, Reply};
 use self::steer::Steering;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
@@ -30,7 +32,7 @@ use crate::api::{
 };
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::base::{Handle, host};
-use crate::graph::{Graph, NodeId, NodeIndex};
+use crate::graph::{Graph, GraphLimits, NodeId};
 use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
@@ -47,6 +49,9 @@ const DATA_AGE_NS_MIN: u64 = 250 * MILLISECOND_NS;
 /// The same, as a multiple of the time that rendering took: a crowd that asks for a large graph shares one, and
 /// `control` keeps nine tenths of its time for others.
 const DATA_AGE_RENDERINGS: u64 = 10;
+
+/// How long a request for the whole graph waits for the positions of a new structure.
+const EARLY_NS_MAX: u64 = 500 * MILLISECOND_NS;
 
 /// Commands for `sim` that may be held back; beyond it clients are told to send again.
 const HELD_BACK_MAX: usize = 256;
@@ -102,6 +107,8 @@ pub struct ControlFacts {
     pub connections_per_address_automatic: usize,
     /// Units of the rules that steer the layout.
     pub steer: SteerFacts,
+    /// What the graph may grow to.
+    pub limits: GraphLimits,
 }
 
 /// Everything the thread owns.
@@ -124,6 +131,9 @@ pub struct Control {
     data: Option<RenderedData>,
     relief: Relief,
     steering: Steering,
+    mutations: Mutations,
+    /// Requests that wait for a frame of the present structure, and since when.
+    early: Vec<(Handle, HttpQuery, u64)>,
 }
 
 /// What a streaming session has, and what it asked for.
@@ -143,6 +153,8 @@ struct RenderedData {
     /// Class serials and their sequences in the frame of the positions.
     sequences: Vec<(u16, u64)>,
     stale_ns: u64,
+    rendered_ns: u64,
+    took_ns: u64,
 }
 
 /// Bits of a position, where that is a choice.
@@ -167,6 +179,7 @@ impl Control {
         let classes = ClassTable::new(facts.tick_rate);
         let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         let steering = Steering::new(facts.steer);
+        let mutations = Mutations::new(facts.limits, graph.ids(), 0);
         let mut control = Self {
             graph,
             epoch,
@@ -185,6 +198,8 @@ impl Control {
             data: None,
             relief: Relief::new(),
             steering,
+            mutations,
+            early: Vec::new(),
         };
         control.steer_anew();
         control
@@ -196,7 +211,8 @@ impl Control {
             if self.turn() == 0 {
                 self.bell.arm();
                 if self.nothing_waits() && !stop.load(Ordering::Acquire) {
-                    parker.park_timeout(if self.held_back.is_empty() { NAP } else { SHORT_NAP });
+                    let soon = !self.held_back.is_empty() || self.mutations.is_busy() || !self.early.is_empty();
+                    parker.park_timeout(if soon { SHORT_NAP } else { NAP });
                 }
                 self.bell.disarm();
             }
@@ -246,6 +262,8 @@ impl Control {
         }
         let now_ns = monotonic_ns();
         taken += self.take_jobs(now_ns);
+        taken += self.take_mutations(now_ns);
+        self.take_early(now_ns);
         self.relieve(now_ns);
         taken + self.take_places()
     }
@@ -354,6 +372,7 @@ impl Control {
             dimensions: if entry.spec.detail.flat { 2 } else { self.facts.dimensions },
             bits: bits(&entry.spec),
             epoch: self.epoch,
+            version: self.mutations.version(),
             node_count: self.graph.nodes().len() as u32,
             edge_count: self.graph.edges().len() as u32,
             is_reconnection: false,
@@ -487,14 +506,21 @@ impl Control {
             let message = format!("the graph has no node {node}");
             return self.refuse(origin, "unknown_node", &message, &["nodeId"], false);
         };
-        if self.graph.node(index).is_some_and(|node| node.pinned != pinned) {
-            if self.held_back.len() >= HELD_BACK_MAX {
-                return self.refuse(origin, "busy", "the simulation has too much to do; send it again", &[], true);
-            }
-            self.set_pinned(index, pinned);
-            self.command(SimCommand::Pin { node: index, pinned });
+        self.take_latest();
+        let frame = self.latest.as_deref().filter(|frame| frame.stamp().epoch == self.epoch);
+        let position = frame.and_then(|frame| frame.nodes().get(index.get())).map(|record| record.position());
+        let reply = Reply::Pin { origin, node, pinned };
+        if let Err(error) = self.pin_at(index, pinned, position.filter(|_| pinned), reply) {
+            self.refuse(origin, error.code, &error.message, &["nodeId"], error.status == 503);
         }
-        self.say(origin, &ServerMessage::PinConfirmed { node_id: node, pinned });
+    }
+
+    /// A drag ended with a pin: `sim` has it already, the graph must have it too.
+    fn pinned_by_drag(&mut self, node: NodeId, position: [f32; 3], origin: Origin) {
+        let Some(index) = self.graph.index_of(node) else { return };
+        if let Err(error) = self.pin_at(index, true, Some(position), Reply::Nobody) {
+            self.refuse(origin, error.code, &error.message, &["nodeId"], error.status == 503);
+        }
     }
 
     fn sim_event(&mut self, event: SimEvent) {
@@ -513,7 +539,8 @@ impl Control {
             SimEvent::DragRefused { origin, unknown: false, .. } => {
                 self.refuse(origin, "too_many_drags", "too many nodes are being dragged", &["nodeId"], true);
             }
-            SimEvent::Pinned { node } => self.set_pinned(node, true),
+            SimEvent::Pinned { node, position, origin } => self.pinned_by_drag(node, position, origin),
+            SimEvent::Restructured { epoch, replaced, .. } => self.restructured(epoch, *replaced),
             // Freed here, where nothing waits for it.
             SimEvent::ChainClosed { chain } => drop(chain),
             SimEvent::SideReplaced { planes } => drop(planes),
@@ -521,10 +548,15 @@ impl Control {
         }
     }
 
-    fn set_pinned(&mut self, node: NodeIndex, pinned: bool) {
-        self.graph.set_pinned(node, pinned);
+    /// The rendered graph is of the past now. After another structure it is rendered again as soon as that costs a tenth of the time.
+    fn outdate_data(&mut self, structural: bool) {
         if let Some(data) = &mut self.data {
-            data.stale_ns = data.stale_ns.min(monotonic_ns() + DATA_AGE_NS_MIN);
+            let soonest_ns = if structural {
+                data.rendered_ns + data.took_ns * DATA_AGE_RENDERINGS
+            } else {
+                monotonic_ns() + DATA_AGE_NS_MIN
+            };
+            data.stale_ns = data.stale_ns.min(soonest_ns);
         }
     }
 
@@ -557,6 +589,9 @@ impl Control {
         if let (HttpQuery::GraphData { .. }, None) = (&query, &self.latest) {
             return self.refuse_http(token, 503, "starting", "the first positions are being computed", &[]);
         }
+        if matches!(query, HttpQuery::GraphData { .. }) && self.is_between_structures() {
+            return self.early.push((token, query, monotonic_ns()));
+        }
         let (lead, content_type, body) = match query {
             HttpQuery::Rest(call) => return self.rest(token, &call),
             HttpQuery::GraphData { class: Some(class) }
@@ -581,6 +616,28 @@ impl Control {
             }
         };
         self.reply(DoorReply::Http { token, status: 200, content_type, lead, body });
+    }
+
+    /// Whether the newest frame is of a structure before: there are no positions of the present one for a moment.
+    fn is_between_structures(&self) -> bool {
+        self.latest.as_ref().is_some_and(|frame| frame.stamp().epoch != self.epoch)
+    }
+
+    /// Answers requests that waited for the first frame of a structure; after a while without its positions.
+    fn take_early(&mut self, now_ns: u64) {
+        if self.early.is_empty() {
+            return;
+        }
+        self.take_latest();
+        let late = self.early.first().is_some_and(|(_, _, since_ns)| now_ns.saturating_sub(*since_ns) > EARLY_NS_MAX);
+        if self.is_between_structures() && !late {
+            return;
+        }
+        for (token, query, _) in std::mem::take(&mut self.early) {
+            let HttpQuery::GraphData { class } = query else { continue };
+            let (lead, body) = self.data(class);
+            self.reply(DoorReply::Http { token, status: 200, content_type: JSON, lead, body });
+        }
     }
 
     fn refuse_http(&mut self, token: Handle, status: u16, code: &str, message: &str, affected_paths: &[&str]) {
@@ -613,10 +670,12 @@ impl Control {
 
     fn render(&self, now_ns: u64) -> RenderedData {
         let frame = self.latest.as_deref();
-        let body = Bytes::from(graph_data(&self.graph, &self.facts.name, self.epoch, frame));
+        let body =
+            Bytes::from(graph_data(&self.graph, &self.facts.name, (self.mutations.version(), self.epoch), frame));
         let took_ns = monotonic_ns().saturating_sub(now_ns);
         let age_ns = DATA_AGE_NS_MIN.max(took_ns * DATA_AGE_RENDERINGS);
-        RenderedData { body, sequences: frame.map(sequences).unwrap_or_default(), stale_ns: now_ns + took_ns + age_ns }
+        let sequences = frame.map(sequences).unwrap_or_default();
+        RenderedData { body, sequences, stale_ns: now_ns + took_ns + age_ns, rendered_ns: now_ns, took_ns }
     }
 
     fn state(&self) -> StateFacts<'_> {
@@ -637,6 +696,7 @@ impl Control {
         StateFacts {
             name: &self.facts.name,
             epoch: self.epoch,
+            version: self.mutations.version(),
             tick: frame.map(|frame| frame.stamp().tick),
             tick_rate: self.facts.tick_rate,
             dimensions: self.facts.dimensions,

@@ -31,7 +31,7 @@ pub struct Graph {
 /// What a commit did to the structure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restructured {
-    /// Nodes came or went: indices are dealt anew.
+    /// Nodes came, went, or are of another class: indices and id words are dealt anew.
     pub nodes: bool,
     /// Edges came, went, or have another weight or other ends.
     pub edges: bool,
@@ -225,7 +225,7 @@ impl Graph {
         for change in changes {
             match change {
                 Change::PutNode(node) => match self.index_of(node.id) {
-                    Some(index) => self.replace_node(index, node.clone()),
+                    Some(index) => done.nodes |= self.replace_node(index, node.clone()),
                     None => {
                         done.nodes = true;
                         self.push_node(node.clone());
@@ -313,7 +313,9 @@ impl Graph {
         self.enter(index);
     }
 
-    fn replace_node(&mut self, index: NodeIndex, node: Node) {
+    /// Says whether what stands in frames beside the motion is otherwise.
+    fn replace_node(&mut self, index: NodeIndex, node: Node) -> bool {
+        let reclassed = self.node(index).is_some_and(|before| before.class != node.class);
         let renamed = self.node(index).is_some_and(|before| before.key != node.key);
         if renamed {
             let (nodes, hasher) = (&self.nodes, &self.hasher);
@@ -328,6 +330,7 @@ impl Graph {
         if renamed {
             self.enter_key(index);
         }
+        reclassed
     }
 
     /// Makes a node of the rows known by id and key.

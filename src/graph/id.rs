@@ -78,6 +78,18 @@ impl IdIndex {
         }
     }
 
+    /// Ids that it maps.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Whether it maps none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
     /// The index of `id`, or `None` when this epoch has no such node. O(log n), no allocation.
     #[must_use]
     pub fn get(&self, id: NodeId) -> Option<NodeIndex> {

@@ -296,6 +296,19 @@ impl ChainWriter {
         self.sequence
     }
 
+    /// Takes the place of `before` in the same class: sequence and generation go on from its.
+    pub fn succeed(&mut self, before: &Self) {
+        self.sequence = before.sequence;
+        self.generation = before.generation;
+        self.snapshot_ns = before.snapshot_ns;
+    }
+
+    /// Nodes that it follows.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.encoder.info().node_count as usize
+    }
+
     /// Somebody waits for a snapshot.
     pub fn want_snapshot(&mut self) {
         self.wanted = true;

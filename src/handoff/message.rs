@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use bytes::Bytes;
 
 use super::sync::Arc;
-use super::{ChainWriter, RuleSet, SidePlanes, SpringTable, Violations};
+use super::{ChainWriter, Replaced, RuleSet, SidePlanes, SpringTable, Structure, Violations};
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
@@ -125,6 +125,18 @@ pub enum SimCommand {
         /// Fix or free.
         pinned: bool,
     },
+    /// Go on with another structure of the graph; answered with [`SimEvent::Restructured`].
+    Restructure {
+        /// Which.
+        structure: Box<Structure>,
+    },
+    /// Put a node somewhere; it moves on from there.
+    Place {
+        /// Its index.
+        node: NodeIndex,
+        /// World units.
+        position: [f32; 3],
+    },
     /// Steer the layout; answered with [`SimEvent::Steered`].
     Steer {
         /// Comes back in the answer.
@@ -226,7 +238,20 @@ pub enum SimEvent {
     /// A drag ended with a pin.
     Pinned {
         /// Which.
-        node: NodeIndex,
+        node: NodeId,
+        /// Where it is.
+        position: [f32; 3],
+        /// Who let it go.
+        origin: Origin,
+    },
+    /// A structure was taken, and frames have its epoch from now on.
+    Restructured {
+        /// Its epoch.
+        epoch: u32,
+        /// Steps done so far.
+        tick: u64,
+        /// What it has replaced.
+        replaced: Box<Replaced>,
     },
     /// A class is closed; its memory is given back where it came from.
     ChainClosed {
@@ -436,6 +461,15 @@ pub enum ShardMessage {
         text: Option<Bytes>,
         /// The client has asked just now; otherwise it hears of a change only.
         asked: bool,
+    },
+    /// Close every connection of a class, which cannot be served any more.
+    Expel {
+        /// Which.
+        class: ClassRef,
+        /// Why, for programs.
+        code: CloseCode,
+        /// For a person.
+        reason: &'static str,
     },
     /// Close every connection and stop.
     Shutdown {

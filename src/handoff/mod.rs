@@ -14,6 +14,7 @@ mod message;
 mod order;
 mod planes;
 mod rules;
+mod structure;
 mod sync;
 
 pub use chain::{ChainInput, ChainMessage, ChainPart, ChainWriter, chain_ticks_max};
@@ -28,6 +29,7 @@ pub use message::{
 pub use order::WireOrder;
 pub use planes::SidePlanes;
 pub use rules::{
-    Collision, Constraint, Demand, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets, TypeCluster,
-    UNTYPED, Violations,
+    Bounds, Collision, Constraint, Demand, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets,
+    TypeCluster, UNTYPED, Violations,
 };
+pub use structure::{NEW_NODE, Replaced, Structure};

@@ -18,6 +18,28 @@ pub struct RuleScale {
     pub flat: bool,
 }
 
+/// Half-side of the cube that holds every node, by the number of nodes. World units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounds {
+    /// Whatever the number of nodes; 0 when it follows from that.
+    pub fixed: f32,
+    /// What is as long as a quarter of the root of the number of nodes, and at least 15 times.
+    pub unit: f32,
+    /// At most.
+    pub most: f32,
+}
+
+impl Bounds {
+    /// For so many nodes.
+    #[must_use]
+    pub fn of(&self, node_count: usize) -> f32 {
+        if self.fixed > 0.0 {
+            return self.fixed;
+        }
+        (self.unit * (4.0 * (node_count as f32).sqrt()).max(15.0)).min(self.most)
+    }
+}
+
 /// What one constraint asks of its nodes. Lengths in world units.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Demand {

@@ -40,6 +40,10 @@ pub struct SimMetrics {
     pub pool_free: Gauge,
     /// Notches of accuracy that the repulsion lost because steps took too long.
     pub accuracy_notches: Gauge,
+    /// Structures of the graph that were taken, the first one not counted.
+    pub structures: Counter,
+    /// What taking the last one took, ns.
+    pub structure_ns: Gauge,
     /// Nodes put back after a non-finite value.
     pub nonfinite_resets: Counter,
     /// Commands taken from shards and control.

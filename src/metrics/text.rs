@@ -68,6 +68,7 @@ impl Collector for Scrape {
         counter(out, "frames_published", "Frames handed to the shards.", &sim.frames_published)?;
         counter(out, "pool_waits", "Frames left out because every frame of the pool was leased.", &sim.pool_waits)?;
         gauge(out, "pool_free_frames", "Frames of the pool that nobody leases.", &sim.pool_free)?;
+        counter(out, "structures", "Changed structures of the graph that the simulation took.", &sim.structures)?;
         counter(out, "nonfinite_resets", "Nodes put back after a non-finite value.", &sim.nonfinite_resets)?;
         counter(out, "sim_commands", "Commands taken by the simulation.", &sim.commands)?;
         gauge(out, "drags", "Nodes held by drags.", &sim.drags)?;

@@ -4,7 +4,7 @@ use tungstenite::handshake::server::create_response;
 
 use super::http::{Request, Response};
 use crate::handoff::HttpQuery;
-use crate::limits::HTTP_BODY_BYTES_MAX;
+use crate::limits::{GRAPH_BODY_BYTES_MAX, HTTP_BODY_BYTES_MAX};
 use crate::wire::{ClientError, Hello, PROFILE_NAMES, Profile};
 
 /// What a request asks of the door.
@@ -44,7 +44,7 @@ pub enum OwnPage {
 const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
 
 /// Paths of the REST interface with the methods they answer. A path that ends in a slash stands for all with one more part.
-const REST_PATHS: [(&str, &str); 23] = [
+const REST_PATHS: [(&str, &str); 29] = [
     ("/api/analytics/anomaly", "POST"),
     ("/api/analytics/clustering", "POST"),
     ("/api/analytics/community", "POST"),
@@ -56,6 +56,12 @@ const REST_PATHS: [(&str, &str); 23] = [
     ("/api/analytics/stress", "POST"),
     ("/api/constraints", "GET, HEAD, POST, DELETE"),
     ("/api/constraints/", "GET, HEAD, PUT, DELETE"),
+    ("/api/graph/batch", "POST"),
+    ("/api/graph/changes", "GET, HEAD"),
+    ("/api/graph/edges", "GET, HEAD, POST"),
+    ("/api/graph/edges/", "GET, HEAD, PATCH, DELETE"),
+    ("/api/graph/nodes", "GET, HEAD, POST"),
+    ("/api/graph/nodes/", "GET, HEAD, PATCH, DELETE"),
     ("/api/simulation", "GET, HEAD"),
     ("/api/simulation/layout", "GET, HEAD, PUT"),
     ("/api/simulation/pause", "POST"),
@@ -128,10 +134,19 @@ fn rest_methods(path: &str) -> Option<&'static str> {
 
 /// Query parameters that a path of the REST interface takes.
 fn rest_parameters(request: &Request) -> &'static [&'static str] {
-    match request.method == "POST" && request.path.starts_with("/api/analytics/") {
-        true => &["wait"],
-        false => &[],
+    match (request.method.as_str(), request.path.as_str()) {
+        ("POST", path) if path.starts_with("/api/analytics/") => &["wait"],
+        ("GET" | "HEAD", "/api/graph/changes") => &["since", "limit"],
+        ("GET" | "HEAD", "/api/graph/nodes") => &["limit", "cursor", "class", "group", "key", "q"],
+        ("GET" | "HEAD", "/api/graph/edges") => &["limit", "cursor", "node", "relation"],
+        ("PATCH" | "DELETE", _) if changes_graph(request) => &["if_version", "idempotency_key", "author"],
+        _ => &[],
     }
+}
+
+/// Whether a request changes the graph: its body may be long.
+fn changes_graph(request: &Request) -> bool {
+    request.path.starts_with("/api/graph/") && !matches!(request.method.as_str(), "GET" | "HEAD")
 }
 
 /// Checks what is the same for all of the REST interface.
@@ -151,13 +166,18 @@ fn rest(request: &Request, methods: &str) -> Route {
         let message = format!("this path takes {takes}, found {}", name.escape_debug());
         return Route::Respond(Response::error(400, "unknown_parameter", &message, &[name]));
     }
-    let takes_body = matches!(request.method.as_str(), "PUT" | "POST");
-    let limit = if takes_body { HTTP_BODY_BYTES_MAX } else { 0 };
+    let takes_body = matches!(request.method.as_str(), "PUT" | "POST" | "PATCH");
+    let limit = match takes_body {
+        true if changes_graph(request) => GRAPH_BODY_BYTES_MAX,
+        true => HTTP_BODY_BYTES_MAX,
+        false => 0,
+    };
     if request.content_length > limit as u64 {
         let message = format!("a body of {} bytes is longer than {limit}", request.content_length);
         return Route::Respond(Response::error(413, "body", &message, &["Content-Length"]));
     }
-    let needs_body = request.method == "PUT" || request.method == "POST" && request.path.starts_with("/api/analytics/");
+    let needs_body = matches!(request.method.as_str(), "PUT" | "PATCH")
+        || request.method == "POST" && (request.path.starts_with("/api/analytics/") || changes_graph(request));
     if needs_body && request.header("content-length").is_none() {
         let message = "this needs a body, and a Content-Length that says how long it is";
         return Route::Respond(Response::error(411, "length_required", message, &["Content-Length"]));

@@ -491,6 +491,17 @@ impl<P: Platform> Shard<P> {
                 self.take_interest(handle, interest, text.as_ref(), asked);
                 self.serve(handle, false, now_ns);
             }
+            ShardMessage::Expel { class, code, reason } => {
+                let members = self.members.get(usize::from(class.slot)).cloned().unwrap_or_default();
+                for handle in members {
+                    let Some(conn) = self.conns.get_mut(handle).filter(|conn| conn.out.class() == class) else {
+                        continue;
+                    };
+                    conn.out.close(code, reason);
+                    conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
+                    queue(&mut self.ready, conn);
+                }
+            }
             ShardMessage::Shutdown { code, reason } => {
                 self.stopping = Some((code, reason));
                 for (_, conn) in self.conns.iter_mut() {

@@ -109,6 +109,15 @@ pub trait Backend: Send {
     /// [`BackendError`]; the backend then goes on with the graph it had.
     fn upload(&mut self, topology: Topology) -> Result<(), BackendError>;
 
+    /// Lets the nodes of the graph just taken move on as they did, `[node_count]` in node order, world units / s. One of another length
+    /// changes nothing, and a velocity that is not finite counts as none. A backend that cannot begins at rest.
+    fn set_velocities(&mut self, _velocity: &[[f32; 3]]) {}
+
+    /// Goes on without the device, from the last good positions. False when there is none, or none any more.
+    fn give_up_device(&mut self) -> bool {
+        false
+    }
+
     /// Takes new parameters between two steps, and reheats when they differ.
     ///
     /// # Errors

@@ -74,6 +74,19 @@ impl Classes {
         }
     }
 
+    /// What follows the nodes of a compact class is of another structure from now on; the one before is given back, or `chain`
+    /// when the class is gone.
+    pub(super) fn rechain(&mut self, class: ClassRef, mut chain: Box<ChainWriter>) -> Box<ChainWriter> {
+        let live = self.slots.get_mut(usize::from(class.slot)).and_then(Option::as_mut);
+        match live.filter(|live| live.class == class).and_then(|live| live.chain.as_mut()) {
+            Some(before) => {
+                chain.succeed(before);
+                std::mem::replace(before, chain)
+            }
+            None => chain,
+        }
+    }
+
     pub(super) fn count(&self) -> usize {
         self.slots.iter().flatten().count()
     }

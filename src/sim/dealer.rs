@@ -22,6 +22,8 @@ const AXIS_BITS: u32 = 20;
 #[derive(Debug, Default)]
 pub(super) struct Dealer {
     order: Option<Arc<WireOrder>>,
+    /// Of the newest order there was.
+    version: u32,
     points: Vec<[f32; 3]>,
     flat: Vec<[f32; 3]>,
     bounds: [[f32; 3]; 2],
@@ -38,8 +40,9 @@ impl Dealer {
     pub(super) fn gather(&mut self, nodes: &[NodeRecord], flat: bool) {
         let order = match self.order.take().filter(|order| order.nodes().len() == nodes.len()) {
             Some(order) => order,
-            None => self.deal(nodes, 1),
+            None => self.deal(nodes, self.version.wrapping_add(1).max(1)),
         };
+        self.version = order.version();
         self.points.clear();
         let in_order = order.nodes().iter().filter_map(|node| nodes.get(*node as usize));
         self.points.extend(in_order.map(NodeRecord::position));
@@ -56,8 +59,14 @@ impl Dealer {
         let Some(order) = self.order.as_ref().filter(|order| order.nodes().len() == nodes.len()) else { return };
         let next = self.deal(nodes, order.version().wrapping_add(1).max(1));
         if spread(order, nodes) > SPREAD_MAX * spread(&next, nodes) {
+            self.version = next.version();
             self.order = Some(next);
         }
+    }
+
+    /// The graph has another structure: its nodes are dealt when they are gathered next.
+    pub(super) fn forget(&mut self) {
+        self.order = None;
     }
 
     /// What a chain is made from; `None` before the first [`Self::gather`].

@@ -67,6 +67,16 @@ impl DragTable {
         self.take(|drag| now_ns.saturating_sub(drag.since_ns) > DRAG_SILENCE_MAX_NS)
     }
 
+    /// The graph has another structure: `index` says where a node is in it now. Drags of nodes that are gone end.
+    pub(super) fn restructure(&mut self, index: impl Fn(NodeId) -> Option<NodeIndex>) {
+        self.drags.retain_mut(|drag| index(drag.node).map(|now| drag.index = now).is_some());
+    }
+
+    /// The nodes that are dragged.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.drags.iter().map(|drag| drag.index)
+    }
+
     fn take(&mut self, which: impl FnMut(&Drag) -> bool) -> Option<Drag> {
         let place = self.drags.iter().position(which)?;
         Some(self.drags.swap_remove(place))

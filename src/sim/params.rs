@@ -5,6 +5,8 @@
 //! numbers let a node cross one rest length in about 600 steps, so nothing could settle in that time, and they
 //! hold for one size of graph only.
 
+use crate::handoff::Bounds;
+
 /// Axes of the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dimensions {
@@ -240,11 +242,14 @@ impl SimParams {
 
     /// Half-side of the cube that holds `node_count` nodes: `bounds`, or what follows from the count.
     pub fn bounds_for(&self, node_count: usize) -> f32 {
-        if self.bounds > 0.0 {
-            return self.bounds;
-        }
+        self.bounds_rule().of(node_count)
+    }
+
+    /// How the bounds follow from the number of nodes.
+    #[must_use]
+    pub fn bounds_rule(&self) -> Bounds {
         let wide = if self.force_model == ForceModel::TForce { 1.0 } else { 4.0 };
-        (self.rest_length * wide * (4.0 * (node_count as f32).sqrt()).max(15.0)).min(COORDINATE_MAX)
+        Bounds { fixed: self.bounds, unit: self.rest_length * wide, most: COORDINATE_MAX }
     }
 
     /// These, with what so many notches take from their accuracy. A `theta` of 0 asks for exact sums and keeps them.

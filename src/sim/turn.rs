@@ -3,6 +3,8 @@
 //! Syscalls of a turn: one `clock_nanosleep` to the tick's deadline, and one `write` per shard that sleeps. No sockets,
 //! files or locks; no allocation once every profile in use has been encoded into every frame in use.
 
+mod structure;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -359,6 +361,16 @@ impl Sim {
                 let (tick, paused) = (self.tick, self.paused);
                 self.untold.push(SimEvent::Steered { ticket, tick, paused, outcome });
             }
+            SimCommand::Restructure { structure } => self.restructure(structure),
+            SimCommand::Place { node, position } => {
+                // A node that somebody drags stays in that hand.
+                if !self.drags.nodes().any(|dragged| dragged == node) {
+                    self.backend.hold(node, position);
+                    self.backend.release(node);
+                    self.moving = true;
+                    self.owed |= self.paused;
+                }
+            }
             SimCommand::Pin { node, pinned } => {
                 self.backend.pin(node, pinned);
                 self.moving = true;
@@ -442,7 +454,8 @@ impl Sim {
                 let Some(drag) = self.drags.end(node, origin.session) else { return };
                 if pin {
                     self.backend.pin(drag.index, true);
-                    self.untold.push(SimEvent::Pinned { node: drag.index });
+                    let position = self.backend.position(drag.index).unwrap_or_default();
+                    self.untold.push(SimEvent::Pinned { node, position, origin });
                 }
                 self.backend.release(drag.index);
                 self.moving = true;

@@ -23,6 +23,7 @@ use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
 use crate::config::{BackendChoice, BudgetOptions, NetOptions, Resolved};
 use crate::control::{Control, ControlFacts, ControlLanes, Jobs};
+use crate::graph::GraphLimits;
 use crate::handoff::{Doorbell, FramePool, Producer, RuleScale, ShardMessage};
 use crate::metrics::{Budgets, Health, Metrics, Phase};
 use crate::net::{
@@ -337,7 +338,7 @@ impl Engine {
         let identity = Identity {
             epoch: FIRST_EPOCH,
             words: loaded.graph.nodes().iter().map(|node| node.id.get() | node.class.wire_bits()).collect(),
-            index: loaded.graph.ids().clone(),
+            index: loaded.graph.ids(),
         };
         let params = config.sim.params;
         let two_dimensional = params.dimensions == Dimensions::Two;
@@ -362,6 +363,7 @@ impl Engine {
             connections_max: config.net.connections_max as usize,
             connections_per_address_max: config.net.connections_per_address_max.map(|limit| limit.get() as usize),
             connections_per_address_automatic: NetOptions::CONNECTIONS_PER_ADDRESS_AUTOMATIC,
+            limits: GraphLimits { nodes: config.graph.nodes_max as usize, edges: config.graph.edges_max as usize },
             steer: SteerFacts {
                 scale: RuleScale {
                     stiffness: params.spring_k,
@@ -370,7 +372,7 @@ impl Engine {
                     force_cap: params.max_force,
                     flat: two_dimensional,
                 },
-                bounds: params.bounds_for(loaded.graph.nodes().len()),
+                bounds: params.bounds_rule(),
             },
         };
 

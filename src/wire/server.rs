@@ -61,6 +61,8 @@ pub enum ServerMessage<'text> {
         bits: Option<u8>,
         /// Version of the graph's structure.
         epoch: u32,
+        /// Changes that the graph has had.
+        version: u64,
         /// Nodes.
         node_count: u32,
         /// Edges.

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use swarmcast::api::steer::SteerFacts;
 use swarmcast::base::Handle;
 use swarmcast::control::{Control, ControlFacts, ControlLanes, Jobs};
-use swarmcast::graph::{GraphBuilder, NodeClass, NodeKind};
+use swarmcast::graph::{GraphBuilder, GraphLimits, NodeClass, NodeKind};
 use swarmcast::handoff::{
-    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, FramePool, Grant, Overflow, Producer, RuleScale, Transport, lane,
+    Adopt, Bounds, Consumer, DoorReply, DoorRequest, Doorbell, FramePool, Grant, Overflow, Producer, RuleScale,
+    Transport, lane,
 };
 use swarmcast::metrics::{Health, Metrics};
 use swarmcast::net::{Patience, Shard, ShardLanes, ShardOptions};
@@ -97,7 +98,7 @@ impl World {
         }
         let graph = builder.finish();
         let words: Vec<u32> = graph.nodes().iter().map(|node| node.id.get() | node.class.wire_bits()).collect();
-        let identity = Identity { epoch: EPOCH, words: words.clone(), index: graph.ids().clone() };
+        let identity = Identity { epoch: EPOCH, words: words.clone(), index: graph.ids() };
 
         let (latest_out, latest_in) = lane("sim->control.frame", 1, Overflow::Conflate, Arc::clone(&quiet));
         let (sim_events_out, sim_events_in) =
@@ -165,7 +166,8 @@ impl World {
             connections_max: 64,
             connections_per_address_max: None,
             connections_per_address_automatic: 64,
-            steer: SteerFacts { scale, bounds: 10_000.0 },
+            steer: SteerFacts { scale, bounds: Bounds { fixed: 10_000.0, unit: 0.0, most: 10_000.0 } },
+            limits: GraphLimits { nodes: 1_000_000, edges: 1_000_000 },
         };
         let lanes = ControlLanes {
             requests: requests_in,

@@ -14,7 +14,7 @@ use crate::analytics::layout::{Ground, Mode, NO_LEVEL, levels};
 use crate::analytics::{Unwatched, shortest_paths};
 use crate::graph::{Attributes, Graph, NodeKind, Value as Attribute};
 use crate::handoff::{
-    Collision, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets, TypeCluster, Violations,
+    Bounds, Collision, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets, TypeCluster, Violations,
 };
 use crate::limits::{CONSTRAINT_NODES_MAX, CONSTRAINTS_MAX};
 
@@ -23,8 +23,8 @@ use crate::limits::{CONSTRAINT_NODES_MAX, CONSTRAINTS_MAX};
 pub struct SteerFacts {
     /// Units.
     pub scale: RuleScale,
-    /// Half-side of the cube that holds every node, world units.
-    pub bounds: f32,
+    /// The cube that holds every node.
+    pub bounds: Bounds,
 }
 
 /// The layout mode, and the places that it has.
@@ -274,7 +274,7 @@ impl RuleBook {
             length: facts.scale.length,
             flat: facts.scale.flat,
             position,
-            bound: facts.bounds,
+            bound: facts.bounds.of(graph.nodes().len()),
         }
     }
 }

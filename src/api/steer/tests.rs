@@ -2,10 +2,13 @@ use serde_json::json;
 
 use super::*;
 use crate::graph::{GraphBuilder, NodeKind, Value};
-use crate::handoff::{Demand, RuleScale, UNTYPED};
+use crate::handoff::{Bounds, Demand, RuleScale, UNTYPED};
 
 fn facts() -> SteerFacts {
-    SteerFacts { scale: RuleScale { stiffness: 1_200.0, length: 80.0, force_cap: 1e5, flat: false }, bounds: 20_000.0 }
+    SteerFacts {
+        scale: RuleScale { stiffness: 1_200.0, length: 80.0, force_cap: 1e5, flat: false },
+        bounds: Bounds { fixed: 20_000.0, unit: 0.0, most: 20_000.0 },
+    }
 }
 
 /// Five pages and an agent; edges 0 -> 1 "cites" .2, 1 -> 2 "cites" 1.0, 3 - 3, 2 - 4 undirected without relation, 0 -> 5.

@@ -95,12 +95,12 @@ impl Control {
         }
     }
 
-    fn refuse_rest(&mut self, token: Handle, error: &RestError) {
+    pub(super) fn refuse_rest(&mut self, token: Handle, error: &RestError) {
         let paths: Vec<&str> = error.field.as_deref().into_iter().collect();
         self.refuse_http(token, error.status, error.code, &error.message, &paths);
     }
 
-    fn answer_rest(&mut self, token: Handle, status: u16, answer: &Value) {
+    pub(super) fn answer_rest(&mut self, token: Handle, status: u16, answer: &Value) {
         let body = answer.to_string().into();
         self.reply(DoorReply::Http { token, status, content_type: super::JSON, lead: bytes::Bytes::new(), body });
     }

@@ -145,6 +145,10 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
+    fn set_velocities(&mut self, velocity: &[[f32; 3]]) {
+        self.world.set_velocities(velocity);
+    }
+
     fn apply(&mut self, params: &SimParams) -> Result<(), ParamError> {
         params.validate()?;
         if *params == self.params {

@@ -127,6 +127,19 @@ impl World {
             + threads * Share::footprint(node_count)
     }
 
+    /// Lets nodes that may move do so, in node order.
+    pub(super) fn set_velocities(&mut self, velocity: &[[f32; 3]]) {
+        if velocity.len() != self.velocity.len() {
+            return;
+        }
+        for (slot, node) in self.node_of.iter().enumerate() {
+            let wanted = velocity[*node as usize];
+            if !self.fixed[slot].any() && wanted.iter().all(|axis| axis.is_finite()) {
+                self.velocity[slot] = wanted;
+            }
+        }
+    }
+
     /// Where `node` is kept.
     pub(super) fn slot(&self, node: NodeIndex) -> Option<usize> {
         self.slot_of.get(node.get()).map(|slot| *slot as usize)

@@ -357,6 +357,20 @@ impl Backend for CudaBackend {
         Ok(())
     }
 
+    fn set_velocities(&mut self, velocity: &[[f32; 3]]) {
+        if let Place::Cpu(cpu) = &mut self.place {
+            cpu.set_velocities(velocity);
+        }
+    }
+
+    fn give_up_device(&mut self) -> bool {
+        let on_device = matches!(self.place, Place::Device { .. });
+        if on_device {
+            self.fall_back();
+        }
+        on_device
+    }
+
     fn apply(&mut self, params: &SimParams) -> Result<(), ParamError> {
         if let Place::Cpu(cpu) = &mut self.place {
             return cpu.apply(params);

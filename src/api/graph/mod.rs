@@ -1,0 +1,9 @@
+//! The graph by REST: bodies to batches, rows to pages. Pure; `control` makes the batches true.
+
+mod bodies;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use bodies::{batch_of, read_batch, read_edges, read_nodes, read_one_edge, read_one_node};
+pub use rows::{EdgeFilter, NodeFilter, Page, edge_page, node_page, one_edge, one_node};

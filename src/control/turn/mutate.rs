@@ -1,0 +1,417 @@
+//! Changing the graph: a batch is worked out, made durable, made true, told, taken by the simulation, and then answered.
+//!
+//! Batches wait in three places, in order: on their way to the disk, in the graph but not yet with `sim`, and with `sim`. Several that
+//! wait together become one structure. A structure costs `control` and `sim` time that grows with the graph, so the next one
+//! waits for the answer to the one before, and then for a while that keeps nine tenths of the time for everything else.
+
+mod history;
+mod structure;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use self::history::History;
+use super::{Control, HELD_BACK_MAX, JSON};
+use crate::api::graph as pages;
+use crate::api::steer::RestError;
+use crate::base::Handle;
+use crate::base::clock::{monotonic_ns, unix_ms};
+use crate::graph::{
+    Batch, Change, Deed, EdgeId, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op, OpError, Outcome,
+    Pending, Restructured,
+};
+use crate::handoff::{DoorReply, Origin, Replaced, RestCall, SimCommand};
+use crate::limits::{BATCHES_IN_FLIGHT_MAX, IDEMPOTENCY_KEYS_MAX};
+use crate::wire::ServerMessage;
+
+/// A structure is begun again after so many times what the last one took.
+const STRUCTURE_REST: u64 = 9;
+
+/// Everything that has to do with changes.
+pub(super) struct Mutations {
+    limits: GraphLimits,
+    /// Worked out, not true yet.
+    pending: Pending,
+    /// Batches that are true.
+    version: u64,
+    /// Batches that were worked out.
+    staged: u64,
+    /// On their way to the disk, oldest first.
+    unsafe_yet: VecDeque<Waiting>,
+    /// True, and not told yet.
+    untold: Vec<Waiting>,
+    /// What they did to the structure.
+    structure: Restructured,
+    /// Nodes next to what they changed.
+    touched: HashSet<NodeId>,
+    /// Told, and not taken by `sim` yet.
+    untaken: Vec<Waiting>,
+    /// The epoch that `sim` has been sent and has not answered, since when, and what making it took, ns.
+    sent: Option<(u32, u64, u64)>,
+    /// The next structure waits until then.
+    due_ns: u64,
+    /// Indices that `sim` knows nodes by.
+    known: IdIndex,
+    /// Answers by idempotency key, and the keys, oldest first.
+    answers: HashMap<Box<str>, Bytes>,
+    keys: VecDeque<Box<str>>,
+    history: History,
+    /// Ids in ascending order, of an epoch.
+    order: Option<(u32, Arc<[NodeId]>)>,
+}
+
+/// A batch and who waits for it.
+struct Waiting {
+    version: u64,
+    changes: Arc<[Change]>,
+    author: Box<str>,
+    answer: Bytes,
+    reply: Reply,
+}
+
+/// Who is told that a batch is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reply {
+    /// A request, with this status.
+    Rest { token: Handle, status: u16 },
+    /// A client that pinned a node, or freed it.
+    Pin { origin: Origin, node: u32, pinned: bool },
+    /// Nobody.
+    Nobody,
+}
+
+impl Mutations {
+    pub(super) fn new(limits: GraphLimits, known: IdIndex, version: u64) -> Self {
+        Self {
+            limits,
+            pending: Pending::default(),
+            version,
+            staged: version,
+            unsafe_yet: VecDeque::new(),
+            untold: Vec::new(),
+            structure: Restructured::default(),
+            touched: HashSet::new(),
+            untaken: Vec::new(),
+            sent: None,
+            due_ns: 0,
+            known,
+            answers: HashMap::new(),
+            keys: VecDeque::new(),
+            history: History::new(version),
+            order: None,
+        }
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether something will be due before a lane rings.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.untold.is_empty() || self.sent.is_some()
+    }
+
+    fn in_flight(&self) -> usize {
+        self.unsafe_yet.len() + self.untold.len() + self.untaken.len()
+    }
+
+    fn remember(&mut self, key: Box<str>, answer: Bytes) {
+        if self.keys.len() >= IDEMPOTENCY_KEYS_MAX
+            && let Some(oldest) = self.keys.pop_front()
+        {
+            self.answers.remove(&oldest);
+        }
+        self.keys.push_back(key.clone());
+        self.answers.insert(key, answer);
+    }
+}
+
+impl Control {
+    /// Paths of the graph; false when it is another one.
+    pub(super) fn graph_by_rest(&mut self, token: Handle, call: &RestCall) -> bool {
+        let Some(path) = call.path.strip_prefix("/api/graph/") else { return false };
+        if let Err(error) = self.try_graph(token, path, call) {
+            self.refuse_rest(token, &error);
+        }
+        true
+    }
+
+    fn try_graph(&mut self, token: Handle, path: &str, call: &RestCall) -> Result<(), RestError> {
+        let read = |what: fn(&[u8]) -> Result<Batch, RestError>| what(&call.body);
+        let (part, id) = path.split_once('/').map_or((path, None), |(part, id)| (part, Some(id)));
+        match (call.method.as_str(), part, id) {
+            ("POST", "nodes", None) => self.mutate(&read(pages::read_nodes)?, Reply::Rest { token, status: 201 }),
+            ("POST", "edges", None) => self.mutate(&read(pages::read_edges)?, Reply::Rest { token, status: 201 }),
+            ("POST", "batch", None) => self.mutate(&read(pages::read_batch)?, Reply::Rest { token, status: 200 }),
+            ("GET" | "HEAD", "changes", None) => {
+                let body = self.mutations.history.since(&call.query)?;
+                self.answer_bytes(token, 200, body);
+                Ok(())
+            }
+            ("GET" | "HEAD", "nodes", None) => {
+                let (filter, page) = (pages::NodeFilter::of(&call.query)?, pages::Page::of(&call.query)?);
+                let order = self.ascending();
+                self.take_latest();
+                let state = (self.mutations.version, self.epoch);
+                let body = pages::node_page(&self.graph, &order, &filter, page, state, self.latest.as_deref());
+                self.answer_bytes(token, 200, body.into());
+                Ok(())
+            }
+            ("GET" | "HEAD", "edges", None) => {
+                let (filter, page) = (pages::EdgeFilter::of(&call.query)?, pages::Page::of(&call.query)?);
+                let body = pages::edge_page(&self.graph, &filter, page, (self.mutations.version, self.epoch));
+                self.answer_bytes(token, 200, body.into());
+                Ok(())
+            }
+            (method, "nodes", Some(id)) => self.one_node(token, method, id, call),
+            (method, "edges", Some(id)) => self.one_edge(token, method, id, call),
+            _ => Err(RestError::new(404, "not_found", "there is nothing at this path")),
+        }
+    }
+
+    fn one_node(&mut self, token: Handle, method: &str, name: &str, call: &RestCall) -> Result<(), RestError> {
+        let known = name.parse().ok().and_then(NodeId::new);
+        let id = known.filter(|id| self.graph.index_of(*id).is_some()).ok_or_else(|| unknown("node", name))?;
+        let op = match method {
+            "PATCH" => pages::read_one_node(NodeRef::Id(id), &call.body)?,
+            "DELETE" => Op::RemoveNode { node: NodeRef::Id(id) },
+            _ => {
+                self.take_latest();
+                let state = (self.mutations.version, self.epoch);
+                let row = pages::one_node(&self.graph, id, state, self.latest.as_deref());
+                self.answer_rest(token, 200, &row.unwrap_or_default());
+                return Ok(());
+            }
+        };
+        self.mutate(&pages::batch_of(op, &call.query)?, Reply::Rest { token, status: 200 })
+    }
+
+    fn one_edge(&mut self, token: Handle, method: &str, name: &str, call: &RestCall) -> Result<(), RestError> {
+        let known = name.parse().ok().map(EdgeId);
+        let id = known.filter(|id| self.graph.edge(*id).is_some()).ok_or_else(|| unknown("edge", name))?;
+        let op = match method {
+            "PATCH" => pages::read_one_edge(id, &call.body)?,
+            "DELETE" => Op::RemoveEdge { edge: crate::graph::EdgeRef::Id(id) },
+            _ => {
+                let row = pages::one_edge(&self.graph, id, self.mutations.version);
+                self.answer_rest(token, 200, &row.unwrap_or_default());
+                return Ok(());
+            }
+        };
+        self.mutate(&pages::batch_of(op, &call.query)?, Reply::Rest { token, status: 200 })
+    }
+
+    /// Ids of all nodes, ascending.
+    fn ascending(&mut self) -> Arc<[NodeId]> {
+        if let Some((_, order)) = self.mutations.order.as_ref().filter(|(version, _)| *version == self.epoch) {
+            return Arc::clone(order);
+        }
+        let mut ids: Vec<NodeId> = self.graph.nodes().iter().map(|node| node.id).collect();
+        ids.sort_unstable();
+        let order: Arc<[NodeId]> = ids.into();
+        self.mutations.order = Some((self.epoch, Arc::clone(&order)));
+        order
+    }
+
+    /// Works a batch out and sends it on its way; `reply` is told when it is durable, told to everybody and simulated.
+    ///
+    /// # Errors
+    /// Why nothing of it is done.
+    pub(super) fn mutate(&mut self, batch: &Batch, reply: Reply) -> Result<(), RestError> {
+        if let Some(key) = &batch.idempotency_key
+            && let Some(answer) = self.mutations.answers.get(key).cloned()
+        {
+            self.deliver(reply, &answer);
+            return Ok(());
+        }
+        if self.mutations.in_flight() >= BATCHES_IN_FLIGHT_MAX || self.held_back.len() >= HELD_BACK_MAX {
+            return Err(RestError::new(503, "busy", "too many changes are on their way; send it again"));
+        }
+        if let Some(wanted) = batch.if_version
+            && wanted != self.mutations.staged
+        {
+            let message = format!("the graph is at version {}, not at {wanted}", self.mutations.staged);
+            return Err(RestError { status: 409, code: "version", message, field: Some("if_version".to_owned()) });
+        }
+        let Mutations { pending, limits, .. } = &mut self.mutations;
+        let staged = pending.stage(&self.graph, batch, *limits).map_err(|error| refused(&error))?;
+        self.mutations.staged += 1;
+        let version = self.mutations.staged;
+        let answer = Bytes::from(answer(version, &staged.outcomes).to_string());
+        if let Some(key) = &batch.idempotency_key {
+            self.mutations.remember(key.clone(), answer.clone());
+        }
+        let waiting = Waiting { version, changes: staged.changes.into(), author: batch.author.clone(), answer, reply };
+        self.mutations.unsafe_yet.push_back(waiting);
+        self.durable(version);
+        Ok(())
+    }
+
+    /// Every batch up to this version is on the disk: they become true.
+    fn durable(&mut self, version: u64) {
+        while let Some(waiting) = self.mutations.unsafe_yet.pop_front_if(|waiting| waiting.version <= version) {
+            self.note_touched(&waiting.changes);
+            let done = self.graph.commit(&waiting.changes);
+            let mutations = &mut self.mutations;
+            mutations.pending.settle();
+            mutations.version = waiting.version;
+            mutations.structure.nodes |= done.nodes;
+            mutations.structure.edges |= done.edges;
+            mutations.history.push(waiting.version, &waiting.author, unix_ms(), &waiting.changes);
+            mutations.untold.push(waiting);
+        }
+    }
+
+    /// Nodes whose surroundings a change alters, as they are before it.
+    fn note_touched(&mut self, changes: &[Change]) {
+        let Self { graph, mutations, .. } = self;
+        for change in changes {
+            match change {
+                Change::PutEdge(row) => mutations.touched.extend([row.source, row.target]),
+                Change::RemoveEdge(id) => {
+                    mutations.touched.extend(graph.edge_row(*id).into_iter().flat_map(|row| [row.source, row.target]));
+                }
+                Change::PutNode(node) if node.position.is_some() => {
+                    mutations.touched.insert(node.id);
+                }
+                Change::PutNode(_) | Change::RemoveNode(_) => {}
+            }
+        }
+    }
+
+    /// Tells everybody what has become true, and has `sim` go on with it when it is time. Returns how many batches that were.
+    pub(super) fn take_mutations(&mut self, now_ns: u64) -> usize {
+        let structural = self.mutations.structure.any();
+        let must_wait = structural && (self.mutations.sent.is_some() || now_ns < self.mutations.due_ns);
+        if self.mutations.untold.is_empty() || must_wait || self.held_back.len() >= HELD_BACK_MAX {
+            return 0;
+        }
+        let told = std::mem::take(&mut self.mutations.untold);
+        let moved = self.moved(&told);
+        if structural {
+            self.epoch = self.epoch.wrapping_add(1).max(1);
+        }
+        self.tell_changes(&told);
+        if structural {
+            self.restructure(now_ns);
+        }
+        for command in moved {
+            self.command(command);
+        }
+        self.outdate_data(structural);
+        let count = told.len();
+        match structural {
+            true => self.mutations.untaken.extend(told),
+            false => told.into_iter().for_each(|waiting| self.deliver(waiting.reply, &waiting.answer)),
+        }
+        count
+    }
+
+    /// What `sim` is told of nodes that it knew before: another pin, another place. The last word counts.
+    fn moved(&self, told: &[Waiting]) -> Vec<SimCommand> {
+        let known = |node: &&crate::graph::Node| self.mutations.known.get(node.id).is_some();
+        let put = told.iter().flat_map(|waiting| waiting.changes.iter()).filter_map(|change| match change {
+            Change::PutNode(node) => Some(node),
+            _ => None,
+        });
+        let mut commands = Vec::new();
+        for node in put.filter(known) {
+            let Some(index) = self.graph.index_of(node.id) else { continue };
+            if let Some(position) = node.position {
+                commands.push(SimCommand::Place { node: index, position });
+            }
+            commands.push(SimCommand::Pin { node: index, pinned: node.pinned });
+        }
+        commands
+    }
+
+    /// `sim` has taken a structure: whoever waits for it is answered.
+    pub(super) fn restructured(&mut self, epoch: u32, replaced: Replaced) {
+        // Freed here, where nothing waits for it.
+        drop(replaced);
+        let Some((_, since_ns, made_ns)) = self.mutations.sent.take_if(|(sent, ..)| *sent == epoch) else { return };
+        let now_ns = monotonic_ns();
+        let busy_ns = made_ns.max(self.metrics.sim.structure_ns.get() as u64);
+        self.mutations.due_ns = (since_ns + busy_ns * STRUCTURE_REST).min(now_ns + 2_000_000_000);
+        for waiting in std::mem::take(&mut self.mutations.untaken) {
+            self.deliver(waiting.reply, &waiting.answer);
+        }
+    }
+
+    fn deliver(&mut self, reply: Reply, answer: &Bytes) {
+        match reply {
+            Reply::Rest { token, status } => {
+                let (lead, body) = (Bytes::new(), answer.clone());
+                self.reply(DoorReply::Http { token, status, content_type: JSON, lead, body });
+            }
+            Reply::Pin { origin, node, pinned } => {
+                self.say(origin, &ServerMessage::PinConfirmed { node_id: node, pinned });
+            }
+            Reply::Nobody => {}
+        }
+    }
+
+    /// Fixes a node where it is, or frees it, as a batch like any other.
+    pub(super) fn pin_at(
+        &mut self,
+        index: NodeIndex,
+        pinned: bool,
+        position: Option<[f32; 3]>,
+        reply: Reply,
+    ) -> Result<(), RestError> {
+        let Some(id) = self.graph.node(index).map(|node| node.id) else { return Ok(()) };
+        let patch = NodePatch { pinned: Some(pinned), position: position.map(Some), ..NodePatch::default() };
+        let author = match reply {
+            Reply::Pin { origin, .. } => format!("session {}", origin.session.0).into(),
+            _ => "viewer".into(),
+        };
+        let ops = vec![Op::UpdateNode { node: NodeRef::Id(id), patch }];
+        self.mutate(&Batch { ops, author, ..Batch::default() }, reply)
+    }
+
+    fn answer_bytes(&mut self, token: Handle, status: u16, body: Bytes) {
+        self.reply(DoorReply::Http { token, status, content_type: JSON, lead: Bytes::new(), body });
+    }
+}
+
+fn unknown(what: &str, name: &str) -> RestError {
+    let shown: String = name.chars().take(64).collect();
+    RestError::new(404, "not_found", format!("there is no {what} {}", shown.escape_debug()))
+}
+
+fn refused(error: &OpError) -> RestError {
+    let status = match error.reason.code() {
+        "key_taken" => 409,
+        "graph_full" => 507,
+        "unknown_node" | "unknown_edge" => 422,
+        _ => 400,
+    };
+    let field = format!("ops[{}].{}", error.op, error.reason.field());
+    RestError { status, code: error.reason.code(), message: error.to_string(), field: Some(field) }
+}
+
+/// What a batch is answered with: the version that it made, and each operation's outcome.
+fn answer(version: u64, outcomes: &[Outcome]) -> Value {
+    let row = |outcome: &Outcome| match outcome {
+        Outcome::Node { id, deed } => json!({ "node": id, "deed": deed }),
+        Outcome::Edge { id, deed } => json!({ "edge": id, "deed": deed }),
+    };
+    let count = |wanted: Deed| {
+        let has = |outcome: &&Outcome| {
+            let (Outcome::Node { deed, .. } | Outcome::Edge { deed, .. }) = outcome;
+            *deed == wanted
+        };
+        outcomes.iter().filter(has).count()
+    };
+    json!({
+        "version": version,
+        "created": count(Deed::Created),
+        "updated": count(Deed::Updated),
+        "removed": count(Deed::Removed),
+        "unchanged": count(Deed::Unchanged),
+        "results": outcomes.iter().map(row).collect::<Vec<_>>(),
+    })
+}

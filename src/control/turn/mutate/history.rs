@@ -1,0 +1,163 @@
+//! The last batches, for clients that come back: what they missed, in order.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::api::steer::RestError;
+use crate::graph::Change;
+use crate::limits::{CHANGES_KEPT_BYTES_MAX, CHANGES_KEPT_MAX};
+
+/// Batches of one answer, unless fewer are asked for.
+const BATCHES_MAX: usize = 1_000;
+
+/// A batch as it is told.
+struct Kept {
+    version: u64,
+    /// JSON of the whole row.
+    row: Bytes,
+}
+
+/// Bounded in number and bytes; the oldest goes first.
+pub(super) struct History {
+    kept: VecDeque<Kept>,
+    bytes: usize,
+    /// The newest version.
+    newest: u64,
+}
+
+impl History {
+    pub(super) fn new(version: u64) -> Self {
+        Self { kept: VecDeque::new(), bytes: 0, newest: version }
+    }
+
+    pub(super) fn push(&mut self, version: u64, author: &str, at_unix_ms: u64, changes: &[Change]) {
+        let row = json!({ "version": version, "author": author, "time": at_unix_ms, "changes": changes });
+        let row = Bytes::from(row.to_string());
+        self.bytes += row.len();
+        self.newest = version;
+        self.kept.push_back(Kept { version, row });
+        while self.kept.len() > CHANGES_KEPT_MAX || self.bytes > CHANGES_KEPT_BYTES_MAX {
+            let Some(oldest) = self.kept.pop_front() else { break };
+            self.bytes -= oldest.row.len();
+        }
+    }
+
+    /// JSON of one batch.
+    pub(super) fn row(&self, version: u64) -> Option<&Bytes> {
+        let place = self.kept.binary_search_by_key(&version, |kept| kept.version).ok()?;
+        self.kept.get(place).map(|kept| &kept.row)
+    }
+
+    /// `GET /api/graph/changes?since=V&limit=N`.
+    pub(super) fn since(&self, query: &[(String, String)]) -> Result<Bytes, RestError> {
+        let find = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let wrong = |field: &str, wanted: &str| {
+            let message = format!("{field} must be {wanted}");
+            RestError { status: 400, code: "out_of_range", message, field: Some(field.to_owned()) }
+        };
+        let since = find("since").and_then(|text| text.parse::<u64>().ok());
+        let since = since.filter(|since| *since <= self.newest);
+        let since = since.ok_or_else(|| wrong("since", &format!("a version from 0 to {}", self.newest)))?;
+        let limit = match find("limit").map(str::parse) {
+            None => BATCHES_MAX,
+            Some(Ok(limit @ 1..=BATCHES_MAX)) => limit,
+            Some(_) => return Err(wrong("limit", "a whole number from 1 to 1000")),
+        };
+        let oldest = self.kept.front().map_or(self.newest, |kept| kept.version - 1);
+        if since < oldest {
+            let message = format!("changes are kept from version {oldest} on; fetch the graph again");
+            return Err(RestError { status: 410, code: "too_old", message, field: Some("since".to_owned()) });
+        }
+        let first = self.kept.partition_point(|kept| kept.version <= since);
+        let rows: Vec<&Kept> = self.kept.iter().skip(first).take(limit).collect();
+        let to = rows.last().map_or(since, |kept| kept.version);
+        let mut body = Vec::with_capacity(64 + rows.iter().map(|kept| kept.row.len() + 1).sum::<usize>());
+        let lead = json!({ "from": since, "to": to, "version": self.newest }).to_string();
+        body.extend_from_slice(lead.trim_end_matches('}').as_bytes());
+        body.extend_from_slice(b",\"batches\":[");
+        for (place, kept) in rows.iter().enumerate() {
+            if place > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(&kept.row);
+        }
+        body.extend_from_slice(b"]}");
+        Ok(body.into())
+    }
+}
+
+/// What everybody is told of some batches: the changes themselves while they are few, else where to fetch them.
+pub(super) fn told(rows: &[&Bytes], (from, to): (u64, u64), state: &Value, bytes_max: usize) -> Bytes {
+    let bytes: usize = rows.iter().map(|row| row.len() + 1).sum();
+    let mut text = json!({ "type": "graph_changed", "from": from, "version": to }).to_string().into_bytes();
+    text.pop();
+    for (name, value) in state.as_object().into_iter().flatten() {
+        text.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
+    }
+    if bytes > bytes_max {
+        text.extend_from_slice(format!(",\"batches\":null,\"url\":\"/api/graph/changes?since={from}\"}}").as_bytes());
+        return text.into();
+    }
+    text.extend_from_slice(b",\"batches\":[");
+    for (place, row) in rows.iter().enumerate() {
+        if place > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(row);
+    }
+    text.extend_from_slice(b"]}");
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::NodeId;
+
+    fn history(count: u64) -> History {
+        let mut history = History::new(0);
+        for version in 1..=count {
+            history.push(version, "a \"b\"", 5, &[Change::RemoveNode(NodeId::new(version as u32).unwrap())]);
+        }
+        history
+    }
+
+    fn ask(history: &History, since: &str, limit: &str) -> Result<Value, RestError> {
+        let query = [("since".to_owned(), since.to_owned()), ("limit".to_owned(), limit.to_owned())];
+        history.since(&query).map(|body| serde_json::from_slice(&body).unwrap())
+    }
+
+    #[test]
+    fn whoever_comes_back_gets_what_it_missed_or_is_told_to_begin_again() {
+        let kept = history(5);
+        let answer = ask(&kept, "3", "9").unwrap();
+        assert_eq!((&answer["from"], &answer["to"], &answer["version"]), (&3.into(), &5.into(), &5.into()));
+        assert_eq!(answer["batches"][0]["changes"][0]["remove_node"], 4);
+        assert_eq!(answer["batches"][1]["author"], "a \"b\"");
+        assert_eq!(ask(&kept, "0", "2").unwrap()["to"], 2);
+        assert_eq!(ask(&kept, "5", "1").unwrap()["batches"], json!([]));
+        for wrong in ["6", "-1", "x"] {
+            assert_eq!(ask(&kept, wrong, "1").unwrap_err().status, 400);
+        }
+        let kept = history(CHANGES_KEPT_MAX as u64 + 3);
+        assert_eq!(ask(&kept, "2", "1").unwrap_err().code, "too_old");
+        assert_eq!(ask(&kept, "3", "1").unwrap()["to"], 4);
+        assert!(ask(&history(0), "0", "1").is_ok());
+    }
+
+    #[test]
+    fn few_changes_are_told_and_many_fetched() {
+        let kept = history(2);
+        let rows = [kept.row(1).unwrap(), kept.row(2).unwrap()];
+        let state = json!({ "epoch": 7 });
+        let few: Value = serde_json::from_slice(&told(&rows, (0, 2), &state, 1_000)).unwrap();
+        assert_eq!(
+            (&few["type"], &few["epoch"], &few["batches"][1]["version"]),
+            (&"graph_changed".into(), &7.into(), &2.into())
+        );
+        let many: Value = serde_json::from_slice(&told(&rows, (0, 2), &state, 10)).unwrap();
+        assert_eq!((&many["batches"], &many["url"]), (&Value::Null, &"/api/graph/changes?since=0".into()));
+    }
+}

@@ -1,0 +1,93 @@
+//! Another structure of the graph between two ticks: everything that knows an index changes at once.
+
+use super::Sim;
+use crate::base::clock::monotonic_ns;
+use crate::graph::NodeIndex;
+use crate::handoff::{NEW_NODE, Replaced, SimEvent, Structure};
+use crate::sim::{BackendError, Topology};
+
+impl Sim {
+    /// Goes on with another structure. Nodes that stay go on from where they are, as fast as they were; frames have the new
+    /// epoch from this tick on. Allocates: the backend builds its arrays, and each frame grows when it is written next.
+    pub(super) fn restructure(&mut self, structure: Box<Structure>) {
+        let started_ns = monotonic_ns();
+        let Structure {
+            epoch,
+            words,
+            index,
+            csr,
+            from,
+            mut place,
+            mut pinned,
+            touched,
+            chains,
+            mut home,
+            records,
+            velocity,
+        } = *structure;
+        let (mut records, mut velocity) = (records, velocity);
+        self.backend.write_into(&mut records);
+        for (node, before) in from.iter().enumerate().filter(|(_, before)| **before != NEW_NODE) {
+            let Some(record) = records.get(*before as usize) else { continue };
+            if let (Some(pinned), Some(place)) = (pinned.get_mut(node), place.get_mut(node)) {
+                *pinned = self.backend.is_pinned(NodeIndex(*before));
+                if place.is_none() {
+                    *place = Some(record.position());
+                    if let Some(velocity) = velocity.get_mut(node) {
+                        *velocity = record.velocity();
+                    }
+                }
+            }
+        }
+        let topology = Topology { csr, start: place, pinned };
+        if let Err(error) = self.upload(topology) {
+            // `control` checks what it sends, and the processor takes over from a device without room.
+            tracing::error!(epoch, "the simulation goes on with the graph before: {error}");
+            debug_assert!(false, "a structure that fits itself is taken: {error}");
+            return;
+        }
+        self.backend.set_velocities(&velocity);
+        self.backend.read_positions(&mut home);
+        let mut replaced =
+            Replaced { rooms: (std::mem::replace(&mut self.home, home), records, velocity), ..Replaced::default() };
+        self.identity.epoch = epoch;
+        replaced.words = std::mem::replace(&mut self.identity.words, words);
+        replaced.index = std::mem::replace(&mut self.identity.index, index);
+        self.hold_again();
+        self.backend.warm(&touched);
+        replaced.rules = self.rules.clear();
+        replaced.side = self.side.take();
+        self.forced = false;
+        self.dealer.forget();
+        replaced.chains.extend(chains.into_iter().map(|(class, chain)| self.classes.rechain(class, chain)));
+        self.moving = true;
+        // Every class gets a frame of the new epoch with this tick, paused or not.
+        self.owed = true;
+        self.metrics.sim.structures.add(1);
+        self.metrics.sim.structure_ns.set(monotonic_ns().saturating_sub(started_ns) as f64);
+        self.untold.push(SimEvent::Restructured { epoch, tick: self.tick, replaced: Box::new(replaced) });
+    }
+
+    fn upload(&mut self, topology: Topology) -> Result<(), BackendError> {
+        // Kept for the processor: the device may have no room for it.
+        let again = (self.backend.name() != "cpu").then(|| topology.clone());
+        match (self.backend.upload(topology), again) {
+            (Err(BackendError::Device(error)), Some(again)) if self.backend.give_up_device() => {
+                tracing::error!("the device cannot take the graph as it is now, the processor takes over: {error}");
+                self.backend.upload(again)
+            }
+            (done, _) => done,
+        }
+    }
+
+    /// What is dragged is held in the new structure too, where it is.
+    fn hold_again(&mut self) {
+        let Self { drags, identity, backend, .. } = self;
+        drags.restructure(|node| identity.index.get(node));
+        for node in drags.nodes() {
+            if let Some(position) = backend.position(node) {
+                backend.hold(node, position);
+            }
+        }
+    }
+}
