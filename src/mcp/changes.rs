@@ -3,12 +3,16 @@
 use std::collections::VecDeque;
 
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::graph::Change;
 
 /// Changes that are kept.
 const CHANGES_MAX: usize = 10_000;
+
+/// Bytes of one change; of a larger one its names are kept, and `cut`.
+const CHANGE_BYTES_MAX: usize = 8 << 10;
 
 /// Bytes of changes that are kept.
 const BYTES_MAX: usize = 16 << 20;
@@ -46,7 +50,7 @@ impl Recent {
     pub fn push(&mut self, revision: u64, by: &str, changes: &[Change]) {
         self.to = revision;
         for change in changes {
-            let Ok(change) = serde_json::value::to_raw_value(change) else { continue };
+            let Some(change) = shown(change) else { continue };
             self.bytes += change.get().len() + by.len();
             self.changes.push_back(Changed { revision, by: by.into(), change });
         }
@@ -74,6 +78,21 @@ impl Recent {
     pub fn latest(&self) -> u64 {
         self.to
     }
+}
+
+fn shown(change: &Change) -> Option<Box<RawValue>> {
+    let whole = serde_json::value::to_raw_value(change).ok()?;
+    if whole.get().len() <= CHANGE_BYTES_MAX {
+        return Some(whole);
+    }
+    let names = match change {
+        Change::PutNode(node) => json!({ "put_node": { "id": node.id.get(), "key": node.key }, "cut": true }),
+        Change::PutEdge(row) => json!({
+            "put_edge": { "id": row.id.0, "source": row.source.get(), "target": row.target.get() }, "cut": true,
+        }),
+        Change::RemoveNode(_) | Change::RemoveEdge(_) => return Some(whole),
+    };
+    serde_json::value::to_raw_value(&names).ok()
 }
 
 #[cfg(test)]
