@@ -24,11 +24,15 @@ pub mod control;
 #[cfg(not(loom))]
 pub mod mcp;
 #[cfg(not(loom))]
+pub mod store;
+#[cfg(not(loom))]
 pub mod worker;
 
 #[cfg(not(loom))]
 pub mod net;
 
+#[cfg(not(loom))]
+pub mod bridge;
 #[cfg(not(loom))]
 pub mod config;
 #[cfg(not(loom))]

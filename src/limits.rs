@@ -169,3 +169,34 @@ pub const MCP_IMAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Edges that one call may look at.
 pub const MCP_EXPANSIONS_MAX: u64 = 5_000_000;
+
+/// Batches that become one transaction of the store.
+pub const STORE_GROUP_BATCHES_MAX: usize = 64;
+
+/// About how many bytes of changes do; a batch larger than this is a transaction of its own.
+pub const STORE_GROUP_BYTES_MAX: usize = 4 << 20;
+
+/// Batches that the store's log goes back; older ones are dropped.
+pub const STORE_LOG_ENTRIES_MAX: u64 = 1_000_000;
+
+/// Bytes that the store's log has, beyond which older batches are dropped.
+pub const STORE_LOG_BYTES_MAX: u64 = 256 << 20;
+
+/// Batches that one commit drops at most, so that no commit waits for a long clearing.
+pub const STORE_TRIM_MAX: u64 = 1_024;
+
+/// Bytes of the write-ahead log at which they are moved to their place.
+pub const STORE_WAL_BYTES: u64 = 16 << 20;
+
+/// Idempotency keys that are known again after a restart, newest first.
+pub const STORE_RETRIES_MAX: u32 = 10_000;
+
+/// About how many bytes of the log are read in one answer.
+pub const STORE_PAGE_BYTES_MAX: usize = 4 << 20;
+
+/// Nodes of one part of a kept layout: a mebibyte of positions a transaction.
+pub const STORE_LAYOUT_PART_NODES: usize = 1 << 16;
+
+const _: () = {
+    assert!(STORE_TRIM_MAX > STORE_GROUP_BATCHES_MAX as u64, "a commit drops more than it adds");
+};

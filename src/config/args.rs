@@ -16,6 +16,8 @@ Examples:
   swarmcast --graph edges.csv --rate 30      serve an edge list, 30 frames a second
   swarmcast --config swarm.toml serve --check
                                              print what would run, and exit
+  swarmcast backup graph-copy.db             copy the store, also while it is in use
+  swarmcast mcp --spawn                      let an MCP host work with the graph of a running or new engine
   swarmcast config show --origin             print every value and where it came from
   swarmcast config default > swarm.toml      start a configuration file, every key explained
 
@@ -46,12 +48,64 @@ pub enum Command {
         #[command(flatten)]
         common: Box<CommonArgs>,
     },
+    /// Look for everything that could be wrong with the store; also while it is in use.
+    CheckStore {
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Copy the store to a new file; also while it is in use.
+    Backup {
+        /// The file to write; it must not be there yet.
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Put a backup in the place of the store.
+    Restore {
+        /// The backup.
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
+        /// Also when there is a store: it gets another name.
+        #[arg(long)]
+        force: bool,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Give the store's free space back to the system.
+    Compact {
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Connect an MCP host on standard input and output to a running engine.
+    Mcp(McpArgs),
     /// Show the configuration.
     Config {
         /// Which one.
         #[command(subcommand)]
         command: ConfigCommand,
     },
+}
+
+/// What `mcp` takes. The values are for the bridge; none is part of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct McpArgs {
+    /// Where the engine is: HOST:PORT, unix:PATH or an absolute path. Without it: this user's socket, then 127.0.0.1:7402.
+    #[arg(long, value_name = "ADDRESS")]
+    pub connect: Option<String>,
+    /// Read the token from this file; without it from SWARMCAST_MCP_TOKEN, or beside the socket.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Start an engine when there is none; what follows `--` are its flags.
+    #[arg(long)]
+    pub spawn: bool,
+    /// Flags of the engine that --spawn starts.
+    #[arg(last = true, requires = "spawn", value_name = "FLAGS")]
+    pub engine: Vec<String>,
 }
 
 /// A subcommand of `config`.
@@ -92,6 +146,12 @@ pub struct CommonArgs {
     /// Read every page of a vault, not only the public ones [graph.vault_all_pages].
     #[arg(long)]
     pub vault_all_pages: bool,
+    /// The file that keeps graph, settings and layout [store.path].
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<String>,
+    /// Keep nothing [store.ephemeral].
+    #[arg(long)]
+    pub ephemeral: bool,
     /// Where to serve viewer, REST and WebSocket [net.http].
     #[arg(long, value_name = "ADDR")]
     pub http: Option<String>,
@@ -122,7 +182,7 @@ pub struct CommonArgs {
 }
 
 /// What the command line asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Serve; or, with `check`, only say what would be served.
     Serve {
@@ -136,6 +196,31 @@ pub enum Action {
     },
     /// Print [`super::default_toml`].
     ShowDefault,
+    /// Do something to the store.
+    Store(StoreAction),
+    /// Be the bridge of MCP.
+    Mcp(McpArgs),
+}
+
+/// What is to be done to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreAction {
+    /// Look for everything that could be wrong.
+    Check,
+    /// Copy it.
+    Backup {
+        /// A file that is not there yet.
+        to: PathBuf,
+    },
+    /// Put a backup in its place.
+    Restore {
+        /// The backup.
+        from: PathBuf,
+        /// Also when there is a store.
+        force: bool,
+    },
+    /// Give its free space back.
+    Compact,
 }
 
 impl Args {
@@ -147,16 +232,28 @@ impl Args {
             Some(Command::Serve { check, .. }) => Action::Serve { check: *check },
             Some(Command::Config { command: ConfigCommand::Show { origin, .. } }) => Action::Show { origin: *origin },
             Some(Command::Config { command: ConfigCommand::Default }) => Action::ShowDefault,
+            Some(Command::CheckStore { .. }) => Action::Store(StoreAction::Check),
+            Some(Command::Backup { to, .. }) => Action::Store(StoreAction::Backup { to: to.clone() }),
+            Some(Command::Restore { from, force, .. }) => {
+                Action::Store(StoreAction::Restore { from: from.clone(), force: *force })
+            }
+            Some(Command::Compact { .. }) => Action::Store(StoreAction::Compact),
+            Some(Command::Mcp(asked)) => Action::Mcp(asked.clone()),
         }
     }
 
     /// The flags on both sides of the subcommand.
     fn commons(&self) -> impl Iterator<Item = &CommonArgs> {
         let after = match &self.command {
-            Some(Command::Serve { common, .. } | Command::Config { command: ConfigCommand::Show { common, .. } }) => {
-                Some(common.as_ref())
-            }
-            None | Some(Command::Config { command: ConfigCommand::Default }) => None,
+            Some(
+                Command::Serve { common, .. }
+                | Command::CheckStore { common }
+                | Command::Backup { common, .. }
+                | Command::Restore { common, .. }
+                | Command::Compact { common }
+                | Command::Config { command: ConfigCommand::Show { common, .. } },
+            ) => Some(common.as_ref()),
+            None | Some(Command::Mcp(_) | Command::Config { command: ConfigCommand::Default }) => None,
         };
         std::iter::once(&self.common).chain(after)
     }
@@ -193,6 +290,8 @@ impl CommonArgs {
             ("format", text(&self.format)),
             ("skip-bad", switch(self.skip_bad, true)),
             ("vault-all-pages", switch(self.vault_all_pages, true)),
+            ("store", text(&self.store)),
+            ("ephemeral", switch(self.ephemeral, true)),
             ("http", text(&self.http)),
             ("tcp", text(&self.tcp)),
             ("rate", text(&self.rate)),

@@ -13,6 +13,8 @@ use crate::sim::SimParams;
 pub struct Config {
     /// Where the graph comes from.
     pub graph: GraphOptions,
+    /// What is kept of it, and where.
+    pub store: StoreOptions,
     /// What the simulation computes, and how often.
     pub sim: SimOptions,
     /// Who may connect, and what a connection may cost.
@@ -54,6 +56,23 @@ impl Default for GraphOptions {
             nodes_max: 1_000_000,
             edges_max: 10_000_000,
         }
+    }
+}
+
+/// What is kept of the graph, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// The file; `None` is the one in the user's data folder.
+    pub path: Option<PathBuf>,
+    /// Nothing is kept.
+    pub ephemeral: bool,
+    /// From one kept layout to the next.
+    pub layout_interval: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { path: None, ephemeral: false, layout_interval: Duration::from_secs(30) }
     }
 }
 

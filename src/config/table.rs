@@ -62,6 +62,7 @@ pub(super) const VARIABLE_PREFIX: &str = "SWARMCAST_";
 /// A section and what its keys are about, in the order of `default.toml`.
 pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("graph", "Where the graph comes from, and how large it may be."),
+    ("store", "What is kept of the graph, and where."),
     ("sim", "What the simulation computes, and how often."),
     ("net", "Who may connect, and what a connection may cost."),
     ("threads", "Which thread runs on which core, and what it does while it waits."),
@@ -151,6 +152,19 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         name: "graph.edges_max", kind: whole(0, 1_000_000_000), unit: "edges", flag: "", field: field!(graph.edges_max),
         doc: "A graph with more edges is refused.",
+    },
+    Key {
+        name: "store.path", kind: Kind::Text, unit: "", flag: "store", field: field!(store.path),
+        doc: "The file that keeps graph, settings and layout; it is made when it is not there. \"\" is swarmcast/graph.db in \
+              the user's data folder ($XDG_DATA_HOME or ~/.local/share).",
+    },
+    Key {
+        name: "store.ephemeral", kind: Kind::Bool, unit: "", flag: "ephemeral", field: field!(store.ephemeral),
+        doc: "Keep nothing: changes are gone when the engine ends.",
+    },
+    Key {
+        name: "store.layout_seconds", kind: whole(1, 86_400), unit: "s", flag: "", field: seconds!(store.layout_interval),
+        doc: "How often the layout is kept while it moves; it is kept at the end as well. After a crash it goes on from there.",
     },
     Key {
         name: "sim.rate_hz", kind: whole(1, 120), unit: "Hz", flag: "rate", field: field!(sim.rate_hz),

@@ -215,6 +215,19 @@ impl Graph {
         Csr::new(self.nodes.len(), self.edges.iter().map(|edge| (edge.source, edge.target, edge.weight)))
     }
 
+    /// Whether [`Self::commit`] of these changes would alter what the simulation knows.
+    #[must_use]
+    pub fn is_restructured_by(&self, changes: &[Change]) -> bool {
+        changes.iter().any(|change| match change {
+            Change::RemoveNode(_) | Change::RemoveEdge(_) => true,
+            Change::PutNode(node) => {
+                let before = self.index_of(node.id).and_then(|index| self.node(index));
+                before.is_none_or(|before| before.class != node.class)
+            }
+            Change::PutEdge(row) => self.edge(row.id).is_none_or(|before| before.weight != row.weight),
+        })
+    }
+
     /// Makes changes that [`super::Stage`] has checked against this graph true. Nodes that stay keep their order, new ones
     /// come last. O(changes), and O(nodes + edges) when something is removed.
     ///

@@ -79,7 +79,7 @@ pub struct Node {
     /// The simulation leaves a pinned node where it is.
     pub pinned: bool,
     /// Everything else.
-    #[serde(with = "attributes")]
+    #[serde(with = "attributes", default)]
     pub attributes: Attributes,
 }
 
@@ -122,7 +122,7 @@ pub struct EdgeRow {
     /// As in [`Edge`].
     pub label: Option<Box<str>>,
     /// As in [`Edge`].
-    #[serde(with = "attributes")]
+    #[serde(with = "attributes", default)]
     pub attributes: Attributes,
 }
 
@@ -151,18 +151,26 @@ pub fn colour_of(text: &str) -> Option<u32> {
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// An object, in order.
-mod attributes {
+/// Attributes as a JSON object, in order.
+pub mod attributes {
     use serde::de::{Deserializer, MapAccess, Visitor};
     use serde::ser::Serializer;
 
     use super::{Attributes, Value};
 
-    pub(super) fn serialize<S: Serializer>(attributes: &Attributes, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Writes the object.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(attributes: &Attributes, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(attributes.iter().map(|(key, value)| (key, value)))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Error> {
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// What is no object of booleans, numbers and texts.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Error> {
         struct InOrder;
         impl<'de> Visitor<'de> for InOrder {
             type Value = Attributes;

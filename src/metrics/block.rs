@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crossbeam::utils::CachePadded;
 
-use super::{Counter, Gauge, Histogram, Stage};
+use super::{Counter, Gauge, Histogram, Stage, StoreMetrics};
 use crate::base::clock::{monotonic_ns, unix_ms};
 
 /// Written by `sim`.
@@ -191,6 +191,8 @@ pub struct Metrics {
     pub door: CachePadded<DoorMetrics>,
     /// Of `worker`.
     pub worker: CachePadded<WorkerMetrics>,
+    /// Of `store`.
+    pub store: CachePadded<StoreMetrics>,
     /// When the process began, monotonic.
     pub started_ns: u64,
     /// The same by the wall clock, ms since 1970.
@@ -238,6 +240,7 @@ impl Metrics {
             shards: (0..shards).map(|_| Arc::default()).collect(),
             door: CachePadded::default(),
             worker: CachePadded::default(),
+            store: CachePadded::default(),
             started_ns: monotonic_ns(),
             started_unix_ms: unix_ms(),
         }

@@ -10,6 +10,7 @@ mod hdr;
 mod health;
 mod hlog;
 mod stage;
+mod store;
 mod text;
 
 pub use block::{Budgets, DoorMetrics, Metrics, ShardMetrics, SimMetrics, StageRow, WorkerMetrics};
@@ -17,4 +18,5 @@ pub use cell::{Counter, Gauge, Histogram};
 pub use health::{Health, Phase};
 pub use hlog::LatencyLog;
 pub use stage::Stage;
+pub use store::StoreMetrics;
 pub use text::Extra;

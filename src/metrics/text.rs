@@ -113,6 +113,13 @@ impl Collector for Scrape {
         counter(out, "analytics_panics", "Analytics jobs that panicked.", &worker.panics)?;
         gauge(out, "analytics_busy", "1 while an analytics job runs.", &worker.busy)?;
         gauge(out, "analytics_progress", "How far the running analytics job is, 0 to 1.", &worker.progress)?;
+        let store = &self.metrics.store;
+        counter(out, "store_commits", "Transactions that committed batches.", &store.commits)?;
+        counter(out, "store_batches", "Batches committed.", &store.entries)?;
+        counter(out, "store_failures", "Times that nothing could be committed any more.", &store.failures)?;
+        gauge(out, "store_failed", "1 while nothing can be committed.", &store.failed)?;
+        counter(out, "store_layouts", "Layouts kept.", &store.layouts)?;
+        histogram(out, "store_commit", "Duration of a transaction, until it is on the disk.", &store.commit)?;
         self.shards(out)?;
         self.stages(out)?;
         self.extras(out)

@@ -224,7 +224,13 @@ impl<P: Platform> Shard<P> {
         while let Some(frame) = self.lanes.frames.pop() {
             let stamp = frame.stamp();
             self.metrics.pickup.span(stamp.published_ns, picked_ns);
-            self.epoch = stamp.epoch;
+            if self.epoch != stamp.epoch {
+                // What is said of a structure is in the lane before its first frame is, and is passed on before it.
+                while let Some(message) = self.lanes.messages.pop() {
+                    self.obey(message, picked_ns);
+                }
+                self.epoch = stamp.epoch;
+            }
             for class in frame.present() {
                 let slot = usize::from(class.slot);
                 if let (Some(front), Some(fresh)) = (self.front.get_mut(slot), fresh.get_mut(slot)) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::graph::formats::ImportError;
 use crate::sim::cuda::NoCuda;
 use crate::sim::{BackendError, ParamError};
+use crate::store::StoreError;
 
 /// A start that failed, or an end that was not asked for. Each names its step.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,25 @@ pub enum StartError {
     /// The graph's file was refused.
     #[error("{0}")]
     Import(#[from] ImportError),
+    /// The store was refused.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// There is no place for one.
+    #[error(
+        "there is no home folder to keep the store in: name a file with --store FILE (store.path), or keep nothing with --ephemeral"
+    )]
+    NoHome,
+    /// A command for the store, and none is kept.
+    #[error("store.ephemeral is true, so there is no store; name one with --store FILE and leave --ephemeral out")]
+    NothingKept,
+    /// The check found something.
+    #[error(
+        "the store {} has problems: bring back a backup with `swarmcast restore`, or put it right with sqlite3", path.display()
+    )]
+    Unsound {
+        /// The store.
+        path: std::path::PathBuf,
+    },
     /// Somebody else has the port.
     #[error("{key}: {address} is already in use{}; choose another with --{flag} ADDRESS, or end the program that has it", holder.as_ref().map(|who| format!(" by {who}")).unwrap_or_default())]
     InUse {
@@ -104,13 +124,17 @@ impl StartError {
             | Self::Core { .. }
             | Self::ShardCores { .. }
             | Self::SharedCore { .. }
-            | Self::Params(_) => 2,
+            | Self::Params(_)
+            | Self::NoHome
+            | Self::NothingKept => 2,
+            Self::Store(error) => error.exit_code(),
             Self::InUse { .. }
             | Self::Listen { .. }
             | Self::Memory { .. }
             | Self::Backend(_)
             | Self::Cuda(_)
-            | Self::System { .. } => 1,
+            | Self::System { .. }
+            | Self::Unsound { .. } => 1,
             Self::Thread { .. } => 70,
         }
     }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod keep;
 mod latency_file;
 mod load;
 mod logging;
@@ -14,6 +15,7 @@ mod run;
 mod topology;
 
 pub use error::StartError;
+pub use keep::{open_store, store_command};
 pub use load::{Loaded, load};
 pub use plan::Plan;
 pub use run::{check, serve};

@@ -1,6 +1,6 @@
 //! Changing the graph: a batch is worked out, made durable, made true, told, taken by the simulation, and then answered.
 //!
-//! Batches wait in three places, in order: on their way to the disk, in the graph but not yet with `sim`, and with `sim`. Several that
+//! Batches wait in three places, in order: on their way to the disk, for their turn to be told, and for `sim` to have taken them. Several that
 //! wait together become one structure. A structure costs `control` and `sim` time that grows with the graph, so the next one
 //! waits for the answer to the one before, and then for a while that keeps nine tenths of the time for everything else.
 
@@ -21,7 +21,7 @@ use crate::base::Handle;
 use crate::base::clock::{monotonic_ns, unix_ms};
 use crate::graph::{
     Batch, Change, Deed, EdgeId, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op, OpError, Outcome,
-    Pending, Restructured,
+    Pending,
 };
 use crate::handoff::{DoorReply, Origin, Replaced, RestCall, SimCommand};
 use crate::limits::{BATCHES_IN_FLIGHT_MAX, IDEMPOTENCY_KEYS_MAX};
@@ -41,10 +41,10 @@ pub(super) struct Mutations {
     staged: u64,
     /// On their way to the disk, oldest first.
     unsafe_yet: VecDeque<Waiting>,
-    /// True, and not told yet.
+    /// Durable, and neither true nor told yet.
     untold: Vec<Waiting>,
-    /// What they did to the structure.
-    structure: Restructured,
+    /// One of them alters what the simulation knows.
+    structural: bool,
     /// Nodes next to what they changed.
     touched: HashSet<NodeId>,
     /// Told, and not taken by `sim` yet.
@@ -92,7 +92,7 @@ impl Mutations {
             staged: version,
             unsafe_yet: VecDeque::new(),
             untold: Vec::new(),
-            structure: Restructured::default(),
+            structural: false,
             touched: HashSet::new(),
             untaken: Vec::new(),
             sent: None,
@@ -250,19 +250,28 @@ impl Control {
         Ok(())
     }
 
-    /// Every batch up to this version is on the disk: they become true.
+    /// Every batch up to this version is on the disk.
     fn durable(&mut self, version: u64) {
         while let Some(waiting) = self.mutations.unsafe_yet.pop_front_if(|waiting| waiting.version <= version) {
+            self.mutations.structural |= self.graph.is_restructured_by(&waiting.changes);
+            self.mutations.untold.push(waiting);
+        }
+    }
+
+    /// What is durable becomes true. The graph, its version and its epoch change together, when it is told: whatever is read in
+    /// between is of one moment, and fits the frames.
+    fn make_true(&mut self, batches: &[Waiting]) -> bool {
+        let mut structural = false;
+        for waiting in batches {
             self.note_touched(&waiting.changes);
-            let done = self.graph.commit(&waiting.changes);
+            structural |= self.graph.commit(&waiting.changes).any();
             let mutations = &mut self.mutations;
             mutations.pending.settle();
             mutations.version = waiting.version;
-            mutations.structure.nodes |= done.nodes;
-            mutations.structure.edges |= done.edges;
             mutations.history.push(waiting.version, &waiting.author, unix_ms(), &waiting.changes);
-            mutations.untold.push(waiting);
         }
+        self.mutations.structural = false;
+        structural
     }
 
     /// Nodes whose surroundings a change alters, as they are before it.
@@ -284,12 +293,12 @@ impl Control {
 
     /// Tells everybody what has become true, and has `sim` go on with it when it is time. Returns how many batches that were.
     pub(super) fn take_mutations(&mut self, now_ns: u64) -> usize {
-        let structural = self.mutations.structure.any();
-        let must_wait = structural && (self.mutations.sent.is_some() || now_ns < self.mutations.due_ns);
+        let must_wait = self.mutations.structural && (self.mutations.sent.is_some() || now_ns < self.mutations.due_ns);
         if self.mutations.untold.is_empty() || must_wait || self.held_back.len() >= HELD_BACK_MAX {
             return 0;
         }
         let told = std::mem::take(&mut self.mutations.untold);
+        let structural = self.make_true(&told);
         let moved = self.moved(&told);
         if structural {
             self.epoch = self.epoch.wrapping_add(1).max(1);

@@ -12,6 +12,16 @@ use crate::limits::{CHANGES_KEPT_BYTES_MAX, CHANGES_KEPT_MAX};
 /// Batches of one answer, unless fewer are asked for.
 const BATCHES_MAX: usize = 1_000;
 
+/// A batch as JSON.
+#[derive(serde::Serialize)]
+struct Row<'batch> {
+    version: u64,
+    author: &'batch str,
+    /// Unix ms.
+    time: u64,
+    changes: &'batch [Change],
+}
+
 /// A batch as it is told.
 struct Kept {
     version: u64,
@@ -33,8 +43,9 @@ impl History {
     }
 
     pub(super) fn push(&mut self, version: u64, author: &str, at_unix_ms: u64, changes: &[Change]) {
-        let row = json!({ "version": version, "author": author, "time": at_unix_ms, "changes": changes });
-        let row = Bytes::from(row.to_string());
+        // Attributes keep their order this way, which a `Value` would sort.
+        let row = serde_json::to_vec(&Row { version, author, time: at_unix_ms, changes }).unwrap_or_default();
+        let row = Bytes::from(row);
         self.bytes += row.len();
         self.newest = version;
         self.kept.push_back(Kept { version, row });

@@ -62,7 +62,6 @@ impl Control {
             velocity: vec![[0.0; 3]; node_count],
         };
         self.command(SimCommand::Restructure { structure: Box::new(structure) });
-        self.mutations.structure = crate::graph::Restructured::default();
         let made_ns = monotonic_ns().saturating_sub(now_ns);
         self.mutations.sent = Some((self.epoch, now_ns, made_ns));
         self.steer_anew();
