@@ -148,7 +148,7 @@ fn connect(target: &Target, options: &Options) -> Result<Link, BridgeError> {
 fn start(flags: &[String]) -> Result<(), BridgeError> {
     let program = std::env::current_exe().map_err(BridgeError::Spawn)?;
     let mut command = Command::new(program);
-    command.arg("serve").args(flags).stdin(Stdio::null()).stdout(Stdio::null());
+    command.env_remove("SWARMCAST_MCP_TOKEN").arg("serve").args(flags).stdin(Stdio::null()).stdout(Stdio::null());
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.spawn().map(|child| eprintln!("swarmcast mcp: started an engine, process {}", child.id())).map_err(BridgeError::Spawn)

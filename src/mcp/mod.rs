@@ -12,6 +12,7 @@ mod catalogue;
 mod changes;
 mod era;
 mod framer;
+mod query;
 mod reply;
 mod resources;
 mod rpc;

@@ -18,10 +18,12 @@ pub use steer::{SimulationChange, steered};
 pub use write::Write;
 
 pub(super) use find::relevance;
+pub(super) use show::{Fields as ShownFields, edge as shown_edge, node as shown_node};
 pub(super) use survey::{latest_changes, one_edge, one_node, simulation};
 
 use super::args::{self, Arguments, ToolError};
 use super::catalogue::ToolRow;
+use super::query;
 use super::reply::{Content, Reply, ToolResult};
 use super::session::Ask;
 use super::view::{Bounds, View};
@@ -58,6 +60,8 @@ pub enum Plan<'line> {
     Read {
         /// It may take more than a millisecond.
         long: bool,
+        /// How long it may take, ms: its watcher stops it then.
+        limit_ms: u64,
     },
     /// It looks at what comes after a revision: read it when there is something, or when the time is over.
     Wait {
@@ -76,6 +80,12 @@ pub enum Plan<'line> {
     Report(Report<'line>),
 }
 
+/// How long a tool that only looks may take, ms.
+const READ_MS_MAX: u64 = 2_000;
+
+/// The same of those that compute over the whole graph.
+const COMPUTE_MS_MAX: u64 = 30_000;
+
 /// Nodes and edges of a graph up to which looking at all of them is a matter of a millisecond.
 const SHORT_MAX: usize = 20_000;
 
@@ -92,9 +102,9 @@ pub fn plan<'line>(
     let small = view.graph.nodes().len() + view.graph.edges().len() <= SHORT_MAX;
     let Ask::Tool { tool, arguments } = ask else {
         let long = !small && !matches!(ask, Ask::Prompt { .. });
-        return Ok(Plan::Read { long });
+        return Ok(looks(long));
     };
-    let Some(row) = server.catalogue.tools().get(*tool) else { return Ok(Plan::Read { long: false }) };
+    let Some(row) = server.catalogue.tools().get(*tool) else { return Ok(looks(false)) };
     let author = &*principal.name;
     Ok(match &*row.name {
         "upsert_nodes" => Plan::Write(write::upsert_nodes(&read_as(row, arguments)?, author)?),
@@ -107,14 +117,22 @@ pub fn plan<'line>(
         "report_agent" => Plan::Report(read_as::<agent::ReportArguments<'_>>(row, arguments)?.into()),
         "get_changes" => match read_as::<survey::GetChanges<'_>>(row, arguments)?.waits(view)? {
             Some((since, wait_ms)) => Plan::Wait { since, wait_ms },
-            None => Plan::Read { long: false },
+            None => looks(false),
         },
         // The window of changes and the records of agents are not in a snapshot.
-        "list_agents" => Plan::Read { long: false },
-        "get_nodes" | "get_neighborhood" => Plan::Read { long: !small && arguments.contains("\"hops\"") },
-        "analyze_graph" | "render_view" | "query_graph" | "find_paths" => Plan::Read { long: true },
-        _ => Plan::Read { long: !small },
+        "list_agents" => looks(false),
+        "get_nodes" | "get_neighborhood" => looks(!small && arguments.contains("\"hops\"")),
+        "query_graph" => {
+            let limit_ms = read_as::<query::QueryGraph<'_>>(row, arguments)?.limit_ms()?;
+            Plan::Read { long: true, limit_ms }
+        }
+        "analyze_graph" | "render_view" | "find_paths" => Plan::Read { long: true, limit_ms: COMPUTE_MS_MAX },
+        _ => looks(!small),
     })
+}
+
+const fn looks<'line>(long: bool) -> Plan<'line> {
+    Plan::Read { long, limit_ms: READ_MS_MAX }
 }
 
 fn read_as<'line, T: serde::Deserialize<'line> + Arguments>(row: &ToolRow, json: &'line str) -> Result<T, ToolError> {
@@ -141,6 +159,7 @@ pub fn read_tool(server: &Server, tool: usize, json: &str, view: &View<'_>, boun
         "analyze_graph" => analyze::analyze(&read_as(row, json)?, view, bounds),
         "get_changes" => survey::get_changes(&read_as(row, json)?, view),
         "get_layout" => survey::get_layout(&read_as(row, json)?, view, bounds),
+        "query_graph" => query::query_graph(&read_as(row, json)?, view, bounds),
         "render_view" => render::render_view(&read_as(row, json)?, view, bounds),
         "list_agents" => agent::list_agents(&read_as(row, json)?, view, bounds),
         other => Err(ToolError::new(format!("{other} does not only look"))),
