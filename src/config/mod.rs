@@ -19,7 +19,7 @@ mod resolved;
 mod table;
 mod value;
 
-pub use args::{Action, Args, Command, CommonArgs, ConfigCommand, StoreAction};
+pub use args::{Action, Args, Command, CommonArgs, ConfigCommand, McpArgs, StoreAction};
 pub use choice::{BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 pub use document::default_toml;
 pub use error::{ConfigError, Origin, Problem, Wrong};
