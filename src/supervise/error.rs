@@ -13,6 +13,17 @@ pub enum StartError {
     /// The graph's file was refused.
     #[error("{0}")]
     Import(#[from] ImportError),
+    /// No such format to write, or none named.
+    #[error("{0}")]
+    Format(String),
+    /// A file cannot be written.
+    #[error("{path}: cannot be written: {reason}")]
+    Output {
+        /// As it was given.
+        path: std::path::PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
     /// The store was refused.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -141,6 +152,7 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Import(_)
+            | Self::Format(_)
             | Self::Core { .. }
             | Self::ShardCores { .. }
             | Self::SharedCore { .. }
@@ -151,6 +163,7 @@ impl StartError {
             | Self::KeptGraph { .. } => 2,
             Self::Store(error) => error.exit_code(),
             Self::InUse { .. }
+            | Self::Output { .. }
             | Self::Listen { .. }
             | Self::Memory { .. }
             | Self::Backend(_)

@@ -100,16 +100,19 @@ fn absolute(path: &std::path::Path) -> String {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// The store of this engine, open. In the user's data folder its folder is made.
+/// The store of this engine, open.
 fn open_store(options: &StoreOptions) -> Result<Box<dyn Store>, StartError> {
+    Ok(Box::new(SqliteStore::open(&made(options)?)?))
+}
+
+/// The path of a store that may have to be made. A folder that somebody named is his to make.
+fn made(options: &StoreOptions) -> Result<PathBuf, StartError> {
     let path = path_of(options)?;
-    if options.path.is_none()
-        && let Some(folder) = path.parent()
-    {
+    if let (None, Some(folder)) = (&options.path, path.parent()) {
         let failed = |reason| StartError::System { step: "making the folder of the store (store.path)", reason };
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    Ok(Box::new(SqliteStore::open(&path)?))
+    Ok(path)
 }
 
 /// Does what a command asks for, and says what came of it.
@@ -130,7 +133,7 @@ pub fn store_command(resolved: &Resolved, action: &StoreAction) -> Result<(), St
             format!("{}: version {} of {shown}, {} bytes", to.display(), size.version, size.bytes)
         }
         StoreAction::Restore { from, force } => {
-            let (size, kept) = restore(from, &path, *force)?;
+            let (size, kept) = restore(from, &made(options)?, *force)?;
             let kept = kept.map(|kept| format!("\nthe store that was there is {} now", kept.display()));
             let kept = kept.unwrap_or_default();
             format!("{shown}: version {} of {}, {} bytes{kept}", size.version, from.display(), size.bytes)

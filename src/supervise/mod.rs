@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod convert;
 mod error;
 mod keep;
 mod latency_file;
@@ -14,6 +15,7 @@ mod progress;
 mod run;
 mod topology;
 
+pub use convert::convert;
 pub use error::StartError;
 pub use keep::{Beginning, begin, store_command};
 pub use load::{Loaded, load};
