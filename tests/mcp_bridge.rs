@@ -35,7 +35,10 @@ fn the_token_goes_first_and_bytes_go_both_ways() {
     let mut child = bridge(&["--connect", &listener.local_addr().unwrap().to_string()], Some("se\"cret"));
     let (mut from, mut to) = accept(&listener);
     let first: serde_json::Value = serde_json::from_str(&line(&mut from)).unwrap();
-    assert_eq!((first["method"].as_str(), first["params"]["token"].as_str()), (Some("swarmcast/authenticate"), Some("se\"cret")));
+    assert_eq!(
+        (first["method"].as_str(), first["params"]["token"].as_str()),
+        (Some("swarmcast/authenticate"), Some("se\"cret"))
+    );
     // The answer and what follows it in one packet.
     to.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":\"swarmcast-mcp\",\"result\":{}}\n{\"early\":1}\n").unwrap();
     let mut host = child.stdin.take().unwrap();
@@ -75,7 +78,10 @@ fn an_engine_that_goes_away_or_refuses_is_explained() {
     let said = words(child);
     assert!(said.contains("this token is not known") && !said.contains("wrong-token"), "{said}");
     assert!(words(bridge(&["--connect", "nowhere"], None)).contains("HOST:PORT"));
-    assert!(words(bridge(&["--connect", &address, "--token-file", "/nonexistent/token"], None)).contains("/nonexistent/token"));
+    assert!(
+        words(bridge(&["--connect", &address, "--token-file", "/nonexistent/token"], None))
+            .contains("/nonexistent/token")
+    );
 }
 
 #[test]

@@ -50,12 +50,16 @@ fn an_initialized_connection_of_every_revision_speaks_it() {
         let official = Official::new(version);
         let mut engine = Engine::sample(12);
         let mut session = Session::new(Some(me()));
-        let params = json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+        let params =
+            json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
         let said = engine.say(&mut session, &request("i", "initialize", params.clone())).unwrap();
         assert_eq!(said[0]["id"], json!("i"));
         assert_eq!(said[0]["result"]["protocolVersion"], json!(version));
         official.hold("InitializeResult", &said[0]["result"]);
-        assert_eq!(engine.say(&mut session, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap(), Vec::<Value>::new());
+        assert_eq!(
+            engine.say(&mut session, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap(),
+            Vec::<Value>::new()
+        );
         let again = engine.say(&mut session, &request(2, "initialize", params)).unwrap();
         assert_eq!(again[0]["error"]["code"], json!(-32600));
         for (method, params, definition) in [
@@ -71,7 +75,11 @@ fn an_initialized_connection_of_every_revision_speaks_it() {
             ("resources/read", json!({ "uri": "graph://node/n1" }), "ReadResourceResult"),
             ("resources/read", json!({ "uri": "graph://view/main.png" }), "ReadResourceResult"),
             ("prompts/get", json!({ "name": "explain_node", "arguments": { "id": "n1" } }), "GetPromptResult"),
-            ("completion/complete", json!({ "ref": { "type": "ref/prompt", "name": "explain_node" }, "argument": { "name": "id", "value": "n1" } }), "CompleteResult"),
+            (
+                "completion/complete",
+                json!({ "ref": { "type": "ref/prompt", "name": "explain_node" }, "argument": { "name": "id", "value": "n1" } }),
+                "CompleteResult",
+            ),
             ("tools/call", json!({ "name": "graph_overview" }), "CallToolResult"),
             ("tools/call", json!({ "name": "get_nodes", "arguments": { "ids": ["nowhere"] } }), "CallToolResult"),
             ("tools/call", json!({ "name": "get_nodes", "arguments": { "ids": 7 } }), "CallToolResult"),
@@ -98,7 +106,11 @@ fn an_initialized_connection_of_every_revision_speaks_it() {
             ("prompts/get", json!({ "name": "explain_node" }), -32602),
             ("prompts/get", json!({ "name": "explain_node", "arguments": { "id": "n1", "x": "y" } }), -32602),
             ("logging/setLevel", json!({ "level": "loud" }), -32602),
-            ("completion/complete", json!({ "ref": { "type": "ref/x" }, "argument": { "name": "id", "value": "" } }), -32602),
+            (
+                "completion/complete",
+                json!({ "ref": { "type": "ref/x" }, "argument": { "name": "id", "value": "" } }),
+                -32602,
+            ),
         ] {
             let said = engine.say(&mut session, &request(4, method, params)).unwrap();
             assert_eq!(said[0]["error"]["code"], json!(code), "{version} {method}: {}", said[0]);
@@ -116,17 +128,24 @@ fn an_initialized_connection_of_every_revision_speaks_it() {
 #[test]
 fn old_revisions_are_not_shown_what_they_do_not_know() {
     let mut engine = Engine::sample(4);
-    for (version, annotations, output) in [("2024-11-05", false, false), ("2025-03-26", true, false), ("2025-06-18", true, true)] {
+    for (version, annotations, output) in
+        [("2024-11-05", false, false), ("2025-03-26", true, false), ("2025-06-18", true, true)]
+    {
         let mut session = initialized(&mut engine, version);
         let said = engine.say(&mut session, &request(1, "tools/list", json!({}))).unwrap();
         let tool = &said[0]["result"]["tools"][0];
-        assert_eq!((tool.get("annotations").is_some(), tool.get("outputSchema").is_some()), (annotations, output), "{version}");
+        assert_eq!(
+            (tool.get("annotations").is_some(), tool.get("outputSchema").is_some()),
+            (annotations, output),
+            "{version}"
+        );
         let said = engine.say(&mut session, &request(1, "tools/call", json!({ "name": "graph_overview" }))).unwrap();
         assert_eq!(said[0]["result"].get("structuredContent").is_some(), output, "{version}");
     }
     // An unknown version is answered with the newest of its era.
     let mut session = Session::new(Some(me()));
-    let params = json!({ "protocolVersion": "1999-01-01", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    let params =
+        json!({ "protocolVersion": "1999-01-01", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
     let said = engine.say(&mut session, &request(1, "initialize", params)).unwrap();
     assert_eq!(said[0]["result"]["protocolVersion"], json!(Version::LAST_LEGACY.name()));
 }
@@ -145,7 +164,11 @@ fn stateless_requests_stand_for_themselves() {
         ("resources/read", json!({ "uri": "graph://overview" }), "ReadResourceResult"),
         ("resources/read", json!({ "uri": "graph://view/main.svg" }), "ReadResourceResult"),
         ("prompts/get", json!({ "name": "find_bottlenecks" }), "GetPromptResult"),
-        ("completion/complete", json!({ "ref": { "type": "ref/resource", "uri": "graph://node/{id}" }, "argument": { "name": "id", "value": "" } }), "CompleteResult"),
+        (
+            "completion/complete",
+            json!({ "ref": { "type": "ref/resource", "uri": "graph://node/{id}" }, "argument": { "name": "id", "value": "" } }),
+            "CompleteResult",
+        ),
         ("tools/call", json!({ "name": "graph_overview" }), "CallToolResult"),
         ("tools/call", json!({ "name": "find_nodes", "arguments": { "limit": 0 } }), "CallToolResult"),
     ] {
@@ -168,7 +191,8 @@ fn stateless_requests_stand_for_themselves() {
         assert_eq!(said[0]["error"]["code"], json!(code), "{method}: {}", said[0]);
         official.hold_error(&said[0]);
     }
-    let said = engine.say(&mut session, &modern(4, "resources/read", json!({ "uri": "graph://node/nowhere" }))).unwrap();
+    let said =
+        engine.say(&mut session, &modern(4, "resources/read", json!({ "uri": "graph://node/nowhere" }))).unwrap();
     assert_eq!(said[0]["error"]["data"]["uri"], json!("graph://node/nowhere"));
     // Versions and capabilities.
     let meta = |version: &str| json!({ "_meta": { "io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {} } });
@@ -194,7 +218,10 @@ fn a_subscription_is_acknowledged_first_and_every_notice_names_it() {
     let said = engine.say(&mut session, &modern("sub-1", "subscriptions/listen", filter)).unwrap();
     assert_eq!(said.len(), 1);
     official.hold("SubscriptionsAcknowledgedNotification", &said[0]);
-    assert_eq!(said[0]["params"]["notifications"], json!({ "resourceSubscriptions": ["graph://overview", "graph://node/n1"] }));
+    assert_eq!(
+        said[0]["params"]["notifications"],
+        json!({ "resourceSubscriptions": ["graph://overview", "graph://node/n1"] })
+    );
     let mut out = Vec::new();
     session.touch(&Touched { structure: true, ..Touched::default() });
     session.notices(5, &mut out);
@@ -203,7 +230,10 @@ fn a_subscription_is_acknowledged_first_and_every_notice_names_it() {
     official.hold("ResourceUpdatedNotification", &notices[0]);
     assert_eq!(notices[0]["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], json!("sub-1"));
     // Its id is taken while it lives.
-    assert_eq!(engine.say(&mut session, &modern("sub-1", "tools/list", json!({}))).unwrap()[0]["error"]["code"], json!(-32600));
+    assert_eq!(
+        engine.say(&mut session, &modern("sub-1", "tools/list", json!({}))).unwrap()[0]["error"]["code"],
+        json!(-32600)
+    );
     let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"sub-1"}}"#;
     assert!(engine.say(&mut session, cancel).unwrap().is_empty());
     session.touch(&Touched { structure: true, ..Touched::default() });
@@ -224,12 +254,19 @@ fn calls_that_are_deferred_can_be_cancelled_and_tell_how_far_they_are() {
     let mut session = Session::new(Some(me()));
     let (mut out, mut keys) = (Vec::new(), Vec::<CallKey>::new());
     for id in ["\"a\"", "7"] {
-        let line = modern(serde_json::from_str::<Value>(id).unwrap(), "tools/call", json!({ "name": "analyze_graph", "_meta": { "progressToken": "p" } }));
+        let line = modern(
+            serde_json::from_str::<Value>(id).unwrap(),
+            "tools/call",
+            json!({ "name": "analyze_graph", "_meta": { "progressToken": "p" } }),
+        );
         let Step::Call(call) = session.feed(&engine.server, line.as_bytes(), &mut out) else { panic!("{line}") };
         keys.push(session.defer(&call));
         let Step::Done = session.feed(&engine.server, line.as_bytes(), &mut out) else { panic!("an id in flight") };
     }
-    assert_eq!(support::lines(&out).iter().map(|line| line["error"]["code"].clone()).collect::<Vec<_>>(), [json!(-32600), json!(-32600)]);
+    assert_eq!(
+        support::lines(&out).iter().map(|line| line["error"]["code"].clone()).collect::<Vec<_>>(),
+        [json!(-32600), json!(-32600)]
+    );
     out.clear();
     for part in [0.1, 0.1, 0.05, 0.7] {
         session.progress(keys[0], part, 1.0, &mut out);
@@ -238,7 +275,9 @@ fn calls_that_are_deferred_can_be_cancelled_and_tell_how_far_they_are() {
     assert_eq!(notices.iter().map(|it| it["params"]["progress"].as_f64().unwrap()).collect::<Vec<_>>(), [0.1, 0.7]);
     official.hold("ProgressNotification", &notices[0]);
     let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"a"}}"#;
-    let Step::Cancel(key) = session.feed(&engine.server, cancel.as_bytes(), &mut out) else { panic!("it is in flight") };
+    let Step::Cancel(key) = session.feed(&engine.server, cancel.as_bytes(), &mut out) else {
+        panic!("it is in flight")
+    };
     assert_eq!(key, keys[0]);
     out.clear();
     let result = Ok(Reply::Tool(ToolResult { structured: Some("{}".to_owned()), ..ToolResult::default() }));
@@ -264,7 +303,8 @@ fn nobody_unknown_does_anything() {
     let one = json!({ "_meta": { "swarmcast/authorization": TOKEN } });
     assert!(engine.say(&mut session, &modern(1, "tools/list", one)).unwrap()[0].get("result").is_some());
     assert!(engine.say(&mut session, &modern(1, "tools/list", json!({}))).unwrap()[0].get("error").is_some());
-    let right = engine.say(&mut session, &request("auth", "swarmcast/authenticate", json!({ "token": TOKEN }))).unwrap();
+    let right =
+        engine.say(&mut session, &request("auth", "swarmcast/authenticate", json!({ "token": TOKEN }))).unwrap();
     assert_eq!(right[0]["id"], json!("auth"));
     assert!(engine.say(&mut session, &modern(1, "tools/list", json!({}))).unwrap()[0].get("result").is_some());
     let wrong = json!({ "_meta": { "swarmcast/authorization": "x" } });
@@ -272,8 +312,12 @@ fn nobody_unknown_does_anything() {
     // Who may only read is shown and given only that.
     let mut reader = Session::new(Some(Principal { name: "reader".into(), scopes: Scopes::READ }));
     let said = engine.say(&mut reader, &modern(1, "tools/list", json!({}))).unwrap();
-    let names: Vec<&str> = said[0]["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert!(names.contains(&"find_nodes") && !names.contains(&"upsert_nodes") && !names.contains(&"report_agent"), "{names:?}");
+    let names: Vec<&str> =
+        said[0]["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert!(
+        names.contains(&"find_nodes") && !names.contains(&"upsert_nodes") && !names.contains(&"report_agent"),
+        "{names:?}"
+    );
     let write = json!({ "name": "upsert_nodes", "arguments": { "nodes": [{ "id": "x" }] } });
     assert_eq!(engine.say(&mut reader, &modern(1, "tools/call", write)).unwrap()[0]["error"]["code"], json!(4_001));
     assert_eq!(engine.revision, 0);
@@ -283,7 +327,9 @@ fn nobody_unknown_does_anything() {
 fn http_at_the_door_is_closed_without_a_word() {
     let mut engine = Engine::sample(12);
     let body = modern(1, "tools/call", json!({ "name": "graph_overview" }));
-    for first in ["POST / HTTP/1.1", "GET / HTTP/1.1", "PRI * HTTP/2.0", "OPTIONS *", "\u{16}\u{3}\u{1}", "nonsense", "[]", "{"] {
+    for first in
+        ["POST / HTTP/1.1", "GET / HTTP/1.1", "PRI * HTTP/2.0", "OPTIONS *", "\u{16}\u{3}\u{1}", "nonsense", "[]", "{"]
+    {
         let mut session = Session::new(Some(me()));
         assert_eq!(engine.say(&mut session, first), None, "{first}");
     }

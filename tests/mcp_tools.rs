@@ -75,13 +75,17 @@ fn reading_tools_find_what_is_there() {
     assert_eq!(found["total"], json!(5));
     let found = engine.done(it, "find_nodes", json!({ "near": { "id": "n5", "hops": 2 } }));
     assert_eq!(found["total"], json!(6), "n3 to n7, and the hub behind n6");
-    let found = engine.done(it, "find_nodes", json!({ "near": { "pos": [5.0, 8.0, 1.0], "radius": 0.5 }, "fields": ["pos"] }));
+    let found =
+        engine.done(it, "find_nodes", json!({ "near": { "pos": [5.0, 8.0, 1.0], "radius": 0.5 }, "fields": ["pos"] }));
     assert_eq!(found["nodes"], json!([{ "id": "n5", "node_id": 5, "pos": [5.0, 8.0, 1.0] }]));
     let got = engine.done(it, "get_nodes", json!({ "ids": ["n1", 2, "Node 3", "nowhere"], "edges": true }));
     let ids: Vec<&Value> = got["nodes"].as_array().unwrap().iter().map(|node| &node["id"]).collect();
     assert_eq!((ids, got["missing"].clone()), (vec![&json!("n1"), &json!("n2"), &json!("n3")], json!(["nowhere"])));
     let around = engine.done(it, "get_neighborhood", json!({ "id": "n10", "direction": "out", "hops": 2 }));
-    assert_eq!(around["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect::<Vec<_>>(), ["n10", "n11", "n12"]);
+    assert_eq!(
+        around["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["n10", "n11", "n12"]
+    );
     assert_eq!(around["edges"].as_array().unwrap().len(), 2);
     let limited = engine.done(it, "get_neighborhood", json!({ "id": "n0", "limit": 3 }));
     assert_eq!((limited["truncated"].clone(), limited["frontier"].clone()), (json!(true), json!(9)));
@@ -90,7 +94,11 @@ fn reading_tools_find_what_is_there() {
     let paths = engine.done(it, "find_paths", json!({ "from": "n1", "to": "n9", "k": 2 }));
     assert_eq!(paths["paths"][0], json!({ "nodes": ["n1", "n0", "n9"], "edges": [0, 12], "cost": 2.0 }), "{paths}");
     assert_eq!(paths["exhausted"], json!(false));
-    let directed = engine.done(it, "find_paths", json!({ "from": "n1", "to": "n3", "directed": true, "edge_types": ["next"], "k": 5 }));
+    let directed = engine.done(
+        it,
+        "find_paths",
+        json!({ "from": "n1", "to": "n3", "directed": true, "edge_types": ["next"], "k": 5 }),
+    );
     assert_eq!((directed["paths"].as_array().unwrap().len(), directed["exhausted"].clone()), (1, json!(true)));
     for metric in ["degree", "pagerank", "betweenness", "core", "triangles", "communities", "components", "anomalies"] {
         let result = engine.done(it, "analyze_graph", json!({ "metric": metric }));
@@ -134,16 +142,30 @@ fn writing_tools_change_the_graph_all_or_nothing() {
     let dry = engine.done(it, "upsert_nodes", json!({ "nodes": nodes, "dry_run": true }));
     assert_eq!((dry["created"].clone(), engine.revision), (json!(["x"]), 0));
     let made = engine.done(it, "upsert_nodes", json!({ "nodes": nodes }));
-    assert_eq!((made["created"].clone(), made["updated"].clone(), made["revision"].clone()), (json!(["x"]), json!(["n1"]), json!(1)));
+    assert_eq!(
+        (made["created"].clone(), made["updated"].clone(), made["revision"].clone()),
+        (json!(["x"]), json!(["n1"]), json!(1))
+    );
     let stale = engine.refused(it, "upsert_nodes", json!({ "nodes": nodes, "if_revision": 0 }));
     assert!(stale.contains("if_revision is 0") && stale.contains("get_changes"), "{stale}");
     let edges = engine.done(it, "upsert_edges", json!({ "edges": [{ "from": "x", "to": "Node 2", "type": "knows" }] }));
     assert_eq!(edges["created"].as_array().unwrap().len(), 1);
     let again = engine.done(it, "upsert_edges", json!({ "edges": [{ "from": "x", "to": "n2", "type": "knows" }] }));
     assert_eq!((again["created"].clone(), again["unchanged"].clone()), (json!([]), json!(1)));
-    let refused = engine.refused(it, "upsert_edges", json!({ "edges": [{ "from": "n2", "to": "x" }, { "from": "x", "to": "n22" }] }));
-    assert!(refused.contains("edges[1]") && refused.contains("\"n2\"") && refused.contains("Nothing was changed"), "{refused}");
-    let refused = engine.refused(it, "apply_mutations", json!({ "ops": [{ "op": "add_node", "id": "y" }, { "op": "remove_edge", "id": 9_999 }] }));
+    let refused = engine.refused(
+        it,
+        "upsert_edges",
+        json!({ "edges": [{ "from": "n2", "to": "x" }, { "from": "x", "to": "n22" }] }),
+    );
+    assert!(
+        refused.contains("edges[1]") && refused.contains("\"n2\"") && refused.contains("Nothing was changed"),
+        "{refused}"
+    );
+    let refused = engine.refused(
+        it,
+        "apply_mutations",
+        json!({ "ops": [{ "op": "add_node", "id": "y" }, { "op": "remove_edge", "id": 9_999 }] }),
+    );
     assert!(refused.starts_with("ops[1]"), "{refused}");
     assert!(engine.graph.by_key("y").is_none());
     let done = engine.done(it, "apply_mutations", json!({ "ops": [
@@ -156,7 +178,10 @@ fn writing_tools_change_the_graph_all_or_nothing() {
     let kept = engine.refused(it, "delete_items", json!({ "nodes": ["x"], "cascade": false }));
     assert!(kept.contains("2 edges"), "{kept}");
     let gone = engine.done(it, "delete_items", json!({ "nodes": ["x", "nowhere"], "edges": [77] }));
-    assert_eq!((gone["deleted"].clone(), gone["missing"].clone()), (json!({ "nodes": 1, "edges": 2 }), json!([77, "nowhere"])));
+    assert_eq!(
+        (gone["deleted"].clone(), gone["missing"].clone()),
+        (json!({ "nodes": 1, "edges": 2 }), json!([77, "nowhere"]))
+    );
     let changes = engine.done(it, "get_changes", json!({ "since": 1 }));
     assert_eq!((changes["from"].clone(), changes["complete"].clone()), (json!(1), json!(true)));
     assert!(changes["changes"].as_array().unwrap().iter().all(|change| change["by"] == json!("tester")));
@@ -173,10 +198,18 @@ fn refusals_name_what_was_wrong_what_may_be_and_what_is_near() {
         ("find_nodes", json!({ "lable": "x" }), vec!["find_nodes has no argument \"lable\"", "It takes:", "near"]),
         ("find_nodes", json!({ "limit": 501 }), vec!["limit is 501", "1 to 500"]),
         ("find_nodes", json!({ "limit": "ten" }), vec!["limit of find_nodes", "string \"ten\""]),
-        ("find_nodes", json!({ "where": [{ "key": "a", "op": "like", "value": 1 }] }), vec!["where[0].op is \"like\"", "contains"]),
+        (
+            "find_nodes",
+            json!({ "where": [{ "key": "a", "op": "like", "value": 1 }] }),
+            vec!["where[0].op is \"like\"", "contains"],
+        ),
         ("find_nodes", json!({ "where": [{ "key": "a", "op": "eq" }] }), vec!["exists takes no value"]),
         ("find_nodes", json!({ "kind": "knowlege" }), vec!["kind is \"knowlege\"", "did you mean knowledge?"]),
-        ("get_neighborhood", json!({ "id": "n11" }), vec!["there is no node \"n11\"", "Did you mean \"n1\"?", "find_nodes"]),
+        (
+            "get_neighborhood",
+            json!({ "id": "n11" }),
+            vec!["there is no node \"n11\"", "Did you mean \"n1\"?", "find_nodes"],
+        ),
         ("get_neighborhood", json!({}), vec!["id is missing"]),
         ("get_nodes", json!({ "ids": [] }), vec!["ids is a list of 0", "1 to 200"]),
         ("get_nodes", json!({ "ids": ["n1"], "graph": "other" }), vec!["graph is \"other\"", "main"]),
@@ -245,8 +278,15 @@ fn agents_are_nodes_while_they_report() {
     assert_eq!((taken["accepted"].clone(), taken["dropped"].clone()), (json!(5), json!(0)));
     assert!(show(&mut engine));
     let row = &engine.done(&mut session, "list_agents", json!({}))["agents"][0];
-    assert_eq!((row["status"].clone(), row["task"].clone(), row["metrics"]["tokens_total"].clone()), (json!("running"), json!("t1"), json!(15.0)));
-    assert_eq!((row["metrics"]["cpu"].clone(), row["health"].clone()), (Value::Null, Value::Null), "unknown stays unknown");
+    assert_eq!(
+        (row["status"].clone(), row["task"].clone(), row["metrics"]["tokens_total"].clone()),
+        (json!("running"), json!("t1"), json!(15.0))
+    );
+    assert_eq!(
+        (row["metrics"]["cpu"].clone(), row["health"].clone()),
+        (Value::Null, Value::Null),
+        "unknown stays unknown"
+    );
     let links = |engine: &Engine| engine.graph.incident(engine.graph.by_key("agent:ada").unwrap()).len();
     assert_eq!(links(&engine), 1);
     engine.now_ns += 6 * SECOND;
@@ -262,15 +302,27 @@ fn agents_are_nodes_while_they_report() {
     assert_eq!(counted, (500, 300));
     // Another principal cannot report with it, nor take the name.
     let mut other = Session::new(Some(swarmcast::mcp::Principal { name: "other".into(), scopes: Scopes::ALL }));
-    assert!(engine.refused(&mut other, "report_agent", json!({ "handle": handle, "events": [] })).contains("no live agent of yours"));
+    assert!(
+        engine
+            .refused(&mut other, "report_agent", json!({ "handle": handle, "events": [] }))
+            .contains("no live agent of yours")
+    );
     assert!(engine.refused(&mut other, "register_agent", json!({ "name": "ada" })).contains("somebody else"));
-    let wrong = engine.refused(&mut session, "report_agent", json!({ "handle": handle, "events": [{ "kind": "action", "target": "n33" }] }));
+    let wrong = engine.refused(
+        &mut session,
+        "report_agent",
+        json!({ "handle": handle, "events": [{ "kind": "action", "target": "n33" }] }),
+    );
     assert!(wrong.contains("events[0].target"), "{wrong}");
     engine.now_ns += 61 * SECOND;
     assert!(show(&mut engine));
     assert!(engine.graph.by_key("agent:ada").is_none(), "silent for longer than its time to live");
     assert_eq!(engine.done(&mut session, "list_agents", json!({}))["agents"][0]["live"], json!(false));
-    assert!(engine.refused(&mut session, "report_agent", json!({ "handle": handle, "events": [] })).contains("register_agent"));
+    assert!(
+        engine
+            .refused(&mut session, "report_agent", json!({ "handle": handle, "events": [] }))
+            .contains("register_agent")
+    );
     assert!(Agents::left_over(&engine.graph).is_none());
 }
 
@@ -280,7 +332,8 @@ fn a_result_is_never_larger_than_it_may_be() {
     let mut session = Session::new(Some(me()));
     let nodes: Vec<Value> = (0..200)
         .map(|node| {
-            let props: serde_json::Map<String, Value> = (0..20).map(|prop| (format!("p{prop}"), json!("\u{1}y".repeat(1_000)))).collect();
+            let props: serde_json::Map<String, Value> =
+                (0..20).map(|prop| (format!("p{prop}"), json!("\u{1}y".repeat(1_000)))).collect();
             json!({ "id": format!("big{node}"), "label": "é".repeat(200), "props": props })
         })
         .collect();
@@ -316,13 +369,30 @@ fn value() -> impl Strategy<Value = Value> {
         any::<f64>().prop_map(Value::from),
         "n[0-9]{1,2}".prop_map(Value::from),
         "\\PC{0,12}".prop_map(Value::from),
-        prop_oneof!["eq", "both", "degree", "status", "running", "add_node", "remove_node", "rank", "png", "merge", "spoke"].prop_map(Value::from),
+        prop_oneof![
+            "eq",
+            "both",
+            "degree",
+            "status",
+            "running",
+            "add_node",
+            "remove_node",
+            "rank",
+            "png",
+            "merge",
+            "spoke"
+        ]
+        .prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {
-        let names = prop_oneof!["id", "key", "op", "value", "from", "to", "hops", "pos", "radius", "kind", "label", "props", "target", "min", "max", "weight"];
+        let names = prop_oneof![
+            "id", "key", "op", "value", "from", "to", "hops", "pos", "radius", "kind", "label", "props", "target",
+            "min", "max", "weight"
+        ];
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::btree_map(names, inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+            proptest::collection::btree_map(names, inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }

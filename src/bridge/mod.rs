@@ -151,7 +151,10 @@ fn start(flags: &[String]) -> Result<(), BridgeError> {
     command.env_remove("SWARMCAST_MCP_TOKEN").arg("serve").args(flags).stdin(Stdio::null()).stdout(Stdio::null());
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command.spawn().map(|child| eprintln!("swarmcast mcp: started an engine, process {}", child.id())).map_err(BridgeError::Spawn)
+    command
+        .spawn()
+        .map(|child| eprintln!("swarmcast mcp: started an engine, process {}", child.id()))
+        .map_err(BridgeError::Spawn)
 }
 
 /// Says who asks, and takes the answer, which the host knows nothing of.

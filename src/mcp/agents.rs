@@ -10,9 +10,7 @@ use serde::Serialize;
 
 use super::args::{ToolError, bounded, counted, short, whole};
 use super::tools::{Register, Report};
-use crate::graph::{
-    Batch, EdgeDraft, EdgePatch, EdgeRef, Graph, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value,
-};
+use crate::graph::{Batch, EdgeDraft, EdgePatch, EdgeRef, Graph, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value};
 
 /// Agents at once.
 const AGENTS_MAX: usize = 4_096;
@@ -174,7 +172,11 @@ impl Agents {
     ) -> Result<Registered, ToolError> {
         let name = asked.name.as_deref().unwrap_or("");
         if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
-            return Err(ToolError::field("name", format!("{name:?}"), "1 to 64 bytes of text without control characters"));
+            return Err(ToolError::field(
+                "name",
+                format!("{name:?}"),
+                "1 to 64 bytes of text without control characters",
+            ));
         }
         let role = asked.role.as_deref().map(|role| bounded("role", role, 64)).transpose()?;
         counted("capabilities", asked.capabilities.len(), 0, 32)?;
@@ -245,7 +247,8 @@ impl Agents {
         (now_ns, now_ms): (u64, u64),
         revision: u64,
     ) -> Result<Reported, ToolError> {
-        let handle = asked.handle.as_deref().ok_or_else(|| ToolError::missing("handle", "what register_agent gave you"))?;
+        let handle =
+            asked.handle.as_deref().ok_or_else(|| ToolError::missing("handle", "what register_agent gave you"))?;
         let mine = |agent: &&mut Agent| hex(&agent.handle) == handle && &*agent.row.by == by;
         let unknown = || ToolError::new("handle: no live agent of yours has it; call register_agent for a new one");
         let agent = self.agents.values_mut().find(mine).filter(|agent| agent.row.live).ok_or_else(unknown)?;
@@ -277,7 +280,8 @@ impl Agents {
             self.touched = true;
         }
         let before = self.agents.len();
-        self.agents.retain(|_, agent| agent.row.live || agent.shown || now_ns < agent.seen_ns + agent.ttl_ns + RECORD_NS);
+        self.agents
+            .retain(|_, agent| agent.row.live || agent.shown || now_ns < agent.seen_ns + agent.ttl_ns + RECORD_NS);
         self.touched |= before != self.agents.len();
     }
 
@@ -313,7 +317,8 @@ impl Agents {
     /// Makes [`Self::rows`] say what is true now. O(agents log agents): after reports, before reads.
     pub fn refresh(&mut self) {
         self.rows = self.agents.values().map(|agent| agent.row.clone()).collect();
-        self.rows.sort_by(|left, right| right.last_seen_ms.cmp(&left.last_seen_ms).then(left.agent_id.cmp(&right.agent_id)));
+        self.rows
+            .sort_by(|left, right| right.last_seen_ms.cmp(&left.last_seen_ms).then(left.agent_id.cmp(&right.agent_id)));
     }
 }
 
@@ -394,7 +399,9 @@ impl Agent {
                 ..NodePatch::default()
             };
             ops.push(Op::UpsertNode(NodeDraft { key: Some(self.row.agent_id.clone()), patch }));
-            if !self.shown && let Some(parent) = self.row.parent.clone().filter(|parent| graph.by_key(parent).is_some()) {
+            if !self.shown
+                && let Some(parent) = self.row.parent.clone().filter(|parent| graph.by_key(parent).is_some())
+            {
                 ops.push(Op::UpsertEdge(link(NodeRef::Key(parent), me(), "spawned")));
             }
             self.shown = true;

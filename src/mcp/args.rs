@@ -118,7 +118,12 @@ fn explain<'line, T: Deserialize<'line>>(tool: &ToolRow, json: &'line str) -> To
             let path = error.path().to_string();
             let words = error.inner().to_string();
             let words = words.split(" at line ").next().unwrap_or_default();
-            ToolError(format!("{} of {}: {}", if path == "." { "arguments" } else { &path }, tool.name, short_line(words)))
+            ToolError(format!(
+                "{} of {}: {}",
+                if path == "." { "arguments" } else { &path },
+                tool.name,
+                short_line(words)
+            ))
         }
     }
 }
@@ -259,7 +264,11 @@ pub fn bounded<'text>(field: &str, text: &'text str, bytes_max: usize) -> Result
     if text.len() <= bytes_max {
         return Ok(text);
     }
-    Err(ToolError::field(field, format_args!("{} bytes long", text.len()), format_args!("at most {bytes_max} bytes long")))
+    Err(ToolError::field(
+        field,
+        format_args!("{} bytes long", text.len()),
+        format_args!("at most {bytes_max} bytes long"),
+    ))
 }
 
 /// A list of so many items.

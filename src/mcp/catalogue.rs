@@ -103,7 +103,7 @@ pub struct Catalogue {
     by_name: BTreeMap<Box<str>, usize>,
     prompts: Vec<PromptRow>,
     instructions: Box<str>,
-    /// `"tools":[..]` by shape of the revision (0 to 2) and scopes (0 to 15).
+    /// `"tools":[..]` by shape of the revision (0 to 2) and scopes, of which no tool needs [`Scopes::ADMIN`].
     tool_lists: Vec<Vec<u8>>,
     prompt_list: Vec<u8>,
     resource_list: Vec<u8>,
@@ -117,7 +117,11 @@ fn part<'json>(value: &'json Value, name: &str) -> Result<&'json [Value], Catalo
 }
 
 fn word(value: &Value, name: &str) -> Result<Box<str>, CatalogueError> {
-    value.get(name).and_then(Value::as_str).map(Into::into).ok_or_else(|| CatalogueError::Part { part: name.to_owned() })
+    value
+        .get(name)
+        .and_then(Value::as_str)
+        .map(Into::into)
+        .ok_or_else(|| CatalogueError::Part { part: name.to_owned() })
 }
 
 impl Catalogue {
@@ -137,7 +141,7 @@ impl Catalogue {
         }
         let mut tool_lists = Vec::new();
         for shape in [Version::V2024_11_05, Version::V2025_03_26, Version::V2025_06_18] {
-            for scopes in 0..=Scopes::ALL.0 {
+            for scopes in 0..Scopes::ADMIN.0 {
                 let shown = tools.iter().filter(|tool| Scopes(scopes).allow(tool.scope));
                 let shown: Vec<Value> = shown.map(|tool| shaped(&tool.shown, shape)).collect();
                 tool_lists.push(listed("tools", &Value::Array(shown)));
@@ -198,7 +202,7 @@ impl Catalogue {
     #[must_use]
     pub fn tool_list(&self, version: Version, scopes: Scopes) -> &[u8] {
         let shape = usize::from(version.has_annotations()) + usize::from(version.has_structured());
-        let at = shape * (usize::from(Scopes::ALL.0) + 1) + usize::from(scopes.0);
+        let at = shape * usize::from(Scopes::ADMIN.0) + usize::from(scopes.0 % Scopes::ADMIN.0);
         self.tool_lists.get(at).map_or(&b"\"tools\":[]"[..], Vec::as_slice)
     }
 
@@ -224,7 +228,8 @@ impl Catalogue {
 fn tool_row(tool: &Value) -> Result<ToolRow, CatalogueError> {
     let name = word(tool, "name")?;
     let at = |member: &str| CatalogueError::Part { part: format!("tools.{name}.{member}") };
-    let scope = Scopes::from_name(&word(tool, "scope")?).ok_or_else(|| at("scope"))?;
+    let scope =
+        Scopes::from_name(&word(tool, "scope")?).filter(|scope| *scope != Scopes::ADMIN).ok_or_else(|| at("scope"))?;
     let mut shown = tool.as_object().cloned().unwrap_or_default();
     shown.remove("scope");
     let input = shown.get_mut("inputSchema").and_then(Value::as_object_mut).ok_or_else(|| at("inputSchema"))?;

@@ -118,7 +118,15 @@ fn complete(server: &Server, of: &str, name: &str, typed: &str, view: &View<'_>)
     match name {
         "format" => starting(&["png", "svg"]),
         "role" => starting(&[
-            "analyst", "architect", "coder", "coordinator", "documenter", "optimizer", "researcher", "reviewer", "tester",
+            "analyst",
+            "architect",
+            "coder",
+            "coordinator",
+            "documenter",
+            "optimizer",
+            "researcher",
+            "reviewer",
+            "tester",
         ]),
         "agent_id" => agents(view, typed, false),
         "id" if of.starts_with("graph://agent/") => agents(view, typed, true),
@@ -133,7 +141,8 @@ fn complete(server: &Server, of: &str, name: &str, typed: &str, view: &View<'_>)
 
 fn agents(view: &View<'_>, typed: &str, in_uri: bool) -> Reply {
     let fits = view.agents.iter().map(|agent| &*agent.agent_id);
-    let fits: Vec<&str> = fits.filter(|id| id.starts_with(typed) || id.trim_start_matches("agent:").starts_with(typed)).collect();
+    let fits: Vec<&str> =
+        fits.filter(|id| id.starts_with(typed) || id.trim_start_matches("agent:").starts_with(typed)).collect();
     let shown = |id: &&str| if in_uri { encode(id) } else { (*id).to_owned() };
     Reply::Completion { total: fits.len(), values: fits.iter().take(COMPLETIONS_MAX).map(shown).collect() }
 }

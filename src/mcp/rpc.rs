@@ -256,7 +256,8 @@ mod tests {
     #[test]
     fn what_is_no_message_has_its_code() {
         let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{}1{}}}"#, "[".repeat(64), "]".repeat(64));
-        let broad = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{{}"z":1}}}}"#, r#""a":1,"#.repeat(4_096));
+        let broad =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{{}"z":1}}}}"#, r#""a":1,"#.repeat(4_096));
         let long_id = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"m"}}"#, "x".repeat(256));
         let table = [
             ("{", (false, code::PARSE)),

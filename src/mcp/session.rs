@@ -313,7 +313,9 @@ impl Session {
                 let known = is_method(method, version);
                 let principal = principal.filter(|_| known).ok_or_else(|| match known {
                     true => not_authenticated(),
-                    false => RpcError::new(code::METHOD, format!("there is no method {method:?} in {}", version.name())),
+                    false => {
+                        RpcError::new(code::METHOD, format!("there is no method {method:?} in {}", version.name()))
+                    }
                 })?;
                 return self.known(server, id, (method, version), params, principal, out);
             }
@@ -326,8 +328,12 @@ impl Session {
         let meta = params.meta.as_ref();
         if let Some(named) = meta.and_then(|meta| meta.version.as_deref()) {
             if Version::from_name(named).is_none_or(|version| !version.is_modern()) {
-                let supported: Vec<&str> =
-                    Version::ALL.iter().rev().filter(|version| version.is_modern()).map(|version| version.name()).collect();
+                let supported: Vec<&str> = Version::ALL
+                    .iter()
+                    .rev()
+                    .filter(|version| version.is_modern())
+                    .map(|version| version.name())
+                    .collect();
                 let error = RpcError::new(code::VERSION, "this protocol version is not spoken in _meta");
                 return Err(error.with(json!({ "supported": supported, "requested": named })));
             }
@@ -405,7 +411,8 @@ impl Session {
             "logging/setLevel" => {
                 let level = params.level.as_deref().ok_or_else(|| missing("level"))?;
                 let known = LOG_LEVELS.iter().position(|known| *known == level);
-                let wrong = || RpcError::new(code::PARAMS, format!("params.level must be one of {}", LOG_LEVELS.join(", ")));
+                let wrong =
+                    || RpcError::new(code::PARAMS, format!("params.level must be one of {}", LOG_LEVELS.join(", ")));
                 self.log_level = known.ok_or_else(wrong)?;
                 self.empty(server, version, id, out);
             }
@@ -477,7 +484,13 @@ impl Session {
     }
 
     /// Answers a deferred call; false, and nothing is written, when it was cancelled.
-    pub fn finish(&mut self, server: &Server, key: CallKey, result: &Result<Reply, RpcError>, out: &mut Vec<u8>) -> bool {
+    pub fn finish(
+        &mut self,
+        server: &Server,
+        key: CallKey,
+        result: &Result<Reply, RpcError>,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some(at) = self.in_flight.iter().position(|call| call.key == key) else { return false };
         let call = self.in_flight.swap_remove(at);
         write_result(server, call.version, &call.id, result, out);
@@ -487,7 +500,8 @@ impl Session {
     /// Tells how far a deferred call is, where that was asked for. What does not grow is not told.
     pub fn progress(&mut self, key: CallKey, done: f64, total: f64, out: &mut Vec<u8>) {
         let Some(call) = self.in_flight.iter_mut().find(|call| call.key == key) else { return };
-        let Some(token) = call.progress.as_ref().filter(|_| done > call.told && done.is_finite() && total.is_finite()) else {
+        let Some(token) = call.progress.as_ref().filter(|_| done > call.told && done.is_finite() && total.is_finite())
+        else {
             return;
         };
         call.told = done;
@@ -526,13 +540,7 @@ impl Session {
     }
 }
 
-fn write_result(
-    server: &Server,
-    version: Version,
-    id: &RawValue,
-    result: &Result<Reply, RpcError>,
-    out: &mut Vec<u8>,
-) {
+fn write_result(server: &Server, version: Version, id: &RawValue, result: &Result<Reply, RpcError>, out: &mut Vec<u8>) {
     match result {
         Ok(reply) => reply::write(server, version, id, reply, out),
         // Up to 2025-11-25 a resource that is not there has a code of its own.
@@ -559,7 +567,8 @@ fn ask<'line>(
         "tools/call" => {
             let name = params.name.ok_or_else(|| missing("name"))?;
             let found = server.catalogue.tool(&name);
-            let (tool, row) = found.ok_or_else(|| unknown("tool", &name, server.catalogue.tools().iter().map(|it| &*it.name)))?;
+            let (tool, row) =
+                found.ok_or_else(|| unknown("tool", &name, server.catalogue.tools().iter().map(|it| &*it.name)))?;
             require(principal, row.scope)?;
             Ok(Ask::Tool { tool, arguments: object(params.arguments)? })
         }
@@ -591,8 +600,14 @@ fn ask<'line>(
 
 fn is_method(method: &str, version: Version) -> bool {
     match method {
-        "tools/list" | "tools/call" | "resources/list" | "resources/templates/list" | "resources/read" | "prompts/list"
-        | "prompts/get" | "completion/complete" => true,
+        "tools/list"
+        | "tools/call"
+        | "resources/list"
+        | "resources/templates/list"
+        | "resources/read"
+        | "prompts/list"
+        | "prompts/get"
+        | "completion/complete" => true,
         "subscriptions/listen" => version.is_modern(),
         "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => !version.is_modern(),
         _ => false,
@@ -653,9 +668,10 @@ fn not_watched(why: NotWatched, uri: &str) -> RpcError {
         NotWatched::Unknown => {
             RpcError::new(code::RESOURCE, "there is no such resource, or it never changes").with(json!({ "uri": uri }))
         }
-        NotWatched::Full => {
-            RpcError::new(code::PARAMS, format!("a connection subscribes to at most {MCP_SUBSCRIPTION_URIS_MAX} resources"))
-        }
+        NotWatched::Full => RpcError::new(
+            code::PARAMS,
+            format!("a connection subscribes to at most {MCP_SUBSCRIPTION_URIS_MAX} resources"),
+        ),
     }
 }
 

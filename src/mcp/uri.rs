@@ -130,8 +130,19 @@ mod tests {
         assert_eq!(parse("graph://edge/7"), Some(Uri::Edge { id: 7 }));
         let neighbours = parse("graph://node/x/neighbors?hops=2&limit=9");
         assert_eq!(neighbours, Some(Uri::Neighbours { key: "x".into(), hops: Some(2), limit: Some(9) }));
-        for bad in ["graph://", "graph://node/", "graph://node/%", "graph://node/%+1", "graph://node/%ff", "http://a",
-            "graph://overview?x", "graph://edge/-1", "graph://help/x", "graph://node/x/neighbors?hops=x", "graph://node/a/b"] {
+        for bad in [
+            "graph://",
+            "graph://node/",
+            "graph://node/%",
+            "graph://node/%+1",
+            "graph://node/%ff",
+            "http://a",
+            "graph://overview?x",
+            "graph://edge/-1",
+            "graph://help/x",
+            "graph://node/x/neighbors?hops=x",
+            "graph://node/a/b",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use swarmcast::analytics::Unwatched;
 use swarmcast::graph::{Graph, GraphBuilder, GraphLimits, Pending, Value as Property};
 use swarmcast::mcp::{
-    Agents, Bounds, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, SimulationChange, Step, View, plan, read,
-    reply, steered,
+    Agents, Bounds, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, SimulationChange, Step, View, plan,
+    read, reply, steered,
 };
 
 pub const TOKEN: &str = "a token of the test";
@@ -59,7 +59,10 @@ impl Engine {
             let row = builder.node_mut(*index).unwrap();
             row.label = format!("Node {node}").into();
             row.group = Some(if node % 2 == 0 { "even" } else { "odd" }.into());
-            row.attributes = vec![("rank".into(), Property::Int(node as i64)), ("note".into(), Property::Text("a < b & \u{202e}c".into()))];
+            row.attributes = vec![
+                ("rank".into(), Property::Int(node as i64)),
+                ("note".into(), Property::Text("a < b & \u{202e}c".into())),
+            ];
         }
         for node in 0..n {
             let edge = builder.edge(all[node], all[(node + 1) % n], 1.0 + node as f64, true).unwrap();
@@ -85,7 +88,10 @@ impl Engine {
     }
 
     /// Makes a batch true.
-    pub fn commit(&mut self, batch: &swarmcast::graph::Batch) -> Result<Vec<swarmcast::graph::Outcome>, swarmcast::graph::OpError> {
+    pub fn commit(
+        &mut self,
+        batch: &swarmcast::graph::Batch,
+    ) -> Result<Vec<swarmcast::graph::Outcome>, swarmcast::graph::OpError> {
         let staged = self.pending.stage(&self.graph, batch, LIMITS)?;
         self.pending.settle();
         self.graph.commit(&staged.changes);
@@ -105,7 +111,16 @@ impl Engine {
             Step::Call(call) => {
                 let principal = call.principal.clone();
                 let planned = {
-                    let view = View { agents: self.agents.rows(), graph: &self.graph, positions: Some(&self.positions), tick: Some(42), revision: self.revision, sim: &self.sim, recent: &self.recent, graph_limits: (1, 1) };
+                    let view = View {
+                        agents: self.agents.rows(),
+                        graph: &self.graph,
+                        positions: Some(&self.positions),
+                        tick: Some(42),
+                        revision: self.revision,
+                        sim: &self.sim,
+                        recent: &self.recent,
+                        graph_limits: (1, 1),
+                    };
                     plan(&self.server, &call.ask, &principal, &view)
                 };
                 let result = match planned {
@@ -155,7 +170,8 @@ impl Engine {
 
     /// Calls a tool in the stateless way; the result.
     pub fn call(&mut self, session: &mut Session, name: &str, arguments: Value) -> Value {
-        let said = self.say(session, &modern(1, "tools/call", json!({ "name": name, "arguments": arguments }))).unwrap();
+        let said =
+            self.say(session, &modern(1, "tools/call", json!({ "name": name, "arguments": arguments }))).unwrap();
         assert_eq!(said.len(), 1, "{said:?}");
         said[0].get("result").unwrap_or_else(|| panic!("{}", said[0])).clone()
     }
@@ -177,12 +193,19 @@ impl Engine {
 }
 
 pub fn tool_result<T: serde::Serialize>(result: &T) -> swarmcast::mcp::ToolResult {
-    swarmcast::mcp::ToolResult { structured: Some(serde_json::to_string(result).unwrap()), content: Vec::new(), is_error: false }
+    swarmcast::mcp::ToolResult {
+        structured: Some(serde_json::to_string(result).unwrap()),
+        content: Vec::new(),
+        is_error: false,
+    }
 }
 
 pub fn lines(out: &[u8]) -> Vec<Value> {
     assert!(out.is_empty() || out.ends_with(b"\n"));
-    out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
+    out.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
 }
 
 /// A request of 2026-07-28.
@@ -199,7 +222,8 @@ pub fn request(id: impl Into<Value>, method: &str, params: Value) -> String {
 /// A connection that is known, in the era of `initialize`.
 pub fn initialized(engine: &mut Engine, version: &str) -> Session {
     let mut session = Session::new(Some(me()));
-    let params = json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    let params =
+        json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
     engine.say(&mut session, &request("i", "initialize", params)).unwrap();
     engine.say(&mut session, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
     session

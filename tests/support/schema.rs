@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 /// Keywords that say nothing about whether a value is valid here. `format` is an annotation in 2020-12.
-const ANNOTATIONS: [&str; 8] = ["$schema", "$defs", "definitions", "title", "description", "default", "format", "examples"];
+const ANNOTATIONS: [&str; 8] =
+    ["$schema", "$defs", "definitions", "title", "description", "default", "format", "examples"];
 
 /// What is wrong with `value`; empty when nothing is. `root` is where references lead.
 pub fn errors(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
@@ -51,7 +52,9 @@ pub fn errors(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Stri
                 let why: Vec<String> = list().flat_map(below).collect();
                 say(format!("fits none of {}: {}", list().count(), why.join("; ")));
             }
-            "oneOf" if list().filter(|rule| below(rule).is_empty()).count() != 1 => say("fits not exactly one".to_owned()),
+            "oneOf" if list().filter(|rule| below(rule).is_empty()).count() != 1 => {
+                say("fits not exactly one".to_owned())
+            }
             "allOf" => inside.extend(list().flat_map(below)),
             "not" if below(rule).is_empty() => say(format!("fits {rule}")),
             "required" => {
@@ -87,8 +90,8 @@ pub fn errors(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Stri
             "maxItems" if items().is_some_and(|it| it > count()) => say(format!("more than {rule} items")),
             "minLength" if letters().is_some_and(|it| it < count()) => say(format!("shorter than {rule}")),
             "maxLength" if letters().is_some_and(|it| it > count()) => say(format!("longer than {rule}")),
-            "enum" | "const" | "anyOf" | "oneOf" | "not" | "minimum" | "maximum" | "minItems" | "maxItems" | "minLength"
-            | "maxLength" => {}
+            "enum" | "const" | "anyOf" | "oneOf" | "not" | "minimum" | "maximum" | "minItems" | "maxItems"
+            | "minLength" | "maxLength" => {}
             other => panic!("{at}: the keyword {other} is not known to this test"),
         }
     }

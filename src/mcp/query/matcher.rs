@@ -19,12 +19,7 @@ pub(super) enum Step<'q> {
         id: Option<&'q Expr>,
     },
     /// Follow edges from a node that is bound.
-    Follow {
-        edge: &'q EdgePattern,
-        from: usize,
-        to: &'q NodePattern,
-        way: Way,
-    },
+    Follow { edge: &'q EdgePattern, from: usize, to: &'q NodePattern, way: Way },
 }
 
 impl Step<'_> {
@@ -271,7 +266,9 @@ fn follow(
         for id in graph.incident(at) {
             bounds.spend(1)?;
             let Some(edge) = graph.edge(*id) else { continue };
-            let Some(next) = other(edge, at, way).filter(|_| !trail.contains(id) && !is_used(bound, *id)) else { continue };
+            let Some(next) = other(edge, at, way).filter(|_| !trail.contains(id) && !is_used(bound, *id)) else {
+                continue;
+            };
             if fits_edge(graph, pattern, edge) {
                 let mut longer = trail.clone();
                 longer.push(*id);

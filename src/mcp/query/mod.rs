@@ -67,7 +67,14 @@ pub(super) fn query_graph(asked: &QueryGraph<'_>, view: &View<'_>, bounds: &Boun
     let steps = matcher::steps(&query);
     if asked.explain {
         let plan = Some(matcher::describe(&query, &steps));
-        return done(&Table { columns, rows: Vec::new(), truncated: false, expanded: 0, plan, revision: view.revision });
+        return done(&Table {
+            columns,
+            rows: Vec::new(),
+            truncated: false,
+            expanded: 0,
+            plan,
+            revision: view.revision,
+        });
     }
     let found = project::run(&query, &steps, limit, view, bounds)?;
     let (mut budget, mut rows) = (Budget::default(), Vec::new());

@@ -25,13 +25,14 @@ const ROWS_MAX: i64 = 100_000;
 
 /// Words of Cypher that begin what is not part of this.
 const REFUSED: [&str; 14] = [
-    "CREATE", "MERGE", "SET", "DELETE", "DETACH", "REMOVE", "CALL", "LOAD", "FOREACH", "WITH", "UNWIND", "OPTIONAL", "UNION", "USE",
+    "CREATE", "MERGE", "SET", "DELETE", "DETACH", "REMOVE", "CALL", "LOAD", "FOREACH", "WITH", "UNWIND", "OPTIONAL",
+    "UNION", "USE",
 ];
 
 /// Words that no variable can be.
 const KEYWORDS: [&str; 23] = [
-    "MATCH", "WHERE", "RETURN", "DISTINCT", "ORDER", "BY", "SKIP", "LIMIT", "AS", "AND", "OR", "NOT", "IN", "STARTS", "ENDS",
-    "WITH", "CONTAINS", "IS", "NULL", "TRUE", "FALSE", "ASC", "DESC",
+    "MATCH", "WHERE", "RETURN", "DISTINCT", "ORDER", "BY", "SKIP", "LIMIT", "AS", "AND", "OR", "NOT", "IN", "STARTS",
+    "ENDS", "WITH", "CONTAINS", "IS", "NULL", "TRUE", "FALSE", "ASC", "DESC",
 ];
 
 struct Parser<'text> {
@@ -122,7 +123,8 @@ impl<'text> Parser<'text> {
         if paths.is_empty() || !self.is_word("RETURN") {
             let refused = REFUSED.iter().find(|word| self.is_word(word));
             return match refused {
-                Some(word) => self.wrong(&format!("{word} is not part of this language, which only reads: MATCH … WHERE … RETURN")),
+                Some(word) => self
+                    .wrong(&format!("{word} is not part of this language, which only reads: MATCH … WHERE … RETURN")),
                 None => self.wrong("MATCH … WHERE … RETURN is expected"),
             };
         }
@@ -224,7 +226,9 @@ impl<'text> Parser<'text> {
             _ => false,
         };
         let name = if named { self.name("a variable")? } else { String::new() };
-        if !name.is_empty() && let Some(known) = self.variables.iter().position(|known| *known == name) {
+        if !name.is_empty()
+            && let Some(known) = self.variables.iter().position(|known| *known == name)
+        {
             return match (is_edge, self.is_edge.get(known)) {
                 (false, Some(false)) => Ok(known),
                 _ => self.wrong("this variable names something else already"),
@@ -268,7 +272,9 @@ impl<'text> Parser<'text> {
                 self.need(":")?;
                 let value = self.expression()?;
                 let mut constant = true;
-                value.visit(&mut |inner| constant &= !matches!(inner, Expr::Aggregate(..) | Expr::Variable(_) | Expr::Property(..)));
+                value.visit(&mut |inner| {
+                    constant &= !matches!(inner, Expr::Aggregate(..) | Expr::Variable(_) | Expr::Property(..))
+                });
                 if !constant {
                     return self.wrong("a property in a pattern is a value: compare with WHERE");
                 }
@@ -390,7 +396,14 @@ impl<'text> Parser<'text> {
     fn operator(&mut self, level: usize) -> Parsed<Option<(Option<Operator>, bool)>> {
         use Operator as O;
         let signs: &[(&str, O)] = match level {
-            3 => &[("=", O::Equal), ("<>", O::Unequal), ("<=", O::AtMost), (">=", O::AtLeast), ("<", O::Less), (">", O::More)],
+            3 => &[
+                ("=", O::Equal),
+                ("<>", O::Unequal),
+                ("<=", O::AtMost),
+                (">=", O::AtLeast),
+                ("<", O::Less),
+                (">", O::More),
+            ],
             4 => &[("+", O::Add), ("-", O::Subtract)],
             5 => &[("*", O::Multiply), ("/", O::Divide), ("%", O::Remainder)],
             _ => &[],
@@ -510,7 +523,9 @@ impl<'text> Parser<'text> {
             self.need(")")?;
             return Ok(Expr::Aggregate(*aggregate, distinct, Some(Box::new(inner))));
         }
-        let Some((_, function, least, most)) = Function::ALL.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name)) else {
+        let Some((_, function, least, most)) =
+            Function::ALL.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name))
+        else {
             let known = Function::ALL.iter().map(|it| it.0).chain(Aggregate::ALL.iter().map(|it| it.0));
             let names: Vec<&str> = known.clone().collect();
             let near = nearest(name, known).map(|near| format!("did you mean {near}? ")).unwrap_or_default();

@@ -68,7 +68,9 @@ impl<'g> State<'g> {
                 held += 1;
             }
             Aggregate::Min if self.best == Val::Null || value.order(&self.best) == Ordering::Less => self.best = value,
-            Aggregate::Max if self.best == Val::Null || value.order(&self.best) == Ordering::Greater => self.best = value,
+            Aggregate::Max if self.best == Val::Null || value.order(&self.best) == Ordering::Greater => {
+                self.best = value
+            }
             Aggregate::Min | Aggregate::Max => {}
             Aggregate::Sum | Aggregate::Average => match value {
                 Val::Int(number) => {
@@ -126,7 +128,8 @@ pub(super) fn run<'g>(
         groups(query, steps, view, bounds)?
     } else {
         // Without an order the first rows are as good as any; one more shows that there are more.
-        let enough = if query.order.is_empty() { query.skip.saturating_add(wanted).saturating_add(1) } else { HELD_MAX };
+        let enough =
+            if query.order.is_empty() { query.skip.saturating_add(wanted).saturating_add(1) } else { HELD_MAX };
         plain(query, steps, view, bounds, enough.min(HELD_MAX))?
     };
     if !query.order.is_empty() {

@@ -124,7 +124,9 @@ impl Event<'_> {
         let name = self.kind.as_deref().ok_or_else(|| ToolError::missing(&at("kind"), "status, action, message, …"))?;
         let kind = choice(&at("kind"), Some(name), &KINDS, Kind::Status)?;
         let status = match self.status.as_deref() {
-            None if kind == Kind::Status => return Err(ToolError::missing(&at("status"), "spawning, running, idle, stopped or errored")),
+            None if kind == Kind::Status => {
+                return Err(ToolError::missing(&at("status"), "spawning, running, idle, stopped or errored"));
+            }
             None => None,
             Some(status) => Some(choice(&at("status"), Some(status), statuses, "running")?),
         };
@@ -139,7 +141,9 @@ impl Event<'_> {
             }
         };
         let positive = |field: &str, value: Option<f64>| match value {
-            Some(number) if !(number >= 0.0 && number.is_finite()) => Err(ToolError::field(&at(field), number, "0 or more")),
+            Some(number) if !(number >= 0.0 && number.is_finite()) => {
+                Err(ToolError::field(&at(field), number, "0 or more"))
+            }
             other => Ok(other),
         };
         positive("duration_ms", self.duration_ms)?;

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
+use super::measure::{betweenness, core_numbers, triangles};
 use super::show::{cut, key};
 use super::{Done, done};
-use super::measure::{betweenness, core_numbers, triangles};
 use crate::analytics::{
     AnalyticsError, Feature, LeidenOptions, PageRankOptions, connected_components, feature, leiden, pagerank, z_scores,
 };
@@ -51,7 +51,9 @@ const MEMBERS_NAMED: usize = 5;
 
 fn failed(error: AnalyticsError) -> ToolError {
     match error {
-        AnalyticsError::Stopped => ToolError::new("stopped: it was cancelled or ran out of time. degree and core are the fastest metrics."),
+        AnalyticsError::Stopped => {
+            ToolError::new("stopped: it was cancelled or ran out of time. degree and core are the fastest metrics.")
+        }
         other => ToolError::new(format!("this cannot be computed: {other}")),
     }
 }
@@ -83,7 +85,8 @@ pub(super) fn analyze(asked: &Analyze<'_>, view: &View<'_>, bounds: &Bounds<'_>)
                 "feature": "degree", "mean": scores.mean, "deviation": scores.deviation, "threshold": UNUSUAL,
                 "unusual": unusual,
             });
-            let kept: Vec<f64> = scores.score.iter().map(|score| if score.abs() >= UNUSUAL { *score } else { f64::NAN }).collect();
+            let kept: Vec<f64> =
+                scores.score.iter().map(|score| if score.abs() >= UNUSUAL { *score } else { f64::NAN }).collect();
             (ranked(view, &kept, top), summary)
         }
         _ => {
@@ -123,7 +126,8 @@ fn scored(metric: Metric, csr: &Csr, bounds: &Bounds<'_>) -> Result<(Vec<f64>, V
 
 /// The nodes of the highest scores; what is no number is left out.
 fn ranked(view: &View<'_>, scores: &[f64], top: usize) -> Vec<Value> {
-    let mut order: Vec<(usize, f64)> = scores.iter().copied().enumerate().filter(|(_, score)| score.is_finite()).collect();
+    let mut order: Vec<(usize, f64)> =
+        scores.iter().copied().enumerate().filter(|(_, score)| score.is_finite()).collect();
     order.sort_by(|left, right| right.1.abs().total_cmp(&left.1.abs()).then(left.0.cmp(&right.0)));
     let rows = order.iter().take(top).filter_map(|(index, score)| {
         let node = view.graph.node(NodeIndex(*index as u32))?;

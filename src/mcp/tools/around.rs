@@ -102,8 +102,7 @@ arguments!(GetNeighborhood {
     format: Option<Cow<'line, str>>,
 });
 
-const DIRECTIONS: [(&str, Direction); 3] =
-    [("both", Direction::Both), ("out", Direction::Out), ("in", Direction::In)];
+const DIRECTIONS: [(&str, Direction); 3] = [("both", Direction::Both), ("out", Direction::Out), ("in", Direction::In)];
 
 #[derive(Serialize)]
 struct Neighborhood<'a> {

@@ -172,7 +172,13 @@ pub(super) fn picture(format: &str, view: &View<'_>, bounds: &Bounds<'_>) -> Res
 }
 
 /// A tool's result as text, for the resource that shows the same.
-pub(super) fn text_of(server: &Server, name: &str, json: &str, view: &View<'_>, bounds: &Bounds<'_>) -> Result<String, ToolError> {
+pub(super) fn text_of(
+    server: &Server,
+    name: &str,
+    json: &str,
+    view: &View<'_>,
+    bounds: &Bounds<'_>,
+) -> Result<String, ToolError> {
     let (tool, _) = server.catalogue.tool(name).ok_or_else(|| ToolError::new("there is no such tool"))?;
     read_tool(server, tool, json, view, bounds).map(|result| result.structured.unwrap_or_default())
 }

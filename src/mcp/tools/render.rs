@@ -36,11 +36,15 @@ const FOCUS_NODES_MAX: usize = 5_000;
 /// Space around the picture, pixels.
 const MARGIN: f32 = 16.0;
 
+/// Pixels of a letter.
+const LETTER_WIDTH: f32 = 8.0;
+
 /// Letters of a label that are drawn.
 const LETTERS_MAX: usize = 24;
 
 /// Colours of groups, readable on the dark ground. Source: Okabe and Ito, with lighter greys.
-const COLOURS: [u32; 8] = [0xE6_9F_00, 0x56_B4_E9, 0x00_9E_73, 0xF0_E4_42, 0x4C_8D_FF, 0xD5_5E_00, 0xCC_79_A7, 0xB0_B0_B0];
+const COLOURS: [u32; 8] =
+    [0xE6_9F_00, 0x56_B4_E9, 0x00_9E_73, 0xF0_E4_42, 0x4C_8D_FF, 0xD5_5E_00, 0xCC_79_A7, 0xB0_B0_B0];
 
 const GROUND: u32 = 0x10_14_1C;
 
@@ -116,7 +120,9 @@ fn encode(
         if !png {
             let (edges, nodes) = (picture.edges.len() / 2, picture.nodes.len());
             if edges == 0 && nodes > 0 {
-                return Err(ToolError::new("an SVG of so many nodes is larger than 1 MiB: ask for png, or for a focus"));
+                return Err(ToolError::new(
+                    "an SVG of so many nodes is larger than 1 MiB: ask for png, or for a focus",
+                ));
             }
             picture.edges_left_out += picture.edges.len() - edges;
             picture.edges.truncate(edges);
@@ -185,10 +191,22 @@ fn lay_out(
         by_degree.push((degree, x, y, radius, &node.label));
     }
     by_degree.sort_by_key(|row| std::cmp::Reverse(row.0));
-    for (_, x, y, radius, label) in by_degree.iter().take(labels) {
+    for (_, x, y, radius, label) in &by_degree {
+        if picture.labels.len() >= labels {
+            break;
+        }
+        bounds.spend(1)?;
         let text = printable(label, LETTERS_MAX);
-        if !text.trim().is_empty() {
-            picture.labels.push(Label { x: x + radius + 3.0, y: *y, text });
+        let wide = text.chars().count() as f32 * LETTER_WIDTH;
+        // Beside the node, on the side where there is room; left out where another name stands already.
+        let right = x + radius + 3.0;
+        let x = if right + wide <= width as f32 { right } else { x - radius - 3.0 - wide };
+        let free = picture.labels.iter().all(|other| {
+            let other_wide = other.text.chars().count() as f32 * LETTER_WIDTH;
+            (other.y - y).abs() >= 14.0 || other.x > x + wide || other.x + other_wide < x
+        });
+        if free && x >= 0.0 && !text.trim().is_empty() {
+            picture.labels.push(Label { x, y: *y, text });
         }
     }
     Ok(picture)
@@ -197,7 +215,8 @@ fn lay_out(
 /// The two axes of largest extent, in the order x, y, z.
 fn axes(low: [f32; 3], high: [f32; 3]) -> (usize, usize) {
     let extent: Vec<f32> = low.iter().zip(high).map(|(low, high)| high - low).collect();
-    let thinnest = extent.iter().enumerate().min_by(|left, right| left.1.total_cmp(right.1)).map_or(2, |(axis, _)| axis);
+    let thinnest =
+        extent.iter().enumerate().min_by(|left, right| left.1.total_cmp(right.1)).map_or(2, |(axis, _)| axis);
     match thinnest {
         0 if extent.iter().any(|it| *it > 0.0) => (1, 2),
         1 if extent.iter().any(|it| *it > 0.0) => (0, 2),
@@ -272,7 +291,10 @@ fn svg(picture: &Picture) -> String {
     }
     out.push_str("\"/>");
     for dot in &picture.nodes {
-        out.push_str(&format!(r##"<circle cx="{:.1}" cy="{:.1}" r="{:.1}" fill="#{:06x}"/>"##, dot.x, dot.y, dot.radius, dot.colour));
+        out.push_str(&format!(
+            r##"<circle cx="{:.1}" cy="{:.1}" r="{:.1}" fill="#{:06x}"/>"##,
+            dot.x, dot.y, dot.radius, dot.colour
+        ));
     }
     for label in &picture.labels {
         let text = label.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");

@@ -41,12 +41,14 @@ const MODES: [(&str, Mode); 6] = [
 ];
 
 pub(super) fn set_simulation(asked: &SetSimulation<'_>, view: &View<'_>) -> Result<SimulationChange, ToolError> {
-    let layout = asked.layout.as_deref().map(|name| choice("layout", Some(name), &MODES, Mode::ForceDirected)).transpose()?;
+    let layout =
+        asked.layout.as_deref().map(|name| choice("layout", Some(name), &MODES, Mode::ForceDirected)).transpose()?;
     let steps = asked.steps.map(|steps| whole("steps", Some(steps), (1, 10_000), 1)).transpose()?;
     if steps.is_some() && (asked.running == Some(true) || (asked.running.is_none() && view.sim.running)) {
         return Err(ToolError::new("steps are for a paused simulation: pass running false with them"));
     }
-    let change = SimulationChange { layout, reheat: asked.reheat, running: asked.running, steps: steps.map(|it| it as u32) };
+    let change =
+        SimulationChange { layout, reheat: asked.reheat, running: asked.running, steps: steps.map(|it| it as u32) };
     if change == SimulationChange::default() {
         return Err(ToolError::new("nothing to do: pass at least one of running, layout, reheat, steps"));
     }

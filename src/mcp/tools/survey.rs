@@ -345,7 +345,9 @@ pub(in crate::mcp) fn one_node(view: &View<'_>, key: &str) -> Option<String> {
     show::take_node(&mut budget, view, index, show::Fields::default(), &mut nodes);
     let incident = view.graph.incident(index);
     for id in incident {
-        let Some(json) = view.graph.edge(*id).and_then(|edge| budget.take(&show::edge(view.graph, edge))) else { break };
+        let Some(json) = view.graph.edge(*id).and_then(|edge| budget.take(&show::edge(view.graph, edge))) else {
+            break;
+        };
         edges.push(json);
     }
     let truncated = edges.len() < incident.len();

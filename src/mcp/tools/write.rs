@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 
 use super::{Done, done};
 use crate::graph::{
-    Batch, Deed, EdgeDraft, EdgeId, EdgePatch, EdgeRef, Graph, NodeDraft, NodeId, NodePatch, NodeRef, Op, OpError, Outcome,
-    Value, colour_of,
+    Batch, Deed, EdgeDraft, EdgeId, EdgePatch, EdgeRef, Graph, NodeDraft, NodeId, NodePatch, NodeRef, Op, OpError,
+    Outcome, Value, colour_of,
 };
 use crate::mcp::args::{self, Id, ToolError, arguments, bounded, choice, counted, nearest, unknown_node};
 use crate::mcp::view::View;
@@ -51,7 +51,9 @@ type Props<'line> = BTreeMap<Cow<'line, str>, Option<Property<'line>>>;
 
 /// A member that may be left out, null, or something.
 #[allow(clippy::option_option, reason = "left out, null and a value mean three things")]
-fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
@@ -137,7 +139,14 @@ arguments!(PinNodes {
 
 type Planned = Result<Box<Write>, ToolError>;
 
-fn write(shape: Shape, ops: Vec<Op>, author: &str, if_version: Option<u64>, key: Option<&str>, dry_run: bool) -> Planned {
+fn write(
+    shape: Shape,
+    ops: Vec<Op>,
+    author: &str,
+    if_version: Option<u64>,
+    key: Option<&str>,
+    dry_run: bool,
+) -> Planned {
     let idempotency_key = key.map(|key| bounded("key", key, 128)).transpose()?.map(Into::into);
     let batch = Batch { ops, if_version, idempotency_key, author: author.into() };
     Ok(Box::new(Write { batch, dry_run, shape, missing: Vec::new(), cascaded: 0 }))
@@ -184,12 +193,15 @@ impl Item<'_> {
     }
 
     fn node_patch(&self, at: &str, replace: bool) -> Result<NodePatch, ToolError> {
-        self.without(at, &[
-            ("from", self.from.is_some()),
-            ("to", self.to.is_some()),
-            ("type", self.relation.is_some()),
-            ("directed", self.directed.is_some()),
-        ])?;
+        self.without(
+            at,
+            &[
+                ("from", self.from.is_some()),
+                ("to", self.to.is_some()),
+                ("type", self.relation.is_some()),
+                ("directed", self.directed.is_some()),
+            ],
+        )?;
         let colour = match &self.colour {
             None => None,
             Some(None) => Some(None),
@@ -216,13 +228,16 @@ impl Item<'_> {
     }
 
     fn edge_patch(&self, at: &str, replace: bool) -> Result<EdgePatch, ToolError> {
-        self.without(at, &[
-            ("kind", self.kind.is_some()),
-            ("group", self.group.is_some()),
-            ("colour", self.colour.is_some()),
-            ("pos", self.pos.is_some()),
-            ("pinned", self.pinned.is_some()),
-        ])?;
+        self.without(
+            at,
+            &[
+                ("kind", self.kind.is_some()),
+                ("group", self.group.is_some()),
+                ("colour", self.colour.is_some()),
+                ("pos", self.pos.is_some()),
+                ("pinned", self.pinned.is_some()),
+            ],
+        )?;
         Ok(EdgePatch {
             weight: self.weight,
             directed: self.directed,
@@ -261,7 +276,8 @@ fn reference(graph: &Graph, field: &str, id: &Id<'_>) -> Result<NodeRef, ToolErr
     match id {
         Id::Text(text) => {
             let text = bounded(field, text, 256)?;
-            let by_label = || args::find(graph, id).and_then(|index| graph.node(index)).map(|node| NodeRef::Id(node.id));
+            let by_label =
+                || args::find(graph, id).and_then(|index| graph.node(index)).map(|node| NodeRef::Id(node.id));
             match graph.by_key(text) {
                 Some(_) => Ok(NodeRef::Key(text.into())),
                 None => Ok(by_label().unwrap_or_else(|| NodeRef::Key(text.into()))),
@@ -340,7 +356,8 @@ pub(super) fn delete_items(asked: &DeleteItems<'_>, view: &View<'_>, author: &st
         if gone_nodes.contains(&node.id) {
             continue;
         }
-        let left: Vec<EdgeId> = graph.incident(index).iter().copied().filter(|edge| !gone_edges.contains(edge)).collect();
+        let left: Vec<EdgeId> =
+            graph.incident(index).iter().copied().filter(|edge| !gone_edges.contains(edge)).collect();
         if asked.cascade == Some(false) && !left.is_empty() {
             let words = format!("nodes: {id} has {} edges; pass cascade true, or delete them first", left.len());
             return Err(ToolError::new(words));
@@ -362,7 +379,8 @@ pub(super) fn mutations(asked: &Mutations<'_>, view: &View<'_>, author: &str) ->
     counted("ops", asked.ops.len(), 1, 5_000)?;
     let ops = asked.ops.iter().enumerate().map(|(index, item)| {
         let at = format!("ops[{index}]");
-        let op = item.op.as_deref().ok_or_else(|| ToolError::missing(&format!("{at}.op"), "the name of an operation"))?;
+        let op =
+            item.op.as_deref().ok_or_else(|| ToolError::missing(&format!("{at}.op"), "the name of an operation"))?;
         let known = choice(&format!("{at}.op"), Some(op), &OPS, 0)?;
         let node = || {
             let field = format!("{at}.id");
@@ -403,7 +421,10 @@ pub(super) fn pin_nodes(asked: &PinNodes<'_>, view: &View<'_>, author: &str) -> 
         // A node that is fixed without a place is fixed where people see it.
         let here = view.position(index.get()).filter(|_| pinned && !node.pinned);
         let position = asked.pos.or(here).map(Some);
-        Ok(Op::UpdateNode { node: NodeRef::Id(node.id), patch: NodePatch { pinned: Some(pinned), position, ..NodePatch::default() } })
+        Ok(Op::UpdateNode {
+            node: NodeRef::Id(node.id),
+            patch: NodePatch { pinned: Some(pinned), position, ..NodePatch::default() },
+        })
     });
     let ops = ops.collect::<Result<Vec<_>, ToolError>>()?;
     write(Shape::Pin { pinned }, ops, author, None, None, false)
@@ -464,7 +485,9 @@ impl Write {
             Shape::Mutations => "ops",
             Shape::Pin { .. } => "ids",
             Shape::Delete => "nodes",
-            Shape::Upsert if matches!(self.batch.ops.first(), Some(Op::UpsertEdge(_) | Op::UpdateEdge { .. })) => "edges",
+            Shape::Upsert if matches!(self.batch.ops.first(), Some(Op::UpsertEdge(_) | Op::UpdateEdge { .. })) => {
+                "edges"
+            }
             Shape::Upsert => "nodes",
         };
         let near = match &error.reason {
