@@ -131,6 +131,18 @@ pub const ANALYTICS_WAIT_S_MAX: f64 = 10.0;
 /// Requests that wait so at once.
 pub const ANALYTICS_WAITING_MAX: usize = 64;
 
+/// Connections of the agents' door.
+pub const MCP_CONNECTIONS_MAX: usize = 1_024;
+
+/// Bytes of answers that may lie unread at one of them until it is not read any more.
+pub const MCP_OUTPUT_BYTES_PAUSE: usize = 4 << 20;
+
+/// The same until it is closed.
+pub const MCP_OUTPUT_BYTES_MAX: usize = 32 << 20;
+
+/// Long reads of agents that may wait for the thread that does them.
+pub const MCP_READS_MAX: usize = 256;
+
 /// Bytes of one line of MCP, without its end.
 pub const MCP_LINE_BYTES_MAX: usize = 1 << 20;
 

@@ -58,8 +58,16 @@ fn bridge(asked: &swarmcast::config::McpArgs) -> std::process::ExitCode {
             return ExitCode::from(2);
         }
     };
-    let options =
-        Options { connect, token_file: asked.token_file.clone(), spawn: asked.spawn, engine: asked.engine.clone() };
+    // Where an engine without a runtime folder keeps the token.
+    let data = swarmcast::store::default_path(|name| std::env::var_os(name));
+    let kept = data.map(|store| store.with_file_name("mcp.token"));
+    let options = Options {
+        connect,
+        token_file: asked.token_file.clone(),
+        token_kept: kept,
+        spawn: asked.spawn,
+        engine: asked.engine.clone(),
+    };
     let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(std::path::PathBuf::from);
     let token = std::env::var("SWARMCAST_MCP_TOKEN").ok();
     match run(&options, runtime_dir.as_deref(), token) {

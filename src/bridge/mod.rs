@@ -31,8 +31,11 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 pub struct Options {
     /// Where the engine is; `None` looks for the socket beside the token, then at 127.0.0.1:7402.
     pub connect: Option<Target>,
-    /// The file of the token; `None` is the variable `SWARMCAST_MCP_TOKEN`, then the file beside the socket.
+    /// The file of the token; `None` is the variable `SWARMCAST_MCP_TOKEN`, then the file beside the socket,
+    /// then `token_kept`.
     pub token_file: Option<PathBuf>,
+    /// Where a token is looked for last: in the user's data folder.
+    pub token_kept: Option<PathBuf>,
     /// Start an engine when there is none.
     pub spawn: bool,
     /// Flags of that engine.
@@ -120,6 +123,7 @@ fn find_token(options: &Options, home: Option<&Path>, variable: Option<String>) 
         return Ok(variable);
     }
     let beside = home.map(|home| home.join("mcp.token")).filter(|path| path.exists());
+    let beside = beside.or_else(|| options.token_kept.clone().filter(|path| path.exists()));
     beside.map_or(Ok(None), |path| read(&path))
 }
 

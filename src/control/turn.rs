@@ -5,6 +5,7 @@
 
 mod analytics;
 mod figures;
+mod mcp;
 mod mutate;
 mod steer;
 
@@ -19,6 +20,8 @@ use crossbeam::sync::Parker;
 use serde_json::json;
 
 use self::figures::lane_row;
+use self::mcp::Mcp;
+pub use self::mcp::McpDesk;
 pub use self::mutate::StoreDesk;
 use self::mutate::{Mutations, Reply};
 use self::steer::Steering;
@@ -27,6 +30,7 @@ use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
 use super::jobs::Jobs;
 use super::relief::{Measure, Relief};
+use crate::api::steer::RestError;
 use crate::api::steer::SteerFacts;
 use crate::api::{
     ClassRow, DeviceRow, StateFacts, graph_data, graph_data_lead, graph_state, health_detail, sequences, stage_rows,
@@ -38,6 +42,7 @@ use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
+use crate::mcp::CallKey;
 use crate::metrics::{Gauge, Health, LatencyLog, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
@@ -89,6 +94,8 @@ pub struct ControlLanes {
     pub jobs: Jobs,
     /// Where changes are kept; `None` when they are not.
     pub store: Option<StoreDesk>,
+    /// Agents; `None` without a door for them.
+    pub mcp: Option<McpDesk>,
 }
 
 /// What came before this process.
@@ -127,7 +134,8 @@ pub struct ControlFacts {
 
 /// Everything the thread owns.
 pub struct Control {
-    graph: Graph,
+    /// Shared with whoever looks for longer; a change copies it only then.
+    graph: Arc<Graph>,
     epoch: u32,
     facts: ControlFacts,
     lanes: ControlLanes,
@@ -146,6 +154,9 @@ pub struct Control {
     relief: Relief,
     steering: Steering,
     mutations: Mutations,
+    mcp: Mcp,
+    /// Calls of agents that were answered while their lanes were in use.
+    mcp_done: Vec<(Handle, CallKey, Option<RestError>)>,
     /// Requests that wait for a frame of the present structure, and since when.
     early: Vec<(Handle, HttpQuery, u64)>,
 }
@@ -194,9 +205,10 @@ impl Control {
         let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         let steering = Steering::new(facts.steer);
         let epoch = past.epoch;
+        let mcp = Mcp::new(past.version);
         let mutations = Mutations::new(facts.limits, graph.ids(), past);
         let mut control = Self {
-            graph,
+            graph: Arc::new(graph),
             epoch,
             facts,
             lanes,
@@ -214,9 +226,12 @@ impl Control {
             relief: Relief::new(),
             steering,
             mutations,
+            mcp,
+            mcp_done: Vec::new(),
             early: Vec::new(),
         };
         control.steer_anew();
+        control.clear_left_over_agents();
         control
     }
 
@@ -226,12 +241,17 @@ impl Control {
             if self.turn() == 0 {
                 self.bell.arm();
                 if self.nothing_waits() && !stop.load(Ordering::Acquire) {
-                    let soon = !self.held_back.is_empty() || self.mutations.is_busy() || !self.early.is_empty();
+                    let soon = !self.held_back.is_empty()
+                        || self.mutations.is_busy()
+                        || !self.early.is_empty()
+                        || !self.mcp_done.is_empty()
+                        || self.mcp.is_busy();
                     parker.park_timeout(if soon { SHORT_NAP } else { NAP });
                 }
                 self.bell.disarm();
             }
         }
+        self.leave_agents();
         self.leave_to_store();
         for shard in &mut self.lanes.shard_messages {
             for _ in 0..SHUTDOWN_TRIES {
@@ -245,6 +265,7 @@ impl Control {
 
     fn nothing_waits(&self) -> bool {
         self.lanes.jobs.is_quiet()
+            && self.mcp_is_quiet()
             && self.lanes.store.as_ref().is_none_or(|store| store.reports.is_empty())
             && self.lanes.requests.is_empty()
             && self.lanes.sim_events.is_empty()
@@ -279,6 +300,7 @@ impl Control {
         }
         let now_ns = monotonic_ns();
         taken += self.take_jobs(now_ns);
+        taken += self.take_mcp(now_ns);
         taken += self.take_store_reports();
         self.keep_layout(now_ns);
         taken += self.take_mutations(now_ns);

@@ -1,6 +1,6 @@
 //! The Model Context Protocol: agents read the graph, change it and live in it. Bytes in, bytes out: no sockets, clocks, threads.
 //!
-//! A door frames lines ([`Framer`]) and hands them to the [`Session`] of their connection, which answers what it can and gives
+//! A door frames lines ([`crate::wire::LineFramer`]) and hands them to the [`Session`] of their connection, which answers what it can and gives
 //! out a [`Call`] for the rest. [`plan`] says what a call needs; whoever owns the graph does it: reads run on a [`View`] here or
 //! on a worker, writes are a [`crate::graph::Batch`], steering and agents are values of their own.
 
@@ -11,7 +11,6 @@ mod args;
 mod catalogue;
 mod changes;
 mod era;
-mod framer;
 mod query;
 mod reply;
 mod resources;
@@ -28,12 +27,11 @@ pub use args::ToolError;
 pub use catalogue::{Catalogue, CatalogueError, PromptRow, Scopes, ToolRow};
 pub use changes::{Changed, Recent};
 pub use era::Version;
-pub use framer::{Framed, Framer};
 pub use reply::{Body, Content, Reply, ToolResult};
 pub use resources::read;
 pub use rpc::{RpcError, code};
 pub use server::{Principal, Server};
 pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, Session, Step};
 pub use subscribe::Touched;
-pub use tools::{Done, Plan, Register, Report, SimulationChange, Write, plan, reply, steered};
+pub use tools::{Done, Plan, Register, Report, SimulationChange, Write, done as structured, plan, reply, steered};
 pub use view::{Bounds, SimFacts, View};

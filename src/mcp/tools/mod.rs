@@ -34,7 +34,10 @@ use crate::limits::MCP_RESULT_BYTES_MAX;
 pub type Done = Result<ToolResult, ToolError>;
 
 /// A result of this structure.
-pub(super) fn done<T: Serialize>(result: &T) -> Done {
+///
+/// # Errors
+/// It is longer than a result may be.
+pub fn done<T: Serialize>(result: &T) -> Done {
     let json = serde_json::to_string(result).map_err(|_| ToolError::new("the result could not be written"))?;
     // Lists count their bytes; this is for what they cannot count.
     match json.len() <= MCP_RESULT_BYTES_MAX {

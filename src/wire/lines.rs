@@ -15,7 +15,7 @@ pub enum Framed<'buffer> {
 
 /// Puts lines together. Holds at most a line of the limit and one packet.
 #[derive(Debug)]
-pub struct Framer {
+pub struct LineFramer {
     buffer: Vec<u8>,
     /// Bytes of `buffer` that were handed out.
     taken: usize,
@@ -27,13 +27,13 @@ pub struct Framer {
     long_lines: u32,
 }
 
-impl Default for Framer {
+impl Default for LineFramer {
     fn default() -> Self {
         Self::new(MCP_LINE_BYTES_MAX)
     }
 }
 
-impl Framer {
+impl LineFramer {
     /// A framer for lines of at most so many bytes.
     #[must_use]
     pub fn new(line_bytes_max: usize) -> Self {
@@ -48,6 +48,12 @@ impl Framer {
             self.taken = 0;
         }
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Whether nothing of a line is here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.buffer.len() == self.taken && !self.skipping
     }
 
     /// The next line, or what became of it; `None` when the stream has to go on first.
@@ -115,7 +121,7 @@ mod tests {
 
     /// Everything that comes out when the stream arrives in these packets.
     fn lines(packets: &[&[u8]], limit: usize) -> Vec<Result<Vec<u8>, &'static str>> {
-        let mut framer = Framer::new(limit);
+        let mut framer = LineFramer::new(limit);
         let mut out = Vec::new();
         for packet in packets {
             framer.push(packet);
