@@ -27,7 +27,7 @@ fn folder(name: &str) -> PathBuf {
 /// Flags of an engine with a door for agents, and where its token is.
 fn door(folder: &std::path::Path) -> (Vec<String>, PathBuf) {
     let token = folder.join("mcp.token");
-    let flags = ["--mcp", "127.0.0.1:0", "--set", &format!("mcp.token_file=\"{}\"", token.display())];
+    let flags = ["--mcp", "127.0.0.1:0", "--set", &format!("mcp.token_file={}", token.display())];
     (flags.map(str::to_owned).to_vec(), token)
 }
 

@@ -172,6 +172,9 @@ pub struct CommonArgs {
     /// Where to serve the plain TCP stream, or "" for off [net.tcp].
     #[arg(long, value_name = "ADDR")]
     pub tcp: Option<String>,
+    /// Where AI agents connect by MCP, or "" for off [mcp.tcp].
+    #[arg(long, value_name = "ADDR")]
+    pub mcp: Option<String>,
     /// Ticks per second [sim.rate_hz].
     #[arg(long, value_name = "HZ", allow_hyphen_values = true)]
     pub rate: Option<String>,
@@ -321,6 +324,7 @@ impl CommonArgs {
             ("ephemeral", switch(self.ephemeral, true)),
             ("http", text(&self.http)),
             ("tcp", text(&self.tcp)),
+            ("mcp", text(&self.mcp)),
             ("rate", text(&self.rate)),
             ("backend", text(&self.backend)),
             ("seed", text(&self.seed)),
