@@ -150,7 +150,7 @@ pub fn compact(path: &Path) -> Result<CompactSize, StoreError> {
 
 /// The path without links of a file that is there.
 pub(super) fn existing(path: &Path) -> Result<PathBuf, StoreError> {
-    let real = real_path(path)?;
+    let real = real_path(path).map_err(|_| StoreError::Absent { path: path.to_owned() })?;
     // A file that is gone while its log is there gets a better answer later.
     match real.exists() || file::wal_bytes(&real) > 0 {
         true => Ok(real),
