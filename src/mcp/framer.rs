@@ -96,6 +96,12 @@ impl Framer {
         if self.long_lines >= MCP_LONG_LINES_MAX { Framed::Hopeless } else { Framed::TooLong }
     }
 
+    /// Whether [`Self::next_line`] may have something without another read.
+    #[must_use]
+    pub fn has_line(&self) -> bool {
+        self.buffer.len() > self.scanned
+    }
+
     /// Whether a line has begun and not ended: its deadline is the caller's.
     #[must_use]
     pub fn has_partial(&self) -> bool {
