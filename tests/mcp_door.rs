@@ -49,7 +49,8 @@ fn start(connections_max: usize) -> Running {
     let (mut output, answers) = lane::<McpOutput>("answers", 64, Overflow::Refuse, Arc::clone(&bell));
     let (stop_out, stop) = lane::<()>("stop", 1, Overflow::Conflate, Arc::clone(&bell));
     let listener = bind_unix(&unix).unwrap();
-    let door = McpDoor::new(poll, bell, Some(tcp), Some(listener), McpLanes { lines, answers, stop }, connections_max).unwrap();
+    let door = McpDoor::new(poll, bell, Some(tcp), Some(listener), McpLanes { lines, answers, stop }, connections_max)
+        .unwrap();
     thread::spawn(move || door.run().unwrap());
     thread::spawn(move || {
         let _stop = stop_out;
@@ -70,7 +71,9 @@ fn start(connections_max: usize) -> Running {
                     assert!(sessions.remove(&connection).is_some(), "what is closed was opened");
                     continue;
                 }
-                McpInput::Line { connection, line } => (connection, engine.feed(sessions.get_mut(&connection).unwrap(), &line)),
+                McpInput::Line { connection, line } => {
+                    (connection, engine.feed(sessions.get_mut(&connection).unwrap(), &line))
+                }
                 McpInput::TooLong { connection } => {
                     let mut out = Vec::new();
                     let goes_on = sessions.get_mut(&connection).unwrap().too_long(&mut out);
@@ -115,12 +118,17 @@ fn lines_are_answered_in_order_however_they_arrive() {
     }
     assert_eq!(line(&mut from)["id"], json!("auth"));
     // Five hundred in one packet, and the client says that this was all.
-    let all: String = (0..500).map(|id| modern(id, "tools/call", json!({ "name": "get_nodes", "arguments": { "ids": ["n1"] } })) + "\r\n").collect();
+    let all: String = (0..500)
+        .map(|id| modern(id, "tools/call", json!({ "name": "get_nodes", "arguments": { "ids": ["n1"] } })) + "\r\n")
+        .collect();
     stream.write_all(all.as_bytes()).unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     for id in 0..500 {
         let answer = line(&mut from);
-        assert_eq!((answer["id"].clone(), answer["result"]["structuredContent"]["nodes"][0]["id"].clone()), (json!(id), json!("n1")));
+        assert_eq!(
+            (answer["id"].clone(), answer["result"]["structuredContent"]["nodes"][0]["id"].clone()),
+            (json!(id), json!("n1"))
+        );
     }
     assert_eq!(from.read(&mut [0]).unwrap(), 0, "everything was answered, then it was closed");
 }
@@ -128,8 +136,13 @@ fn lines_are_answered_in_order_however_they_arrive() {
 #[test]
 fn a_web_page_cannot_make_it_speak() {
     let running = start(16);
-    let body = request("auth", "swarmcast/authenticate", json!({ "token": TOKEN })) + "\n" + &modern(1, "server/discover", json!({})) + "\n";
-    for head in ["POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "\r\nPOST /mcp HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\n"] {
+    let body = request("auth", "swarmcast/authenticate", json!({ "token": TOKEN }))
+        + "\n"
+        + &modern(1, "server/discover", json!({}))
+        + "\n";
+    for head in
+        ["POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "\r\nPOST /mcp HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\n"]
+    {
         let mut stream = connect(&running);
         let _ = stream.write_all(format!("{head}{body}").as_bytes());
         let mut said = Vec::new();
@@ -214,10 +227,14 @@ fn there_are_only_so_many_connections() {
 fn a_host_works_with_the_graph_through_the_bridge() {
     let running = start(16);
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarmcast"));
-    command.args(["mcp", "--connect", &running.tcp.to_string()]).env("SWARMCAST_MCP_TOKEN", TOKEN).env_remove("XDG_RUNTIME_DIR");
+    command
+        .args(["mcp", "--connect", &running.tcp.to_string()])
+        .env("SWARMCAST_MCP_TOKEN", TOKEN)
+        .env_remove("XDG_RUNTIME_DIR");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut to, mut from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    let params =
+        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
     to.write_all((request(1, "initialize", params) + "\n").as_bytes()).unwrap();
     assert_eq!(line(&mut from)["result"]["serverInfo"]["name"], json!("swarmcast"));
     let made = json!({ "name": "upsert_nodes", "arguments": { "nodes": [{ "id": "made", "label": "By a host" }] } });

@@ -217,7 +217,7 @@ impl McpDoor {
                 Err(_) => return true,
             };
             let listener = stream.listener();
-            let Some(handle) = self.peers.insert_with(|| Peer::new(stream, now_ns)) else { continue };
+            let Some(handle) = self.peers.insert_with(|_| Peer::new(stream, now_ns)) else { continue };
             let Some(peer) = self.peers.get_mut(handle) else { continue };
             let token = Token(handle.slot as usize);
             if peer.stream.register(self.poll.registry(), token).is_err() {
@@ -281,7 +281,8 @@ impl McpDoor {
             false => peer.line_since_ns = None,
         }
         let room = peer.held.is_empty() && peer.asked < MCP_IN_FLIGHT_MAX && peer.unsent() < UNREAD_BYTES_HIGH;
-        again |= !peer.held.is_empty() || (room && !peer.ended && !peer.closing && (peer.readable || peer.framer.has_line()));
+        again |= !peer.held.is_empty()
+            || (room && !peer.ended && !peer.closing && (peer.readable || peer.framer.has_line()));
         let over = peer.closing || (peer.ended && peer.asked == 0 && peer.held.is_empty());
         if over && peer.unsent() == 0 {
             return self.close(handle);
