@@ -241,12 +241,7 @@ pub fn whole(field: &str, value: Option<i64>, (min, max): (i64, i64), default: i
 ///
 /// # Errors
 /// The names.
-pub fn choice<'names, T: Copy>(
-    field: &str,
-    value: Option<&str>,
-    of: &'names [(&'static str, T)],
-    default: T,
-) -> Result<T, ToolError> {
+pub fn choice<T: Copy>(field: &str, value: Option<&str>, of: &[(&'static str, T)], default: T) -> Result<T, ToolError> {
     let Some(value) = value else { return Ok(default) };
     if let Some((_, meant)) = of.iter().find(|(name, _)| *name == value) {
         return Ok(*meant);

@@ -3,7 +3,8 @@
 //! A door frames lines ([`crate::wire::LineFramer`]) and hands them to the [`Session`] of their connection, which answers what it can and gives
 //! out a [`Call`] for the rest. [`plan`] says what a call needs; whoever owns the graph does it: reads run on a [`View`] here or
 //! on a worker, writes are a [`crate::graph::Batch`], steering and agents are values of their own.
-
+#![doc = ""]
+#![doc = include_str!("TRANSPORT.md")]
 #![forbid(unsafe_code)]
 
 mod agents;

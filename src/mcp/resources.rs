@@ -164,6 +164,6 @@ fn nodes(view: &View<'_>, typed: &str, in_uri: bool) -> Reply {
     }
     fits.sort_unstable_by_key(most_edges);
     let keys = fits.iter().filter_map(|(_, index)| view.graph.nodes().get(*index)).map(|node| &node.key);
-    let shown = |key: &Box<str>| if in_uri { encode(key) } else { key.to_string() };
-    Reply::Completion { values: keys.map(shown).collect(), total }
+    let shown = |key: &str| if in_uri { encode(key) } else { key.to_owned() };
+    Reply::Completion { values: keys.map(|key| shown(key)).collect(), total }
 }

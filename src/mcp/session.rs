@@ -121,6 +121,8 @@ pub struct Session {
     legacy: Option<Version>,
     /// A line was taken.
     begun: bool,
+    /// It was said to close: whatever comes after that is not looked at.
+    closed: bool,
     in_flight: Vec<InFlight>,
     last_key: u64,
     subscriptions: Subscriptions,
@@ -205,6 +207,7 @@ impl Session {
             principal,
             legacy: None,
             begun: false,
+            closed: false,
             in_flight: Vec::new(),
             last_key: 0,
             subscriptions: Subscriptions::default(),
@@ -240,13 +243,15 @@ impl Session {
     pub fn too_long(&mut self, out: &mut Vec<u8>) -> bool {
         let limit = crate::limits::MCP_LINE_BYTES_MAX;
         RpcError::new(code::REQUEST, format!("a line has at most {limit} bytes")).write(None, out);
-        std::mem::replace(&mut self.begun, true)
+        self.closed |= !std::mem::replace(&mut self.begun, true);
+        !self.closed
     }
 
     /// Takes one line; appends to `out` what is to be sent at once.
     pub fn feed<'line>(&mut self, server: &Server, line: &'line [u8], out: &mut Vec<u8>) -> Step<'line> {
         let first = !std::mem::replace(&mut self.begun, true);
-        if is_http_header(line) || (first && is_foreign(line)) {
+        self.closed |= is_http_header(line) || (first && is_foreign(line));
+        if self.closed {
             return Step::Close;
         }
         let answered = match rpc::parse(line) {

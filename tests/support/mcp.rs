@@ -103,8 +103,13 @@ impl Engine {
 
     /// Feeds a line to a connection; what it sends, line by line, as JSON. `None` when it is closed.
     pub fn say(&mut self, session: &mut Session, line: &str) -> Option<Vec<Value>> {
+        self.feed(session, line.as_bytes()).map(|out| lines(&out))
+    }
+
+    /// The same in bytes.
+    pub fn feed(&mut self, session: &mut Session, line: &[u8]) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        let step = session.feed(&self.server, line.as_bytes(), &mut out);
+        let step = session.feed(&self.server, line, &mut out);
         match step {
             Step::Done | Step::Cancel(_) => {}
             Step::Close => return None,
@@ -151,7 +156,7 @@ impl Engine {
                 session.answer(&self.server, &call, &result, &mut out);
             }
         }
-        Some(lines(&out))
+        Some(out)
     }
 
     fn write(&mut self, write: &swarmcast::mcp::Write) -> swarmcast::mcp::Done {

@@ -137,6 +137,9 @@ arguments!(PinNodes {
     pos: Option<[f32; 3]>,
 });
 
+/// Properties by name; `None` takes one out.
+type Attributes = Vec<(Box<str>, Option<Value>)>;
+
 type Planned = Result<Box<Write>, ToolError>;
 
 fn write(
@@ -157,7 +160,7 @@ fn replaces(mode: Option<&str>) -> Result<bool, ToolError> {
 }
 
 /// A property's bounds are the graph's; names and texts are bounded here so that the error names the argument.
-fn attributes(at: &str, props: Option<&Props<'_>>) -> Result<Vec<(Box<str>, Option<Value>)>, ToolError> {
+fn attributes(at: &str, props: Option<&Props<'_>>) -> Result<Attributes, ToolError> {
     let Some(props) = props else { return Ok(Vec::new()) };
     counted(&format!("{at}.props"), props.len(), 0, crate::limits::ATTRIBUTES_MAX)?;
     let read = props.iter().map(|(name, value)| {
