@@ -22,7 +22,7 @@ pub struct SqliteStore {
     /// `None` between a failure and [`Store::reopen`].
     connection: Option<Connection>,
     counters: Counters,
-    /// `PRAGMA data_version`: another number than before when somebody else wrote.
+    /// `PRAGMA data_version`: another number than before when somebody else wrote or made a checkpoint; SQLite does not say which.
     data_version: i64,
     /// Bytes of the write-ahead log at which the next checkpoint is due.
     checkpoint_bytes: u64,
@@ -90,7 +90,7 @@ impl SqliteStore {
         if found != self.data_version {
             self.data_version = found;
             tracing::warn!(
-                "another program wrote to {}; what it wrote is seen after the next start, unless it is overwritten before",
+                "another program wrote to {}, or emptied its log; what it wrote is seen after the next start, unless it is overwritten before",
                 self.path.display()
             );
         }
