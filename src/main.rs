@@ -24,6 +24,7 @@ fn main() -> std::process::ExitCode {
     let ended = match action {
         Action::Serve { check: true } => supervise::check(&resolved),
         Action::Serve { check: false } => supervise::serve(&resolved),
+        Action::Convert { output, to } => supervise::convert(&resolved, &output, to.as_deref()),
         Action::Show { origin } => {
             print!("{}", resolved.show(origin));
             Ok(())

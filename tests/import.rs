@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use swarmcast::graph::formats::export::{ExportFormat, export};
 use swarmcast::graph::formats::{Format, ImportOptions, Imported, Note, Progress, import_bytes, import_path};
 use swarmcast::graph::{Edge, Graph, Node, NodeKind, Value};
 
@@ -84,6 +85,7 @@ fn the_karate_club_is_the_same_in_every_format() {
         ("networkx_karate.json", Format::Json, 0),
         ("networkx_karate.edgelist", Format::Whitespace, 0),
         ("networkx_weighted.edges", Format::Whitespace, 0),
+        ("networkx_karate.gml", Format::Gml, 0),
         ("scipy_karate_symmetric.mtx", Format::MatrixMarket, 1),
     ];
     let mut first = None;
@@ -150,6 +152,83 @@ fn edge_lists_of_other_tools() {
     let gephi = import("gephi_edges.csv").graph;
     assert_eq!(edges(&gephi), ["Ann > Ben; the \"B\" x1.5 -", "Ann > Cem x2 -"]);
     assert_eq!(gephi.edges().iter().map(|edge| edge.directed).collect::<Vec<_>>(), [false, true]);
+}
+
+#[test]
+fn gml_of_networkx_and_igraph() {
+    let graph = import("networkx_attributes.gml").graph;
+    let anna = node(&graph, "0");
+    assert_eq!((&*anna.label, anna.group.as_deref(), anna.weight), ("a", Some("core"), 3.5));
+    assert_eq!((anna.colour, anna.position), (Some(0xff_8000), Some([1.0, 2.0, -3.0])));
+    assert_eq!((anna.class.kind, anna.attributes.len()), (NodeKind::Agent, 0));
+    let expected: [(Box<str>, Value); 4] = [
+        ("name".into(), Value::Text("Ben \"B\" Ünal".into())),
+        ("age".into(), Value::Int(41)),
+        ("active".into(), Value::Int(1)),
+        ("tags".into(), Value::Text("[\"p\",\"q\"]".into())),
+    ];
+    assert_eq!(node(&graph, "1").attributes, expected);
+    assert_eq!(edges(&graph), ["0 > 1 x2.5 knows", "1 > 2 x1 -", "2 > 0 x1 -"]);
+    assert_eq!(graph.edges()[0].attributes, [("note".into(), Value::Text("x & <y>".into()))]);
+    assert!(graph.edges().iter().all(|edge| edge.directed));
+    assert_eq!(edges(&import("networkx_multi.gml").graph), ["0 > 1 x1.5 -", "0 > 1 x2.5 -", "1 > 2 x1 -"]);
+    let petersen = import("igraph_petersen.gml").graph;
+    assert_eq!((&*node(&petersen, "3").label, petersen.edges()[14].weight), ("v3", 14.5));
+    assert!(!petersen.edges()[0].directed);
+}
+
+#[test]
+fn dot_of_graphviz_networkx_and_igraph() {
+    let source = import("graphviz_source.gv");
+    for file in ["graphviz_dot.dot", "graphviz_neato.dot"] {
+        let imported = import(file);
+        let graph = &imported.graph;
+        assert_eq!((imported.format, edges(graph)), (Format::Dot, edges(&source.graph)), "{file}");
+        assert!(graph.nodes().iter().all(|node| node.position.is_some()), "{file}");
+        assert_eq!(imported.warnings, [Note::Ports { count: 1 }], "{file}");
+        for old in source.graph.nodes() {
+            let new = node(graph, &old.key);
+            assert_eq!((&old.label, &old.group), (&new.label, &new.group), "{file}");
+        }
+    }
+    assert_eq!(
+        edges(&source.graph),
+        ["check > log x2 -", "check > write x2 -", "parse > check x1 -", "read > parse x1 -", "write > done! x1 -"]
+    );
+    let shown = |key| (&*node(&source.graph, key).label, node(&source.graph, key).group.as_deref());
+    assert_eq!(shown("write"), ("write\nto disk", Some("Output")));
+    assert_eq!(shown("parse"), ("parse", Some("Input")));
+    assert_eq!(shown("log"), ("log\nfile log", None));
+    let graph = import("networkx_attributes.dot").graph;
+    let anna = node(&graph, "a");
+    assert_eq!((&*anna.label, anna.weight, anna.position), ("Anna", 3.5, Some([1.0, 2.0, -3.0])));
+    let expected: [(Box<str>, Value); 2] = [("age".into(), Value::Int(41)), ("active".into(), Value::Bool(true))];
+    assert_eq!((&*node(&graph, "b").label, &node(&graph, "b").attributes[..]), ("Ben \"B\" Ünal", &expected[..]));
+    assert_eq!(edges(&graph), ["a > b x2.5 knows", "b > c x1 -", "c > a x1 -"]);
+    let petersen = import("igraph_petersen.dot").graph;
+    assert_eq!((&*node(&petersen, "3").label, petersen.edges()[14].weight), ("v3", 14.5));
+}
+
+#[test]
+fn what_other_tools_wrote_survives_an_export() {
+    let mut files: Vec<PathBuf> = fs::read_dir(data("")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| !path.ends_with("README.md") && !path.ends_with("scipy_complex.mtx"));
+    files.sort();
+    assert!(files.len() > 35);
+    for path in files {
+        let graph = import_path(&path, &OPTIONS, &mut ()).unwrap().graph;
+        for format in
+            [ExportFormat::Json, ExportFormat::GraphMl, ExportFormat::Gexf, ExportFormat::Gml, ExportFormat::Dot]
+        {
+            let mut bytes = Vec::new();
+            let losses = export(format, &graph, None, &mut bytes).unwrap();
+            let again = import_bytes(&format!("a.{}", format.extension()), &bytes, &OPTIONS).unwrap().graph;
+            assert_eq!(edges(&again), edges(&graph), "{format} {}", path.display());
+            if losses.is_empty() {
+                assert_eq!(again.nodes(), graph.nodes(), "{format} {}", path.display());
+            }
+        }
+    }
 }
 
 #[test]
@@ -401,7 +480,7 @@ fn what_is_neither_file_nor_folder_is_refused_without_waiting() {
 }
 
 /// A file, and the message that refuses it.
-const BROKEN: [(&str, &str, &str); 14] = [
+const BROKEN: [(&str, &str, &str); 24] = [
     (
         "a.csv",
         "source,target,weight\na,b,1\na,b\n",
@@ -460,10 +539,44 @@ const BROKEN: [(&str, &str, &str); 14] = [
         "%%MatrixMarket matrix coordinate real general\n2 2 1\n1 3 1\n",
         "a.mtx: line 3: expected an index from 1 to 2, found \"3\" (pass --skip-bad to leave it out)",
     ),
+    ("a.gml", "graph [\n node [ id 1 label \"x ] ]", "a.gml: line 2, column 21: expected a closing quote, found \"x\""),
+    (
+        "a.gml",
+        "graph [ node { id 1 } ]",
+        "a.gml: line 1, column 14: expected a number, a text in quotes or a list in brackets, found \"{\"",
+    ),
+    ("a.gml", "graph [ node [ id 1 ] ] ]", "a.gml: line 1, column 25: expected a key, a word, found \"]\""),
+    (
+        "a.gml",
+        "graph [ node [ id 1 ] edge [ source 1 target 2 ] ]",
+        "a.gml: line 1: expected an edge between nodes of the file, found no node \"2\" (pass --skip-bad to leave it out)",
+    ),
+    (
+        "a.gml",
+        "graph [ node [ id 1 ]\nedge [ source 1 target 1 weight \"a lot\" ] ]",
+        "a.gml: line 2: expected a weight, a finite number >= 0, found \"a lot\" (pass --skip-bad to leave it out)",
+    ),
+    ("a.dot", "digraph { a -> b", "a.dot: line 1, column 17: expected { or a node, found the end of the file"),
+    ("a.dot", "digraph a b {", "a.dot: line 1, column 11: expected {, found \"b\""),
+    (
+        "a.dot",
+        "graph {\n a -> b\n}",
+        "a.dot: line 2: expected -- between nodes of a graph, found \"->\" (pass --skip-bad to leave it out)",
+    ),
+    (
+        "a.dot",
+        "graph { a [x=\"1] }",
+        "a.dot: line 1, column 14: expected a closing quote for the text that opens here, found \"\\\"1]\"",
+    ),
+    (
+        "a.gv",
+        "graph { a } b",
+        "a.gv: line 1, column 13: expected the end of the file; put another graph into a file of its own, found \"b\"",
+    ),
     (
         "a.dat",
         "<html>\n</html>",
-        "a.dat: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, mtx, found a first line of \
+        "a.dat: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx, found a first line of \
          \"<html>\"; name the format if it is one of these",
     ),
 ];

@@ -191,6 +191,7 @@ mod tests {
         let facts = StateFacts {
             name: "g",
             epoch: 1,
+            version: 4,
             tick: None,
             tick_rate: 60,
             dimensions: 3,

@@ -16,6 +16,7 @@ Examples:
   swarmcast --graph edges.csv --rate 30      serve an edge list, 30 frames a second
   swarmcast --config swarm.toml serve --check
                                              print what would run, and exit
+  swarmcast convert notes/ notes.graphml     write a graph in another format
   swarmcast backup graph-copy.db             copy the store, also while it is in use
   swarmcast config show --origin             print every value and where it came from
   swarmcast config default > swarm.toml      start a configuration file, every key explained
@@ -43,6 +44,19 @@ pub enum Command {
         /// Print the resolved configuration, threads, cores, lanes and memory, and exit.
         #[arg(long)]
         check: bool,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Read a graph and write it in another format; says what the format cannot hold.
+    Convert {
+        /// The file or folder to read, in any format that can be served [graph.path].
+        input: PathBuf,
+        /// The file to write; - for standard output.
+        output: PathBuf,
+        /// Its format where the name does not say: json, csv, csv-nodes, graphml, gexf, gml, dot or mermaid.
+        #[arg(long, value_name = "FORMAT")]
+        to: Option<String>,
         /// Flags after the subcommand.
         #[command(flatten)]
         common: Box<CommonArgs>,
@@ -117,7 +131,7 @@ pub struct CommonArgs {
     /// The file or folder to import [graph.path].
     #[arg(long, value_name = "PATH")]
     pub graph: Option<String>,
-    /// Its format: auto, vault, csv, tsv, whitespace, json, graphml, gexf or mtx [graph.format].
+    /// Its format: auto, vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot or mtx [graph.format].
     #[arg(long)]
     pub format: Option<String>,
     /// Leave out bad rows and count them [graph.skip_bad].
@@ -169,6 +183,13 @@ pub enum Action {
         /// Print and exit.
         check: bool,
     },
+    /// Write the graph in another format.
+    Convert {
+        /// Where; `-` for standard output.
+        output: PathBuf,
+        /// The format, where the name does not say.
+        to: Option<String>,
+    },
     /// Print the resolved configuration.
     Show {
         /// With origins.
@@ -208,6 +229,7 @@ impl Args {
         match &self.command {
             None => Action::Serve { check: false },
             Some(Command::Serve { check, .. }) => Action::Serve { check: *check },
+            Some(Command::Convert { output, to, .. }) => Action::Convert { output: output.clone(), to: to.clone() },
             Some(Command::Config { command: ConfigCommand::Show { origin, .. } }) => Action::Show { origin: *origin },
             Some(Command::Config { command: ConfigCommand::Default }) => Action::ShowDefault,
             Some(Command::CheckStore { .. }) => Action::Store(StoreAction::Check),
@@ -224,6 +246,7 @@ impl Args {
         let after = match &self.command {
             Some(
                 Command::Serve { common, .. }
+                | Command::Convert { common, .. }
                 | Command::CheckStore { common }
                 | Command::Backup { common, .. }
                 | Command::Restore { common, .. }
@@ -250,6 +273,10 @@ impl Args {
     pub(super) fn apply(&self, draft: &mut Draft) {
         for common in self.commons() {
             common.apply_own(draft);
+        }
+        if let Some(Command::Convert { input, .. }) = &self.command {
+            let own = CommonArgs { graph: Some(input.display().to_string()), ..CommonArgs::default() };
+            own.apply_own(draft);
         }
         for assignment in self.commons().flat_map(|common| &common.set) {
             assign(assignment, draft);

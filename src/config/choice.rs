@@ -47,6 +47,10 @@ choice! {
         Graphml = "graphml",
         /// GEXF.
         Gexf = "gexf",
+        /// GML.
+        Gml = "gml",
+        /// Graphviz's language.
+        Dot = "dot",
         /// Matrix Market.
         Mtx = "mtx",
     }

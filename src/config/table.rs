@@ -155,8 +155,9 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "store.path", kind: Kind::Text, unit: "", flag: "store", field: field!(store.path),
-        doc: "The file that keeps graph, settings and layout; it is made when it is not there. \"\" is swarmcast/graph.db in \
-              the user's data folder ($XDG_DATA_HOME or ~/.local/share).",
+        doc: "The file that keeps graph and layout; it is made when it is not there. A graph that it holds goes on; an empty one \
+              takes the graph of graph.path. \"\" is swarmcast/graph.db in the user's data folder ($XDG_DATA_HOME or \
+              ~/.local/share), but nothing is kept when graph.path names a file.",
     },
     Key {
         name: "store.ephemeral", kind: Kind::Bool, unit: "", flag: "ephemeral", field: field!(store.ephemeral),

@@ -19,6 +19,7 @@ use crossbeam::sync::Parker;
 use serde_json::json;
 
 use self::figures::lane_row;
+pub use self::mutate::StoreDesk;
 use self::mutate::{Mutations, Reply};
 use self::steer::Steering;
 use super::addresses::Addresses;
@@ -86,6 +87,19 @@ pub struct ControlLanes {
     pub latest: Consumer<Arc<Frame>>,
     /// Analytics jobs, with the lanes to and from the worker.
     pub jobs: Jobs,
+    /// Where changes are kept; `None` when they are not.
+    pub store: Option<StoreDesk>,
+}
+
+/// What came before this process.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// The first epoch of this process: no client has seen it before.
+    pub epoch: u32,
+    /// Changes that the graph has had.
+    pub version: u64,
+    /// Answers by idempotency key, oldest first.
+    pub answers: Vec<(Box<str>, Box<str>)>,
 }
 
 /// What `control` is told at start and never changes.
@@ -168,7 +182,7 @@ impl Control {
     #[allow(clippy::too_many_arguments, reason = "everything the thread owns, named once")]
     pub fn new(
         graph: Graph,
-        epoch: u32,
+        past: Past,
         facts: ControlFacts,
         lanes: ControlLanes,
         bell: Arc<Doorbell>,
@@ -179,7 +193,8 @@ impl Control {
         let classes = ClassTable::new(facts.tick_rate);
         let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         let steering = Steering::new(facts.steer);
-        let mutations = Mutations::new(facts.limits, graph.ids(), 0);
+        let epoch = past.epoch;
+        let mutations = Mutations::new(facts.limits, graph.ids(), past);
         let mut control = Self {
             graph,
             epoch,
@@ -217,6 +232,7 @@ impl Control {
                 self.bell.disarm();
             }
         }
+        self.leave_to_store();
         for shard in &mut self.lanes.shard_messages {
             for _ in 0..SHUTDOWN_TRIES {
                 if shard.push(close.clone()).is_ok() {
@@ -229,6 +245,7 @@ impl Control {
 
     fn nothing_waits(&self) -> bool {
         self.lanes.jobs.is_quiet()
+            && self.lanes.store.as_ref().is_none_or(|store| store.reports.is_empty())
             && self.lanes.requests.is_empty()
             && self.lanes.sim_events.is_empty()
             && self.lanes.shard_events.iter().all(Consumer::is_empty)
@@ -262,6 +279,8 @@ impl Control {
         }
         let now_ns = monotonic_ns();
         taken += self.take_jobs(now_ns);
+        taken += self.take_store_reports();
+        self.keep_layout(now_ns);
         taken += self.take_mutations(now_ns);
         self.take_early(now_ns);
         self.relieve(now_ns);
@@ -419,13 +438,13 @@ impl Control {
     fn resubscribe(&mut self, origin: Origin, rate_hz: Option<u16>) {
         let Some(session) = self.sessions.get(&origin.session).copied() else { return };
         if self.held_back.len() >= HELD_BACK_MAX {
-            return self.refuse(origin, "busy", "the simulation has too much to do; send it again", &[], true);
+            return self.refuse_origin(origin, "busy", "the simulation has too much to do; send it again", &[], true);
         }
         let asked = self.spec(session.asked.profile, rate_hz, session.asked.detail);
         // A client that cannot keep up does not do so for asking: it stays on its rung.
         let entry = match self.subscribe(asked.coarser(session.rung.coarser())) {
             Ok(entry) => entry,
-            Err(refusal) => return self.refuse(origin, refusal.code(), &refusal.to_string(), &["rate"], true),
+            Err(refusal) => return self.refuse_origin(origin, refusal.code(), &refusal.to_string(), &["rate"], true),
         };
         let text = ServerMessage::SubscriptionConfirmed {
             interval: (1_000.0 / f64::from(entry.spec.rate_hz)).round() as u32,
@@ -504,14 +523,14 @@ impl Control {
     fn pin(&mut self, origin: Origin, node: u32, pinned: bool) {
         let Some(index) = NodeId::new(node).and_then(|id| self.graph.index_of(id)) else {
             let message = format!("the graph has no node {node}");
-            return self.refuse(origin, "unknown_node", &message, &["nodeId"], false);
+            return self.refuse_origin(origin, "unknown_node", &message, &["nodeId"], false);
         };
         self.take_latest();
         let frame = self.latest.as_deref().filter(|frame| frame.stamp().epoch == self.epoch);
         let position = frame.and_then(|frame| frame.nodes().get(index.get())).map(|record| record.position());
         let reply = Reply::Pin { origin, node, pinned };
         if let Err(error) = self.pin_at(index, pinned, position.filter(|_| pinned), reply) {
-            self.refuse(origin, error.code, &error.message, &["nodeId"], error.status == 503);
+            self.refuse_origin(origin, error.code, &error.message, &["nodeId"], error.status == 503);
         }
     }
 
@@ -519,7 +538,7 @@ impl Control {
     fn pinned_by_drag(&mut self, node: NodeId, position: [f32; 3], origin: Origin) {
         let Some(index) = self.graph.index_of(node) else { return };
         if let Err(error) = self.pin_at(index, true, Some(position), Reply::Nobody) {
-            self.refuse(origin, error.code, &error.message, &["nodeId"], error.status == 503);
+            self.refuse_origin(origin, error.code, &error.message, &["nodeId"], error.status == 503);
         }
     }
 
@@ -534,10 +553,10 @@ impl Control {
             }
             SimEvent::DragRefused { node, origin, unknown: true } => {
                 let message = format!("the graph has no node {}", node.get());
-                self.refuse(origin, "unknown_node", &message, &["nodeId"], false);
+                self.refuse_origin(origin, "unknown_node", &message, &["nodeId"], false);
             }
             SimEvent::DragRefused { origin, unknown: false, .. } => {
-                self.refuse(origin, "too_many_drags", "too many nodes are being dragged", &["nodeId"], true);
+                self.refuse_origin(origin, "too_many_drags", "too many nodes are being dragged", &["nodeId"], true);
             }
             SimEvent::Pinned { node, position, origin } => self.pinned_by_drag(node, position, origin),
             SimEvent::Restructured { epoch, replaced, .. } => self.restructured(epoch, *replaced),
@@ -560,7 +579,7 @@ impl Control {
         }
     }
 
-    fn refuse(&mut self, origin: Origin, code: &str, message: &str, affected_paths: &[&str], retryable: bool) {
+    fn refuse_origin(&mut self, origin: Origin, code: &str, message: &str, affected_paths: &[&str], retryable: bool) {
         let category = if retryable { ErrorCategory::Server } else { ErrorCategory::Validation };
         let retry_after = retryable.then_some(1.0);
         let error = ServerError { code, message, category, retryable, retry_after, affected_paths };

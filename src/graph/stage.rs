@@ -67,9 +67,9 @@ impl Pending {
         self.layers.pop_front();
     }
 
-    /// None of them will be true.
-    pub fn drop_all(&mut self) {
-        self.layers.clear();
+    /// Only the `count` oldest may become true.
+    pub fn keep(&mut self, count: usize) {
+        self.layers.truncate(count);
     }
 
     /// Works a batch out. What it came to is remembered, for batches after it, until [`Self::settle`].

@@ -393,7 +393,13 @@ impl Door {
             Route::Respond(response) => self.answer(handle, response, keep_alive, head_only, now_ns),
             Route::Own(page) => {
                 let sim_age_ns = now_ns.saturating_sub(self.metrics.sim.turn_ended_ns.get());
-                let response = own_page(page, self.options.viewer, self.health.phase(), sim_age_ns);
+                let response = own_page(
+                    page,
+                    self.options.viewer,
+                    self.health.phase(),
+                    sim_age_ns,
+                    self.metrics.store.failed.get() > 0.0,
+                );
                 self.answer(handle, response, keep_alive, head_only, now_ns);
             }
             Route::Ask(query) => self.ask_http(handle, query, keep_alive, head_only, now_ns),

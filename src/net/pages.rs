@@ -10,8 +10,8 @@ use crate::metrics::Phase;
 /// The simulation is called stuck when its thread has not ended a turn for this long.
 const SIM_SILENCE_NS_MAX: u64 = 10_000 * MILLISECOND_NS;
 
-/// The answer to `page` while the process is in `phase` and the simulation ended its last turn `sim_age_ns` ago.
-pub fn own_page(page: OwnPage, viewer: &'static [u8], phase: Phase, sim_age_ns: u64) -> Response {
+/// With `store_failed` the graph can be watched and not changed, which is no reason to send nobody here. The answer to `page` while the process is in `phase` and the simulation ended its last turn `sim_age_ns` ago.
+pub fn own_page(page: OwnPage, viewer: &'static [u8], phase: Phase, sim_age_ns: u64, store_failed: bool) -> Response {
     let sim_alive = phase == Phase::Starting || sim_age_ns < SIM_SILENCE_NS_MAX;
     match page {
         OwnPage::Viewer => {
@@ -35,7 +35,10 @@ pub fn own_page(page: OwnPage, viewer: &'static [u8], phase: Phase, sim_age_ns: 
             let body = serde_json::json!({
                 "ready": ready,
                 "phase": phase.name(),
-                "parts": { "sim": { "alive": sim_alive, "last_turn_ms": sim_age_ns / MILLISECOND_NS } },
+                "parts": {
+                    "sim": { "alive": sim_alive, "last_turn_ms": sim_age_ns / MILLISECOND_NS },
+                    "store": { "writable": !store_failed },
+                },
             });
             Response::new(if ready { 200 } else { 503 }, "application/json", body.to_string())
         }

@@ -13,9 +13,40 @@ pub enum StartError {
     /// The graph's file was refused.
     #[error("{0}")]
     Import(#[from] ImportError),
+    /// No such format to write, or none named.
+    #[error("{0}")]
+    Format(String),
+    /// A file cannot be written.
+    #[error("{path}: cannot be written: {reason}")]
+    Output {
+        /// As it was given.
+        path: std::path::PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
     /// The store was refused.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// The store holds a graph from elsewhere than what was asked for.
+    #[error(
+        "the store {} holds the graph of {from}, not of {asked}: leave --graph out to go on with it, or name another file with --store", store.display()
+    )]
+    OtherGraph {
+        /// The store.
+        store: std::path::PathBuf,
+        /// Where its graph came from.
+        from: String,
+        /// `graph.path`.
+        asked: String,
+    },
+    /// What the store holds is not a graph.
+    #[error("the store {} holds no graph: {reason}; see `swarmcast check-store`", store.display())]
+    KeptGraph {
+        /// The store.
+        store: std::path::PathBuf,
+        /// The first row that does not fit.
+        reason: crate::graph::RowsError,
+    },
     /// There is no place for one.
     #[error(
         "there is no home folder to keep the store in: name a file with --store FILE (store.path), or keep nothing with --ephemeral"
@@ -121,14 +152,18 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Import(_)
+            | Self::Format(_)
             | Self::Core { .. }
             | Self::ShardCores { .. }
             | Self::SharedCore { .. }
             | Self::Params(_)
             | Self::NoHome
-            | Self::NothingKept => 2,
+            | Self::NothingKept
+            | Self::OtherGraph { .. }
+            | Self::KeptGraph { .. } => 2,
             Self::Store(error) => error.exit_code(),
             Self::InUse { .. }
+            | Self::Output { .. }
             | Self::Listen { .. }
             | Self::Memory { .. }
             | Self::Backend(_)

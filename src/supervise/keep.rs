@@ -4,18 +4,104 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::StartError;
-use crate::config::{Resolved, StoreAction, StoreOptions};
-use crate::store::{CheckReport, MemoryStore, SqliteStore, Store, backup, check, compact, default_path, restore};
+use super::{Loaded, StartError, load};
+use crate::config::{Config, Resolved, StoreAction, StoreOptions};
+use crate::graph::formats::Format;
+use crate::graph::{Graph, NodeId, RowsError};
+use crate::store::{About, CheckReport, Retry, SqliteStore, Store, backup, check, compact, default_path, restore};
 
-/// The store of this engine, open. In the user's data folder its folder is made.
+/// What the engine begins with.
+pub struct Beginning {
+    /// The graph, from a file or from the store.
+    pub loaded: Loaded,
+    /// Where changes are kept; `None` when nothing is.
+    pub place: Option<PathBuf>,
+    /// What keeps them.
+    pub store: Option<Box<dyn Store>>,
+    /// Batches committed before.
+    pub version: u64,
+    /// Above every epoch that a client may have seen.
+    pub epoch: u32,
+    /// What retried requests are answered.
+    pub retries: Vec<Retry>,
+    /// Where the nodes were when the engine ended.
+    pub layout: Vec<(NodeId, [f32; 3])>,
+}
+
+/// The graph to begin with. A store that holds one goes before everything; an empty one takes the graph of `graph.path`, or the one
+/// built in. Without `store.path`, a graph from a file is the file's: changes to it are not kept.
 ///
 /// # Errors
-/// [`StartError::Store`] when the file is not ours to have, [`StartError::NoHome`] when there is no place for one.
-pub fn open_store(options: &StoreOptions) -> Result<Box<dyn Store>, StartError> {
-    if options.ephemeral {
-        return Ok(Box::new(MemoryStore::default()));
+/// [`StartError`] of the store or of the import; [`StartError::OtherGraph`] when the store holds a graph from another file.
+pub fn begin(config: &Config) -> Result<Beginning, StartError> {
+    let StoreOptions { path, ephemeral, .. } = &config.store;
+    let of_a_file = path.is_none() && config.graph.path.is_some();
+    if *ephemeral || of_a_file {
+        let loaded = load(&config.graph)?;
+        if of_a_file && !ephemeral {
+            tracing::info!("changes to this graph are not kept; --store FILE keeps them");
+        }
+        return Ok(Beginning {
+            loaded,
+            place: None,
+            store: None,
+            version: 0,
+            epoch: 1,
+            retries: Vec::new(),
+            layout: Vec::new(),
+        });
     }
+    let mut store = open_store(&config.store)?;
+    let place = Some(store.place());
+    let kept = store.load()?;
+    let source = config.graph.path.as_deref().map(absolute).unwrap_or_default();
+    let epoch = kept.epoch.wrapping_add(1).max(1);
+    match kept.about {
+        None => {
+            let loaded = load(&config.graph)?;
+            let about =
+                About { name: loaded.name.as_str().into(), source: source.into(), version: kept.version, epoch };
+            store.put_graph(&loaded.graph, &about)?;
+            Ok(Beginning {
+                loaded,
+                place,
+                store: Some(store),
+                version: kept.version,
+                epoch,
+                retries: Vec::new(),
+                layout: Vec::new(),
+            })
+        }
+        Some((name, from)) => {
+            if !source.is_empty() && *source != *from {
+                let from = if from.is_empty() { "the graph built in".to_owned() } else { from.into() };
+                return Err(StartError::OtherGraph { store: store.place(), from, asked: source });
+            }
+            let refused = |reason: RowsError| StartError::KeptGraph { store: store.place(), reason };
+            let next = (kept.next_node_id, kept.next_edge_id);
+            let graph = Graph::from_rows(kept.nodes, kept.edges, next).map_err(refused)?;
+            let loaded = Loaded { graph, name: name.into(), format: Format::Auto };
+            let layout = kept.layout.map(|layout| layout.positions).unwrap_or_default();
+            Ok(Beginning {
+                loaded,
+                place,
+                store: Some(store),
+                version: kept.version,
+                epoch,
+                retries: kept.retries,
+                layout,
+            })
+        }
+    }
+}
+
+/// A path as it is the same from every folder.
+fn absolute(path: &std::path::Path) -> String {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// The store of this engine, open.
+fn open_store(options: &StoreOptions) -> Result<Box<dyn Store>, StartError> {
     Ok(Box::new(SqliteStore::open(&made(options)?)?))
 }
 

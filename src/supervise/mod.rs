@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod convert;
 mod error;
 mod keep;
 mod latency_file;
@@ -14,8 +15,9 @@ mod progress;
 mod run;
 mod topology;
 
+pub use convert::convert;
 pub use error::StartError;
-pub use keep::{open_store, store_command};
+pub use keep::{Beginning, begin, store_command};
 pub use load::{Loaded, load};
 pub use plan::Plan;
 pub use run::{check, serve};

@@ -15,14 +15,14 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::latency_file::LatencyFile;
 use super::topology::{
     ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM,
-    SIM_EVENTS, STOP,
+    SIM_EVENTS, STOP, STORE_ORDERS, STORE_REPORTS,
 };
-use super::{Loaded, Plan, StartError, load, logging};
+use super::{Beginning, Plan, StartError, begin, logging};
 use crate::api::steer::SteerFacts;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
 use crate::config::{BackendChoice, BudgetOptions, NetOptions, Resolved};
-use crate::control::{Control, ControlFacts, ControlLanes, Jobs};
+use crate::control::{Control, ControlFacts, ControlLanes, Jobs, Past, StoreDesk};
 use crate::graph::GraphLimits;
 use crate::handoff::{Doorbell, FramePool, Producer, RuleScale, ShardMessage};
 use crate::metrics::{Budgets, Health, Metrics, Phase};
@@ -31,14 +31,12 @@ use crate::net::{
 };
 use crate::sim::cpu::CpuBackend;
 use crate::sim::{Backend, Dimensions, Identity, Sim, SimLanes, Topology, cuda};
+use crate::store::{StoreLanes, StoreThread};
 use crate::wire::CloseCode;
 use crate::worker::{Worker, WorkerLanes};
 
 /// The viewer, one self-contained page.
 const VIEWER: &[u8] = include_bytes!("../../clients/viewer/dist/index.html");
-
-/// The first epoch. Structure does not change while this version runs.
-const FIRST_EPOCH: u32 = 1;
 
 /// Connections that may wait to be accepted: a reconnect storm.
 const LISTEN_BACKLOG: i32 = 4_096;
@@ -55,10 +53,11 @@ const GOODBYE_MAX: Duration = Duration::from_millis(3_000);
 /// Whatever would keep it from starting, short of the ports.
 pub fn check(resolved: &Resolved) -> Result<(), StartError> {
     logging::start(&resolved.config.log);
-    let loaded = load(&resolved.config.graph)?;
-    let half_edges = loaded.graph.csr().half_edge_count();
-    let plan = Plan::new(&resolved.config, &cores::allowed(), loaded.graph.nodes().len(), half_edges)?;
-    print(&format!("{}\n{}\n{plan}", resolved.show(true), host_lines(&loaded, &plan)));
+    let beginning = begin(&resolved.config)?;
+    let graph = &beginning.loaded.graph;
+    let half_edges = graph.csr().half_edge_count();
+    let plan = Plan::new(&resolved.config, &cores::allowed(), graph.nodes().len(), half_edges)?;
+    print(&format!("{}\n{}\n{plan}", resolved.show(true), host_lines(&beginning, &plan)));
     Ok(())
 }
 
@@ -83,14 +82,14 @@ pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     let tcp = config.net.tcp.map(|address| listen("net.tcp", "tcp", address)).transpose()?;
     // The list of cores before the first pin: afterwards a thread sees one.
     let allowed = cores::allowed();
-    let loaded = load(&config.graph)?;
-    let csr = loaded.graph.csr();
-    let plan = Plan::new(config, &allowed, loaded.graph.nodes().len(), csr.half_edge_count())?;
-    print(&format!("swarmcast {}\n{}\n{plan}", env!("CARGO_PKG_VERSION"), host_lines(&loaded, &plan)));
+    let beginning = begin(config)?;
+    let csr = beginning.loaded.graph.csr();
+    let plan = Plan::new(config, &allowed, beginning.loaded.graph.nodes().len(), csr.half_edge_count())?;
+    print(&format!("swarmcast {}\n{}\n{plan}", env!("CARGO_PKG_VERSION"), host_lines(&beginning, &plan)));
     let address = |listener: &TcpListener| listener.local_addr().ok();
     let addresses = (address(&http), tcp.as_ref().and_then(address));
-    let backend = backend(config, &plan, &loaded, csr)?;
-    let engine = Engine::start(config, &plan, loaded, backend, http, tcp)?;
+    let backend = backend(config, &plan, &beginning, csr)?;
+    let engine = Engine::start(config, &plan, beginning, backend, http, tcp)?;
     at_once.store(false, Ordering::Release);
     engine.await_first_frame(&stop);
     print(&address_lines(addresses));
@@ -102,12 +101,16 @@ fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn host_lines(loaded: &Loaded, plan: &Plan) -> String {
+fn host_lines(beginning: &Beginning, plan: &Plan) -> String {
+    let Beginning { loaded, place, version, .. } = beginning;
     let (nodes, edges) = (loaded.graph.nodes().len(), loaded.graph.edges().len());
+    let kept = match place {
+        Some(place) => format!("kept in {} at version {version}", place.display()),
+        None => format!("{}, changes are not kept", loaded.format),
+    };
     format!(
-        "graph\n  {} ({}): {nodes} nodes, {edges} edges\nhost\n  cores {:?}, simd {}, gpu {}\n  pool of {} frames, {} open files allowed",
+        "graph\n  {} ({kept}): {nodes} nodes, {edges} edges\nhost\n  cores {:?}, simd {}, gpu {}\n  pool of {} frames, {} open files allowed",
         loaded.name,
-        loaded.format,
         plan.cores,
         host::simd(),
         cuda::devices(),
@@ -144,16 +147,20 @@ fn listen(key: &'static str, flag: &'static str, address: SocketAddr) -> Result<
 fn backend(
     config: &crate::config::Config,
     plan: &Plan,
-    loaded: &Loaded,
+    beginning: &Beginning,
     csr: crate::graph::Csr,
 ) -> Result<Box<dyn Backend>, StartError> {
     config.sim.params.validate()?;
-    let nodes = loaded.graph.nodes();
-    let topology = Topology {
-        csr,
-        start: nodes.iter().map(|node| node.position).collect(),
-        pinned: nodes.iter().map(|node| node.pinned).collect(),
-    };
+    let graph = &beginning.loaded.graph;
+    let nodes = graph.nodes();
+    let mut start: Vec<Option<[f32; 3]>> = nodes.iter().map(|node| node.position).collect();
+    // The layout goes on where it was.
+    for (id, at) in &beginning.layout {
+        if let Some(place) = graph.index_of(*id).and_then(|index| start.get_mut(index.get())) {
+            *place = Some(*at);
+        }
+    }
+    let topology = Topology { csr, start, pinned: nodes.iter().map(|node| node.pinned).collect() };
     let cores = plan.worker_cores.clone();
     let make_cpu = Box::new(move |params| CpuBackend::with_workers(params, &cores));
     if config.sim.backend != BackendChoice::Cpu {
@@ -249,6 +256,9 @@ struct Engine {
     door: Role,
     control: Role,
     worker: Role,
+    store: Option<Role>,
+    stop_store: Arc<AtomicBool>,
+    wake_store: Arc<Doorbell>,
     stop_sim: Arc<AtomicBool>,
     stop_control: Arc<AtomicBool>,
     stop_worker: Arc<AtomicBool>,
@@ -265,7 +275,7 @@ impl Engine {
     fn start(
         config: &crate::config::Config,
         plan: &Plan,
-        loaded: Loaded,
+        beginning: Beginning,
         backend: Box<dyn Backend>,
         http: TcpListener,
         tcp: Option<TcpListener>,
@@ -289,6 +299,10 @@ impl Engine {
         let unparker = worker_parker.unparker().clone();
         let worker_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
         let stop_worker = Arc::new(AtomicBool::new(false));
+        let store_parker = Parker::new();
+        let unparker = store_parker.unparker().clone();
+        let store_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
+        let stop_store = Arc::new(AtomicBool::new(false));
         let (door_poll, door_bell) = poll_with_bell().map_err(loops)?;
 
         let (to_sim, from_control) = lanes.make(&SIM, None, &sim_bell);
@@ -335,8 +349,20 @@ impl Engine {
             shards.push(ShardLoop::new(index as u8, poll, bell, own, options, block, Arc::clone(&pool_low)));
         }
 
+        let Beginning { loaded, store, version, epoch, retries, .. } = beginning;
+        let (desk, store) = match store {
+            Some(store) => {
+                let (orders, orders_in) = lanes.make(&STORE_ORDERS, None, &store_bell);
+                let (reports_out, reports) = lanes.make(&STORE_REPORTS, None, &control_bell);
+                let own = StoreLanes { orders: orders_in, reports: reports_out };
+                let thread = StoreThread::new(store, own, Arc::clone(&store_bell), Arc::clone(&metrics));
+                let layout_ns = config.store.layout_interval.as_nanos() as u64;
+                (Some(StoreDesk { orders, reports, layout_ns }), Some(thread))
+            }
+            None => (None, None),
+        };
         let identity = Identity {
-            epoch: FIRST_EPOCH,
+            epoch,
             words: loaded.graph.nodes().iter().map(|node| node.id.get() | node.class.wire_bits()).collect(),
             index: loaded.graph.ids(),
         };
@@ -378,7 +404,11 @@ impl Engine {
 
         let control = Control::new(
             loaded.graph,
-            FIRST_EPOCH,
+            Past {
+                epoch,
+                version,
+                answers: retries.into_iter().rev().map(|retry| (retry.key, retry.answer)).collect(),
+            },
             facts,
             ControlLanes {
                 requests: requests_in,
@@ -389,6 +419,7 @@ impl Engine {
                 sim_events: from_sim,
                 latest: latest_in,
                 jobs: Jobs::new(orders_out, reports_in),
+                store: desk,
             },
             Arc::clone(&control_bell),
             Arc::clone(&metrics),
@@ -419,6 +450,13 @@ impl Engine {
             control.run(&parker, &stop, &close);
             Ok(())
         })?;
+        let store = store.map(|thread| {
+            let stop = Arc::clone(&stop_store);
+            Role::spawn("store", None, move || {
+                thread.run(&store_parker, &stop);
+                Ok(())
+            })
+        });
         let worker = Worker::new(WorkerLanes { orders, reports }, Arc::clone(&worker_bell), Arc::clone(&metrics));
         let stop = Arc::clone(&stop_worker);
         let worker = Role::spawn("worker", None, move || {
@@ -443,6 +481,9 @@ impl Engine {
             door,
             control,
             worker,
+            store: store.transpose()?,
+            stop_store,
+            wake_store: store_bell,
             stop_sim,
             stop_control,
             stop_worker,
@@ -487,7 +528,7 @@ impl Engine {
     }
 
     fn roles(&self) -> impl Iterator<Item = &Role> {
-        [&self.sim, &self.door, &self.control, &self.worker].into_iter().chain(&self.shards)
+        [&self.sim, &self.door, &self.control, &self.worker].into_iter().chain(&self.store).chain(&self.shards)
     }
 
     /// No new connections; every client told and flushed; then the rest. Bounded: a stuck thread is left behind.
@@ -500,6 +541,10 @@ impl Engine {
         self.wake_worker.ring();
         wait_for(GOODBYE_MAX, || self.shards.iter().all(Role::is_over) && self.door.is_over());
         self.stop_sim.store(true, Ordering::Relaxed);
+        // The store ends behind everybody who has something for it.
+        wait_for(GOODBYE_MAX / 2, || self.control.is_over());
+        self.stop_store.store(true, Ordering::Release);
+        self.wake_store.ring();
         wait_for(WATCH_INTERVAL * 25, || self.roles().all(Role::is_over));
         for role in self.roles().filter(|role| !role.is_over()) {
             tracing::warn!(thread = role.name, "did not end in time");

@@ -6,6 +6,8 @@ use crate::handoff::{
     Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Frame, LaneStats, Overflow, Producer, ShardEvent, ShardMessage,
     SimCommand, SimEvent, ViewCommand, lane,
 };
+use crate::limits::BATCHES_IN_FLIGHT_MAX;
+use crate::store::{StoreOrder, StoreReport};
 use crate::worker::{WorkOrder, WorkReport};
 
 /// A row of the table.
@@ -70,10 +72,19 @@ pub(super) const ORDERS: LaneSpec =
     spec::<WorkOrder>(("control", "worker", "order"), 1, Overflow::Refuse, "control waits a turn", false);
 pub(super) const REPORTS: LaneSpec =
     spec::<WorkReport>(("worker", "control", "report"), 2, Overflow::Refuse, "never: one order at a time", false);
+pub(super) const STORE_ORDERS: LaneSpec = spec::<StoreOrder>(
+    ("control", "store", "order"),
+    BATCHES_IN_FLIGHT_MAX + 8,
+    Overflow::Refuse,
+    "never: control refuses batches before",
+    false,
+);
+pub(super) const STORE_REPORTS: LaneSpec =
+    spec::<StoreReport>(("store", "control", "report"), 64, Overflow::Refuse, "the store waits", false);
 pub(super) const STOP: LaneSpec = spec::<()>(("main", "door", "stop"), 1, Overflow::Conflate, "told once", false);
 
 /// Every lane there is.
-pub(super) const LANES: [LaneSpec; 13] = [
+pub(super) const LANES: [LaneSpec; 15] = [
     FRAMES,
     LATEST,
     SIM_EVENTS,
@@ -86,6 +97,8 @@ pub(super) const LANES: [LaneSpec; 13] = [
     REPLIES,
     ORDERS,
     REPORTS,
+    STORE_ORDERS,
+    STORE_REPORTS,
     STOP,
 ];
 

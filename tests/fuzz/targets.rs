@@ -4,7 +4,9 @@
 
 use std::path::PathBuf;
 
+use swarmcast::graph::formats::export::{ExportFormat, export};
 use swarmcast::graph::formats::{Format, ImportOptions, import_bytes};
+use swarmcast::graph::{Graph, Node};
 use swarmcast::limits::{BLOCKS_MAX, NODE_ID_MAX};
 use swarmcast::net::outside;
 use swarmcast::wire::compact::{Coding, CompactFrame, Decoder, Encoder, Info};
@@ -28,7 +30,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "compact", run: compact, seeds: compact_seeds },
     Target { name: "planes", run: unpack, seeds: planes_seeds },
     Target { name: "columns", run: columns, seeds: columns_seeds },
@@ -42,6 +44,8 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "json", run: |bytes| import(Format::Json, bytes), seeds: || imports(&["json"]) },
     Target { name: "gexf", run: |bytes| import(Format::Gexf, bytes), seeds: || imports(&["gexf"]) },
     Target { name: "graphml", run: |bytes| import(Format::GraphMl, bytes), seeds: || imports(&["graphml"]) },
+    Target { name: "gml", run: |bytes| import(Format::Gml, bytes), seeds: || imports(&["gml"]) },
+    Target { name: "dot", run: |bytes| import(Format::Dot, bytes), seeds: || imports(&["dot", "gv"]) },
     Target { name: "mtx", run: |bytes| import(Format::MatrixMarket, bytes), seeds: || imports(&["mtx"]) },
 ];
 
@@ -297,9 +301,27 @@ fn import(format: Format, bytes: &[u8]) {
             Ok(imported) => {
                 assert!(imported.graph.nodes().len() <= nodes_max && imported.graph.edges().len() <= edges_max);
                 assert!(skip_bad || imported.skipped_count == 0);
+                exported(&imported.graph, &options);
             }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
+    }
+}
+
+/// Whatever came in goes out, and what went out comes in again with as many nodes and edges.
+fn exported(graph: &Graph, options: &ImportOptions) {
+    for format in [ExportFormat::Json, ExportFormat::GraphMl, ExportFormat::Gexf, ExportFormat::Gml, ExportFormat::Dot]
+    {
+        let mut file = Vec::new();
+        let losses = export(format, graph, None, &mut file).unwrap();
+        let options = ImportOptions { format: format.name().parse().unwrap(), skip_bad: false, ..*options };
+        let again = import_bytes("fuzz", &file, &options).unwrap().graph;
+        assert_eq!((again.nodes().len(), again.edges().len()), (graph.nodes().len(), graph.edges().len()), "{format}");
+        let look = |graph: &Graph| -> Vec<_> {
+            let shown = |node: &Node| (node.key.clone(), node.label.clone(), node.group.clone(), node.attributes.len());
+            graph.nodes().iter().map(shown).collect()
+        };
+        assert!(!losses.is_empty() || look(&again) == look(graph), "{format}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use swarmcast::api::steer::SteerFacts;
 use swarmcast::base::Handle;
-use swarmcast::control::{Control, ControlFacts, ControlLanes, Jobs};
+use swarmcast::control::{Control, ControlFacts, ControlLanes, Jobs, Past};
 use swarmcast::graph::{GraphBuilder, GraphLimits, NodeClass, NodeKind};
 use swarmcast::handoff::{
     Adopt, Bounds, Consumer, DoorReply, DoorRequest, Doorbell, FramePool, Grant, Overflow, Producer, RuleScale,
@@ -181,9 +181,19 @@ impl World {
                 lane("control->worker.order", 1, Overflow::Refuse, Arc::clone(&quiet)).0,
                 lane("worker->control.report", 2, Overflow::Refuse, Arc::clone(&quiet)).1,
             ),
+            store: None,
         };
         let health = Arc::new(Health::default());
-        let control = Control::new(graph, EPOCH, facts, lanes, quiet, Arc::clone(&metrics), health, Vec::new());
+        let control = Control::new(
+            graph,
+            Past { epoch: EPOCH, ..Past::default() },
+            facts,
+            lanes,
+            quiet,
+            Arc::clone(&metrics),
+            health,
+            Vec::new(),
+        );
         let next_tick_ns = clock.get();
         let clients_max = if nodes > 100 { 4 } else { 10 };
         Self {

@@ -63,8 +63,11 @@ pub struct Server {
 impl Server {
     /// Starts it on the embedded graph unless `flags` name another, and waits until it is ready.
     pub fn start<S: AsRef<str>>(flags: &[S]) -> Self {
+        // Tests leave nothing in anybody's data folder.
+        let keeps = flags.iter().any(|flag| flag.as_ref() == "--store");
         let mut child = Command::new(PROGRAM)
             .args(["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
+            .args((!keeps).then_some("--ephemeral"))
             .args(flags.iter().map(AsRef::as_ref))
             // As a careful operator runs it: a panic must not cost others more for that.
             .env("RUST_BACKTRACE", "1")

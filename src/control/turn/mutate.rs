@@ -5,6 +5,7 @@
 //! waits for the answer to the one before, and then for a while that keeps nine tenths of the time for everything else.
 
 mod history;
+mod keep;
 mod structure;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -14,7 +15,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use self::history::History;
-use super::{Control, HELD_BACK_MAX, JSON};
+use self::keep::Keeping;
+pub use self::keep::StoreDesk;
+use super::{Control, HELD_BACK_MAX, JSON, Past};
 use crate::api::graph as pages;
 use crate::api::steer::RestError;
 use crate::base::Handle;
@@ -39,6 +42,8 @@ pub(super) struct Mutations {
     version: u64,
     /// Batches that were worked out.
     staged: u64,
+    /// At least the epoch that the last of them leads to.
+    staged_epoch: u32,
     /// On their way to the disk, oldest first.
     unsafe_yet: VecDeque<Waiting>,
     /// Durable, and neither true nor told yet.
@@ -59,6 +64,7 @@ pub(super) struct Mutations {
     answers: HashMap<Box<str>, Bytes>,
     keys: VecDeque<Box<str>>,
     history: History,
+    keeping: Keeping,
     /// Ids in ascending order, of an epoch.
     order: Option<(u32, Arc<[NodeId]>)>,
 }
@@ -68,8 +74,13 @@ struct Waiting {
     version: u64,
     changes: Arc<[Change]>,
     author: Box<str>,
+    at_unix_ms: u64,
+    /// The key that makes a retry safe.
+    key: Option<Box<str>>,
     answer: Bytes,
     reply: Reply,
+    /// It has a place among the pending ones.
+    staged: bool,
 }
 
 /// Who is told that a batch is done.
@@ -84,12 +95,14 @@ pub(super) enum Reply {
 }
 
 impl Mutations {
-    pub(super) fn new(limits: GraphLimits, known: IdIndex, version: u64) -> Self {
-        Self {
+    pub(super) fn new(limits: GraphLimits, known: IdIndex, past: Past) -> Self {
+        let version = past.version;
+        let mut mutations = Self {
             limits,
             pending: Pending::default(),
             version,
             staged: version,
+            staged_epoch: past.epoch,
             unsafe_yet: VecDeque::new(),
             untold: Vec::new(),
             structural: false,
@@ -101,8 +114,13 @@ impl Mutations {
             answers: HashMap::new(),
             keys: VecDeque::new(),
             history: History::new(version),
+            keeping: Keeping::default(),
             order: None,
+        };
+        for (key, answer) in past.answers {
+            mutations.remember(key, String::from(answer).into());
         }
+        mutations
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -112,6 +130,10 @@ impl Mutations {
     /// Whether something will be due before a lane rings.
     pub(super) fn is_busy(&self) -> bool {
         !self.untold.is_empty() || self.sent.is_some()
+    }
+
+    fn is_under_way(&self, key: Option<&str>) -> bool {
+        self.unsafe_yet.iter().any(|waiting| waiting.key.as_deref() == key)
     }
 
     fn in_flight(&self) -> usize {
@@ -227,6 +249,14 @@ impl Control {
             self.deliver(reply, &answer);
             return Ok(());
         }
+        if let Some(refused) = self.refuse_changes() {
+            return Err(refused);
+        }
+        if batch.idempotency_key.is_some() && self.mutations.is_under_way(batch.idempotency_key.as_deref()) {
+            let message = "the batch with this key is being done; ask again for its answer";
+            let field = Some("idempotency_key".to_owned());
+            return Err(RestError { status: 409, code: "in_progress", message: message.to_owned(), field });
+        }
         if self.mutations.in_flight() >= BATCHES_IN_FLIGHT_MAX || self.held_back.len() >= HELD_BACK_MAX {
             return Err(RestError::new(503, "busy", "too many changes are on their way; send it again"));
         }
@@ -241,12 +271,21 @@ impl Control {
         self.mutations.staged += 1;
         let version = self.mutations.staged;
         let answer = Bytes::from(answer(version, &staged.outcomes).to_string());
-        if let Some(key) = &batch.idempotency_key {
-            self.mutations.remember(key.clone(), answer.clone());
+        if self.graph.is_restructured_by(&staged.changes) {
+            self.mutations.staged_epoch = self.mutations.staged_epoch.max(self.epoch).wrapping_add(1).max(1);
         }
-        let waiting = Waiting { version, changes: staged.changes.into(), author: batch.author.clone(), answer, reply };
+        let waiting = Waiting {
+            version,
+            changes: staged.changes.into(),
+            author: batch.author.clone(),
+            at_unix_ms: unix_ms(),
+            key: batch.idempotency_key.clone(),
+            answer,
+            reply,
+            staged: true,
+        };
         self.mutations.unsafe_yet.push_back(waiting);
-        self.durable(version);
+        self.commit(version);
         Ok(())
     }
 
@@ -254,6 +293,9 @@ impl Control {
     fn durable(&mut self, version: u64) {
         while let Some(waiting) = self.mutations.unsafe_yet.pop_front_if(|waiting| waiting.version <= version) {
             self.mutations.structural |= self.graph.is_restructured_by(&waiting.changes);
+            if let Some(key) = &waiting.key {
+                self.mutations.remember(key.clone(), waiting.answer.clone());
+            }
             self.mutations.untold.push(waiting);
         }
     }
@@ -266,9 +308,11 @@ impl Control {
             self.note_touched(&waiting.changes);
             structural |= self.graph.commit(&waiting.changes).any();
             let mutations = &mut self.mutations;
-            mutations.pending.settle();
+            if waiting.staged {
+                mutations.pending.settle();
+            }
             mutations.version = waiting.version;
-            mutations.history.push(waiting.version, &waiting.author, unix_ms(), &waiting.changes);
+            mutations.history.push(waiting.version, &waiting.author, waiting.at_unix_ms, &waiting.changes);
         }
         self.mutations.structural = false;
         structural
@@ -359,6 +403,14 @@ impl Control {
             Reply::Pin { origin, node, pinned } => {
                 self.say(origin, &ServerMessage::PinConfirmed { node_id: node, pinned });
             }
+            Reply::Nobody => {}
+        }
+    }
+
+    fn refuse(&mut self, reply: Reply, error: &RestError) {
+        match reply {
+            Reply::Rest { token, .. } => self.refuse_rest(token, error),
+            Reply::Pin { origin, .. } => self.refuse_origin(origin, error.code, &error.message, &["nodeId"], true),
             Reply::Nobody => {}
         }
     }

@@ -319,6 +319,18 @@ pub enum ImportError {
         /// Folders.
         limit: usize,
     },
+    /// Defaults and statements about many records multiply their attributes past what an importer makes of one file.
+    #[error(
+        "{path}: line {line}: expected at most {limit} bytes of attributes that are given to many records at once, found more"
+    )]
+    Shared {
+        /// As it was given.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: u64,
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// More nodes or edges than the configuration allows.
     #[error("{path}: line {line}: {limit}; raise the limit to import it")]
     Limit {

@@ -24,6 +24,10 @@ pub enum Format {
     GraphMl,
     /// GEXF 1.1 to 1.3.
     Gexf,
+    /// GML.
+    Gml,
+    /// Graphviz's language.
+    Dot,
     /// Matrix Market coordinate files.
     MatrixMarket,
 }
@@ -35,9 +39,9 @@ pub struct UnknownFormat(pub super::Found);
 
 impl Format {
     /// Every format but [`Self::Auto`], by name.
-    pub const NAMES: &'static str = "vault, csv, tsv, whitespace, json, graphml, gexf, mtx";
+    pub const NAMES: &'static str = "vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx";
 
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Auto,
         Self::Vault,
         Self::Csv,
@@ -46,6 +50,8 @@ impl Format {
         Self::Json,
         Self::GraphMl,
         Self::Gexf,
+        Self::Gml,
+        Self::Dot,
         Self::MatrixMarket,
     ];
 
@@ -61,6 +67,8 @@ impl Format {
             Self::Json => "json",
             Self::GraphMl => "graphml",
             Self::Gexf => "gexf",
+            Self::Gml => "gml",
+            Self::Dot => "dot",
             Self::MatrixMarket => "mtx",
         }
     }
@@ -75,13 +83,15 @@ impl Format {
             "json" | "jgf" => Self::Json,
             "graphml" => Self::GraphMl,
             "gexf" => Self::Gexf,
+            "gml" => Self::Gml,
+            "dot" | "gv" => Self::Dot,
             "mtx" => Self::MatrixMarket,
             _ => return None,
         })
     }
 
     /// The format that only one kind of file starts like: XML by its root, JSON by its bracket, Matrix Market by
-    /// its banner. `head` starts after a byte order mark.
+    /// its banner, GML and DOT by their first words. `head` starts after a byte order mark.
     #[must_use]
     pub fn of_signature(head: &str) -> Option<Self> {
         let text = head.trim_start();
@@ -97,7 +107,10 @@ impl Format {
                 std::cmp::Ordering::Equal => None,
             };
         }
-        text.starts_with(['{', '[']).then_some(Self::Json)
+        if text.starts_with(['{', '[']) {
+            return Some(Self::Json);
+        }
+        super::gml::starts(text).then_some(Self::Gml).or_else(|| super::dot::starts(text).then_some(Self::Dot))
     }
 }
 
@@ -126,8 +139,8 @@ mod tests {
             assert_eq!(format.name().parse(), Ok(format));
             assert!(format == Format::Auto || Format::NAMES.split(", ").any(|name| name == format.name()));
         }
-        let error = "dot".parse::<Format>().unwrap_err().to_string();
-        assert_eq!(error, format!("expected one of auto, {}, found \"dot\"", Format::NAMES));
+        let error = "svg".parse::<Format>().unwrap_err().to_string();
+        assert_eq!(error, format!("expected one of auto, {}, found \"svg\"", Format::NAMES));
     }
 
     #[test]
@@ -136,6 +149,12 @@ mod tests {
         assert_eq!(Format::of_signature("<?xml version='1.0'?>\n<graphml xmlns=''>"), Some(Format::GraphMl));
         assert_eq!(Format::of_signature("<gexf><!-- <graphml> -->"), Some(Format::Gexf));
         assert_eq!(Format::of_signature(" \n[]"), Some(Format::Json));
+        assert_eq!(Format::of_signature("# made by hand\ngraph [ directed 1"), Some(Format::Gml));
+        assert_eq!(Format::of_signature("Creator \"igraph\"\nVersion 1"), Some(Format::Gml));
+        assert_eq!(Format::of_signature("// c\n/* c */ strict digraph \"a b\" {"), Some(Format::Dot));
+        assert_eq!(Format::of_signature("graph { a"), Some(Format::Dot));
+        assert_eq!(Format::of_signature("graph theory is"), None);
+        assert_eq!(Format::of_signature("graph,b"), None);
         assert_eq!(Format::of_signature("<html>"), None);
         assert_eq!(Format::of_signature("a,b"), None);
     }

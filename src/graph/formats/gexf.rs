@@ -183,22 +183,23 @@ impl State {
         }
     }
 
-    fn close(&self, record: Record, intake: &mut Intake) -> Result<(), ImportError> {
+    fn close(&self, mut record: Record, intake: &mut Intake) -> Result<(), ImportError> {
         let line = record.line;
+        let columns = if matches!(record.what, Ok(What::Edge(..))) { &self.edges } else { &self.nodes };
+        let mut shared = 0;
+        for column in &columns.list {
+            if let Some(default) = &column.default {
+                shared += record.properties.push_default(&column.title, default, &mut intake.notes);
+            }
+        }
+        intake.share(line, shared)?;
         let added = self.add(record, intake);
         intake.keep(line, None, added)?;
         Ok(())
     }
 
     fn add(&self, record: Record, intake: &mut Intake) -> Result<(), Problem> {
-        let mut properties = record.properties;
-        let what = record.what?;
-        let columns = if matches!(what, What::Edge(..)) { &self.edges } else { &self.nodes };
-        for column in &columns.list {
-            if let Some(default) = &column.default {
-                properties.push_default(&column.title, default, &mut intake.notes);
-            }
-        }
+        let (properties, what) = (record.properties, record.what?);
         match what {
             What::Added => Ok(()),
             What::Node(id) => {

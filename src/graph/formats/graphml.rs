@@ -233,24 +233,25 @@ impl State {
         }
     }
 
-    fn close(&self, record: Record, intake: &mut Intake) -> Result<(), ImportError> {
+    fn close(&self, mut record: Record, intake: &mut Intake) -> Result<(), ImportError> {
         let line = record.line;
+        let is_node = !matches!(record.what, Ok(What::Edge(..)));
+        let mut shared = 0;
+        for key in
+            self.keys.iter().filter(|key| !key.name.is_empty() && if is_node { key.for_nodes } else { key.for_edges })
+        {
+            if let Some(default) = &key.default {
+                shared += record.properties.push_default(&key.name, default, &mut intake.notes);
+            }
+        }
+        intake.share(line, shared)?;
         let added = self.add(record, intake);
         intake.keep(line, None, added)?;
         Ok(())
     }
 
     fn add(&self, record: Record, intake: &mut Intake) -> Result<(), Problem> {
-        let mut properties = record.properties;
-        let what = record.what?;
-        let is_node = !matches!(what, What::Edge(..));
-        for key in
-            self.keys.iter().filter(|key| !key.name.is_empty() && if is_node { key.for_nodes } else { key.for_edges })
-        {
-            if let Some(default) = &key.default {
-                properties.push_default(&key.name, default, &mut intake.notes);
-            }
-        }
+        let (properties, what) = (record.properties, record.what?);
         match what {
             What::Added => Ok(()),
             What::Node(id) => {

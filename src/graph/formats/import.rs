@@ -7,7 +7,7 @@ use std::path::Path;
 use super::intake::Intake;
 use super::note::Note;
 use super::source::{Progress, Source};
-use super::{BadLine, Format, Found, ImportError, edge_list, gexf, graphml, json, matrix_market, vault};
+use super::{BadLine, Format, Found, ImportError, dot, edge_list, gexf, gml, graphml, json, matrix_market, vault};
 use crate::graph::Graph;
 
 /// Bytes of the head of a file that are looked at to find its format.
@@ -90,6 +90,8 @@ fn import_source(path: &Path, mut source: Source<'_>, options: &ImportOptions) -
         Format::Json => json::read(source, &mut intake)?,
         Format::GraphMl => graphml::read(source, &mut intake)?,
         Format::Gexf => gexf::read(source, &mut intake)?,
+        Format::Gml => gml::read(source, &mut intake)?,
+        Format::Dot => dot::read(source, &mut intake)?,
         Format::MatrixMarket => matrix_market::read(source, options.nodes_max, &mut intake)?,
         Format::Auto | Format::Vault => return Err(ImportError::NotFolder { path: path.into() }),
     }
@@ -146,6 +148,29 @@ fn not_text(head: &[u8]) -> Option<&'static str> {
     ];
     let start = known.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, what)| *what);
     start.or_else(|| head.contains(&0).then_some("binary data (a zero byte)"))
+}
+
+/// The rest of `source` as text, for the formats that are held whole.
+pub(super) fn whole(source: &mut Source<'_>, path: &Path) -> Result<String, ImportError> {
+    let mut bytes = Vec::new();
+    loop {
+        let chunk = source.fill_buf().map_err(|reason| unreadable(path, reason))?;
+        let count = chunk.len();
+        if count == 0 {
+            break;
+        }
+        bytes.extend_from_slice(chunk);
+        source.consume(count);
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        ImportError::NotUtf8 { path: path.into(), line: 1 + newlines(good) }
+    })
+}
+
+/// Line ends in `bytes`.
+pub(super) fn newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// The error for a file or folder that the system refuses.

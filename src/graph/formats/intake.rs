@@ -7,13 +7,20 @@ use super::properties::{EdgeParts, NodeParts};
 use super::{BAD_LINES_KEPT, BadLine, Format, Found, ImportError, ImportOptions, Imported, Problem};
 use crate::graph::{BuildError, GraphBuilder, NodeIndex};
 
+/// Bytes of attributes that records may have from defaults and from statements about many of them. Without it a file
+/// of a megabyte could ask for terabytes. A million nodes with the defaults that Graphviz writes have a tenth of it. Unit
+/// tests reach a smaller one without filling the machine.
+const SHARED_BYTES_MAX: usize = if cfg!(test) { 16 << 20 } else { 1 << 30 };
+
 /// A graph in the making, with the policy on bad records.
 ///
 /// A record is checked whole before any of it is added, so that a record left out leaves nothing behind.
 pub(super) struct Intake {
     path: PathBuf,
     skip_bad: bool,
+    nodes_max: usize,
     edges_max: usize,
+    shared_bytes: usize,
     pub(super) builder: GraphBuilder,
     pub(super) notes: Notes,
     bad: Vec<BadLine>,
@@ -35,7 +42,9 @@ impl Intake {
         Self {
             path: path.into(),
             skip_bad: options.skip_bad,
+            nodes_max: options.nodes_max,
             edges_max: options.edges_max,
+            shared_bytes: 0,
             builder: GraphBuilder::new(options.nodes_max, options.edges_max),
             notes: Notes::default(),
             bad: Vec::new(),
@@ -46,6 +55,23 @@ impl Intake {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn nodes_max(&self) -> usize {
+        self.nodes_max
+    }
+
+    pub(super) fn edges_max(&self) -> usize {
+        self.edges_max
+    }
+
+    /// Counts `bytes` of attributes that a record has because the file gives them to many at once.
+    pub(super) fn share(&mut self, line: u64, bytes: usize) -> Result<(), ImportError> {
+        self.shared_bytes = self.shared_bytes.saturating_add(bytes);
+        if self.shared_bytes > SHARED_BYTES_MAX {
+            return Err(ImportError::Shared { path: self.path.clone(), line, limit: SHARED_BYTES_MAX });
+        }
+        Ok(())
     }
 
     /// Passes a good record on and notes a bad one; a limit of the graph ends the import.

@@ -12,14 +12,13 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
-use std::io::BufRead;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
-use super::import::unreadable;
+use super::import::{newlines, whole};
 use super::intake::Intake;
 use super::note::Notes;
 use super::properties::Properties;
@@ -32,31 +31,14 @@ const SHAPE: &str = "an object with nodes, and links or edges";
 
 /// Reads a whole file into `intake`.
 pub(super) fn read(mut source: Source<'_>, intake: &mut Intake) -> Result<(), ImportError> {
-    let bytes = read_all(&mut source).map_err(|reason| unreadable(intake.path(), reason))?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        ImportError::NotUtf8 { path: intake.path().into(), line: 1 + newlines(good) }
-    })?;
-    let file = File { text, mark: Cell::new((0, 1)) };
+    let text = whole(&mut source, intake.path())?;
+    let file = File { text: &text, mark: Cell::new((0, 1)) };
     let shape = Shape::find(&file, intake)?;
     let nodes = read_nodes(&file, &shape, intake)?;
     for list in &shape.edges {
         read_edges(&file, list, &nodes, shape.directed, intake)?;
     }
     Ok(())
-}
-
-fn read_all(source: &mut Source<'_>) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    loop {
-        let chunk = source.fill_buf()?;
-        let count = chunk.len();
-        if count == 0 {
-            return Ok(bytes);
-        }
-        bytes.extend_from_slice(chunk);
-        source.consume(count);
-    }
 }
 
 /// The text, and where in it a borrowed piece stands.
@@ -83,10 +65,6 @@ impl File<'_> {
         let column = starts_line.then_some(error.column() as u64).filter(|column| *column > 0);
         ImportError::Syntax { path: intake.path().into(), line, column, expected, found: reason(error).into() }
     }
-}
-
-fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// What serde_json says, without its place: that is relative to a piece.

@@ -1,14 +1,19 @@
-//! Importers: files of other tools to a [`super::Graph`].
+//! Importers: files of other tools to a [`super::Graph`]. Exporters: [`export`].
 //!
 //! [`import_path`] and [`import_bytes`] find the format out, read it, and hand back either a graph with what was
 //! skipped and what to know, or one [`ImportError`] that says where the file is wrong, what was expected there and
 //! what was found. They run on a worker thread or before start-up, never in a turn. Files are not trusted: every
 //! line, nesting and count is bounded.
 
+mod cursor;
+mod difference;
+mod dot;
 mod edge_list;
 mod error;
+pub mod export;
 mod format;
 mod gexf;
+mod gml;
 mod graphml;
 mod import;
 mod intake;
@@ -20,11 +25,13 @@ mod source;
 mod vault;
 mod xml;
 
+pub use difference::difference;
 pub use error::{BAD_LINES_KEPT, BAD_LINES_SHOWN, BadLine, Found, ImportError, Problem};
 pub use format::{Format, UnknownFormat};
 pub use import::{ImportOptions, Imported, import_bytes, import_path};
 pub use note::Note;
 pub use source::Progress;
+pub use vault::{VaultChanges, VaultWatch};
 
 #[cfg(test)]
 mod tests;

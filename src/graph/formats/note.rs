@@ -45,6 +45,12 @@ pub enum Note {
         /// Nested graphs.
         count: u64,
     },
+    /// Places at the rim of a node where edges end.
+    #[error("{count} ends of edges name a port; the ports were left out")]
+    Ports {
+        /// Ends of edges.
+        count: u64,
+    },
     /// A page nests blocks deeper than the cap.
     #[error("{page}: blocks deeper than {limit} levels were left out (block depth), the first in line {line}")]
     BlockDepth {
@@ -113,6 +119,7 @@ pub(super) struct Notes {
     text_cut: Option<(u64, Box<str>)>,
     dropped: Option<(u64, Box<str>)>,
     flattened: u64,
+    ports: u64,
 }
 
 impl Notes {
@@ -135,11 +142,16 @@ impl Notes {
         self.flattened += 1;
     }
 
+    pub(super) fn port(&mut self) {
+        self.ports += 1;
+    }
+
     pub(super) fn into_list(mut self) -> Vec<Note> {
         let merged = [
             self.text_cut.map(|(count, name)| Note::TextCut { count, name }),
             self.dropped.map(|(count, name)| Note::AttributesDropped { count, name }),
             (self.flattened > 0).then_some(Note::Flattened { count: self.flattened }),
+            (self.ports > 0).then_some(Note::Ports { count: self.ports }),
             (self.more > 0).then_some(Note::More { count: self.more }),
         ];
         self.list.extend(merged.into_iter().flatten());

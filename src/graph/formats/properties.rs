@@ -1,14 +1,31 @@
 //! Attributes by the names that other tools give them, turned into what the graph knows.
 
+use std::collections::HashSet;
+
 use super::Problem;
 use super::note::Notes;
 use crate::graph::{Attributes, BuildError, Node, NodeClass, NodeKind, Value};
 use crate::limits::{ATTRIBUTES_MAX, TEXT_BYTES_MAX};
 
+/// In front of a name: an attribute of the graph, and no field of ours whatever the rest of the name says. The
+/// exporters write it where the name alone would be taken for a field.
+pub(super) const OWN: &str = "swarmcast:";
+
+/// Fields that may stand beside the attributes of a record.
+const FIELDS_MAX: usize = 16;
+
 /// Attributes of one record, before it is known which of them the graph has a field for.
 #[derive(Debug, Default)]
 pub(super) struct Properties {
-    list: Attributes,
+    list: Vec<Property>,
+}
+
+#[derive(Debug)]
+struct Property {
+    name: Box<str>,
+    value: Value,
+    /// The name stood behind [`OWN`].
+    own: bool,
 }
 
 /// What a record says about a node.
@@ -43,20 +60,24 @@ impl Default for EdgeParts {
 impl Properties {
     /// Adds one; a name that is there already is overwritten, as a later `data` or JSON key does.
     pub(super) fn push(&mut self, name: &str, value: Value, notes: &mut Notes) {
-        if let Some(slot) = self.list.iter_mut().find(|(known, _)| &**known == name) {
-            slot.1 = value;
-        } else if self.list.len() < ATTRIBUTES_MAX && name.len() <= TEXT_BYTES_MAX {
-            self.list.push((name.into(), value));
+        let (name, own) = plain_name(name);
+        if let Some(slot) = self.list.iter_mut().find(|known| known.own == own && &*known.name == name) {
+            slot.value = value;
+        } else if self.list.len() < ATTRIBUTES_MAX + FIELDS_MAX && name.len() <= TEXT_BYTES_MAX {
+            self.list.push(Property { name: name.into(), value, own });
         } else {
-            notes.attribute_dropped(name.get(..40).unwrap_or(name));
+            notes.attribute_dropped(name.get(..name.floor_char_boundary(40)).unwrap_or(name));
         }
     }
 
-    /// Adds one unless the name is there already: a default.
-    pub(super) fn push_default(&mut self, name: &str, value: &Value, notes: &mut Notes) {
-        if !self.list.iter().any(|(known, _)| &**known == name) {
-            self.push(name, value.clone(), notes);
+    /// Adds one unless the name is there already: a default. Gives back the bytes that it takes, about.
+    pub(super) fn push_default(&mut self, name: &str, value: &Value, notes: &mut Notes) -> usize {
+        let (plain, own) = plain_name(name);
+        if self.list.iter().any(|known| known.own == own && &*known.name == plain) {
+            return 0;
         }
+        self.push(name, value.clone(), notes);
+        attribute_bytes(name, value)
     }
 
     /// The fields of a node, the rest as attributes. A value that does not fit its field stays an attribute.
@@ -105,9 +126,9 @@ impl Properties {
     /// Takes out the first attribute whose name is in `names`, earlier names first, and whose value `fits`.
     fn take<T>(&mut self, names: &[&str], fits: impl Fn(&Value) -> Option<T>) -> Option<T> {
         names.iter().find_map(|name| {
-            let same = |(known, _): &(Box<str>, Value)| known.eq_ignore_ascii_case(name);
+            let same = |known: &Property| !known.own && known.name.eq_ignore_ascii_case(name);
             let place = self.list.iter().position(same)?;
-            let taken = fits(&self.list.get(place)?.1)?;
+            let taken = fits(&self.list.get(place)?.value)?;
             self.list.remove(place);
             Some(taken)
         })
@@ -116,8 +137,8 @@ impl Properties {
     /// x, y and, where there is one, z; all of them or none.
     fn position(&mut self) -> Option<[f32; 3]> {
         let find = |name: &str| {
-            let (_, value) = self.list.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-            number(value).map(|number| number as f32).filter(|narrow| narrow.is_finite())
+            let known = self.list.iter().find(|known| !known.own && known.name.eq_ignore_ascii_case(name))?;
+            number(&known.value).map(|number| number as f32).filter(|narrow| narrow.is_finite())
         };
         let position = [find("x")?, find("y")?, find("z").unwrap_or(0.0)];
         for name in ["x", "y", "z"] {
@@ -126,8 +147,17 @@ impl Properties {
         Some(position)
     }
 
-    fn rest(self, notes: &mut Notes) -> Attributes {
-        let mut list = self.list;
+    fn rest(mut self, notes: &mut Notes) -> Attributes {
+        if self.list.iter().any(|known| known.own) {
+            let own: HashSet<Box<str>> =
+                self.list.iter().filter(|known| known.own).map(|own| own.name.clone()).collect();
+            self.list.retain(|known| known.own || !own.contains(&known.name));
+        }
+        for dropped in self.list.iter().skip(ATTRIBUTES_MAX) {
+            notes.attribute_dropped(dropped.name.get(..dropped.name.floor_char_boundary(40)).unwrap_or_default());
+        }
+        self.list.truncate(ATTRIBUTES_MAX);
+        let mut list: Attributes = self.list.into_iter().map(|known| (known.name, known.value)).collect();
         for (name, value) in &mut list {
             match value {
                 Value::Text(long) if long.len() > TEXT_BYTES_MAX => {
@@ -157,6 +187,16 @@ impl NodeParts {
         node.pinned = self.pinned;
         node.attributes = self.attributes;
     }
+}
+
+/// What an attribute takes in memory, about.
+pub(super) fn attribute_bytes(name: &str, value: &Value) -> usize {
+    32 + name.len() + if let Value::Text(text) = value { text.len() } else { 0 }
+}
+
+/// The name without [`OWN`], and whether it had it.
+fn plain_name(name: &str) -> (&str, bool) {
+    name.strip_prefix(OWN).map_or((name, false), |rest| (rest, true))
 }
 
 /// The value that `text` spells: a whole number, a number, true or false, else the text itself. A number that
@@ -216,6 +256,8 @@ fn truth(value: &Value) -> Option<bool> {
         Value::Bool(truth) => Some(*truth),
         Value::Text(text) if text.eq_ignore_ascii_case("true") => Some(true),
         Value::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        // What has no booleans, as GML, writes them so.
+        Value::Int(whole @ (0 | 1)) => Some(*whole == 1),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::graph::{Attributes, Graph, Node, NodeId};
 
 pub(super) const SMALL: ImportOptions =
     ImportOptions { format: Format::Auto, skip_bad: false, vault_all_pages: false, nodes_max: 100, edges_max: 100 };
@@ -18,6 +19,27 @@ pub(super) fn import_skipping(name: &str, text: &str) -> Imported {
 
 pub(super) fn refusal(name: &str, text: &(impl AsRef<[u8]> + ?Sized)) -> String {
     import_bytes(name, text.as_ref(), &SMALL).unwrap_err().to_string()
+}
+
+/// Nodes and edges without ids and without order, as text.
+pub(super) fn facts(graph: &Graph) -> Vec<String> {
+    let key = |index| graph.node(index).unwrap().key.clone();
+    let sorted = |attributes: &Attributes| {
+        let mut list: Vec<String> = attributes.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        list.sort();
+        list.join(" ")
+    };
+    let nodes = graph.nodes().iter().map(|node| {
+        let plain = Node { id: NodeId::new(0).unwrap(), attributes: Attributes::new(), ..node.clone() };
+        format!("{plain:?} {}", sorted(&node.attributes))
+    });
+    let edges = graph.edges().iter().map(|edge| {
+        let how = (edge.weight, edge.directed, &edge.relation, &edge.label);
+        format!("{} {} {how:?} {}", key(edge.source), key(edge.target), sorted(&edge.attributes))
+    });
+    let mut all: Vec<String> = nodes.chain(edges).collect();
+    all.sort();
+    all
 }
 
 #[test]
@@ -40,7 +62,7 @@ fn files_that_are_no_graph_are_refused_in_words() {
         (
             "letter.txt",
             b"Dear reader,\nthis is no graph at all, is it?\n",
-            "letter.txt: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, mtx, found a \
+            "letter.txt: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx, found a \
              first line of \"Dear reader,\"; name the format if it is one of these",
         ),
         (
@@ -98,6 +120,30 @@ fn limits_are_named_by_their_keys() {
 }
 
 #[test]
+fn defaults_that_multiply_are_bounded() {
+    let long = "x".repeat(4_000);
+    let keys = |count: u32, of: &dyn Fn(u32) -> String| (0..count).map(of).collect::<String>();
+    let graphml =
+        keys(100, &|key| format!("<key id='{key}' for='node' attr.name='a{key}'><default>{long}</default></key>"));
+    let gexf = keys(100, &|key| {
+        format!("<attribute id='{key}' title='a{key}' type='string'><default>{long}</default></attribute>")
+    });
+    let nodes: String = (0..100).map(|id| format!("<node id='{id}'/>")).collect();
+    for (name, text) in [
+        ("g.graphml", format!("<graphml>{graphml}<graph>{nodes}</graph></graphml>")),
+        (
+            "g.gexf",
+            format!("<gexf><graph><attributes class='node'>{gexf}</attributes><nodes>{nodes}</nodes></graph></gexf>"),
+        ),
+    ] {
+        let error = import_bytes(name, text.as_bytes(), &SMALL).unwrap_err().to_string();
+        let said =
+            "line 1: expected at most 16777216 bytes of attributes that are given to many records at once, found more";
+        assert_eq!(error, format!("{name}: {said}"));
+    }
+}
+
+#[test]
 fn a_file_of_bad_lines_alone_is_refused_even_when_skipping() {
     let options = ImportOptions { skip_bad: true, ..SMALL };
     let error = import_bytes("g.csv", b"source,target,weight\na,b,x\n", &options).unwrap_err();
@@ -106,7 +152,7 @@ fn a_file_of_bad_lines_alone_is_refused_even_when_skipping() {
     assert_eq!((empty.graph.nodes().len(), empty.warnings), (0, vec![Note::NoNodes]));
 }
 
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 10] = [
     Format::Auto,
     Format::Csv,
     Format::Tsv,
@@ -114,11 +160,32 @@ const FORMATS: [Format; 8] = [
     Format::Json,
     Format::GraphMl,
     Format::Gexf,
+    Format::Gml,
+    Format::Dot,
     Format::MatrixMarket,
 ];
 
 /// Pieces that the parsers look for, so that random files get past their first checks.
-const PIECES: [&str; 48] = [
+const PIECES: [&str; 67] = [
+    "graph [",
+    " node [ id 1 ]",
+    " edge [ source 1 target 1 ]",
+    " label \"",
+    "&#228;",
+    " x 1.5 ",
+    "Creator \"swarmcast\"\n",
+    " attribute [ name \"a\" value 1 ]",
+    "digraph {",
+    "graph {",
+    "strict ",
+    "subgraph cluster_a {",
+    "a -> b",
+    " -- ",
+    "node [a=b]",
+    "\\",
+    "/*",
+    "*/",
+    "=",
     "\n",
     "\n",
     " ",

@@ -17,29 +17,25 @@ mod front_matter;
 mod journal;
 mod names;
 mod page;
+mod reader;
 mod references;
 mod walk;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Read;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use self::journal::Day;
 use self::names::{End, Names, plain};
 use self::page::{Contents, logseq_name};
-use self::walk::{PageFile, unreadable_entry};
+use self::reader::Reader;
+pub use self::reader::{VaultChanges, VaultWatch};
+use self::walk::PageFile;
 use super::intake::Intake;
 use super::note::Note;
 use super::properties::{EdgeParts, Properties, typed};
 use super::{BadLine, Format, Found, ImportError, ImportOptions, Imported, Problem, Progress};
 use crate::graph::{NodeIndex, Value};
-
-/// Bytes of one page.
-const PAGE_BYTES_MAX: u64 = 16 << 20;
-
-/// Pages between two calls of [`Progress::at`].
-const PROGRESS_PAGES: usize = 32;
 
 /// Whose rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +55,11 @@ impl Flavour {
 }
 
 /// A page that was read.
+#[derive(Debug)]
 pub(super) struct Page {
+    path: PathBuf,
+    /// Of its bytes; `None` for one that cannot be read.
+    hash: Option<blake3::Hash>,
     /// Path in the vault, without `.md`.
     file: String,
     key: String,
@@ -77,64 +77,11 @@ pub(super) fn import(
     options: &ImportOptions,
     progress: &mut dyn Progress,
 ) -> Result<Imported, ImportError> {
-    let mut intake = Intake::new(root, options);
-    let flavour = Flavour::of(root);
-    let files = walk::walk(root, flavour, &mut intake)?;
-    if files.is_empty() {
-        return Err(ImportError::NoPages { path: root.into() });
-    }
-    let public_only = flavour == Flavour::Logseq && !options.vault_all_pages;
-    let settings = Settings::of(root, flavour);
-    let mut pages = Vec::with_capacity(files.len());
-    let mut unreadable = false;
-    for (done, file) in files.iter().enumerate() {
-        if done % PROGRESS_PAGES == 0 {
-            progress.at(done as u64, files.len() as u64, "files");
-        }
-        match read_page(file, &settings, public_only) {
-            Ok(page) => pages.push(page),
-            Err(bad) => {
-                intake.bad(bad);
-                unreadable = true;
-                // A page that cannot be read may be private, so its name is kept from links to it.
-                if public_only {
-                    pages.push(settings.page(file, Contents::default(), 0, false));
-                }
-            }
-        }
-    }
-    progress.at(files.len() as u64, files.len() as u64, "files");
-    if public_only && !unreadable && !pages.iter().any(|page| page.shown) {
-        return Err(ImportError::NonePublic { path: root.into(), pages: files.len() });
-    }
-    Weave::new(root, pages, flavour, intake).run()
-}
-
-fn read_page(file: &PageFile, settings: &Settings, public_only: bool) -> Result<Page, BadLine> {
-    let bad = |line, problem| BadLine { file: Some(Found::words(&file.name)), line, column: None, problem };
-    let mut bytes = Vec::new();
-    let read = File::open(&file.path).and_then(|open| open.take(PAGE_BYTES_MAX + 1).read_to_end(&mut bytes));
-    read.map_err(|reason| unreadable_entry(&file.name, &reason))?;
-    let found = bytes.len() as u64;
-    if found > PAGE_BYTES_MAX {
-        return Err(bad(0, Problem::PageTooLarge { limit: PAGE_BYTES_MAX, found }));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let (good, rest) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
-        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let start = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let end =
-            rest.iter().position(|byte| *byte == b'\n').map_or(error.as_bytes().len(), |newline| good.len() + newline);
-        let found = Found::bytes(error.as_bytes().get(start..end).unwrap_or_default());
-        bad(line, Problem::NotUtf8 { found })
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let contents = page::read(&Found::words(&file.name), text, settings.flavour);
-    let shown = !public_only || contents.public;
-    Ok(settings.page(file, contents, found, shown))
+    Reader::new(root, options).read_all(progress).map(|(imported, _)| imported)
 }
 
 /// What the vault's own configuration says.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Settings {
     flavour: Flavour,
     journals: String,
@@ -155,7 +102,7 @@ impl Settings {
         }
     }
 
-    fn page(&self, file: &PageFile, mut contents: Contents, bytes: u64, shown: bool) -> Page {
+    fn page(&self, file: &PageFile, mut contents: Contents, read: Option<(blake3::Hash, u64)>, shown: bool) -> Page {
         let (folder, stem) = file.name.rsplit_once('/').unwrap_or(("", &file.name));
         let mut aliases: Vec<String> = std::mem::take(&mut contents.aliases).into_iter().map(String::from).collect();
         let (key, group) = match self.flavour {
@@ -172,7 +119,8 @@ impl Settings {
                 (key, namespace.or_else(|| day.map(|_| "journal".into())))
             }
         };
-        Page { file: file.name.clone(), key, aliases, group, shown, bytes, contents }
+        let (hash, bytes) = read.map_or((None, 0), |(hash, bytes)| (Some(hash), bytes));
+        Page { path: file.path.clone(), hash, file: file.name.clone(), key, aliases, group, shown, bytes, contents }
     }
 }
 
@@ -185,7 +133,7 @@ fn setting<'t>(text: &'t str, key: &str) -> Option<&'t str> {
 /// Turns pages into nodes and their references into edges.
 struct Weave<'a> {
     root: &'a Path,
-    pages: Vec<Page>,
+    pages: &'a [Page],
     names: Names,
     intake: Intake,
     /// Node of every page that has one.
@@ -196,15 +144,15 @@ struct Weave<'a> {
 }
 
 impl<'a> Weave<'a> {
-    fn new(root: &'a Path, pages: Vec<Page>, flavour: Flavour, intake: Intake) -> Self {
-        let names = Names::of(&pages, flavour);
+    fn new(root: &'a Path, pages: &'a [Page], flavour: Flavour, intake: Intake) -> Self {
+        let names = Names::of(pages, flavour);
         Self { root, nodes: vec![None; pages.len()], pages, names, intake, others: HashMap::new(), private_links: 0 }
     }
 
     fn run(mut self) -> Result<Imported, ImportError> {
-        let pages = std::mem::take(&mut self.pages);
+        let pages = self.pages;
         for (place, page) in pages.iter().enumerate().filter(|(_, page)| page.shown) {
-            let node = self.node(place, page, &pages);
+            let node = self.node(place, page, pages);
             let node = self.kept(page, 1, node)?;
             if let Some(slot) = self.nodes.get_mut(place) {
                 *slot = node;
@@ -212,7 +160,7 @@ impl<'a> Weave<'a> {
         }
         for (place, page) in pages.iter().enumerate().filter(|(_, page)| page.shown) {
             if let Some(node) = self.nodes.get(place).copied().flatten() {
-                self.edges(node, page, &pages)?;
+                self.edges(node, page, pages)?;
             }
         }
         let private = pages.iter().filter(|page| !page.shown).count() as u64;

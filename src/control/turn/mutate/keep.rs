@@ -1,0 +1,160 @@
+//! Where `control` meets the store: batches on their way to the disk, what came of them, layouts.
+
+use std::sync::Arc;
+
+use super::{Reply, Waiting};
+use crate::api::steer::RestError;
+use crate::base::clock::unix_ms;
+use crate::control::turn::Control;
+use crate::graph::NodeId;
+use crate::handoff::{Consumer, Producer};
+use crate::store::{Entry, Layout, StoreOrder, StoreReport};
+
+/// The lanes to and from the store, and how often the layout is kept.
+#[derive(Debug)]
+pub struct StoreDesk {
+    /// control → store.
+    pub orders: Producer<StoreOrder>,
+    /// store → control.
+    pub reports: Consumer<StoreReport>,
+    /// Time between two layouts.
+    pub layout_ns: u64,
+}
+
+/// How the store is doing, as far as batches go.
+#[derive(Debug, Default)]
+pub(super) struct Keeping {
+    /// Comes with every order, so that the store knows what a failure took with it.
+    term: u64,
+    /// Why nothing can be changed; `None` when it can.
+    failed: Option<String>,
+    /// Nothing is changed before this version is true: it was committed, but not known to be.
+    catching_up: u64,
+    /// Tick of the layout that was sent last, and when.
+    layout: (u64, u64),
+}
+
+impl Control {
+    /// Why nothing can be changed now.
+    pub(super) fn refuse_changes(&self) -> Option<RestError> {
+        let keeping = &self.mutations.keeping;
+        if let Some(why) = &keeping.failed {
+            return Some(RestError::new(503, "read_only", format!("the graph is read-only: {why}")));
+        }
+        let behind = self.mutations.version < keeping.catching_up;
+        behind.then(|| RestError::new(503, "busy", "what was committed before a failure is being taken; send it again"))
+    }
+
+    /// Sends a batch to the disk; without a store it is as durable as it gets.
+    pub(super) fn commit(&mut self, version: u64) {
+        let term = self.mutations.keeping.term;
+        let (Some(desk), Some(waiting)) = (&mut self.lanes.store, self.mutations.unsafe_yet.back()) else {
+            return self.durable(version);
+        };
+        let entry = Entry {
+            version,
+            epoch: self.mutations.staged_epoch,
+            at_unix_ms: waiting.at_unix_ms,
+            author: waiting.author.clone(),
+            idempotency_key: waiting.key.clone(),
+            changes: Arc::clone(&waiting.changes),
+            settings: Vec::new(),
+            answer: std::str::from_utf8(&waiting.answer).unwrap_or_default().into(),
+        };
+        let sent = desk.orders.push(StoreOrder::Append { term, entries: vec![entry] });
+        debug_assert!(sent.is_ok(), "the lane has room for every batch in flight");
+    }
+
+    /// Takes what the store says; returns how much that was.
+    pub(in crate::control::turn) fn take_store_reports(&mut self) -> usize {
+        let mut taken = 0;
+        while let Some(report) = self.lanes.store.as_mut().and_then(|desk| desk.reports.pop()) {
+            taken += 1;
+            match report {
+                StoreReport::Committed { version, .. } => self.durable(version),
+                StoreReport::Failed { version, term, text, .. } => self.failed(version, term, text),
+                StoreReport::Recovered { version, term, late } => self.recovered(version, term, late),
+                StoreReport::LayoutKept { .. } => {}
+                StoreReport::Log { .. } | StoreReport::BackedUp { .. } => {
+                    debug_assert!(false, "neither was asked for");
+                }
+            }
+        }
+        taken
+    }
+
+    /// Nothing from `version` on is done: who waits for it is told, and later batches are refused.
+    fn failed(&mut self, version: u64, term: u64, text: String) {
+        let keeping = &mut self.mutations.keeping;
+        keeping.term = term;
+        keeping.failed = Some(text);
+        let error = self.refuse_changes();
+        while let Some(waiting) = self.mutations.unsafe_yet.pop_back_if(|waiting| waiting.version >= version) {
+            if let Some(error) = &error {
+                self.refuse(waiting.reply, error);
+            }
+        }
+        let untold = self.mutations.untold.iter().filter(|waiting| waiting.staged).count();
+        let kept = self.mutations.unsafe_yet.len() + untold;
+        self.mutations.pending.keep(kept);
+        self.mutations.staged = version.saturating_sub(1);
+    }
+
+    /// Changes are possible again. What is in the store though it was reported as failed becomes true first.
+    fn recovered(&mut self, version: u64, term: u64, late: Vec<Entry>) {
+        let mutations = &mut self.mutations;
+        mutations.keeping.term = term;
+        mutations.keeping.failed = None;
+        mutations.keeping.catching_up = version;
+        mutations.staged = version;
+        for entry in late {
+            let waiting = Waiting {
+                version: entry.version,
+                changes: entry.changes,
+                author: entry.author,
+                at_unix_ms: entry.at_unix_ms,
+                key: entry.idempotency_key,
+                answer: String::from(entry.answer).into(),
+                reply: Reply::Nobody,
+                staged: false,
+            };
+            mutations.structural |= self.graph.is_restructured_by(&waiting.changes);
+            mutations.untold.push(waiting);
+        }
+    }
+
+    /// Sends the layout to the store when it is time to, and it is another one.
+    pub(in crate::control::turn) fn keep_layout(&mut self, now_ns: u64) {
+        let Some(layout_ns) = self.lanes.store.as_ref().map(|desk| desk.layout_ns) else { return };
+        let (_, since_ns) = self.mutations.keeping.layout;
+        if now_ns.saturating_sub(since_ns) >= layout_ns {
+            self.mutations.keeping.layout.1 = now_ns;
+            self.send_layout();
+        }
+    }
+
+    fn send_layout(&mut self) {
+        self.take_latest();
+        let Some(frame) = self.latest.as_deref() else { return };
+        let stamp = frame.stamp();
+        if stamp.tick == self.mutations.keeping.layout.0 {
+            return;
+        }
+        let position = |record: &crate::wire::NodeRecord| Some((NodeId::new(record.id())?, record.position()));
+        let mut positions: Vec<_> = frame.nodes().iter().filter_map(position).collect();
+        positions.sort_unstable_by_key(|(id, _)| *id);
+        let layout = Layout { epoch: stamp.epoch, tick: stamp.tick, at_unix_ms: unix_ms(), positions };
+        if let Some(desk) = &mut self.lanes.store
+            && desk.orders.push(StoreOrder::Layout(Box::new(layout))).is_ok()
+        {
+            self.mutations.keeping.layout.0 = stamp.tick;
+        }
+    }
+
+    /// The last words of this thread to the store.
+    pub(in crate::control::turn) fn leave_to_store(&mut self) {
+        if self.lanes.store.is_some() {
+            self.send_layout();
+        }
+    }
+}
