@@ -165,11 +165,15 @@ impl Store for SqliteStore {
     }
 
     fn put_layout(&mut self, layout: &Layout, part: usize) -> Result<bool, StoreError> {
-        let (connection, path, _) = self.parts()?;
+        let (connection, path, counters) = self.parts()?;
         let sqlite = |error| StoreError::sqlite("writing", path, &error);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
         let more = layout::put(&transaction, layout, part).map_err(sqlite)?;
+        // An epoch in which nothing was committed was used all the same.
+        let after = Counters { epoch: counters.epoch.max(layout.epoch), ..*counters };
+        note(&transaction, counters, &after).map_err(sqlite)?;
         transaction.commit().map_err(sqlite)?;
+        *counters = after;
         Ok(more)
     }
 
@@ -285,7 +289,7 @@ fn write(transaction: &Transaction<'_>, entries: &[Entry], after: &mut Counters)
         let answer = entry.idempotency_key.as_ref().map(|_| &*entry.answer);
         let (version, at) = (entry.version as i64, entry.at_unix_ms as i64);
         log.execute(params![version, entry.epoch, at, entry.author, entry.idempotency_key, changes, settings, answer])?;
-        after.epoch = entry.epoch;
+        after.epoch = after.epoch.max(entry.epoch);
         let texts = changes.len() + settings.map_or(0, |text| text.len()) + answer.map_or(0, str::len);
         after.log_bytes += texts as u64 + LOG_ROW_BYTES;
         if after.log_first == 0 {
