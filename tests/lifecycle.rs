@@ -105,7 +105,7 @@ fn a_check_prints_what_would_run_and_does_not_listen() {
     for part in [
         "rate_hz = 24 # flag --rate",
         "seed = ",
-        "embedded (json): 1998 nodes, 3874 edges",
+        "embedded (json, changes are not kept): 1998 nodes, 3874 edges",
         "cores [",
         "threads",
         "  sim        core any",

@@ -17,7 +17,7 @@ mod topology;
 
 pub use convert::convert;
 pub use error::StartError;
-pub use keep::{Beginning, begin, store_command};
+pub use keep::{Beginning, begin, look, store_command};
 pub use load::{Loaded, load};
 pub use plan::Plan;
 pub use run::{check, serve};

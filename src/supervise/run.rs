@@ -17,7 +17,7 @@ use super::topology::{
     ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM,
     SIM_EVENTS, STOP, STORE_ORDERS, STORE_REPORTS,
 };
-use super::{Beginning, Plan, StartError, begin, logging};
+use super::{Beginning, Plan, StartError, begin, logging, look};
 use crate::api::steer::SteerFacts;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
@@ -53,7 +53,7 @@ const GOODBYE_MAX: Duration = Duration::from_millis(3_000);
 /// Whatever would keep it from starting, short of the ports.
 pub fn check(resolved: &Resolved) -> Result<(), StartError> {
     logging::start(&resolved.config.log);
-    let beginning = begin(&resolved.config)?;
+    let beginning = look(&resolved.config)?;
     let graph = &beginning.loaded.graph;
     let half_edges = graph.csr().half_edge_count();
     let plan = Plan::new(&resolved.config, &cores::allowed(), graph.nodes().len(), half_edges)?;
