@@ -588,6 +588,64 @@ fn broken_files_are_refused_in_these_words() {
     }
 }
 
+/// Exit code, standard output, standard error.
+fn convert(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let program = env!("CARGO_BIN_EXE_swarmcast");
+    let done = std::process::Command::new(program).arg("convert").args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (done.status.code(), text(&done.stdout), text(&done.stderr))
+}
+
+#[test]
+fn convert_writes_a_whole_file_and_says_what_is_lost() {
+    let folder = Folder::new("convert");
+    let (vault, output) = (data("obsidian"), folder.0.join("out.graphml"));
+    let (vault, shown) = (vault.to_str().unwrap(), output.to_str().unwrap());
+    let (code, _, said) = convert(&[vault, shown]);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), &*format!("obsidian (vault): 11 nodes, 14 edges to {shown} (graphml)\n"))
+    );
+    let again = import_path(&output, &OPTIONS, &mut ()).unwrap().graph;
+    assert_eq!((again.nodes(), edges(&again)), (import("obsidian").graph.nodes(), edges(&import("obsidian").graph)));
+    let (code, table, said) = convert(&[vault, "-", "--to", "csv"]);
+    assert_eq!((code, table.lines().count()), (Some(0), 15));
+    assert!(
+        said.contains("\n  11 fields and attributes of nodes are not in the file, the first \"Index\"\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn convert_that_fails_leaves_what_was_there() {
+    let folder = Folder::new("convert-fails");
+    let (bad, output) = (folder.write("bad.csv", "a,b\na\n"), folder.write("out.json", "mine"));
+    let (good, shown) = (folder.write("good.csv", "a,b\n"), output.to_str().unwrap());
+    let (code, _, said) = convert(&[bad.to_str().unwrap(), shown]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("bad.csv: line 2: expected 2 fields, found 1"), "{said}");
+    assert_eq!(fs::read_to_string(&output).unwrap(), "mine");
+    let (code, _, said) = convert(&[bad.to_str().unwrap(), shown, "--skip-bad"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(fs::read_to_string(&output).unwrap().starts_with("{\"directed\""));
+    let good = good.to_str().unwrap();
+    let cases = [
+        (vec![good, "out.xyz"], 2, "out.xyz: its extension names no format; give one of json, csv, csv-nodes,"),
+        (vec![good, "-"], 2, "-: its extension names no format"),
+        (vec![good, "out.xyz", "--to", "svg"], 2, "--to: expected one of json, csv,"),
+        (vec![good, "/nowhere/out.json"], 1, "/nowhere/out.json: cannot be written: No such file or directory"),
+        (vec!["nowhere.csv", shown], 2, "nowhere.csv: no such file or folder"),
+        (vec![good, shown, "--graph", good], 2, "graph.path"),
+    ];
+    for (arguments, code, part) in cases {
+        let (found, _, said) = convert(&arguments);
+        assert_eq!(found, Some(code), "{said}");
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let names: Vec<_> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 3, "no part is left behind: {names:?}");
+}
+
 #[test]
 fn progress_counts_bytes_and_files() {
     struct Seen(Vec<(u64, u64, &'static str)>);
