@@ -52,6 +52,10 @@ pub struct Replaced {
     pub rules: Option<Box<RuleSet>>,
     /// Values beside the motion, likewise.
     pub side: Option<Arc<SidePlanes>>,
-    /// Rooms.
-    pub rooms: (Box<[[f32; 3]]>, Vec<NodeRecord>, Vec<[f32; 3]>),
+    /// Where nodes started from before.
+    pub home: Box<[[f32; 3]]>,
+    /// Room that was used.
+    pub records: Vec<NodeRecord>,
+    /// Room that was used.
+    pub velocity: Vec<[f32; 3]>,
 }

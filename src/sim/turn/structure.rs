@@ -48,8 +48,8 @@ impl Sim {
         }
         self.backend.set_velocities(&velocity);
         self.backend.read_positions(&mut home);
-        let mut replaced =
-            Replaced { rooms: (std::mem::replace(&mut self.home, home), records, velocity), ..Replaced::default() };
+        let home = std::mem::replace(&mut self.home, home);
+        let mut replaced = Replaced { home, records, velocity, ..Replaced::default() };
         self.identity.epoch = epoch;
         replaced.words = std::mem::replace(&mut self.identity.words, words);
         replaced.index = std::mem::replace(&mut self.identity.index, index);
