@@ -144,13 +144,13 @@ impl Engine {
                         let now = (self.now_ns, self.now_ns / 1_000_000);
                         let made = self.agents.register(&asked, &principal.name, [3; 16], now, self.revision);
                         self.agents.refresh();
-                        Ok(reply(made.and_then(|made| Ok(tool_result(&made)))))
+                        Ok(reply(made.map(|made| tool_result(&made))))
                     }
                     Ok(Plan::Report(asked)) => {
                         let now = (self.now_ns, self.now_ns / 1_000_000);
                         let taken = self.agents.report(&asked, &principal.name, &self.graph, now, self.revision);
                         self.agents.refresh();
-                        Ok(reply(taken.and_then(|taken| Ok(tool_result(&taken)))))
+                        Ok(reply(taken.map(|taken| tool_result(&taken))))
                     }
                 };
                 session.answer(&self.server, &call, &result, &mut out);
