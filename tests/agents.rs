@@ -84,7 +84,7 @@ impl Agent {
         let id = self.last;
         self.say(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
         loop {
-            let line = self.line().expect("an answer");
+            let line = self.line().unwrap();
             if line["id"] == id {
                 return line;
             }
