@@ -29,6 +29,9 @@ pub struct Structure {
     pub pinned: Vec<bool>,
     /// Nodes next to a change, which look for new places.
     pub touched: Vec<NodeIndex>,
+    /// Nodes that were there before, alone, and are not any more: they are placed anew, among their neighbours, unless somebody holds
+    /// them where they are.
+    pub adrift: Vec<NodeIndex>,
     /// Encoders for the compact classes that live.
     pub chains: Vec<(ClassRef, Box<ChainWriter>)>,
     /// `[node_count]`: room for where the nodes are to start from at a reset.

@@ -499,6 +499,8 @@ export class Connection {
     this.streamClass = header.class;
     this.ackedSequence = 0;
     this.shown = null;
+    // The names of its nodes are right behind it.
+    if (this.coming?.epoch === header.epoch) this.goOn(this.coming);
   }
 
   /** A server with tables that this page does not have is watched in full frames. */

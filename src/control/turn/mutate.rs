@@ -53,6 +53,8 @@ pub(super) struct Mutations {
     structural: bool,
     /// Nodes next to what they changed.
     touched: HashSet<NodeId>,
+    /// Nodes that had no edge and have one now: they look for a place among their neighbours, as new ones do.
+    adrift: HashSet<NodeId>,
     /// Told, and not taken by `sim` yet.
     untaken: Vec<Waiting>,
     /// The epoch that `sim` has been sent and has not answered, since when, and what making it took, ns.
@@ -134,6 +136,7 @@ impl Mutations {
             untold: Vec::new(),
             structural: false,
             touched: HashSet::new(),
+            adrift: HashSet::new(),
             untaken: Vec::new(),
             sent: None,
             due_ns: 0,
@@ -379,7 +382,12 @@ impl Control {
         let Self { graph, mutations, .. } = self;
         for change in changes {
             match change {
-                Change::PutEdge(row) => mutations.touched.extend([row.source, row.target]),
+                Change::PutEdge(row) => {
+                    let ends = [row.source, row.target];
+                    let alone = |id: &NodeId| graph.index_of(*id).is_some_and(|index| graph.incident(index).is_empty());
+                    mutations.adrift.extend(ends.into_iter().filter(alone));
+                    mutations.touched.extend(ends);
+                }
                 Change::RemoveEdge(id) => {
                     mutations.touched.extend(graph.edge_row(*id).into_iter().flat_map(|row| [row.source, row.target]));
                 }

@@ -20,6 +20,7 @@ impl Sim {
             mut place,
             mut pinned,
             touched,
+            adrift,
             chains,
             mut home,
             records,
@@ -37,6 +38,15 @@ impl Sim {
                         *velocity = record.velocity();
                     }
                 }
+            }
+        }
+        for node in adrift {
+            let held = pinned.get(node.get()).is_none_or(|pinned| *pinned)
+                || self.drags.nodes().any(|dragged| from.get(node.get()).is_some_and(|before| *before == dragged.0));
+            if let (false, Some(place), Some(velocity)) =
+                (held, place.get_mut(node.get()), velocity.get_mut(node.get()))
+            {
+                (*place, *velocity) = (None, [0.0; 3]);
             }
         }
         let topology = Topology { csr, start: place, pinned };
