@@ -11,6 +11,8 @@ use std::time::Duration;
 fn bridge(arguments: &[&str], token: Option<&str>) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarmcast"));
     command.arg("mcp").args(arguments).env_remove("XDG_RUNTIME_DIR").env_remove("SWARMCAST_MCP_TOKEN");
+    // Whatever this user has: nothing of it is for this test.
+    command.env("XDG_DATA_HOME", "/nowhere");
     if let Some(token) = token {
         command.env("SWARMCAST_MCP_TOKEN", token);
     }

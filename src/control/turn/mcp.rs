@@ -3,7 +3,7 @@
 //! Short looks are answered at once, from the live graph; long ones by a thread of their own, over a snapshot. Everything else waits for
 //! what it asked for, and nothing waits here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -32,6 +32,12 @@ const AGENTS_NS: u64 = 200 * MILLISECOND_NS;
 /// Lines taken in one turn before others have theirs.
 const EVENTS_PER_TURN_MAX: usize = 64;
 
+/// Lines of one connection, before others have theirs.
+const LINES_PER_TURN_MAX: usize = 16;
+
+/// Time for lines in one turn.
+const LINES_NS_MAX: u64 = 2 * MILLISECOND_NS;
+
 /// How long an order to the simulation is waited for.
 const STEER_NS_MAX: u64 = 1_000 * MILLISECOND_NS;
 
@@ -58,7 +64,9 @@ pub struct McpDesk {
 struct Talk {
     session: Session,
     out: BytesMut,
-    /// Lines were taken, and the door does not know.
+    /// Lines that nothing was made of yet.
+    rest: Bytes,
+    /// The door waits to hear that its lines were taken.
     untold: bool,
     /// The other end has said its last.
     ended: bool,
@@ -94,6 +102,8 @@ pub(super) struct Mcp {
     /// Positions of the newest frame, and its tick and epoch.
     positions: (u64, u32, Vec<[f32; 3]>),
     agents_ns: u64,
+    /// Connections with lines, first come first served.
+    queue: VecDeque<Handle>,
     /// Connections with something to send.
     busy: HashSet<Handle>,
     /// Replies that found the lane full.
@@ -111,6 +121,7 @@ impl Mcp {
             touched: Touched::default(),
             positions: (0, 0, Vec::new()),
             agents_ns: 0,
+            queue: VecDeque::new(),
             busy: HashSet::new(),
             unsent: Vec::new(),
             looks: 0,
@@ -160,8 +171,9 @@ impl Control {
         for _ in 0..EVENTS_PER_TURN_MAX {
             let Some(event) = desk.events.pop() else { break };
             taken += 1;
-            self.mcp_event(&mut desk, event, now_ns);
+            self.mcp_event(&mut desk, event);
         }
+        taken += self.take_lines(&mut desk, now_ns);
         while let Some(LookReport { conn, key, result }) = desk.looked.pop() {
             taken += 1;
             self.mcp.looks -= 1;
@@ -176,12 +188,19 @@ impl Control {
         taken
     }
 
-    fn mcp_event(&mut self, desk: &mut McpDesk, event: McpEvent, now_ns: u64) {
+    fn mcp_event(&mut self, desk: &mut McpDesk, event: McpEvent) {
         match event {
             McpEvent::Open { conn, own_user } => {
                 let principal = if own_user { Some(desk.own_user.clone()) } else { desk.anonymous.clone() };
                 let session = Session::new(principal);
-                let talk = Talk { session, out: BytesMut::new(), untold: false, ended: false, close: false };
+                let talk = Talk {
+                    session,
+                    out: BytesMut::new(),
+                    rest: Bytes::new(),
+                    untold: false,
+                    ended: false,
+                    close: false,
+                };
                 self.mcp.talks.insert(conn, talk);
             }
             McpEvent::Closed { conn } => {
@@ -196,24 +215,47 @@ impl Control {
                 self.mcp.pending.retain(|pending| pending.conn != conn);
             }
             McpEvent::Lines { conn, lines, ended } => {
-                let Some(mut talk) = self.mcp.talks.remove(&conn) else { return };
+                let Some(talk) = self.mcp.talks.get_mut(&conn) else { return };
                 talk.untold = true;
                 talk.ended |= ended;
-                let whole = lines.strip_suffix(b"\n").unwrap_or(&lines);
-                let mut out = Vec::new();
-                if !lines.is_empty() {
-                    for line in whole.split(|byte| *byte == b'\n') {
-                        if talk.close {
-                            break;
-                        }
-                        self.mcp_line(desk, conn, &mut talk, line, &mut out, now_ns);
-                    }
-                }
-                talk.out.extend_from_slice(&out);
-                self.mcp.talks.insert(conn, talk);
-                self.mcp.busy.insert(conn);
+                talk.rest = lines;
+                self.mcp.queue.push_back(conn);
             }
         }
+    }
+
+    /// Makes something of lines: of each connection some, in turn, for so long. What is left waits for the next turn, so that nobody
+    /// else waits for agents. Returns how many lines that were.
+    fn take_lines(&mut self, desk: &mut McpDesk, now_ns: u64) -> usize {
+        let mut taken = 0;
+        for _ in 0..self.mcp.queue.len() {
+            if taken > 0 && monotonic_ns().saturating_sub(now_ns) > LINES_NS_MAX {
+                break;
+            }
+            let Some(conn) = self.mcp.queue.pop_front() else { break };
+            let Some(mut talk) = self.mcp.talks.remove(&conn) else { continue };
+            let mut out = Vec::new();
+            for _ in 0..LINES_PER_TURN_MAX {
+                if talk.rest.is_empty() || talk.close || talk.session.is_full() {
+                    break;
+                }
+                let end = talk.rest.iter().position(|byte| *byte == b'\n').unwrap_or(talk.rest.len());
+                let mut line = talk.rest.split_to((end + 1).min(talk.rest.len()));
+                line.truncate(end);
+                self.mcp_line(desk, conn, &mut talk, &line, &mut out, now_ns);
+                taken += 1;
+            }
+            talk.out.extend_from_slice(&out);
+            if talk.close {
+                talk.rest.clear();
+            }
+            if !talk.rest.is_empty() {
+                self.mcp.queue.push_back(conn);
+            }
+            self.mcp.talks.insert(conn, talk);
+            self.mcp.busy.insert(conn);
+        }
+        taken
     }
 
     fn mcp_line(
@@ -530,9 +572,10 @@ impl Control {
         }
         for conn in std::mem::take(&mut self.mcp.busy) {
             let Some(talk) = self.mcp.talks.get_mut(&conn) else { continue };
-            let close = talk.close || (talk.ended && talk.session.in_flight() == 0);
+            let done = talk.rest.is_empty();
+            let close = talk.close || (talk.ended && done && talk.session.in_flight() == 0);
             // Not read on until there is room for another call.
-            let taken = talk.untold && !talk.session.is_full();
+            let taken = talk.untold && done && !talk.session.is_full();
             talk.untold &= !taken;
             let bytes: Bytes = talk.out.split().freeze();
             if bytes.is_empty() && !taken && !close {

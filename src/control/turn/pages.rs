@@ -23,7 +23,7 @@ const DATA_AGE_NS_MIN: u64 = 250 * MILLISECOND_NS;
 const DATA_AGE_RENDERINGS: u64 = 10;
 
 /// How long a request for the whole graph waits for the positions of a new structure.
-const EARLY_NS_MAX: u64 = 500 * MILLISECOND_NS;
+const EARLY_NS_MAX: u64 = 5_000 * MILLISECOND_NS;
 
 /// The whole graph as JSON, for all who ask about the same time.
 pub(super) struct RenderedData {
@@ -87,7 +87,7 @@ impl Control {
         self.latest.as_ref().is_some_and(|frame| frame.stamp().epoch != self.epoch)
     }
 
-    /// Answers requests that waited for the first frame of a structure; after a while without its positions.
+    /// Answers requests that waited for the first frame of a structure; after a while it is to ask again.
     pub(super) fn take_early(&mut self, now_ns: u64) {
         if self.early.is_empty() {
             return;
@@ -97,8 +97,13 @@ impl Control {
         if self.is_between_structures() && !late {
             return;
         }
+        let between = self.is_between_structures();
         for (token, query, _) in std::mem::take(&mut self.early) {
             let HttpQuery::GraphData { class } = query else { continue };
+            if between {
+                self.refuse_http(token, 503, "starting", "the first positions of this graph are being computed", &[]);
+                continue;
+            }
             let (lead, body) = self.data(class);
             self.reply(DoorReply::Http { token, status: 200, content_type: JSON, lead, body });
         }
