@@ -22,6 +22,8 @@ pub mod api;
 #[cfg(not(loom))]
 pub mod control;
 #[cfg(not(loom))]
+pub mod mcp;
+#[cfg(not(loom))]
 pub mod store;
 #[cfg(not(loom))]
 pub mod worker;
@@ -29,6 +31,8 @@ pub mod worker;
 #[cfg(not(loom))]
 pub mod net;
 
+#[cfg(not(loom))]
+pub mod bridge;
 #[cfg(not(loom))]
 pub mod config;
 #[cfg(not(loom))]

@@ -131,6 +131,57 @@ pub const ANALYTICS_WAIT_S_MAX: f64 = 10.0;
 /// Requests that wait so at once.
 pub const ANALYTICS_WAITING_MAX: usize = 64;
 
+/// Connections of the agents' door.
+pub const MCP_CONNECTIONS_MAX: usize = 1_024;
+
+/// Bytes of answers that may lie unread at one of them until it is not read any more.
+pub const MCP_OUTPUT_BYTES_PAUSE: usize = 4 << 20;
+
+/// The same until it is closed.
+pub const MCP_OUTPUT_BYTES_MAX: usize = 32 << 20;
+
+/// Long reads of agents that may wait for the thread that does them.
+pub const MCP_READS_MAX: usize = 256;
+
+/// Bytes of one line of MCP, without its end.
+pub const MCP_LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Lines that are too long, one after the other, until an MCP connection is closed.
+pub const MCP_LONG_LINES_MAX: u32 = 3;
+
+/// Objects and lists of a line of MCP inside each other.
+pub const MCP_DEPTH_MAX: usize = 64;
+
+/// Members of one object of a line of MCP.
+pub const MCP_MEMBERS_MAX: usize = 4_096;
+
+/// Bytes of a request's id.
+pub const MCP_ID_BYTES_MAX: usize = 256;
+
+/// Requests of one MCP connection that wait for their answer; with more it is not read on.
+pub const MCP_IN_FLIGHT_MAX: usize = 128;
+
+/// Subscriptions of one MCP connection.
+pub const MCP_SUBSCRIPTIONS_MAX: usize = 256;
+
+/// Resources of one subscription.
+pub const MCP_SUBSCRIPTION_URIS_MAX: usize = 100;
+
+/// Bytes of a resource's URI.
+pub const MCP_URI_BYTES_MAX: usize = 512;
+
+/// Least time between two notices of one resource to one subscriber.
+pub const MCP_NOTICE_INTERVAL_NS: u64 = 100_000_000;
+
+/// Bytes of a tool's result as text.
+pub const MCP_RESULT_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a picture that a tool returns.
+pub const MCP_IMAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Edges that one call may look at.
+pub const MCP_EXPANSIONS_MAX: u64 = 5_000_000;
+
 /// Batches that become one transaction of the store.
 pub const STORE_GROUP_BATCHES_MAX: usize = 64;
 

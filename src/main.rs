@@ -14,6 +14,9 @@ fn main() -> std::process::ExitCode {
         print!("{}", default_toml());
         return ExitCode::SUCCESS;
     }
+    if let Action::Mcp(asked) = &action {
+        return bridge(asked);
+    }
     let resolved = match resolve(&args, std::env::vars_os()) {
         Ok(resolved) => resolved,
         Err(error) => {
@@ -29,7 +32,7 @@ fn main() -> std::process::ExitCode {
             print!("{}", resolved.show(origin));
             Ok(())
         }
-        Action::ShowDefault => Ok(()),
+        Action::ShowDefault | Action::Mcp(_) => Ok(()),
         Action::Store(action) => supervise::store_command(&resolved, &action),
     };
     match ended {
@@ -37,6 +40,41 @@ fn main() -> std::process::ExitCode {
         Err(error) => {
             eprintln!("swarmcast: {error}");
             ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Standard output is the host's: everything else is said on standard error.
+#[cfg(not(loom))]
+fn bridge(asked: &swarmcast::config::McpArgs) -> std::process::ExitCode {
+    use std::process::ExitCode;
+
+    use swarmcast::bridge::{Options, run};
+
+    let connect = match asked.connect.as_deref().map(str::parse).transpose() {
+        Ok(connect) => connect,
+        Err(reason) => {
+            eprintln!("swarmcast mcp: --connect: {reason}");
+            return ExitCode::from(2);
+        }
+    };
+    // Where an engine without a runtime folder keeps the token.
+    let data = swarmcast::store::default_path(|name| std::env::var_os(name));
+    let kept = data.map(|store| store.with_file_name("mcp.token"));
+    let options = Options {
+        connect,
+        token_file: asked.token_file.clone(),
+        token_kept: kept,
+        spawn: asked.spawn,
+        engine: asked.engine.clone(),
+    };
+    let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(std::path::PathBuf::from);
+    let token = std::env::var("SWARMCAST_MCP_TOKEN").ok();
+    match run(&options, runtime_dir.as_deref(), token) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("swarmcast mcp: {error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -214,7 +214,7 @@ fn what_other_tools_wrote_survives_an_export() {
     let mut files: Vec<PathBuf> = fs::read_dir(data("")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| !path.ends_with("README.md") && !path.ends_with("scipy_complex.mtx"));
     files.sort();
-    assert!(files.len() >= 30);
+    assert!(files.len() > 30);
     for path in files {
         let graph = import_path(&path, &OPTIONS, &mut ()).unwrap().graph;
         for format in
@@ -365,8 +365,7 @@ fn an_obsidian_vault_is_read_by_its_own_rules() {
 #[test]
 fn a_vault_is_the_same_every_time() {
     for vault in ["logseq", "obsidian"] {
-        let (one, other) = (import(vault).graph, import(vault).graph);
-        assert_eq!((one.nodes(), one.edges()), (other.nodes(), other.edges()));
+        assert_eq!(format!("{:?}", import(vault).graph), format!("{:?}", import(vault).graph));
     }
 }
 

@@ -111,7 +111,16 @@ fn every_stage_is_timed_logged_and_held_to_its_budget() {
 
 #[test]
 fn a_log_that_cannot_be_opened_is_named() {
-    let ended = support::run(&["--http", "127.0.0.1:0", "--tcp", "", "--set", "metrics.hlog=/nowhere/stages.hlog"]);
+    let ended = support::run(&[
+        "--http",
+        "127.0.0.1:0",
+        "--tcp",
+        "",
+        "--mcp=",
+        "--ephemeral",
+        "--set",
+        "metrics.hlog=/nowhere/stages.hlog",
+    ]);
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(said.contains("metrics.hlog") && said.contains("No such file"), "{said}");

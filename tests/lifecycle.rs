@@ -99,13 +99,13 @@ fn a_check_prints_what_would_run_and_does_not_listen() {
     // The ports are taken: a check that listened would fail.
     let holder = Server::start(&[""; 0]);
     let (http, tcp) = (holder.http.to_string(), holder.tcp.to_string());
-    let ended = run(&["serve", "--check", "--http", &http, "--tcp", &tcp, "--rate", "24", "--no-pin"]);
+    let ended = run(&["serve", "--check", "--ephemeral", "--http", &http, "--tcp", &tcp, "--rate", "24", "--no-pin"]);
     let said = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(ended.status.code(), Some(0), "{said}");
     for part in [
         "rate_hz = 24 # flag --rate",
         "seed = ",
-        "embedded (json): 1998 nodes, 3874 edges",
+        "embedded (json, changes are not kept): 1998 nodes, 3874 edges",
         "cores [",
         "threads",
         "  sim        core any",

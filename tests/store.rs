@@ -479,6 +479,7 @@ fn a_layout_counts_when_it_is_whole_and_the_one_before_it_until_then() {
     drop(store);
     let kept = |path: &Path| open(path).load().unwrap().layout;
     assert_eq!(kept(&path), Some(layout(2)));
+    assert_eq!(open(&path).load().unwrap().epoch, 1, "its epoch was used");
     // A byte of the newest one is wrong: the one before it is taken, and the check says so.
     sql(
         &path,

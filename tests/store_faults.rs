@@ -471,6 +471,43 @@ fn an_fsync_that_fails_costs_no_acknowledged_batch() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// What a power cut would take is what was written and not synced: at an acknowledgement that is nothing.
+#[test]
+fn an_acknowledgement_comes_after_the_fsync() {
+    if let Some(path) = std::env::var_os(WRITER) {
+        return write(Path::new(&path));
+    }
+    let folder = std::env::temp_dir().join(format!("swarmcast-order-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let trace = folder.join("trace");
+    let traced = Command::new("strace")
+        .args(["-f", "-qq", "-y", "-e", "trace=pwrite64,write,fsync,fdatasync", "-o"])
+        .arg(&trace)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "an_acknowledgement_comes_after_the_fsync", "--nocapture"])
+        .env(WRITER, folder.join("graph.db"))
+        .output();
+    if !traced.as_ref().is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: the order of writes is not checked, since strace cannot be used here: {traced:?}");
+        return;
+    }
+    let (mut acknowledged, mut syncs, mut unsynced) = (0, 0, 0);
+    for line in std::fs::read_to_string(&trace).unwrap().lines() {
+        let log = line.contains("graph.db-wal>");
+        if line.contains(" pwrite64(") && log {
+            unsynced += 1;
+        } else if (line.contains(" fdatasync(") || line.contains(" fsync(")) && log && line.ends_with("= 0") {
+            (syncs, unsynced) = (syncs + 1, 0);
+        } else if line.contains(" write(1<") && line.contains("acknowledged ") {
+            acknowledged += 1;
+            assert_eq!(unsynced, 0, "{line}: acknowledged with writes that are not on the disk");
+        }
+    }
+    println!("{acknowledged} acknowledgements, {syncs} fsyncs of the log");
+    assert!(acknowledged == WRITER_BATCHES && syncs >= acknowledged);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 /// The file has what was acknowledged, and nothing else.
 fn holds(path: &Path, author: &Author) {
     let mut store = SqliteStore::open(path).unwrap();

@@ -28,7 +28,7 @@ impl Server {
     /// When it cannot be started.
     pub fn engine(binary: &Path, graph: &Path, more: &[String]) -> Result<Self> {
         let mut command = Command::new(binary);
-        command.arg("--graph").arg(graph).args(["--http", "127.0.0.1:0", "--tcp", "", "--log", "warn"]);
+        command.arg("--graph").arg(graph).args(["--http", "127.0.0.1:0", "--tcp", "", "--mcp=", "--log", "warn"]);
         // A key may be set once only.
         let of = |key: &str| more.iter().any(|option| option.starts_with(key));
         for motion in

@@ -42,7 +42,7 @@ fn program() -> PathBuf {
 
 fn engine() -> Engine {
     let mut command = Command::new(program());
-    command.args(["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--log", "warn"]);
+    command.args(["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--mcp=", "--ephemeral", "--log", "warn"]);
     command.args(["--set", "sim.cooling=0", "--set", "sim.settle_velocity=0"]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());

@@ -18,6 +18,7 @@ Examples:
                                              print what would run, and exit
   swarmcast convert notes/ notes.graphml     write a graph in another format
   swarmcast backup graph-copy.db             copy the store, also while it is in use
+  swarmcast mcp --spawn                      let an MCP host work with the graph of a running or new engine
   swarmcast config show --origin             print every value and where it came from
   swarmcast config default > swarm.toml      start a configuration file, every key explained
 
@@ -94,12 +95,31 @@ pub enum Command {
         #[command(flatten)]
         common: Box<CommonArgs>,
     },
+    /// Connect an MCP host on standard input and output to a running engine.
+    Mcp(McpArgs),
     /// Show the configuration.
     Config {
         /// Which one.
         #[command(subcommand)]
         command: ConfigCommand,
     },
+}
+
+/// What `mcp` takes. The values are for the bridge; none is part of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct McpArgs {
+    /// Where the engine is: HOST:PORT, unix:PATH or an absolute path. Without it: this user's socket, then 127.0.0.1:7402.
+    #[arg(long, value_name = "ADDRESS")]
+    pub connect: Option<String>,
+    /// Read the token from this file; without it from SWARMCAST_MCP_TOKEN, or beside the socket.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Start an engine when there is none; what follows `--` are its flags.
+    #[arg(long)]
+    pub spawn: bool,
+    /// Flags of the engine that --spawn starts.
+    #[arg(last = true, requires = "spawn", value_name = "FLAGS")]
+    pub engine: Vec<String>,
 }
 
 /// A subcommand of `config`.
@@ -152,6 +172,9 @@ pub struct CommonArgs {
     /// Where to serve the plain TCP stream, or "" for off [net.tcp].
     #[arg(long, value_name = "ADDR")]
     pub tcp: Option<String>,
+    /// Where AI agents connect by MCP, or "" for off [mcp.tcp].
+    #[arg(long, value_name = "ADDR")]
+    pub mcp: Option<String>,
     /// Ticks per second [sim.rate_hz].
     #[arg(long, value_name = "HZ", allow_hyphen_values = true)]
     pub rate: Option<String>,
@@ -199,6 +222,8 @@ pub enum Action {
     ShowDefault,
     /// Do something to the store.
     Store(StoreAction),
+    /// Be the bridge of MCP.
+    Mcp(McpArgs),
 }
 
 /// What is to be done to the store.
@@ -238,6 +263,7 @@ impl Args {
                 Action::Store(StoreAction::Restore { from: from.clone(), force: *force })
             }
             Some(Command::Compact { .. }) => Action::Store(StoreAction::Compact),
+            Some(Command::Mcp(asked)) => Action::Mcp(asked.clone()),
         }
     }
 
@@ -253,7 +279,7 @@ impl Args {
                 | Command::Compact { common }
                 | Command::Config { command: ConfigCommand::Show { common, .. } },
             ) => Some(common.as_ref()),
-            None | Some(Command::Config { command: ConfigCommand::Default }) => None,
+            None | Some(Command::Mcp(_) | Command::Config { command: ConfigCommand::Default }) => None,
         };
         std::iter::once(&self.common).chain(after)
     }
@@ -298,6 +324,7 @@ impl CommonArgs {
             ("ephemeral", switch(self.ephemeral, true)),
             ("http", text(&self.http)),
             ("tcp", text(&self.tcp)),
+            ("mcp", text(&self.mcp)),
             ("rate", text(&self.rate)),
             ("backend", text(&self.backend)),
             ("seed", text(&self.seed)),

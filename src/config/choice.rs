@@ -69,6 +69,18 @@ choice! {
 }
 
 choice! {
+    /// What agents may do that show no token.
+    AnonymousAgents {
+        /// Nothing.
+        None = "none",
+        /// Look.
+        Read = "read",
+        /// Look, change the graph, and be agents in it.
+        Write = "write",
+    }
+}
+
+choice! {
     /// What a thread does while it has nothing to do.
     IdleStrategy {
         /// `spin_then_park` where the thread has an isolated core of its own, otherwise `park`.

@@ -19,12 +19,12 @@ mod resolved;
 mod table;
 mod value;
 
-pub use args::{Action, Args, Command, CommonArgs, ConfigCommand, StoreAction};
-pub use choice::{BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel};
+pub use args::{Action, Args, Command, CommonArgs, ConfigCommand, McpArgs, StoreAction};
+pub use choice::{AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 pub use document::default_toml;
 pub use error::{ConfigError, Origin, Problem, Wrong};
 pub use options::{
-    BudgetOptions, Config, CpuId, GraphOptions, LogOptions, MetricsOptions, NetOptions, SimOptions, StoreOptions,
-    ThreadOptions,
+    BudgetOptions, Config, CpuId, GraphOptions, LogOptions, McpOptions, MetricsOptions, NetOptions, SimOptions,
+    StoreOptions, ThreadOptions,
 };
 pub use resolved::{Resolved, resolve};

@@ -1,11 +1,11 @@
 //! The configuration as the rooms take it: parsed, in range, with the defaults that hold when nobody says otherwise.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel};
+use super::{AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 use crate::sim::SimParams;
 
 /// Everything that is read once at start. Ranges are those of the key table, kept by `resolve`.
@@ -19,6 +19,8 @@ pub struct Config {
     pub sim: SimOptions,
     /// Who may connect, and what a connection may cost.
     pub net: NetOptions,
+    /// Where AI agents come in.
+    pub mcp: McpOptions,
     /// Which thread runs on which core.
     pub threads: ThreadOptions,
     /// How long each stage of a frame may take.
@@ -73,6 +75,30 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self { path: None, ephemeral: false, layout_interval: Duration::from_secs(30) }
+    }
+}
+
+/// Where AI agents come in, and who they may be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct McpOptions {
+    /// Raw TCP; `None` is off.
+    pub tcp: Option<SocketAddr>,
+    /// The Unix socket; `None` is the one in the user's runtime folder, where there is such a folder.
+    pub socket: Option<PathBuf>,
+    /// The file of the token; `None` is beside the socket, or in the user's data folder.
+    pub token_file: Option<PathBuf>,
+    /// What may be done over TCP without the token.
+    pub anonymous: AnonymousAgents,
+}
+
+impl McpOptions {
+    /// The customary address. Somebody else having it is no reason not to start.
+    pub const TCP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7402);
+}
+
+impl Default for McpOptions {
+    fn default() -> Self {
+        Self { tcp: Some(Self::TCP), socket: None, token_file: None, anonymous: AnonymousAgents::None }
     }
 }
 

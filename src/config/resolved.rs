@@ -122,6 +122,7 @@ impl Draft {
     fn finish(mut self) -> Result<Resolved, ConfigError> {
         self.check_remote("net.http", Some(self.config.net.http));
         self.check_remote("net.tcp", self.config.net.tcp);
+        self.check_remote("mcp.tcp", self.config.mcp.tcp);
         self.check_distinct();
         self.check_params();
         if self.problems.is_empty() {

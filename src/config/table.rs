@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::value::{Kind, Setting, Value};
-use super::{BackendChoice, Config, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
+use super::{AnonymousAgents, BackendChoice, Config, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 use crate::limits::NODE_ID_MAX;
 use crate::sim::ForceModel;
 
@@ -65,6 +65,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("store", "What is kept of the graph, and where."),
     ("sim", "What the simulation computes, and how often."),
     ("net", "Who may connect, and what a connection may cost."),
+    ("mcp", "Where AI agents come in, by the Model Context Protocol."),
     ("threads", "Which thread runs on which core, and what it does while it waits."),
     ("budgets", "How long each stage of a frame may take: what takes longer is counted. 0 is no budget."),
     ("metrics", "What is measured into a file."),
@@ -366,6 +367,27 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         name: "net.frames", kind: whole_or_auto(8, 256), unit: "frames", flag: "", field: field!(net.frames),
         doc: "Frames in the pool. Each takes the encoded bytes of every class. 0 takes what fits into 512 MiB, 12 to 64.",
+    },
+    Key {
+        name: "mcp.tcp", kind: Kind::Address { off: true }, unit: "", flag: "mcp", field: field!(mcp.tcp),
+        doc: "Where agents connect: one JSON-RPC message a line. \"\" turns it off. When something else has the default address the \
+              engine starts without it, and says so.",
+    },
+    Key {
+        name: "mcp.socket", kind: Kind::Text, unit: "", flag: "", field: field!(mcp.socket),
+        doc: "The Unix socket for agents of the same user, who need no token. \"\" is swarmcast/mcp.sock in $XDG_RUNTIME_DIR, where \
+              there is such a folder.",
+    },
+    Key {
+        name: "mcp.token_file", kind: Kind::Text, unit: "", flag: "", field: field!(mcp.token_file),
+        doc: "The file with the token that agents show over TCP; it is made, for its user alone, when it is not there. \"\" is \
+              mcp.token beside the socket, or in swarmcast in the user's data folder.",
+    },
+    Key {
+        name: "mcp.anonymous", kind: Kind::Choice(AnonymousAgents::NAMES), unit: "", flag: "",
+        field: field!(mcp.anonymous),
+        doc: "What may be done over TCP without the token: none, read, or write. Any program and any web page of this machine can \
+              reach a loopback address.",
     },
     Key {
         name: "threads.pin", kind: Kind::Bool, unit: "", flag: "no-pin", field: field!(threads.pin),

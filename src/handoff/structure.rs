@@ -29,6 +29,9 @@ pub struct Structure {
     pub pinned: Vec<bool>,
     /// Nodes next to a change, which look for new places.
     pub touched: Vec<NodeIndex>,
+    /// Nodes that were there before, alone, and are not any more: they are placed anew, among their neighbours, unless somebody holds
+    /// them where they are.
+    pub adrift: Vec<NodeIndex>,
     /// Encoders for the compact classes that live.
     pub chains: Vec<(ClassRef, Box<ChainWriter>)>,
     /// `[node_count]`: room for where the nodes are to start from at a reset.
@@ -52,6 +55,10 @@ pub struct Replaced {
     pub rules: Option<Box<RuleSet>>,
     /// Values beside the motion, likewise.
     pub side: Option<Arc<SidePlanes>>,
-    /// Rooms.
-    pub rooms: (Box<[[f32; 3]]>, Vec<NodeRecord>, Vec<[f32; 3]>),
+    /// Where nodes started from before.
+    pub home: Box<[[f32; 3]]>,
+    /// Room that was used.
+    pub records: Vec<NodeRecord>,
+    /// Room that was used.
+    pub velocity: Vec<[f32; 3]>,
 }

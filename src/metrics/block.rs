@@ -154,6 +154,21 @@ pub struct DoorMetrics {
     pub accept_errors: Counter,
 }
 
+/// Written by `mcp`.
+#[derive(Debug, Default)]
+pub struct McpMetrics {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections now.
+    pub connections: Gauge,
+    /// Lines taken.
+    pub lines: Counter,
+    /// Connections closed because something took too long.
+    pub timeouts: Counter,
+    /// `accept` calls that failed.
+    pub accept_errors: Counter,
+}
+
 /// Written by `worker`.
 #[derive(Debug, Default)]
 pub struct WorkerMetrics {
@@ -189,6 +204,8 @@ pub struct Metrics {
     pub shards: Vec<Arc<CachePadded<ShardMetrics>>>,
     /// Of `door`.
     pub door: CachePadded<DoorMetrics>,
+    /// Of `mcp`.
+    pub mcp: CachePadded<McpMetrics>,
     /// Of `worker`.
     pub worker: CachePadded<WorkerMetrics>,
     /// Of `store`.
@@ -239,6 +256,7 @@ impl Metrics {
             sim: CachePadded::new(sim),
             shards: (0..shards).map(|_| Arc::default()).collect(),
             door: CachePadded::default(),
+            mcp: CachePadded::default(),
             worker: CachePadded::default(),
             store: CachePadded::default(),
             started_ns: monotonic_ns(),

@@ -88,6 +88,12 @@ impl Collector for Scrape {
             gauge(out, "device_used_bytes", "Memory of the device that the layout holds.", &sim.device_used_bytes)?;
             gauge(out, "device_free_bytes", "Memory of the device that nobody holds.", &sim.device_free_bytes)?;
         }
+        let mcp = &self.metrics.mcp;
+        counter(out, "mcp_accepted", "Connections of agents accepted.", &mcp.accepted)?;
+        gauge(out, "mcp_connections", "Connections of agents now.", &mcp.connections)?;
+        counter(out, "mcp_lines", "Lines of agents taken.", &mcp.lines)?;
+        counter(out, "mcp_timeouts", "Connections of agents closed because something took too long.", &mcp.timeouts)?;
+        counter(out, "mcp_accept_errors", "Failed accepts of the agents' door.", &mcp.accept_errors)?;
         let door = &self.metrics.door;
         counter(out, "accepted", "Connections accepted.", &door.accepted)?;
         counter(out, "accept_errors", "Failed accepts.", &door.accept_errors)?;

@@ -1,4 +1,4 @@
-//! The two mio loops: `door` accepts, speaks HTTP and upgrades; each `shard` streams. Nothing here sees the graph.
+//! The mio loops: `door` accepts, speaks HTTP and upgrades; each `shard` streams; `mcp` has the agents' lines. Nothing here sees the graph.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ mod ladder;
 mod lateness;
 mod link;
 mod liveness;
+mod mcp_door;
 mod outbound;
 #[doc(hidden)]
 pub mod outside;
@@ -39,6 +40,7 @@ pub use door::{Door, DoorLanes, DoorOptions};
 #[cfg(feature = "echo")]
 pub use echo::begin as begin_echo;
 pub use liveness::Patience;
+pub use mcp_door::{McpDoor, McpLanes, McpListeners};
 pub use platform::{Platform, Ready};
 pub use shard::{Shard, ShardLanes, ShardOptions};
 pub use shard_loop::ShardLoop;

@@ -97,7 +97,7 @@ pub struct Loaded {
     pub about: Option<(Box<str>, Box<str>)>,
     /// Batches committed.
     pub version: u64,
-    /// The last epoch that was used.
+    /// The last epoch that was used, as far as entries and layouts say.
     pub epoch: u32,
     /// Ids that were never dealt begin here.
     pub next_node_id: u32,

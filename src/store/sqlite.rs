@@ -22,7 +22,7 @@ pub struct SqliteStore {
     /// `None` between a failure and [`Store::reopen`].
     connection: Option<Connection>,
     counters: Counters,
-    /// `PRAGMA data_version`: another number than before when somebody else wrote.
+    /// `PRAGMA data_version`: another number than before when somebody else wrote or made a checkpoint; SQLite does not say which.
     data_version: i64,
     /// Bytes of the write-ahead log at which the next checkpoint is due.
     checkpoint_bytes: u64,
@@ -90,7 +90,7 @@ impl SqliteStore {
         if found != self.data_version {
             self.data_version = found;
             tracing::warn!(
-                "another program wrote to {}; what it wrote is seen after the next start, unless it is overwritten before",
+                "another program wrote to {}, or emptied its log; what it wrote is seen after the next start, unless it is overwritten before",
                 self.path.display()
             );
         }
@@ -165,11 +165,15 @@ impl Store for SqliteStore {
     }
 
     fn put_layout(&mut self, layout: &Layout, part: usize) -> Result<bool, StoreError> {
-        let (connection, path, _) = self.parts()?;
+        let (connection, path, counters) = self.parts()?;
         let sqlite = |error| StoreError::sqlite("writing", path, &error);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
         let more = layout::put(&transaction, layout, part).map_err(sqlite)?;
+        // An epoch in which nothing was committed was used all the same.
+        let after = Counters { epoch: counters.epoch.max(layout.epoch), ..*counters };
+        note(&transaction, counters, &after).map_err(sqlite)?;
         transaction.commit().map_err(sqlite)?;
+        *counters = after;
         Ok(more)
     }
 
@@ -285,7 +289,7 @@ fn write(transaction: &Transaction<'_>, entries: &[Entry], after: &mut Counters)
         let answer = entry.idempotency_key.as_ref().map(|_| &*entry.answer);
         let (version, at) = (entry.version as i64, entry.at_unix_ms as i64);
         log.execute(params![version, entry.epoch, at, entry.author, entry.idempotency_key, changes, settings, answer])?;
-        after.epoch = entry.epoch;
+        after.epoch = after.epoch.max(entry.epoch);
         let texts = changes.len() + settings.map_or(0, |text| text.len()) + answer.map_or(0, str::len);
         after.log_bytes += texts as u64 + LOG_ROW_BYTES;
         if after.log_first == 0 {

@@ -39,6 +39,11 @@ pub enum StartError {
         /// `graph.path`.
         asked: String,
     },
+    /// There is no place for the token of agents.
+    #[error(
+        "there is no home folder for the token of agents: name a file with mcp.token_file, or close their door with --mcp \"\""
+    )]
+    NoTokenPlace,
     /// What the store holds is not a graph.
     #[error("the store {} holds no graph: {reason}; see `swarmcast check-store`", store.display())]
     KeptGraph {
@@ -159,6 +164,7 @@ impl StartError {
             | Self::Params(_)
             | Self::NoHome
             | Self::NothingKept
+            | Self::NoTokenPlace
             | Self::OtherGraph { .. }
             | Self::KeptGraph { .. } => 2,
             Self::Store(error) => error.exit_code(),

@@ -34,9 +34,21 @@ pub struct Beginning {
 /// # Errors
 /// [`StartError`] of the store or of the import; [`StartError::OtherGraph`] when the store holds a graph from another file.
 pub fn begin(config: &Config) -> Result<Beginning, StartError> {
+    begin_with(config, true)
+}
+
+/// The same for a look that is to leave nothing behind: a store that is not there is not made.
+///
+/// # Errors
+/// As [`begin`].
+pub fn look(config: &Config) -> Result<Beginning, StartError> {
+    begin_with(config, path_of(&config.store).is_ok_and(|path| path.exists()))
+}
+
+fn begin_with(config: &Config, may_keep: bool) -> Result<Beginning, StartError> {
     let StoreOptions { path, ephemeral, .. } = &config.store;
     let of_a_file = path.is_none() && config.graph.path.is_some();
-    if *ephemeral || of_a_file {
+    if *ephemeral || of_a_file || !may_keep {
         let loaded = load(&config.graph)?;
         if of_a_file && !ephemeral {
             tracing::info!("changes to this graph are not kept; --store FILE keeps them");

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agents;
 mod convert;
 mod error;
 mod keep;
@@ -17,7 +18,7 @@ mod topology;
 
 pub use convert::convert;
 pub use error::StartError;
-pub use keep::{Beginning, begin, store_command};
+pub use keep::{Beginning, begin, look, store_command};
 pub use load::{Loaded, load};
 pub use plan::Plan;
 pub use run::{check, serve};

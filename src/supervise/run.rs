@@ -12,28 +12,30 @@ use crossbeam::sync::Parker;
 use parking_lot::Mutex;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::agents::{self, AgentsDoor};
 use super::latency_file::LatencyFile;
 use super::topology::{
-    ADOPT, COMMANDS, FRAMES, LATEST, LaneMaker, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM,
-    SIM_EVENTS, STOP, STORE_ORDERS, STORE_REPORTS,
+    ADOPT, COMMANDS, FRAMES, LATEST, LOOKED, LOOKS, LaneMaker, MCP_EVENTS, MCP_REPLIES, MCP_STOP, ORDERS, REPLIES,
+    REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM, SIM_EVENTS, STOP, STORE_ORDERS, STORE_REPORTS,
 };
-use super::{Beginning, Plan, StartError, begin, logging};
+use super::{Beginning, Plan, StartError, begin, logging, look};
 use crate::api::steer::SteerFacts;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
 use crate::config::{BackendChoice, BudgetOptions, NetOptions, Resolved};
-use crate::control::{Control, ControlFacts, ControlLanes, Jobs, Past, StoreDesk};
+use crate::control::{Control, ControlFacts, ControlLanes, Jobs, McpDesk, Past, StoreDesk};
 use crate::graph::GraphLimits;
 use crate::handoff::{Doorbell, FramePool, Producer, RuleScale, ShardMessage};
 use crate::metrics::{Budgets, Health, Metrics, Phase};
 use crate::net::{
-    Door, DoorLanes, DoorOptions, Patience, ShardLanes, ShardLoop, ShardOptions, SocketOptions, poll_with_bell,
+    Door, DoorLanes, DoorOptions, McpDoor, McpLanes, McpListeners, Patience, ShardLanes, ShardLoop, ShardOptions,
+    SocketOptions, poll_with_bell,
 };
 use crate::sim::cpu::CpuBackend;
 use crate::sim::{Backend, Dimensions, Identity, Sim, SimLanes, Topology, cuda};
 use crate::store::{StoreLanes, StoreThread};
 use crate::wire::CloseCode;
-use crate::worker::{Worker, WorkerLanes};
+use crate::worker::{Looker, Worker, WorkerLanes};
 
 /// The viewer, one self-contained page.
 const VIEWER: &[u8] = include_bytes!("../../clients/viewer/dist/index.html");
@@ -53,7 +55,7 @@ const GOODBYE_MAX: Duration = Duration::from_millis(3_000);
 /// Whatever would keep it from starting, short of the ports.
 pub fn check(resolved: &Resolved) -> Result<(), StartError> {
     logging::start(&resolved.config.log);
-    let beginning = begin(&resolved.config)?;
+    let beginning = look(&resolved.config)?;
     let graph = &beginning.loaded.graph;
     let half_edges = graph.csr().half_edge_count();
     let plan = Plan::new(&resolved.config, &cores::allowed(), graph.nodes().len(), half_edges)?;
@@ -80,6 +82,7 @@ pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     // Ports first: whoever holds one is named before a large graph is read.
     let http = listen("net.http", "http", config.net.http)?;
     let tcp = config.net.tcp.map(|address| listen("net.tcp", "tcp", address)).transpose()?;
+    let agents = agents::open(&config.mcp)?;
     // The list of cores before the first pin: afterwards a thread sees one.
     let allowed = cores::allowed();
     let beginning = begin(config)?;
@@ -89,10 +92,11 @@ pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     let address = |listener: &TcpListener| listener.local_addr().ok();
     let addresses = (address(&http), tcp.as_ref().and_then(address));
     let backend = backend(config, &plan, &beginning, csr)?;
-    let engine = Engine::start(config, &plan, beginning, backend, http, tcp)?;
+    let agents_lines = agents_lines(agents.as_ref());
+    let engine = Engine::start(config, &plan, beginning, backend, http, tcp, agents)?;
     at_once.store(false, Ordering::Release);
     engine.await_first_frame(&stop);
-    print(&address_lines(addresses));
+    print(&address_lines(addresses, &agents_lines));
     engine.watch(&stop)
 }
 
@@ -119,15 +123,23 @@ fn host_lines(beginning: &Beginning, plan: &Plan) -> String {
     )
 }
 
-fn address_lines((http, tcp): (Option<SocketAddr>, Option<SocketAddr>)) -> String {
+fn agents_lines(agents: Option<&AgentsDoor>) -> String {
+    let Some(AgentsDoor { tcp, socket, token_file, .. }) = agents else { return String::new() };
+    let token = token_file.as_ref().map_or_else(String::new, |file| format!(", token in {}", file.display()));
+    let tcp = tcp.map(|address| format!("  agents  mcp at {address}{token}\n")).unwrap_or_default();
+    let socket = socket.as_ref().map(|path| format!("  agents  mcp at {}\n", path.display())).unwrap_or_default();
+    format!("{tcp}{socket}")
+}
+
+fn address_lines((http, tcp): (Option<SocketAddr>, Option<SocketAddr>), agents: &str) -> String {
     let http = http.map_or_else(String::new, |address| {
         format!("ready\n  viewer  http://{address}/\n  stream  ws://{address}/stream\n")
     });
     let tcp = tcp.map_or_else(String::new, |address| format!("  tcp     {address}\n"));
-    format!("{http}{tcp}  stop with Ctrl-C")
+    format!("{http}{tcp}{agents}  stop with Ctrl-C")
 }
 
-fn listen(key: &'static str, flag: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+pub(super) fn listen(key: &'static str, flag: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     use socket2::{Domain, Protocol, Socket, Type};
     let bound = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).and_then(|socket| {
         socket.set_reuse_address(true)?;
@@ -249,6 +261,16 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     format!("panicked: {}", text.unwrap_or_else(|| "without a text".to_owned()))
 }
 
+/// The threads of the agents' side, and what stops them.
+struct AgentsSide {
+    /// Removes the socket when it goes.
+    door: AgentsDoor,
+    roles: [Role; 2],
+    stop_mcp: Producer<()>,
+    stop_look: Arc<AtomicBool>,
+    wake_look: Arc<Doorbell>,
+}
+
 /// All threads but `main`, and what stops them.
 struct Engine {
     sim: Role,
@@ -256,6 +278,7 @@ struct Engine {
     door: Role,
     control: Role,
     worker: Role,
+    agents: Option<AgentsSide>,
     store: Option<Role>,
     stop_store: Arc<AtomicBool>,
     wake_store: Arc<Doorbell>,
@@ -279,6 +302,7 @@ impl Engine {
         backend: Box<dyn Backend>,
         http: TcpListener,
         tcp: Option<TcpListener>,
+        agents: Option<AgentsDoor>,
     ) -> Result<Self, StartError> {
         let loops = |reason| StartError::System { step: "starting a network loop", reason };
         let (metrics, health) = (Arc::new(Metrics::new(plan.shards)), Arc::new(Health::default()));
@@ -361,6 +385,27 @@ impl Engine {
             }
             None => (None, None),
         };
+        let stop_look = Arc::new(AtomicBool::new(false));
+        let look_parker = Parker::new();
+        let unparker = look_parker.unparker().clone();
+        let look_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
+        let (mut mcp_desk, mut agents_side) = (None, None);
+        if let Some(mut agents) = agents {
+            let (poll, bell) = poll_with_bell().map_err(loops)?;
+            let (events_out, events) = lanes.make(&MCP_EVENTS, None, &control_bell);
+            let (replies, replies_in) = lanes.make(&MCP_REPLIES, None, &bell);
+            let (looks, looks_in) = lanes.make(&LOOKS, None, &look_bell);
+            let (looked_out, looked) = lanes.make(&LOOKED, None, &control_bell);
+            let (stop_mcp, mcp_stop) = lanes.make(&MCP_STOP, None, &bell);
+            let (server, own_user) = (Arc::clone(&agents.server), agents.own_user.clone());
+            let anonymous = agents.anonymous.clone();
+            mcp_desk = Some(McpDesk { events, replies, looks, looked, server, own_user, anonymous });
+            let own = McpLanes { events: events_out, replies: replies_in, stop: mcp_stop };
+            let listeners = std::mem::replace(&mut agents.listeners, McpListeners { tcp: None, unix: None });
+            let door = McpDoor::new(poll, bell, listeners, own, Arc::clone(&metrics)).map_err(loops)?;
+            let looker = Looker::new(looks_in, looked_out, Arc::clone(&look_bell));
+            agents_side = Some((agents, door, looker, stop_mcp));
+        }
         let identity = Identity {
             epoch,
             words: loaded.graph.nodes().iter().map(|node| node.id.get() | node.class.wire_bits()).collect(),
@@ -420,6 +465,7 @@ impl Engine {
                 latest: latest_in,
                 jobs: Jobs::new(orders_out, reports_in),
                 store: desk,
+                mcp: mcp_desk,
             },
             Arc::clone(&control_bell),
             Arc::clone(&metrics),
@@ -463,6 +509,18 @@ impl Engine {
             worker.run(&worker_parker, &stop);
             Ok(())
         })?;
+        let agents = match agents_side {
+            Some((door, mcp, looker, stop_mcp)) => {
+                let stop = Arc::clone(&stop_look);
+                let look = Role::spawn("look", None, move || {
+                    looker.run(&look_parker, &stop);
+                    Ok(())
+                })?;
+                let mcp = Role::spawn("mcp", None, move || mcp.run().map_err(|error| error.to_string()))?;
+                Some(AgentsSide { door, roles: [mcp, look], stop_mcp, stop_look, wake_look: look_bell })
+            }
+            None => None,
+        };
         let mut shard_roles = Vec::new();
         for (index, shard) in shards.into_iter().enumerate() {
             let core = plan.shard_cores.get(index).copied().flatten();
@@ -481,6 +539,7 @@ impl Engine {
             door,
             control,
             worker,
+            agents,
             store: store.transpose()?,
             stop_store,
             wake_store: store_bell,
@@ -528,7 +587,11 @@ impl Engine {
     }
 
     fn roles(&self) -> impl Iterator<Item = &Role> {
-        [&self.sim, &self.door, &self.control, &self.worker].into_iter().chain(&self.store).chain(&self.shards)
+        [&self.sim, &self.door, &self.control, &self.worker]
+            .into_iter()
+            .chain(&self.store)
+            .chain(self.agents.iter().flat_map(|agents| &agents.roles))
+            .chain(&self.shards)
     }
 
     /// No new connections; every client told and flushed; then the rest. Bounded: a stuck thread is left behind.
@@ -541,6 +604,13 @@ impl Engine {
         self.wake_worker.ring();
         wait_for(GOODBYE_MAX, || self.shards.iter().all(Role::is_over) && self.door.is_over());
         self.stop_sim.store(true, Ordering::Relaxed);
+        if let Some(agents) = &mut self.agents {
+            wait_for(GOODBYE_MAX / 2, || self.control.is_over());
+            let _ = agents.stop_mcp.push(());
+            agents.stop_look.store(true, Ordering::Relaxed);
+            agents.wake_look.ring();
+            tracing::debug!(tcp = ?agents.door.tcp, "the agents' door closes");
+        }
         // The store ends behind everybody who has something for it.
         wait_for(GOODBYE_MAX / 2, || self.control.is_over());
         self.stop_store.store(true, Ordering::Release);

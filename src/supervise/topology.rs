@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::handoff::{
-    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Frame, LaneStats, Overflow, Producer, ShardEvent, ShardMessage,
-    SimCommand, SimEvent, ViewCommand, lane,
+    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Frame, LaneStats, McpEvent, McpReply, Overflow, Producer,
+    ShardEvent, ShardMessage, SimCommand, SimEvent, ViewCommand, lane,
 };
-use crate::limits::BATCHES_IN_FLIGHT_MAX;
+use crate::limits::{BATCHES_IN_FLIGHT_MAX, MCP_READS_MAX};
 use crate::store::{StoreOrder, StoreReport};
-use crate::worker::{WorkOrder, WorkReport};
+use crate::worker::{LookOrder, LookReport, WorkOrder, WorkReport};
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -81,10 +81,24 @@ pub(super) const STORE_ORDERS: LaneSpec = spec::<StoreOrder>(
 );
 pub(super) const STORE_REPORTS: LaneSpec =
     spec::<StoreReport>(("store", "control", "report"), 64, Overflow::Refuse, "the store waits", false);
+pub(super) const MCP_EVENTS: LaneSpec =
+    spec::<McpEvent>(("mcp", "control", "event"), 4_096, Overflow::Refuse, "the connection is not read", false);
+pub(super) const MCP_REPLIES: LaneSpec =
+    spec::<McpReply>(("control", "mcp", "reply"), 4_096, Overflow::Refuse, "control waits a turn", false);
+pub(super) const LOOKS: LaneSpec = spec::<LookOrder>(
+    ("control", "look", "order"),
+    MCP_READS_MAX,
+    Overflow::Refuse,
+    "never: control refuses looks before",
+    false,
+);
+pub(super) const LOOKED: LaneSpec =
+    spec::<LookReport>(("look", "control", "report"), 64, Overflow::Refuse, "the thread waits", false);
+pub(super) const MCP_STOP: LaneSpec = spec::<()>(("main", "mcp", "stop"), 1, Overflow::Conflate, "told once", false);
 pub(super) const STOP: LaneSpec = spec::<()>(("main", "door", "stop"), 1, Overflow::Conflate, "told once", false);
 
 /// Every lane there is.
-pub(super) const LANES: [LaneSpec; 15] = [
+pub(super) const LANES: [LaneSpec; 20] = [
     FRAMES,
     LATEST,
     SIM_EVENTS,
@@ -99,6 +113,11 @@ pub(super) const LANES: [LaneSpec; 15] = [
     REPORTS,
     STORE_ORDERS,
     STORE_REPORTS,
+    MCP_EVENTS,
+    MCP_REPLIES,
+    LOOKS,
+    LOOKED,
+    MCP_STOP,
     STOP,
 ];
 

@@ -12,6 +12,7 @@ mod framing;
 mod header;
 mod interest;
 mod legacy;
+mod lines;
 mod node;
 mod packed;
 pub mod planes;
@@ -42,6 +43,7 @@ pub use legacy::{
     decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, encode_frame, encode_records,
     encode_side_values, legacy_head,
 };
+pub use lines::{Framed, LineFramer};
 pub use node::NodeRecord;
 pub use packed::{FLAG_COMPRESSED, PACK_BYTES_MIN, PackedError, pack, parse_own};
 pub use profile::{

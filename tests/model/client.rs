@@ -433,7 +433,7 @@ impl Client {
                 "{text}"
             ),
             "pong" | "pin_confirmed" | "physics_paused" | "physics_resumed" | "layout_changed" | "drag_taken"
-            | "drag_released" | "latency_report" => {}
+            | "drag_released" | "latency_report" | "graph_changed" => {}
             other => panic!("{other} is no text of the protocol"),
         }
     }

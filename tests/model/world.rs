@@ -182,6 +182,7 @@ impl World {
                 lane("worker->control.report", 2, Overflow::Refuse, Arc::clone(&quiet)).1,
             ),
             store: None,
+            mcp: None,
         };
         let health = Arc::new(Health::default());
         let control = Control::new(

@@ -65,9 +65,11 @@ impl Server {
     pub fn start<S: AsRef<str>>(flags: &[S]) -> Self {
         // Tests leave nothing in anybody's data folder.
         let keeps = flags.iter().any(|flag| flag.as_ref() == "--store");
+        let no_agents = if flags.iter().any(|flag| flag.as_ref() == "--mcp") { None } else { Some("--mcp=") };
         let mut child = Command::new(PROGRAM)
             .args(["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
             .args((!keeps).then_some("--ephemeral"))
+            .args(no_agents)
             .args(flags.iter().map(AsRef::as_ref))
             // As a careful operator runs it: a panic must not cost others more for that.
             .env("RUST_BACKTRACE", "1")

@@ -7,6 +7,7 @@
  */
 
 import { parseGraph, type Graph } from "./graph.js";
+import { Rows } from "./rows.js";
 import {
   COMPACT, HEADER_BYTES, PLAIN, STRIDE, decodeHeader, decodeRecords, limitsFor, numberOrNull, parseText,
   type FrameError, type FrameHeader, type Limits, type Mended,
@@ -28,6 +29,9 @@ const BURST_SPACING_MS = 150;
 const STATISTICS_SPAN_MS = 5_000;
 /** Least time between two fetches, so that a graph that changes all the time is not asked for all the time. */
 const FETCH_SPACING_MS = 250;
+
+/** Changes that are kept while the graph is fetched; beyond it the next one says that something was missed. */
+const TOLD_MAX = 256;
 /** Frames that one acknowledgement covers; the server sends 32 beyond the last one at most. */
 export const ACK_FRAMES = 10;
 /** A snapshot that was asked for and did not come is asked for again. */
@@ -123,6 +127,10 @@ export class Connection {
   private timers = new Set<() => void>();
   private limits: Limits;
   private graph: Graph | null = null;
+  /** What `graph` was made from; null while it has to be fetched. */
+  private rows: Rows | null = null;
+  /** The graph of an epoch whose first frame is yet to come. */
+  private coming: Graph | null = null;
   private streamClass = 0;
   private greeted = false;
   private greetedMs = 0;
@@ -132,6 +140,8 @@ export class Connection {
   private lastPublishedNs: number | null = null;
   private appliedTick = -1;
   private appliedSequence: number | null = null;
+  /** Changes that were told while the graph was on its way. */
+  private told: Record<string, unknown>[] = [];
   /** The newest frame that came before its graph did. */
   private early: { header: FrameHeader; bytes: ArrayBuffer; receivedMs: number } | null = null;
   private pingSentMs: number | null = null;
@@ -268,6 +278,9 @@ export class Connection {
     this.asking = null;
     this.pingSentMs = null;
     this.fetching = false;
+    this.rows = null;
+    this.coming = null;
+    this.told = [];
     const socket = this.socket;
     this.socket = null;
     socket?.close(code);
@@ -300,6 +313,7 @@ export class Connection {
     if (message.type === "connection_established") this.onGreeting(message);
     if (message.type === "stream_quality") this.quality = readQuality(message);
     if (message.type === "interest_confirmed") this.onInterest(message);
+    if (message.type === "graph_changed") this.onChange(message);
     this.sink.message(message);
   }
 
@@ -373,10 +387,36 @@ export class Connection {
         const graph = parseGraph(body, this.limits);
         if (graph === null) return again();
         this.fetching = false;
+        this.rows = Rows.of(body);
+        this.coming = null;
+        // What was told while it was on its way.
+        const missed = this.told.splice(0);
         this.onGraph(graph);
+        missed.forEach((message) => this.onChange(message));
       },
       again,
     );
+  }
+
+  /** The graph has changed: a change of its structure is shown with the first frame of it. */
+  private onChange(message: Record<string, unknown>): void {
+    if (this.fetching || this.rows === null) {
+      if (this.told.length < TOLD_MAX) this.told.push(message);
+      return;
+    }
+    const next = this.rows.apply(message) ? parseGraph(this.rows.answer(), this.limits) : null;
+    if (next === null) {
+      this.rows = null;
+      return this.fetchGraph(0);
+    }
+    if (next.epoch === this.graph?.epoch) this.goOn(next);
+    else this.coming = next;
+  }
+
+  /** Another graph under the same stream: what was applied stays applied. */
+  private goOn(graph: Graph): void {
+    this.coming = null;
+    this.onGraph({ ...graph, tick: this.appliedTick, sequence: this.appliedSequence });
   }
 
   private onGraph(graph: Graph): void {
@@ -459,6 +499,8 @@ export class Connection {
     this.streamClass = header.class;
     this.ackedSequence = 0;
     this.shown = null;
+    // The names of its nodes are right behind it.
+    if (this.coming?.epoch === header.epoch) this.goOn(this.coming);
   }
 
   /** A server with tables that this page does not have is watched in full frames. */
@@ -494,9 +536,11 @@ export class Connection {
   }
 
   private show(header: FrameHeader, receivedMs: number): void {
-    const { graph } = this;
+    const { graph, coming } = this;
     const info = this.chain.info;
     if (graph === null || info === null) return;
+    // Shown from there, with the graph that it is of.
+    if (header.epoch !== graph.epoch && header.epoch === coming?.epoch) return this.goOn(coming);
     if (header.epoch !== graph.epoch || info.nodeCount !== graph.ids.length) return this.fetchGraph(0);
     // A snapshot of the same sequence adds blocks.
     if (this.isStale(header, header.kind === "snapshot")) {
@@ -532,12 +576,13 @@ export class Connection {
   }
 
   private consider(header: FrameHeader, bytes: ArrayBuffer, receivedMs: number): void {
-    const graph = this.graph;
-    if (graph === null) return;
+    if (this.graph === null) return;
     if (this.isStale(header, false)) {
       this.counters.framesStale += 1;
       return;
     }
+    if (this.graph.epoch !== header.epoch && this.coming?.epoch === header.epoch) this.goOn(this.coming);
+    const graph = this.graph;
     if (header.epoch !== graph.epoch || header.nodeCount !== graph.ids.length) {
       this.early = { header, bytes, receivedMs };
       return this.fetchGraph(0);

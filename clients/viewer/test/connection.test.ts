@@ -287,3 +287,30 @@ it("sends only when there is somebody to send to", async () => {
   expect(connection.send({ type: "pinNode", nodeId: 7, pinned: true })).toBe(true);
   expect(server.socket.sent.at(-1)).toEqual({ type: "pinNode", nodeId: 7, pinned: true });
 });
+
+describe("changes of the graph", () => {
+  const told = (version: number, epoch: number, ...changes: unknown[]) => JSON.stringify({
+    type: "graph_changed", from: version - 1, version, epoch, batches: [{ version, author: "a", time: 0, changes }],
+  });
+
+  it("are shown with the first frame of their epoch, and nothing is fetched", async () => {
+    server.greet();
+    await server.answer({ version: 0 });
+    const before = graphs.length;
+    const fetches = server.fetches.length;
+    const graph = graphs.at(-1)!;
+    const node = { id: 4_000, key: "new", label: "New" };
+    server.socket.events.text(told(1, graph.epoch + 1, { put_node: node }));
+    expect(graphs.length).toBe(before);
+    const records = [...graph.ids, 4_000].map((id) => [id, 1, 2, 3, 0, 0, 0]);
+    receive({ sequence: 20, tick: 200, epoch: graph.epoch + 1, records });
+    expect(graphs.at(-1)!.nodes.at(-1)).toMatchObject({ id: 4_000, label: "New" });
+    expect(sequences().at(-1)).toBe(20);
+    server.socket.events.text(told(2, graph.epoch + 1, { put_node: { ...node, label: "Renamed" } }));
+    expect(graphs.at(-1)!.nodes.at(-1)!.label).toBe("Renamed");
+    expect(server.fetches.length).toBe(fetches);
+    server.socket.events.text(told(4, graph.epoch + 1, { remove_node: 4_000 }));
+    await settle();
+    expect(connection.statistics().graphFetches).toBeGreaterThanOrEqual(1);
+  });
+});

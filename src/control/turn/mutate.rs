@@ -28,6 +28,7 @@ use crate::graph::{
 };
 use crate::handoff::{DoorReply, Origin, Replaced, RestCall, SimCommand};
 use crate::limits::{BATCHES_IN_FLIGHT_MAX, IDEMPOTENCY_KEYS_MAX};
+use crate::mcp::CallKey;
 use crate::wire::ServerMessage;
 
 /// A structure is begun again after so many times what the last one took.
@@ -52,6 +53,8 @@ pub(super) struct Mutations {
     structural: bool,
     /// Nodes next to what they changed.
     touched: HashSet<NodeId>,
+    /// Nodes that had no edge and have one now: they look for a place among their neighbours, as new ones do.
+    adrift: HashSet<NodeId>,
     /// Told, and not taken by `sim` yet.
     untaken: Vec<Waiting>,
     /// The epoch that `sim` has been sent and has not answered, since when, and what making it took, ns.
@@ -90,8 +93,34 @@ pub(super) enum Reply {
     Rest { token: Handle, status: u16 },
     /// A client that pinned a node, or freed it.
     Pin { origin: Origin, node: u32, pinned: bool },
+    /// An agent's call.
+    Mcp { conn: Handle, key: CallKey },
     /// Nobody.
     Nobody,
+}
+
+/// Why nothing of a batch is done.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// An operation cannot be done.
+    Op(OpError),
+    /// The graph is at another version than was asked for.
+    Version { at: u64 },
+    /// Anything else.
+    Other(RestError),
+}
+
+impl From<Refused> for RestError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Op(error) => of_op(&error),
+            Refused::Version { at } => {
+                let message = format!("the graph is at version {at}");
+                Self { status: 409, code: "version", message, field: Some("if_version".to_owned()) }
+            }
+            Refused::Other(error) => error,
+        }
+    }
 }
 
 impl Mutations {
@@ -107,6 +136,7 @@ impl Mutations {
             untold: Vec::new(),
             structural: false,
             touched: HashSet::new(),
+            adrift: HashSet::new(),
             untaken: Vec::new(),
             sent: None,
             due_ns: 0,
@@ -243,37 +273,65 @@ impl Control {
     /// # Errors
     /// Why nothing of it is done.
     pub(super) fn mutate(&mut self, batch: &Batch, reply: Reply) -> Result<(), RestError> {
-        if let Some(key) = &batch.idempotency_key
-            && let Some(answer) = self.mutations.answers.get(key).cloned()
-        {
+        let key = batch.idempotency_key.as_ref();
+        if let Some(answer) = key.and_then(|key| self.mutations.answers.get(key)).cloned() {
             self.deliver(reply, &answer);
             return Ok(());
         }
+        Ok(self.send_batch(batch, reply).map(|_| ())?)
+    }
+
+    /// The same for an agent: what each operation came to, and the version that it makes.
+    ///
+    /// # Errors
+    /// Why nothing of it is done.
+    pub(super) fn mutate_for(&mut self, batch: &Batch, reply: Reply) -> Result<(u64, Vec<Outcome>), Refused> {
+        let key = batch.idempotency_key.as_ref();
+        let Some(answer) = key.and_then(|key| self.mutations.answers.get(key)).cloned() else {
+            return self.send_batch(batch, reply);
+        };
+        self.deliver(reply, &answer);
+        Ok(outcomes_of(&answer))
+    }
+
+    /// What a batch would come to.
+    ///
+    /// # Errors
+    /// The operation that cannot be done.
+    pub(super) fn try_out(&mut self, batch: &Batch) -> Result<Vec<Outcome>, OpError> {
+        let Mutations { pending, limits, .. } = &mut self.mutations;
+        let before = pending.len();
+        let staged = pending.stage(&self.graph, batch, *limits);
+        pending.keep(before);
+        staged.map(|staged| staged.outcomes)
+    }
+
+    fn send_batch(&mut self, batch: &Batch, reply: Reply) -> Result<(u64, Vec<Outcome>), Refused> {
         if let Some(refused) = self.refuse_changes() {
-            return Err(refused);
+            return Err(Refused::Other(refused));
         }
         if batch.idempotency_key.is_some() && self.mutations.is_under_way(batch.idempotency_key.as_deref()) {
             let message = "the batch with this key is being done; ask again for its answer";
             let field = Some("idempotency_key".to_owned());
-            return Err(RestError { status: 409, code: "in_progress", message: message.to_owned(), field });
+            let error = RestError { status: 409, code: "in_progress", message: message.to_owned(), field };
+            return Err(Refused::Other(error));
         }
         if self.mutations.in_flight() >= BATCHES_IN_FLIGHT_MAX || self.held_back.len() >= HELD_BACK_MAX {
-            return Err(RestError::new(503, "busy", "too many changes are on their way; send it again"));
+            let error = RestError::new(503, "busy", "too many changes are on their way; send it again");
+            return Err(Refused::Other(error));
         }
-        if let Some(wanted) = batch.if_version
-            && wanted != self.mutations.staged
-        {
-            let message = format!("the graph is at version {}, not at {wanted}", self.mutations.staged);
-            return Err(RestError { status: 409, code: "version", message, field: Some("if_version".to_owned()) });
+        if batch.if_version.is_some_and(|wanted| wanted != self.mutations.staged) {
+            return Err(Refused::Version { at: self.mutations.staged });
         }
         let Mutations { pending, limits, .. } = &mut self.mutations;
-        let staged = pending.stage(&self.graph, batch, *limits).map_err(|error| refused(&error))?;
+        let staged = pending.stage(&self.graph, batch, *limits).map_err(Refused::Op)?;
         self.mutations.staged += 1;
         let version = self.mutations.staged;
         let answer = Bytes::from(answer(version, &staged.outcomes).to_string());
         if self.graph.is_restructured_by(&staged.changes) {
             self.mutations.staged_epoch = self.mutations.staged_epoch.max(self.epoch).wrapping_add(1).max(1);
         }
+        let outcomes = staged.outcomes;
         let waiting = Waiting {
             version,
             changes: staged.changes.into(),
@@ -286,7 +344,7 @@ impl Control {
         };
         self.mutations.unsafe_yet.push_back(waiting);
         self.commit(version);
-        Ok(())
+        Ok((version, outcomes))
     }
 
     /// Every batch up to this version is on the disk.
@@ -306,7 +364,8 @@ impl Control {
         let mut structural = false;
         for waiting in batches {
             self.note_touched(&waiting.changes);
-            structural |= self.graph.commit(&waiting.changes).any();
+            structural |= Arc::make_mut(&mut self.graph).commit(&waiting.changes).any();
+            self.mcp.note(waiting.version, &waiting.author, &waiting.changes);
             let mutations = &mut self.mutations;
             if waiting.staged {
                 mutations.pending.settle();
@@ -323,7 +382,12 @@ impl Control {
         let Self { graph, mutations, .. } = self;
         for change in changes {
             match change {
-                Change::PutEdge(row) => mutations.touched.extend([row.source, row.target]),
+                Change::PutEdge(row) => {
+                    let ends = [row.source, row.target];
+                    let alone = |id: &NodeId| graph.index_of(*id).is_some_and(|index| graph.incident(index).is_empty());
+                    mutations.adrift.extend(ends.into_iter().filter(alone));
+                    mutations.touched.extend(ends);
+                }
                 Change::RemoveEdge(id) => {
                     mutations.touched.extend(graph.edge_row(*id).into_iter().flat_map(|row| [row.source, row.target]));
                 }
@@ -403,6 +467,7 @@ impl Control {
             Reply::Pin { origin, node, pinned } => {
                 self.say(origin, &ServerMessage::PinConfirmed { node_id: node, pinned });
             }
+            Reply::Mcp { conn, key } => self.mcp_written(conn, key, None),
             Reply::Nobody => {}
         }
     }
@@ -411,6 +476,7 @@ impl Control {
         match reply {
             Reply::Rest { token, .. } => self.refuse_rest(token, error),
             Reply::Pin { origin, .. } => self.refuse_origin(origin, error.code, &error.message, &["nodeId"], true),
+            Reply::Mcp { conn, key } => self.mcp_written(conn, key, Some(error)),
             Reply::Nobody => {}
         }
     }
@@ -443,7 +509,28 @@ fn unknown(what: &str, name: &str) -> RestError {
     RestError::new(404, "not_found", format!("there is no {what} {}", shown.escape_debug()))
 }
 
-fn refused(error: &OpError) -> RestError {
+/// The version and the outcomes that an answer of before tells of.
+fn outcomes_of(answer: &[u8]) -> (u64, Vec<Outcome>) {
+    let json: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let read = |row: &Value| {
+        let deed = match row.get("deed")?.as_str()? {
+            "created" => Deed::Created,
+            "updated" => Deed::Updated,
+            "removed" => Deed::Removed,
+            _ => Deed::Unchanged,
+        };
+        let id = |name: &str| row.get(name).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+        match id("node").and_then(NodeId::new) {
+            Some(id) => Some(Outcome::Node { id, deed }),
+            None => Some(Outcome::Edge { id: EdgeId(id("edge")?), deed }),
+        }
+    };
+    let rows = json.get("results").and_then(Value::as_array);
+    let outcomes = rows.into_iter().flatten().filter_map(read).collect();
+    (json.get("version").and_then(Value::as_u64).unwrap_or_default(), outcomes)
+}
+
+fn of_op(error: &OpError) -> RestError {
     let status = match error.reason.code() {
         "key_taken" => 409,
         "graph_full" => 507,

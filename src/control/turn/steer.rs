@@ -70,6 +70,11 @@ struct Found {
 }
 
 impl Steering {
+    /// Whether `sim` has not taken the order of this ticket yet.
+    pub(super) fn waits_for(&self, ticket: u64) -> bool {
+        self.waiting.iter().any(|waiting| waiting.ticket == ticket)
+    }
+
     pub(super) fn new(facts: SteerFacts) -> Self {
         Self {
             book: RuleBook::default(),
@@ -222,6 +227,30 @@ impl Control {
             }
         }
         Ok(())
+    }
+
+    /// An order of an agent; its ticket.
+    pub(super) fn steer_for_agent(&mut self, order: Steer) -> u64 {
+        let then = match order {
+            Steer::Pause => Then::Paused(true),
+            Steer::Resume => Then::Paused(false),
+            _ => Then::State,
+        };
+        self.order(None, order, then);
+        self.steering.last_ticket
+    }
+
+    /// Begins a layout mode for an agent.
+    pub(super) fn begin_layout(&mut self, mode: Mode) -> Result<(), RestError> {
+        self.begin_mode(None, mode, None)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.steering.paused
+    }
+
+    pub(super) fn layout_name(&self) -> &'static str {
+        mode_name(self.steering.book.layout.mode)
     }
 
     /// An order that takes no body.

@@ -20,6 +20,7 @@ impl Sim {
             mut place,
             mut pinned,
             touched,
+            adrift,
             chains,
             mut home,
             records,
@@ -39,6 +40,15 @@ impl Sim {
                 }
             }
         }
+        for node in adrift {
+            let held = pinned.get(node.get()).is_none_or(|pinned| *pinned)
+                || self.drags.nodes().any(|dragged| from.get(node.get()).is_some_and(|before| *before == dragged.0));
+            if let (false, Some(place), Some(velocity)) =
+                (held, place.get_mut(node.get()), velocity.get_mut(node.get()))
+            {
+                (*place, *velocity) = (None, [0.0; 3]);
+            }
+        }
         let topology = Topology { csr, start: place, pinned };
         if let Err(error) = self.upload(topology) {
             // `control` checks what it sends, and the processor takes over from a device without room.
@@ -48,8 +58,8 @@ impl Sim {
         }
         self.backend.set_velocities(&velocity);
         self.backend.read_positions(&mut home);
-        let mut replaced =
-            Replaced { rooms: (std::mem::replace(&mut self.home, home), records, velocity), ..Replaced::default() };
+        let home = std::mem::replace(&mut self.home, home);
+        let mut replaced = Replaced { home, records, velocity, ..Replaced::default() };
         self.identity.epoch = epoch;
         replaced.words = std::mem::replace(&mut self.identity.words, words);
         replaced.index = std::mem::replace(&mut self.identity.index, index);

@@ -211,6 +211,7 @@ impl Stream {
             dimensions: 3,
             bits: None,
             epoch: 1,
+            version: 0,
             node_count: self.nodes,
             edge_count: 0,
             is_reconnection: false,

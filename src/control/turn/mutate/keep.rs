@@ -36,7 +36,7 @@ pub(super) struct Keeping {
 
 impl Control {
     /// Why nothing can be changed now.
-    pub(super) fn refuse_changes(&self) -> Option<RestError> {
+    pub(in crate::control::turn) fn refuse_changes(&self) -> Option<RestError> {
         let keeping = &self.mutations.keeping;
         if let Some(why) = &keeping.failed {
             return Some(RestError::new(503, "read_only", format!("the graph is read-only: {why}")));

@@ -40,6 +40,7 @@ impl Control {
         let from: Vec<u32> = nodes.iter().map(|node| known.get(node.id).map_or(NEW_NODE, |index| index.0)).collect();
         let place = nodes.iter().zip(&from).map(|(node, from)| node.position.filter(|_| *from == NEW_NODE)).collect();
         let touched: Vec<NodeIndex> = self.mutations.touched.drain().filter_map(|id| self.graph.index_of(id)).collect();
+        let adrift = self.mutations.adrift.drain().filter_map(|id| self.graph.index_of(id)).collect();
         let before = self.mutations.known.len();
         let index = self.graph.ids();
         self.mutations.known = index.clone();
@@ -56,6 +57,7 @@ impl Control {
                 touched.sort_unstable();
                 touched
             },
+            adrift,
             chains: self.chains(node_count),
             home: vec![[0.0; 3]; node_count].into(),
             records: vec![NodeRecord::default(); before],

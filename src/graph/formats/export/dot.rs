@@ -98,7 +98,7 @@ fn clean(text: &str) -> Cow<'_, str> {
     let mut kept = String::with_capacity(text.len());
     let mut slashes = 0;
     for character in text.chars().map(Some).chain([None]) {
-        if slashes % 2 == 1 && matches!(character, None | Some('"' | '\n')) {
+        if slashes % 2 == 1 && matches!(character, None | Some('"' | '\n' | '\r')) {
             kept.pop();
             kept.push('?');
         }

@@ -1,0 +1,278 @@
+//! What the server offers, read once from `catalogue.json`, and its lists as bytes, one for each revision and set of scopes.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::era::Version;
+use super::rpc;
+
+/// What somebody may do: bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Read the graph.
+    pub const READ: Self = Self(1);
+    /// Change the graph and steer the layout.
+    pub const WRITE: Self = Self(2);
+    /// Be an agent of the graph.
+    pub const AGENT: Self = Self(4);
+    /// What concerns the engine.
+    pub const ADMIN: Self = Self(8);
+    /// Everything.
+    pub const ALL: Self = Self(15);
+
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `needed` are here.
+    #[must_use]
+    pub const fn allow(self, needed: Self) -> bool {
+        self.0 & needed.0 == needed.0
+    }
+
+    /// The name of one scope.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            1 => "graph:read",
+            2 => "graph:write",
+            4 => "agent:report",
+            8 => "admin",
+            _ => "several",
+        }
+    }
+
+    /// The scope of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::READ, Self::WRITE, Self::AGENT, Self::ADMIN].into_iter().find(|scope| scope.name() == name)
+    }
+}
+
+/// One tool, as the dispatcher needs it.
+#[derive(Clone, Debug)]
+pub struct ToolRow {
+    /// Its name.
+    pub name: Box<str>,
+    /// What calling it needs.
+    pub scope: Scopes,
+    /// The names of its arguments.
+    pub arguments: Vec<Box<str>>,
+    /// As it stands in the list of the newest revision.
+    pub shown: Map<String, Value>,
+}
+
+/// A prompt's arguments.
+#[derive(Clone, Debug)]
+pub struct PromptRow {
+    /// Its name.
+    pub name: Box<str>,
+    /// What it is for.
+    pub description: Box<str>,
+    /// Names, and whether they must be there.
+    pub arguments: Vec<(Box<str>, bool)>,
+    /// What is said, `{name}` standing for an argument.
+    pub text: Box<str>,
+}
+
+/// Why a catalogue cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// It is not JSON.
+    #[error("the catalogue is not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A part is missing or of another kind.
+    #[error("{part} of the catalogue is missing or of the wrong kind")]
+    Part {
+        /// Which.
+        part: String,
+    },
+}
+
+/// Everything that is offered.
+#[derive(Debug)]
+pub struct Catalogue {
+    tools: Vec<ToolRow>,
+    by_name: BTreeMap<Box<str>, usize>,
+    prompts: Vec<PromptRow>,
+    instructions: Box<str>,
+    /// `"tools":[..]` by shape of the revision (0 to 2) and scopes, of which no tool needs [`Scopes::ADMIN`].
+    tool_lists: Vec<Vec<u8>>,
+    prompt_list: Vec<u8>,
+    resource_list: Vec<u8>,
+    template_list: Vec<u8>,
+    static_uris: Vec<Box<str>>,
+}
+
+fn part<'json>(value: &'json Value, name: &str) -> Result<&'json [Value], CatalogueError> {
+    let list = value.get(name).and_then(Value::as_array);
+    list.map(Vec::as_slice).ok_or_else(|| CatalogueError::Part { part: name.to_owned() })
+}
+
+fn word(value: &Value, name: &str) -> Result<Box<str>, CatalogueError> {
+    value
+        .get(name)
+        .and_then(Value::as_str)
+        .map(Into::into)
+        .ok_or_else(|| CatalogueError::Part { part: name.to_owned() })
+}
+
+impl Catalogue {
+    /// Reads a catalogue: `tools` (each with `scope`), `resources`, `templates`, `prompts`, `instructions`.
+    ///
+    /// # Errors
+    /// [`CatalogueError`].
+    pub fn new(text: &str) -> Result<Self, CatalogueError> {
+        let whole: Value = serde_json::from_str(text)?;
+        let mut tools = Vec::new();
+        for tool in part(&whole, "tools")? {
+            tools.push(tool_row(tool)?);
+        }
+        let mut prompts = Vec::new();
+        for prompt in part(&whole, "prompts")? {
+            prompts.push(prompt_row(prompt)?);
+        }
+        let mut tool_lists = Vec::new();
+        for shape in [Version::V2024_11_05, Version::V2025_03_26, Version::V2025_06_18] {
+            for scopes in 0..Scopes::ADMIN.0 {
+                let shown = tools.iter().filter(|tool| Scopes(scopes).allow(tool.scope));
+                let shown: Vec<Value> = shown.map(|tool| shaped(&tool.shown, shape)).collect();
+                tool_lists.push(listed("tools", &Value::Array(shown)));
+            }
+        }
+        let shown_prompts: Vec<Value> = part(&whole, "prompts")?.iter().map(|prompt| without(prompt, "text")).collect();
+        let resources = part(&whole, "resources")?;
+        Ok(Self {
+            by_name: tools.iter().enumerate().map(|(index, tool)| (tool.name.clone(), index)).collect(),
+            tools,
+            prompts,
+            instructions: word(&whole, "instructions")?,
+            tool_lists,
+            prompt_list: listed("prompts", &Value::Array(shown_prompts)),
+            resource_list: listed("resources", &json!(resources)),
+            template_list: listed("resourceTemplates", &json!(part(&whole, "templates")?)),
+            static_uris: resources.iter().map(|resource| word(resource, "uri")).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The tools, in the order of the list.
+    #[must_use]
+    pub fn tools(&self) -> &[ToolRow] {
+        &self.tools
+    }
+
+    /// The tool of that name, with its place in the list.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> Option<(usize, &ToolRow)> {
+        let index = *self.by_name.get(name)?;
+        self.tools.get(index).map(|tool| (index, tool))
+    }
+
+    /// The prompt of that name.
+    #[must_use]
+    pub fn prompt(&self, name: &str) -> Option<&PromptRow> {
+        self.prompts.iter().find(|prompt| &*prompt.name == name)
+    }
+
+    /// Names of the prompts.
+    pub fn prompt_names(&self) -> impl Iterator<Item = &str> {
+        self.prompts.iter().map(|prompt| &*prompt.name)
+    }
+
+    /// URIs of the resources that are always there.
+    #[must_use]
+    pub fn static_uris(&self) -> &[Box<str>] {
+        &self.static_uris
+    }
+
+    /// What a client is told about how to work with the server.
+    #[must_use]
+    pub fn instructions(&self) -> &str {
+        &self.instructions
+    }
+
+    /// `"tools":[..]`.
+    #[must_use]
+    pub fn tool_list(&self, version: Version, scopes: Scopes) -> &[u8] {
+        let shape = usize::from(version.has_annotations()) + usize::from(version.has_structured());
+        let at = shape * usize::from(Scopes::ADMIN.0) + usize::from(scopes.0 % Scopes::ADMIN.0);
+        self.tool_lists.get(at).map_or(&b"\"tools\":[]"[..], Vec::as_slice)
+    }
+
+    /// `"prompts":[..]`.
+    #[must_use]
+    pub fn prompt_list(&self) -> &[u8] {
+        &self.prompt_list
+    }
+
+    /// `"resources":[..]`.
+    #[must_use]
+    pub fn resource_list(&self) -> &[u8] {
+        &self.resource_list
+    }
+
+    /// `"resourceTemplates":[..]`.
+    #[must_use]
+    pub fn template_list(&self) -> &[u8] {
+        &self.template_list
+    }
+}
+
+fn tool_row(tool: &Value) -> Result<ToolRow, CatalogueError> {
+    let name = word(tool, "name")?;
+    let at = |member: &str| CatalogueError::Part { part: format!("tools.{name}.{member}") };
+    let scope =
+        Scopes::from_name(&word(tool, "scope")?).filter(|scope| *scope != Scopes::ADMIN).ok_or_else(|| at("scope"))?;
+    let mut shown = tool.as_object().cloned().unwrap_or_default();
+    shown.remove("scope");
+    let input = shown.get_mut("inputSchema").and_then(Value::as_object_mut).ok_or_else(|| at("inputSchema"))?;
+    input.entry("type").or_insert_with(|| json!("object"));
+    input.entry("additionalProperties").or_insert(json!(false));
+    let properties = input.entry("properties").or_insert_with(|| json!({}));
+    let arguments = properties.as_object().ok_or_else(|| at("inputSchema.properties"))?;
+    let arguments = arguments.keys().map(|name| name.as_str().into()).collect();
+    Ok(ToolRow { name, scope, arguments, shown })
+}
+
+fn prompt_row(prompt: &Value) -> Result<PromptRow, CatalogueError> {
+    let mut arguments = Vec::new();
+    for argument in prompt.get("arguments").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default() {
+        arguments.push((word(argument, "name")?, argument.get("required").is_some_and(|it| it == &Value::Bool(true))));
+    }
+    let (name, text) = (word(prompt, "name")?, word(prompt, "text")?);
+    Ok(PromptRow { name, description: word(prompt, "description")?, arguments, text })
+}
+
+/// A tool without what its revision does not know.
+fn shaped(tool: &Map<String, Value>, version: Version) -> Value {
+    let mut tool = tool.clone();
+    if !version.has_annotations() {
+        tool.remove("annotations");
+    }
+    if !version.has_structured() {
+        tool.remove("outputSchema");
+        tool.remove("title");
+    }
+    Value::Object(tool)
+}
+
+fn without(value: &Value, name: &str) -> Value {
+    let mut object = value.as_object().cloned().unwrap_or_default();
+    object.remove(name);
+    Value::Object(object)
+}
+
+fn listed(name: &str, list: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    rpc::text(name, &mut out);
+    out.push(b':');
+    out.extend_from_slice(list.to_string().as_bytes());
+    out
+}

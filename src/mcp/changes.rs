@@ -1,0 +1,116 @@
+//! What changed lately: a bounded window over the committed batches.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::graph::Change;
+
+/// Changes that are kept.
+const CHANGES_MAX: usize = 10_000;
+
+/// Bytes of one change; of a larger one its names are kept, and `cut`.
+const CHANGE_BYTES_MAX: usize = 8 << 10;
+
+/// Bytes of changes that are kept.
+const BYTES_MAX: usize = 16 << 20;
+
+/// One change, as it was committed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Changed {
+    /// The version that it made.
+    pub revision: u64,
+    /// Who asked for it.
+    pub by: Box<str>,
+    /// [`Change`] as JSON.
+    pub change: Box<RawValue>,
+}
+
+/// The window.
+#[derive(Debug, Default)]
+pub struct Recent {
+    changes: VecDeque<Changed>,
+    bytes: usize,
+    /// Everything after this revision is here.
+    since: u64,
+    /// The newest.
+    to: u64,
+}
+
+impl Recent {
+    /// An empty window at a revision.
+    #[must_use]
+    pub fn at(revision: u64) -> Self {
+        Self { since: revision, to: revision, ..Self::default() }
+    }
+
+    /// Takes a committed batch. The oldest go when there are too many; a revision goes whole.
+    pub fn push(&mut self, revision: u64, by: &str, changes: &[Change]) {
+        self.to = revision;
+        for change in changes {
+            let Some(change) = shown(change) else { continue };
+            self.bytes += change.get().len() + by.len();
+            self.changes.push_back(Changed { revision, by: by.into(), change });
+        }
+        while self.changes.len() > CHANGES_MAX || self.bytes > BYTES_MAX {
+            let Some(gone) = self.changes.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(gone.change.get().len() + gone.by.len());
+            self.since = gone.revision;
+        }
+    }
+
+    /// What came after `revision`, oldest first.
+    pub fn after(&self, revision: u64) -> impl DoubleEndedIterator<Item = &Changed> {
+        let from = self.changes.partition_point(|change| change.revision <= revision);
+        self.changes.range(from..)
+    }
+
+    /// Whether everything after `revision` is here.
+    #[must_use]
+    pub fn reaches(&self, revision: u64) -> bool {
+        revision >= self.since
+    }
+
+    /// The newest revision.
+    #[must_use]
+    pub fn latest(&self) -> u64 {
+        self.to
+    }
+}
+
+fn shown(change: &Change) -> Option<Box<RawValue>> {
+    let whole = serde_json::value::to_raw_value(change).ok()?;
+    if whole.get().len() <= CHANGE_BYTES_MAX {
+        return Some(whole);
+    }
+    let names = match change {
+        Change::PutNode(node) => json!({ "put_node": { "id": node.id.get(), "key": node.key }, "cut": true }),
+        Change::PutEdge(row) => json!({
+            "put_edge": { "id": row.id.0, "source": row.source.get(), "target": row.target.get() }, "cut": true,
+        }),
+        Change::RemoveNode(_) | Change::RemoveEdge(_) => return Some(whole),
+    };
+    serde_json::value::to_raw_value(&names).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::EdgeId;
+
+    #[test]
+    fn the_window_is_bounded_and_says_how_far_it_reaches() {
+        let mut recent = Recent::at(5);
+        assert!(recent.reaches(5) && !recent.reaches(4));
+        for revision in 6..=CHANGES_MAX as u64 + 10 {
+            recent.push(revision, "me", &[Change::RemoveEdge(EdgeId(1)), Change::RemoveEdge(EdgeId(2))]);
+        }
+        let latest = recent.latest();
+        assert_eq!(recent.after(0).count(), CHANGES_MAX);
+        assert!(!recent.reaches(5) && recent.reaches(latest - 100));
+        let after: Vec<u64> = recent.after(latest - 2).map(|change| change.revision).collect();
+        assert_eq!(after, [latest - 1, latest - 1, latest, latest]);
+    }
+}

@@ -1,0 +1,38 @@
+//! The Model Context Protocol: agents read the graph, change it and live in it. Bytes in, bytes out: no sockets, clocks, threads.
+//!
+//! A door frames lines ([`crate::wire::LineFramer`]) and hands them to the [`Session`] of their connection, which answers what it can and gives
+//! out a [`Call`] for the rest. [`plan`] says what a call needs; whoever owns the graph does it: reads run on a [`View`] here or
+//! on a worker, writes are a [`crate::graph::Batch`], steering and agents are values of their own.
+#![doc = ""]
+#![doc = include_str!("TRANSPORT.md")]
+#![forbid(unsafe_code)]
+
+mod agents;
+mod args;
+mod catalogue;
+mod changes;
+mod era;
+mod query;
+mod reply;
+mod resources;
+mod rpc;
+mod server;
+mod session;
+mod subscribe;
+mod tools;
+mod uri;
+mod view;
+
+pub use agents::{AUTHOR, AgentMetrics, AgentRow, Agents, Registered, Reported};
+pub use args::ToolError;
+pub use catalogue::{Catalogue, CatalogueError, PromptRow, Scopes, ToolRow};
+pub use changes::{Changed, Recent};
+pub use era::Version;
+pub use reply::{Body, Content, Reply, ToolResult};
+pub use resources::read;
+pub use rpc::{RpcError, code};
+pub use server::{Principal, Server};
+pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, Session, Step};
+pub use subscribe::Touched;
+pub use tools::{Done, Plan, Register, Report, SimulationChange, Write, done as structured, plan, reply, steered};
+pub use view::{Bounds, SimFacts, View};

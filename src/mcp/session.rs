@@ -1,0 +1,687 @@
+//! One connection: which revision each message speaks, who asks, what is under way. A line in, answers and calls out.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::era::Version;
+use super::reply::{self, Reply};
+use super::rpc::{self, Message, RpcError, code, is_foreign, is_http_header, text};
+use super::subscribe::{NotWatched, Subscriptions, Touched};
+use super::{Principal, Scopes, Server};
+use crate::limits::{MCP_IN_FLIGHT_MAX, MCP_SUBSCRIPTION_URIS_MAX};
+
+/// The `_meta` member that says who asks, on any request.
+pub const AUTHORIZATION: &str = "swarmcast/authorization";
+
+/// The method that says who asks, for the rest of the connection.
+pub const AUTHENTICATE: &str = "swarmcast/authenticate";
+
+/// The levels of `logging/setLevel`.
+const LOG_LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+/// What a connection's bytes mean for the connection.
+#[derive(Debug)]
+pub enum Step<'line> {
+    /// Nothing more to do: what there was to say is in the output.
+    Done,
+    /// Close without a word.
+    Close,
+    /// Run this, now or later, and answer it with [`Session::answer`] or, after [`Session::defer`], [`Session::finish`].
+    Call(Box<Call<'line>>),
+    /// Nobody waits for this call any more.
+    Cancel(CallKey),
+}
+
+/// A call that was deferred: counts up in its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallKey(pub u64);
+
+/// A request that needs the graph.
+#[derive(Debug)]
+pub struct Call<'line> {
+    /// As sent.
+    pub id: &'line RawValue,
+    /// The revision to answer in.
+    pub version: Version,
+    /// Who asks.
+    pub principal: Principal,
+    /// What notices of progress are to carry.
+    pub progress: Option<&'line RawValue>,
+    /// What is asked.
+    pub ask: Ask<'line>,
+}
+
+/// What a call is about.
+#[derive(Clone, Debug)]
+pub enum Ask<'line> {
+    /// `tools/call`.
+    Tool {
+        /// Its place in [`super::Catalogue::tools`].
+        tool: usize,
+        /// An object; `{}` where none was sent.
+        arguments: Cow<'line, str>,
+    },
+    /// `resources/read`.
+    Resource {
+        /// Which.
+        uri: Cow<'line, str>,
+    },
+    /// `prompts/get`.
+    Prompt {
+        /// A prompt that there is.
+        name: Cow<'line, str>,
+        /// An object of texts.
+        arguments: Cow<'line, str>,
+    },
+    /// `completion/complete`.
+    Complete {
+        /// The prompt or URI template.
+        of: Cow<'line, str>,
+        /// The argument.
+        name: Cow<'line, str>,
+        /// What of it was typed.
+        value: Cow<'line, str>,
+    },
+}
+
+impl Ask<'_> {
+    /// The same, of its own: to be run by another thread.
+    #[must_use]
+    pub fn into_owned(self) -> Ask<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Tool { tool, arguments } => Ask::Tool { tool, arguments: own(arguments) },
+            Self::Resource { uri } => Ask::Resource { uri: own(uri) },
+            Self::Prompt { name, arguments } => Ask::Prompt { name: own(name), arguments: own(arguments) },
+            Self::Complete { of, name, value } => Ask::Complete { of: own(of), name: own(name), value: own(value) },
+        }
+    }
+}
+
+/// A deferred call that is not answered yet.
+#[derive(Debug)]
+struct InFlight {
+    key: CallKey,
+    id: Box<RawValue>,
+    version: Version,
+    progress: Option<Box<RawValue>>,
+    /// What progress was told last: it only ever grows.
+    told: f64,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Session {
+    /// Who asks, where the door or [`AUTHENTICATE`] said so.
+    principal: Option<Principal>,
+    /// Agreed by `initialize`; a request without `_meta` speaks it.
+    legacy: Option<Version>,
+    /// A line was taken.
+    begun: bool,
+    /// It was said to close: whatever comes after that is not looked at.
+    closed: bool,
+    in_flight: Vec<InFlight>,
+    last_key: u64,
+    subscriptions: Subscriptions,
+    /// Place in [`LOG_LEVELS`].
+    log_level: usize,
+}
+
+#[derive(Default, Deserialize)]
+struct Meta<'line> {
+    #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
+    version: Option<Cow<'line, str>>,
+    #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities")]
+    capabilities: Option<&'line RawValue>,
+    #[serde(borrow, rename = "progressToken")]
+    progress: Option<&'line RawValue>,
+    #[serde(borrow, rename = "swarmcast/authorization")]
+    token: Option<Cow<'line, str>>,
+}
+
+/// The parameters of every method; each reads its own.
+#[derive(Default, Deserialize)]
+struct Params<'line> {
+    #[serde(borrow, rename = "_meta")]
+    meta: Option<Meta<'line>>,
+    #[serde(borrow)]
+    name: Option<Cow<'line, str>>,
+    #[serde(borrow)]
+    arguments: Option<&'line RawValue>,
+    #[serde(borrow)]
+    cursor: Option<&'line RawValue>,
+    #[serde(borrow)]
+    uri: Option<Cow<'line, str>>,
+    #[serde(borrow)]
+    level: Option<Cow<'line, str>>,
+    #[serde(borrow, rename = "requestId")]
+    request_id: Option<&'line RawValue>,
+    #[serde(borrow, rename = "protocolVersion")]
+    version: Option<Cow<'line, str>>,
+    #[serde(borrow)]
+    token: Option<Cow<'line, str>>,
+    #[serde(borrow, rename = "ref")]
+    reference: Option<Reference<'line>>,
+    #[serde(borrow)]
+    argument: Option<Argument<'line>>,
+    #[serde(borrow)]
+    notifications: Option<Filter<'line>>,
+}
+
+#[derive(Deserialize)]
+struct Reference<'line> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'line, str>,
+    #[serde(borrow)]
+    name: Option<Cow<'line, str>>,
+    #[serde(borrow)]
+    uri: Option<Cow<'line, str>>,
+}
+
+#[derive(Deserialize)]
+struct Argument<'line> {
+    #[serde(borrow)]
+    name: Cow<'line, str>,
+    #[serde(borrow)]
+    value: Cow<'line, str>,
+}
+
+#[derive(Deserialize)]
+struct Filter<'line> {
+    #[serde(borrow, default, rename = "resourceSubscriptions")]
+    resources: Vec<Cow<'line, str>>,
+}
+
+fn missing(what: &str) -> RpcError {
+    RpcError::new(code::PARAMS, format!("params.{what} is missing"))
+}
+
+impl Session {
+    /// A connection. `principal` is who asks where the door knows (peer credentials, an HTTP token, anonymous reading).
+    #[must_use]
+    pub fn new(principal: Option<Principal>) -> Self {
+        Self {
+            principal,
+            legacy: None,
+            begun: false,
+            closed: false,
+            in_flight: Vec::new(),
+            last_key: 0,
+            subscriptions: Subscriptions::default(),
+            log_level: 1,
+        }
+    }
+
+    /// Whether no more is to be read until something was answered.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.in_flight.len() >= MCP_IN_FLIGHT_MAX
+    }
+
+    /// Whether it is known who asks.
+    #[must_use]
+    pub fn is_authenticated(&self) -> bool {
+        self.principal.is_some()
+    }
+
+    /// Whether a whole message has come.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Calls that are not answered.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Takes a line that the framer left out because it is too long: `true` to go on, `false` to close.
+    pub fn too_long(&mut self, out: &mut Vec<u8>) -> bool {
+        let limit = crate::limits::MCP_LINE_BYTES_MAX;
+        RpcError::new(code::REQUEST, format!("a line has at most {limit} bytes")).write(None, out);
+        self.closed |= !std::mem::replace(&mut self.begun, true);
+        !self.closed
+    }
+
+    /// Takes one line; appends to `out` what is to be sent at once.
+    pub fn feed<'line>(&mut self, server: &Server, line: &'line [u8], out: &mut Vec<u8>) -> Step<'line> {
+        let first = !std::mem::replace(&mut self.begun, true);
+        self.closed |= is_http_header(line) || (first && is_foreign(line));
+        if self.closed {
+            return Step::Close;
+        }
+        let answered = match rpc::parse(line) {
+            Err((id, error)) => Err((id, error)),
+            Ok(Message::Response) => return Step::Done,
+            Ok(Message::Notification { method, params }) => return self.notified(&method, params),
+            Ok(Message::Request { id, method, params }) => {
+                self.request(server, id, &method, params, out).map_err(|error| (Some(id), error))
+            }
+        };
+        answered.unwrap_or_else(|(id, error)| {
+            error.write(id, out);
+            Step::Done
+        })
+    }
+
+    fn notified<'line>(&mut self, method: &str, params: Option<&'line RawValue>) -> Step<'line> {
+        if method != "notifications/cancelled" {
+            return Step::Done;
+        }
+        let params: Params<'_> = params.and_then(|params| serde_json::from_str(params.get()).ok()).unwrap_or_default();
+        let Some(id) = params.request_id.filter(|id| rpc::is_id(id)) else { return Step::Done };
+        if self.subscriptions.cancel(id) {
+            return Step::Done;
+        }
+        match self.in_flight.iter().position(|call| call.id.get() == id.get()) {
+            Some(at) => Step::Cancel(self.in_flight.swap_remove(at).key),
+            None => Step::Done,
+        }
+    }
+
+    fn request<'line>(
+        &mut self,
+        server: &Server,
+        id: &'line RawValue,
+        method: &str,
+        params: Option<&'line RawValue>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step<'line>, RpcError> {
+        if self.in_flight.iter().any(|call| call.id.get() == id.get()) || self.subscriptions.listens_as(id) {
+            return Err(RpcError::new(code::REQUEST, "a request with this id is under way on this connection"));
+        }
+        let params: Params<'line> = match params {
+            None => Params::default(),
+            Some(params) => serde_json::from_str(params.get())
+                .map_err(|error| RpcError::new(code::PARAMS, format!("params are not what {method} takes: {error}")))?,
+        };
+        if method == AUTHENTICATE {
+            return self.authenticate(server, id, &params, out);
+        }
+        let version = self.version(method, &params)?;
+        let principal = match params.meta.as_ref().and_then(|meta| meta.token.as_deref()) {
+            Some(token) => Some(server.admit(token).ok_or_else(wrong_token)?),
+            None => self.principal.clone(),
+        };
+        match (method, version.is_modern()) {
+            ("server/discover", true) => discover(server, id, out),
+            ("initialize", false) => self.initialize(server, id, version, out),
+            ("ping", false) => {
+                reply::begin(server, version, id, out);
+                reply::end(out);
+            }
+            _ => {
+                let known = is_method(method, version);
+                let principal = principal.filter(|_| known).ok_or_else(|| match known {
+                    true => not_authenticated(),
+                    false => {
+                        RpcError::new(code::METHOD, format!("there is no method {method:?} in {}", version.name()))
+                    }
+                })?;
+                return self.known(server, id, (method, version), params, principal, out);
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    /// Which revision a request speaks.
+    fn version(&self, method: &str, params: &Params<'_>) -> Result<Version, RpcError> {
+        let meta = params.meta.as_ref();
+        if let Some(named) = meta.and_then(|meta| meta.version.as_deref()) {
+            if Version::from_name(named).is_none_or(|version| !version.is_modern()) {
+                let supported: Vec<&str> = Version::ALL
+                    .iter()
+                    .rev()
+                    .filter(|version| version.is_modern())
+                    .map(|version| version.name())
+                    .collect();
+                let error = RpcError::new(code::VERSION, "this protocol version is not spoken in _meta");
+                return Err(error.with(json!({ "supported": supported, "requested": named })));
+            }
+            if !meta.and_then(|meta| meta.capabilities).is_some_and(|it| it.get().starts_with('{')) {
+                return Err(missing("_meta[\"io.modelcontextprotocol/clientCapabilities\"]"));
+            }
+            return Ok(Version::V2026_07_28);
+        }
+        match (method, self.legacy) {
+            ("initialize", None) => {
+                let asked = params.version.as_deref().ok_or_else(|| missing("protocolVersion"))?;
+                Ok(Version::negotiate(asked))
+            }
+            ("initialize", Some(_)) => Err(RpcError::new(code::REQUEST, "this connection is initialized")),
+            ("ping", None) => Ok(Version::LAST_LEGACY),
+            (_, Some(legacy)) => Ok(legacy),
+            (_, None) => Err(RpcError::new(
+                code::PARAMS,
+                "begin with initialize, or send params._meta[\"io.modelcontextprotocol/protocolVersion\"] with every request",
+            )),
+        }
+    }
+
+    fn authenticate<'line>(
+        &mut self,
+        server: &Server,
+        id: &'line RawValue,
+        params: &Params<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step<'line>, RpcError> {
+        let token = params.token.as_deref().ok_or_else(|| missing("token"))?;
+        let principal = server.admit(token).ok_or_else(wrong_token)?;
+        reply::begin(server, Version::V2026_07_28, id, out);
+        out.extend_from_slice(br#""principal":"#);
+        text(&principal.name, out);
+        reply::end(out);
+        self.principal = Some(principal);
+        Ok(Step::Done)
+    }
+
+    fn initialize(&mut self, server: &Server, id: &RawValue, version: Version, out: &mut Vec<u8>) {
+        self.legacy = Some(version);
+        reply::begin(server, version, id, out);
+        out.extend_from_slice(br#""protocolVersion":"#);
+        text(version.name(), out);
+        out.extend_from_slice(br#","capabilities":"#);
+        out.extend_from_slice(capabilities(version).as_bytes());
+        out.extend_from_slice(br#","serverInfo":"#);
+        out.extend_from_slice(&server.info);
+        out.extend_from_slice(br#","instructions":"#);
+        text(server.catalogue.instructions(), out);
+        reply::end(out);
+    }
+
+    /// A method of its revision, asked by somebody who is known.
+    fn known<'line>(
+        &mut self,
+        server: &Server,
+        id: &'line RawValue,
+        (method, version): (&str, Version),
+        params: Params<'line>,
+        principal: Principal,
+        out: &mut Vec<u8>,
+    ) -> Result<Step<'line>, RpcError> {
+        let catalogue = &server.catalogue;
+        if method.ends_with("/list") && params.cursor.is_some_and(|cursor| cursor.get() != "null") {
+            return Err(RpcError::new(code::PARAMS, "params.cursor was not given out by this server"));
+        }
+        let mut list = |bytes: &[u8], scope: &str| reply::write_list(server, version, id, bytes, scope, out);
+        match method {
+            "tools/list" => list(catalogue.tool_list(version, principal.scopes), "private"),
+            "prompts/list" => list(catalogue.prompt_list(), "public"),
+            "resources/list" => list(catalogue.resource_list(), "public"),
+            "resources/templates/list" => list(catalogue.template_list(), "public"),
+            "logging/setLevel" => {
+                let level = params.level.as_deref().ok_or_else(|| missing("level"))?;
+                let known = LOG_LEVELS.iter().position(|known| *known == level);
+                let wrong =
+                    || RpcError::new(code::PARAMS, format!("params.level must be one of {}", LOG_LEVELS.join(", ")));
+                self.log_level = known.ok_or_else(wrong)?;
+                self.empty(server, version, id, out);
+            }
+            "resources/subscribe" => {
+                let uri = params.uri.as_deref().ok_or_else(|| missing("uri"))?;
+                require(&principal, Scopes::READ)?;
+                self.subscriptions.subscribe(uri).map_err(|why| not_watched(why, uri))?;
+                self.empty(server, version, id, out);
+            }
+            "resources/unsubscribe" => {
+                self.subscriptions.unsubscribe(params.uri.as_deref().ok_or_else(|| missing("uri"))?);
+                self.empty(server, version, id, out);
+            }
+            "subscriptions/listen" => {
+                require(&principal, Scopes::READ)?;
+                let filter = params.notifications.ok_or_else(|| missing("notifications"))?;
+                self.listen(server, id, &filter, out);
+            }
+            _ => {
+                let progress = params.meta.as_ref().and_then(|meta| meta.progress).filter(|token| rpc::is_id(token));
+                let ask = ask(server, method, params, &principal)?;
+                return Ok(Step::Call(Box::new(Call { id, version, principal, progress, ask })));
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    fn empty(&self, server: &Server, version: Version, id: &RawValue, out: &mut Vec<u8>) {
+        reply::begin(server, version, id, out);
+        reply::end(out);
+    }
+
+    /// Acknowledges first, saying what will be heard of. With too many listens nothing will, and it ends at once.
+    fn listen(&mut self, server: &Server, id: &RawValue, filter: &Filter<'_>, out: &mut Vec<u8>) {
+        let uris: Vec<&str> = filter.resources.iter().map(AsRef::as_ref).collect();
+        let honoured = self.subscriptions.listen(id, &uris);
+        out.extend_from_slice(
+            br#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"#,
+        );
+        out.extend_from_slice(id.get().as_bytes());
+        out.extend_from_slice(br#"},"notifications":{"#);
+        if let Some(honoured) = honoured.as_ref().filter(|uris| !uris.is_empty()) {
+            out.extend_from_slice(br#""resourceSubscriptions":"#);
+            out.extend_from_slice(json!(honoured).to_string().as_bytes());
+        }
+        out.extend_from_slice(b"}}}\n");
+        if honoured.is_none() {
+            listen_ended(server, id, out);
+        }
+    }
+
+    /// Keeps a call as under way. Its answer is given with [`Self::finish`].
+    pub fn defer(&mut self, call: &Call<'_>) -> CallKey {
+        self.last_key += 1;
+        let key = CallKey(self.last_key);
+        self.in_flight.push(InFlight {
+            key,
+            id: call.id.to_owned(),
+            version: call.version,
+            progress: call.progress.map(ToOwned::to_owned),
+            told: f64::NEG_INFINITY,
+        });
+        key
+    }
+
+    /// Answers a call that was run at once.
+    pub fn answer(&self, server: &Server, call: &Call<'_>, result: &Result<Reply, RpcError>, out: &mut Vec<u8>) {
+        write_result(server, call.version, call.id, result, out);
+    }
+
+    /// Answers a deferred call; false, and nothing is written, when it was cancelled.
+    pub fn finish(
+        &mut self,
+        server: &Server,
+        key: CallKey,
+        result: &Result<Reply, RpcError>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(at) = self.in_flight.iter().position(|call| call.key == key) else { return false };
+        let call = self.in_flight.swap_remove(at);
+        write_result(server, call.version, &call.id, result, out);
+        true
+    }
+
+    /// Tells how far a deferred call is, where that was asked for. What does not grow is not told.
+    pub fn progress(&mut self, key: CallKey, done: f64, total: f64, out: &mut Vec<u8>) {
+        let Some(call) = self.in_flight.iter_mut().find(|call| call.key == key) else { return };
+        let Some(token) = call.progress.as_ref().filter(|_| done > call.told && done.is_finite() && total.is_finite())
+        else {
+            return;
+        };
+        call.told = done;
+        out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"#);
+        out.extend_from_slice(token.get().as_bytes());
+        out.extend_from_slice(format!(",\"progress\":{done},\"total\":{total}}}}}\n").as_bytes());
+    }
+
+    /// Notes what has changed, for [`Self::notices`].
+    pub fn touch(&mut self, touched: &Touched) {
+        self.subscriptions.touch(touched);
+    }
+
+    /// Whether there is anything to be told of changes.
+    #[must_use]
+    pub fn has_subscriptions(&self) -> bool {
+        !self.subscriptions.is_empty()
+    }
+
+    /// Whether a notice waits to be written.
+    #[must_use]
+    pub fn has_notices(&self) -> bool {
+        self.subscriptions.waits()
+    }
+
+    /// Writes the notices that are due; returns how many.
+    pub fn notices(&mut self, now_ns: u64, out: &mut Vec<u8>) -> usize {
+        self.subscriptions.flush(now_ns, out)
+    }
+
+    /// The engine ends: what listens is told so, in the words of its revision.
+    pub fn goodbye(&mut self, server: &Server, out: &mut Vec<u8>) {
+        for id in self.subscriptions.end_listens() {
+            listen_ended(server, &id, out);
+        }
+    }
+}
+
+fn write_result(server: &Server, version: Version, id: &RawValue, result: &Result<Reply, RpcError>, out: &mut Vec<u8>) {
+    match result {
+        Ok(reply) => reply::write(server, version, id, reply, out),
+        // Up to 2025-11-25 a resource that is not there has a code of its own.
+        Err(error) if error.code == code::RESOURCE && version.is_modern() => {
+            RpcError { code: code::PARAMS, ..error.clone() }.write(Some(id), out);
+        }
+        Err(error) => error.write(Some(id), out),
+    }
+}
+
+/// What a method that runs on the graph asks.
+fn ask<'line>(
+    server: &Server,
+    method: &str,
+    params: Params<'line>,
+    principal: &Principal,
+) -> Result<Ask<'line>, RpcError> {
+    let object = |raw: Option<&'line RawValue>| match raw.map(RawValue::get) {
+        None | Some("null") => Ok(Cow::Borrowed("{}")),
+        Some(text) if text.starts_with('{') => Ok(Cow::Borrowed(text)),
+        Some(_) => Err(RpcError::new(code::PARAMS, "params.arguments must be an object")),
+    };
+    match method {
+        "tools/call" => {
+            let name = params.name.ok_or_else(|| missing("name"))?;
+            let found = server.catalogue.tool(&name);
+            let (tool, row) =
+                found.ok_or_else(|| unknown("tool", &name, server.catalogue.tools().iter().map(|it| &*it.name)))?;
+            require(principal, row.scope)?;
+            Ok(Ask::Tool { tool, arguments: object(params.arguments)? })
+        }
+        "resources/read" => {
+            require(principal, Scopes::READ)?;
+            Ok(Ask::Resource { uri: params.uri.ok_or_else(|| missing("uri"))? })
+        }
+        "prompts/get" => {
+            require(principal, Scopes::READ)?;
+            let name = params.name.ok_or_else(|| missing("name"))?;
+            if server.catalogue.prompt(&name).is_none() {
+                return Err(unknown("prompt", &name, server.catalogue.prompt_names()));
+            }
+            Ok(Ask::Prompt { name, arguments: object(params.arguments)? })
+        }
+        _ => {
+            require(principal, Scopes::READ)?;
+            let reference = params.reference.ok_or_else(|| missing("ref"))?;
+            let of = match &*reference.kind {
+                "ref/prompt" => reference.name.ok_or_else(|| missing("ref.name"))?,
+                "ref/resource" => reference.uri.ok_or_else(|| missing("ref.uri"))?,
+                _ => return Err(RpcError::new(code::PARAMS, "params.ref.type must be ref/prompt or ref/resource")),
+            };
+            let argument = params.argument.ok_or_else(|| missing("argument"))?;
+            Ok(Ask::Complete { of, name: argument.name, value: argument.value })
+        }
+    }
+}
+
+fn is_method(method: &str, version: Version) -> bool {
+    match method {
+        "tools/list"
+        | "tools/call"
+        | "resources/list"
+        | "resources/templates/list"
+        | "resources/read"
+        | "prompts/list"
+        | "prompts/get"
+        | "completion/complete" => true,
+        "subscriptions/listen" => version.is_modern(),
+        "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => !version.is_modern(),
+        _ => false,
+    }
+}
+
+/// What the server can do. Lists never change while it runs.
+fn capabilities(version: Version) -> &'static str {
+    match version {
+        Version::V2024_11_05 => r#"{"tools":{},"resources":{"subscribe":true},"prompts":{},"logging":{}}"#,
+        Version::V2026_07_28 => r#"{"tools":{},"resources":{"subscribe":true},"prompts":{},"completions":{}}"#,
+        _ => r#"{"tools":{},"resources":{"subscribe":true},"prompts":{},"completions":{},"logging":{}}"#,
+    }
+}
+
+fn discover(server: &Server, id: &RawValue, out: &mut Vec<u8>) {
+    let version = Version::V2026_07_28;
+    reply::begin(server, version, id, out);
+    reply::cache(version, 3_600_000, "public", out);
+    out.extend_from_slice(br#""supportedVersions":["#);
+    text(version.name(), out);
+    out.extend_from_slice(br#"],"capabilities":"#);
+    out.extend_from_slice(capabilities(version).as_bytes());
+    out.extend_from_slice(br#","instructions":"#);
+    text(server.catalogue.instructions(), out);
+    reply::end(out);
+}
+
+fn listen_ended(server: &Server, id: &RawValue, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    out.extend_from_slice(id.get().as_bytes());
+    out.extend_from_slice(br#","result":{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":"#);
+    out.extend_from_slice(&server.info);
+    out.extend_from_slice(br#","io.modelcontextprotocol/subscriptionId":"#);
+    out.extend_from_slice(id.get().as_bytes());
+    out.extend_from_slice(b"}}}\n");
+}
+
+fn require(principal: &Principal, scope: Scopes) -> Result<(), RpcError> {
+    if principal.scopes.allow(scope) {
+        return Ok(());
+    }
+    let error = RpcError::new(code::FORBIDDEN, format!("this needs the scope {}", scope.name()));
+    Err(error.with(json!({ "scope": scope.name() })))
+}
+
+fn not_authenticated() -> RpcError {
+    RpcError::new(code::FORBIDDEN, "say who you are first: swarmcast/authenticate, or a token in params._meta")
+        .with(json!({ "authenticate": AUTHENTICATE, "meta": AUTHORIZATION }))
+}
+
+fn wrong_token() -> RpcError {
+    RpcError::new(code::FORBIDDEN, "this token is not known, or has expired")
+}
+
+fn not_watched(why: NotWatched, uri: &str) -> RpcError {
+    match why {
+        NotWatched::Unknown => {
+            RpcError::new(code::RESOURCE, "there is no such resource, or it never changes").with(json!({ "uri": uri }))
+        }
+        NotWatched::Full => RpcError::new(
+            code::PARAMS,
+            format!("a connection subscribes to at most {MCP_SUBSCRIPTION_URIS_MAX} resources"),
+        ),
+    }
+}
+
+fn unknown<'names>(what: &str, name: &str, names: impl Iterator<Item = &'names str>) -> RpcError {
+    let shown: String = name.chars().take(64).collect();
+    let near = super::args::nearest(name, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    RpcError::new(code::PARAMS, format!("there is no {what} {shown:?}{near}"))
+}

@@ -1,0 +1,187 @@
+//! The tools: what each needs, and the ones that only look.
+
+mod agent;
+mod analyze;
+mod around;
+mod find;
+mod measure;
+mod render;
+mod show;
+mod steer;
+mod survey;
+mod write;
+
+use serde::Serialize;
+
+pub use agent::{Register, Report};
+pub use steer::{SimulationChange, steered};
+pub use write::Write;
+
+pub(super) use find::relevance;
+pub(super) use show::{Fields as ShownFields, edge as shown_edge, node as shown_node};
+pub(super) use survey::{latest_changes, one_edge, one_node, simulation};
+
+use super::args::{self, Arguments, ToolError};
+use super::catalogue::ToolRow;
+use super::query;
+use super::reply::{Content, Reply, ToolResult};
+use super::session::Ask;
+use super::view::{Bounds, View};
+use super::{Principal, Server};
+use crate::limits::MCP_RESULT_BYTES_MAX;
+
+/// What a tool comes to.
+pub type Done = Result<ToolResult, ToolError>;
+
+/// A result of this structure.
+///
+/// # Errors
+/// It is longer than a result may be.
+pub fn done<T: Serialize>(result: &T) -> Done {
+    let json = serde_json::to_string(result).map_err(|_| ToolError::new("the result could not be written"))?;
+    // Lists count their bytes; this is for what they cannot count.
+    match json.len() <= MCP_RESULT_BYTES_MAX {
+        true => Ok(ToolResult { structured: Some(json), content: Vec::new(), is_error: false }),
+        false => Err(ToolError::new(format!("the result has more than {MCP_RESULT_BYTES_MAX} bytes: ask for less"))),
+    }
+}
+
+/// The same as an answer.
+#[must_use]
+pub fn reply(done: Done) -> Reply {
+    Reply::Tool(done.unwrap_or_else(|error| ToolResult {
+        structured: None,
+        content: vec![Content::Text(error.0)],
+        is_error: true,
+    }))
+}
+
+/// What a call needs.
+#[derive(Debug)]
+pub enum Plan<'line> {
+    /// It only looks: [`read`] it, here or, when it is `long`, on another thread over a snapshot.
+    Read {
+        /// It may take more than a millisecond.
+        long: bool,
+        /// How long it may take, ms: its watcher stops it then.
+        limit_ms: u64,
+    },
+    /// It looks at what comes after a revision: read it when there is something, or when the time is over.
+    Wait {
+        /// The revision.
+        since: u64,
+        /// How long at most.
+        wait_ms: u64,
+    },
+    /// It changes the graph.
+    Write(Box<Write>),
+    /// It steers the simulation.
+    Steer(SimulationChange),
+    /// Somebody becomes an agent: [`super::Agents::register`].
+    Register(Register<'line>),
+    /// An agent reports: [`super::Agents::report`].
+    Report(Report<'line>),
+}
+
+/// How long a tool that only looks may take, ms.
+const READ_MS_MAX: u64 = 2_000;
+
+/// The same of those that compute over the whole graph.
+const COMPUTE_MS_MAX: u64 = 30_000;
+
+/// Nodes and edges of a graph up to which looking at all of them is a matter of a millisecond.
+const SHORT_MAX: usize = 20_000;
+
+/// Says what a call needs, or why it cannot be done.
+///
+/// # Errors
+/// What to answer, as [`reply`] does.
+pub fn plan<'line>(
+    server: &Server,
+    ask: &'line Ask<'_>,
+    principal: &Principal,
+    view: &View<'_>,
+) -> Result<Plan<'line>, ToolError> {
+    let small = view.graph.nodes().len() + view.graph.edges().len() <= SHORT_MAX;
+    let Ask::Tool { tool, arguments } = ask else {
+        let long = !small && !matches!(ask, Ask::Prompt { .. });
+        return Ok(looks(long));
+    };
+    let Some(row) = server.catalogue.tools().get(*tool) else { return Ok(looks(false)) };
+    let author = &*principal.name;
+    Ok(match &*row.name {
+        "upsert_nodes" => Plan::Write(write::upsert_nodes(&read_as(row, arguments)?, author)?),
+        "upsert_edges" => Plan::Write(write::upsert_edges(&read_as(row, arguments)?, view, author)?),
+        "delete_items" => Plan::Write(write::delete_items(&read_as(row, arguments)?, view, author)?),
+        "apply_mutations" => Plan::Write(write::mutations(&read_as(row, arguments)?, view, author)?),
+        "pin_nodes" => Plan::Write(write::pin_nodes(&read_as(row, arguments)?, view, author)?),
+        "set_simulation" => Plan::Steer(steer::set_simulation(&read_as(row, arguments)?, view)?),
+        "register_agent" => Plan::Register(read_as::<agent::RegisterArguments<'_>>(row, arguments)?.into()),
+        "report_agent" => Plan::Report(read_as::<agent::ReportArguments<'_>>(row, arguments)?.into()),
+        "get_changes" => match read_as::<survey::GetChanges<'_>>(row, arguments)?.waits(view)? {
+            Some((since, wait_ms)) => Plan::Wait { since, wait_ms },
+            None => looks(false),
+        },
+        // The window of changes and the records of agents are not in a snapshot.
+        "list_agents" => looks(false),
+        "get_nodes" | "get_neighborhood" => looks(!small && arguments.contains("\"hops\"")),
+        "query_graph" => {
+            let limit_ms = read_as::<query::QueryGraph<'_>>(row, arguments)?.limit_ms()?;
+            Plan::Read { long: true, limit_ms }
+        }
+        "analyze_graph" | "render_view" | "find_paths" => Plan::Read { long: true, limit_ms: COMPUTE_MS_MAX },
+        _ => looks(!small),
+    })
+}
+
+const fn looks<'line>(long: bool) -> Plan<'line> {
+    Plan::Read { long, limit_ms: READ_MS_MAX }
+}
+
+fn read_as<'line, T: serde::Deserialize<'line> + Arguments>(row: &ToolRow, json: &'line str) -> Result<T, ToolError> {
+    args::read(row, json)
+}
+
+/// Runs a tool that only looks.
+///
+/// # Errors
+/// Why it cannot be done.
+pub fn read_tool(server: &Server, tool: usize, json: &str, view: &View<'_>, bounds: &Bounds<'_>) -> Done {
+    let row = server.catalogue.tools().get(tool).ok_or_else(|| ToolError::new("there is no such tool"))?;
+    match &*row.name {
+        "graph_overview" => {
+            read_as::<survey::Nothing<'_>>(row, json)?;
+            survey::overview(view, bounds)
+        }
+        "get_schema" => survey::schema(&read_as(row, json)?, view, bounds),
+        "find_nodes" => find::find_nodes(&read_as(row, json)?, view, bounds),
+        "get_nodes" => find::get_nodes(&read_as(row, json)?, view),
+        "get_neighborhood" => around::get_neighborhood(&read_as(row, json)?, view, bounds),
+        "find_edges" => find::find_edges(&read_as(row, json)?, view, bounds),
+        "find_paths" => around::find_paths(&read_as(row, json)?, view, bounds),
+        "analyze_graph" => analyze::analyze(&read_as(row, json)?, view, bounds),
+        "get_changes" => survey::get_changes(&read_as(row, json)?, view),
+        "get_layout" => survey::get_layout(&read_as(row, json)?, view, bounds),
+        "query_graph" => query::query_graph(&read_as(row, json)?, view, bounds),
+        "render_view" => render::render_view(&read_as(row, json)?, view, bounds),
+        "list_agents" => agent::list_agents(&read_as(row, json)?, view, bounds),
+        other => Err(ToolError::new(format!("{other} does not only look"))),
+    }
+}
+
+/// `graph://view/main.{format}`: the picture, as base64.
+pub(super) fn picture(format: &str, view: &View<'_>, bounds: &Bounds<'_>) -> Result<String, ToolError> {
+    render::picture(format, view, bounds)
+}
+
+/// A tool's result as text, for the resource that shows the same.
+pub(super) fn text_of(
+    server: &Server,
+    name: &str,
+    json: &str,
+    view: &View<'_>,
+    bounds: &Bounds<'_>,
+) -> Result<String, ToolError> {
+    let (tool, _) = server.catalogue.tool(name).ok_or_else(|| ToolError::new("there is no such tool"))?;
+    read_tool(server, tool, json, view, bounds).map(|result| result.structured.unwrap_or_default())
+}

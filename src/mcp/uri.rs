@@ -1,0 +1,157 @@
+//! The URIs of the resources, `graph://..`, taken apart and put together.
+
+use std::borrow::Cow;
+
+/// A resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uri<'uri> {
+    /// `graph://overview`
+    Overview,
+    /// `graph://schema`
+    Schema,
+    /// `graph://agents`
+    Agents,
+    /// `graph://layout`
+    Layout,
+    /// `graph://stats`
+    Stats,
+    /// `graph://changes`
+    Changes,
+    /// `graph://help/{page}`
+    Help {
+        /// tools, query or agents.
+        page: &'uri str,
+    },
+    /// `graph://node/{id}`
+    Node {
+        /// Decoded.
+        key: Cow<'uri, str>,
+    },
+    /// `graph://node/{id}/neighbors{?hops,limit}`
+    Neighbours {
+        /// Decoded.
+        key: Cow<'uri, str>,
+        /// As written.
+        hops: Option<u32>,
+        /// As written.
+        limit: Option<u32>,
+    },
+    /// `graph://edge/{id}`
+    Edge {
+        /// Its number.
+        id: u32,
+    },
+    /// `graph://agent/{id}`
+    Agent {
+        /// Decoded.
+        key: Cow<'uri, str>,
+    },
+    /// `graph://view/{name}.{format}`
+    View {
+        /// png or svg.
+        format: &'uri str,
+    },
+}
+
+/// Takes a URI apart; `None` when it is none of ours.
+#[must_use]
+pub fn parse(uri: &str) -> Option<Uri<'_>> {
+    let rest = uri.strip_prefix("graph://")?;
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let parts: Vec<&str> = path.split('/').collect();
+    let known = match parts.as_slice() {
+        ["overview"] => Uri::Overview,
+        ["schema"] => Uri::Schema,
+        ["agents"] => Uri::Agents,
+        ["layout"] => Uri::Layout,
+        ["stats"] => Uri::Stats,
+        ["changes"] => Uri::Changes,
+        ["help", page @ ("tools" | "query" | "agents")] => Uri::Help { page },
+        ["node", key] if !key.is_empty() => Uri::Node { key: decode(key)? },
+        ["agent", key] if !key.is_empty() => Uri::Agent { key: decode(key)? },
+        ["edge", id] => Uri::Edge { id: id.parse().ok()? },
+        ["view", "main.png"] => Uri::View { format: "png" },
+        ["view", "main.svg"] => Uri::View { format: "svg" },
+        ["node", key, "neighbors"] if !key.is_empty() => {
+            let (mut hops, mut limit) = (None, None);
+            for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+                match pair.split_once('=')? {
+                    ("hops", value) => hops = Some(value.parse().ok()?),
+                    ("limit", value) => limit = Some(value.parse().ok()?),
+                    _ => return None,
+                }
+            }
+            return Some(Uri::Neighbours { key: decode(key)?, hops, limit });
+        }
+        _ => return None,
+    };
+    query.is_none().then_some(known)
+}
+
+/// Percent-decodes; `None` when an escape is broken or the result is not UTF-8.
+fn decode(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let digits = [bytes.next()?, bytes.next()?];
+        let digits = std::str::from_utf8(&digits).ok().filter(|text| text.bytes().all(|it| it.is_ascii_hexdigit()))?;
+        out.push(u8::from_str_radix(digits, 16).ok()?);
+    }
+    String::from_utf8(out).ok().map(Cow::Owned)
+}
+
+/// Percent-encodes everything but letters, digits and `-._~`.
+#[must_use]
+pub fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_taken_apart() {
+        assert_eq!(parse("graph://node/a%2Fb%20c"), Some(Uri::Node { key: "a/b c".into() }));
+        assert_eq!(parse("graph://edge/7"), Some(Uri::Edge { id: 7 }));
+        let neighbours = parse("graph://node/x/neighbors?hops=2&limit=9");
+        assert_eq!(neighbours, Some(Uri::Neighbours { key: "x".into(), hops: Some(2), limit: Some(9) }));
+        for bad in [
+            "graph://",
+            "graph://node/",
+            "graph://node/%",
+            "graph://node/%+1",
+            "graph://node/%ff",
+            "http://a",
+            "graph://overview?x",
+            "graph://edge/-1",
+            "graph://help/x",
+            "graph://node/x/neighbors?hops=x",
+            "graph://node/a/b",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_key_has_a_uri(key in ".+") {
+            let uri = format!("graph://node/{}", encode(&key));
+            proptest::prop_assert_eq!(parse(&uri), Some(Uri::Node { key: key.into() }));
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! The agents' door: MCP over raw TCP and a Unix socket, as lines. A thread of its own, so that neither a handshake nor a frame waits
+//! for an agent.
+//!
+//! It knows lines and limits and nothing else: what a line says is `control`'s business. A connection has one batch of lines with
+//! `control` at a time and is not read meanwhile, so one that asks faster than it is answered fills its own socket and nobody's
+//! memory. Syscalls of a turn: `epoll_wait`, `accept4`, one `read` and one `write` for each connection that has something.
+
+use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Events, Interest, Poll, Token};
+
+use super::shard_loop::WAKE;
+use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
+use crate::base::{Handle, Slab};
+use crate::handoff::{Consumer, Doorbell, McpEvent, McpReply, Producer};
+use crate::limits::{MCP_CONNECTIONS_MAX, MCP_OUTPUT_BYTES_MAX, MCP_OUTPUT_BYTES_PAUSE};
+use crate::metrics::Metrics;
+use crate::wire::{Framed, LineFramer};
+
+const TCP_LISTENER: Token = Token(usize::MAX - 1);
+const UNIX_LISTENER: Token = Token(usize::MAX - 2);
+
+/// Bytes read at once from a connection.
+const READ_BYTES: usize = 64 << 10;
+
+/// Connections accepted in one turn.
+const ACCEPTS_PER_TURN_MAX: usize = 64;
+
+/// From accept to the first whole line.
+const FIRST_LINE_NS_MAX: u64 = 10 * SECOND_NS;
+
+/// How long a line may take to come to its end.
+const LINE_NS_MAX: u64 = 30 * SECOND_NS;
+
+/// How long an answer may lie unread.
+const UNREAD_NS_MAX: u64 = 30 * SECOND_NS;
+
+/// Time between two looks at deadlines.
+const HOUSEKEEPING_NS: u64 = 500 * MILLISECOND_NS;
+
+/// Time after which a full lane, or an accept that failed, is tried again.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// The lanes of the thread.
+#[derive(Debug)]
+pub struct McpLanes {
+    /// mcp → control.
+    pub events: Producer<McpEvent>,
+    /// control → mcp.
+    pub replies: Consumer<McpReply>,
+    /// main → mcp: stop.
+    pub stop: Consumer<()>,
+}
+
+/// Where agents come in.
+#[derive(Debug)]
+pub struct McpListeners {
+    /// Raw TCP.
+    pub tcp: Option<std::net::TcpListener>,
+    /// A Unix socket.
+    pub unix: Option<std::os::unix::net::UnixListener>,
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(into),
+            Self::Unix(stream) => stream.read(into),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Unix(stream) => stream,
+        }
+    }
+}
+
+struct Conn {
+    stream: Stream,
+    framer: LineFramer,
+    /// Answers, of which `sent` bytes are out.
+    out: Vec<u8>,
+    sent: usize,
+    /// Lines that found the lane full.
+    unsent: Option<McpEvent>,
+    /// Lines are with `control`.
+    waits: bool,
+    /// The kernel may have more to read.
+    readable: bool,
+    /// The other end has said its last.
+    ended: bool,
+    /// `control` has been told of the end.
+    end_told: bool,
+    /// Closed when everything is out.
+    closing: bool,
+    /// By when something has to have happened, ns.
+    deadline_ns: Option<u64>,
+}
+
+/// Everything the thread owns.
+pub struct McpDoor {
+    poll: Poll,
+    bell: Arc<Doorbell>,
+    tcp: Option<TcpListener>,
+    unix: Option<UnixListener>,
+    lanes: McpLanes,
+    metrics: Arc<Metrics>,
+    conns: Slab<Conn>,
+    scratch: Box<[u8]>,
+    /// Ends that the lane had no room for.
+    gone: Vec<Handle>,
+    /// Connections with lines that found the lane full.
+    held: Vec<Handle>,
+    accept_again: bool,
+    housekeeping_ns: u64,
+}
+
+impl McpDoor {
+    /// A door over bound listeners and a poll whose waker `bell` rings.
+    ///
+    /// # Errors
+    /// When a listener cannot be registered.
+    pub fn new(
+        poll: Poll,
+        bell: Arc<Doorbell>,
+        listeners: McpListeners,
+        lanes: McpLanes,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        let mut tcp = listeners.tcp.map(TcpListener::from_std);
+        let mut unix = listeners.unix.map(UnixListener::from_std);
+        if let Some(tcp) = &mut tcp {
+            poll.registry().register(tcp, TCP_LISTENER, Interest::READABLE)?;
+        }
+        if let Some(unix) = &mut unix {
+            poll.registry().register(unix, UNIX_LISTENER, Interest::READABLE)?;
+        }
+        Ok(Self {
+            poll,
+            bell,
+            tcp,
+            unix,
+            lanes,
+            metrics,
+            conns: Slab::new(MCP_CONNECTIONS_MAX),
+            scratch: vec![0; READ_BYTES].into_boxed_slice(),
+            gone: Vec::new(),
+            held: Vec::new(),
+            accept_again: false,
+            housekeeping_ns: 0,
+        })
+    }
+
+    /// Runs until told to stop.
+    ///
+    /// # Errors
+    /// When `epoll_wait` fails for another reason than a signal.
+    pub fn run(mut self) -> std::io::Result<()> {
+        let mut events = Events::with_capacity(1_024);
+        loop {
+            let now_ns = monotonic_ns();
+            self.take_replies(now_ns);
+            self.try_again();
+            if self.lanes.stop.pop().is_some() {
+                self.take_replies(now_ns);
+                return Ok(());
+            }
+            self.bell.arm();
+            let waits = self.lanes.replies.is_empty() && self.lanes.stop.is_empty();
+            let timeout = match (waits, self.held.is_empty() && self.gone.is_empty() && !self.accept_again) {
+                (false, _) => Some(Duration::ZERO),
+                (true, false) => Some(RETRY),
+                (true, true) if self.conns.is_empty() => None,
+                (true, true) => Some(Duration::from_nanos(HOUSEKEEPING_NS)),
+            };
+            let answer = self.poll.poll(&mut events, timeout);
+            self.bell.disarm();
+            match answer {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                other => other?,
+            }
+            let now_ns = monotonic_ns();
+            let mut accept = self.accept_again;
+            for event in &events {
+                match event.token() {
+                    WAKE => {}
+                    TCP_LISTENER | UNIX_LISTENER => accept = true,
+                    Token(slot) => {
+                        let Some(handle) = self.conns.handle_at(slot as u32) else { continue };
+                        if let Some(conn) = self.conns.get_mut(handle) {
+                            conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                        }
+                        self.serve(handle, now_ns);
+                    }
+                }
+            }
+            if accept {
+                self.accept_again = self.accept(now_ns);
+            }
+            self.housekeep(now_ns);
+        }
+    }
+
+    /// Accepts what waits; true when some may be left.
+    fn accept(&mut self, now_ns: u64) -> bool {
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            if self.conns.len() >= MCP_CONNECTIONS_MAX {
+                return true;
+            }
+            let tcp = self.tcp.as_ref().map(|listener| listener.accept().map(|(stream, _)| Stream::Tcp(stream)));
+            let accepted = match (tcp, &self.unix) {
+                (Some(Err(error)), Some(unix)) if error.kind() == ErrorKind::WouldBlock => {
+                    unix.accept().map(|(stream, _)| Stream::Unix(stream))
+                }
+                (Some(accepted), _) => accepted,
+                (None, Some(unix)) => unix.accept().map(|(stream, _)| Stream::Unix(stream)),
+                (None, None) => return false,
+            };
+            match accepted {
+                Ok(stream) => self.take(stream, now_ns),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.metrics.mcp.accept_errors.add(1);
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, stream: Stream, now_ns: u64) {
+        let own_user = match &stream {
+            Stream::Tcp(stream) => {
+                let _ = stream.set_nodelay(true);
+                false
+            }
+            // The file's rights let nobody else in.
+            Stream::Unix(_) => true,
+        };
+        let made = self.conns.insert_with(|_| Conn {
+            stream,
+            framer: LineFramer::default(),
+            out: Vec::new(),
+            sent: 0,
+            unsent: None,
+            waits: false,
+            readable: true,
+            ended: false,
+            end_told: false,
+            closing: false,
+            deadline_ns: Some(now_ns + FIRST_LINE_NS_MAX),
+        });
+        let Some(handle) = made else { return };
+        let registry = self.poll.registry();
+        let Some(conn) = self.conns.get_mut(handle) else { return };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let watched = registry.register(conn.stream.source(), Token(handle.slot as usize), interest);
+        // Without a word to `control` it is nobody; a lane that is full is full of those before it.
+        if watched.is_err() || self.lanes.events.push(McpEvent::Open { conn: handle, own_user }).is_err() {
+            self.conns.remove(handle);
+            return;
+        }
+        self.metrics.mcp.accepted.add(1);
+        self.metrics.mcp.connections.set(self.conns.len() as f64);
+        self.serve(handle, now_ns);
+    }
+
+    /// Goes on with one connection as far as it can.
+    fn serve(&mut self, handle: Handle, now_ns: u64) {
+        if !self.write(handle, now_ns) {
+            return self.drop_conn(handle);
+        }
+        loop {
+            let Self { conns, lanes, scratch, held, metrics, .. } = self;
+            let Some(conn) = conns.get_mut(handle) else { return };
+            if conn.waits || conn.unsent.is_some() || conn.closing {
+                return;
+            }
+            let mut lines = Vec::new();
+            let mut hopeless = false;
+            while let Some(framed) = conn.framer.next_line() {
+                match framed {
+                    Framed::Line(line) => lines.extend_from_slice(line),
+                    Framed::TooLong => {}
+                    Framed::Hopeless => hopeless = true,
+                }
+                lines.push(b'\n');
+            }
+            let ends = conn.ended && !conn.end_told;
+            if !lines.is_empty() || ends {
+                metrics.mcp.lines.add(lines.iter().filter(|byte| **byte == b'\n').count() as u64);
+                conn.deadline_ns = None;
+                conn.end_told |= ends;
+                conn.closing |= hopeless;
+                let event = McpEvent::Lines { conn: handle, lines: Bytes::from(lines), ended: conn.ended };
+                match lanes.events.push(event) {
+                    Ok(_) => conn.waits = true,
+                    Err(event) => {
+                        conn.unsent = Some(event);
+                        held.push(handle);
+                    }
+                }
+                return;
+            }
+            if !conn.readable || conn.ended || conn.out.len() - conn.sent > MCP_OUTPUT_BYTES_PAUSE {
+                if conn.deadline_ns.is_none() && !conn.framer.is_empty() {
+                    conn.deadline_ns = Some(now_ns + LINE_NS_MAX);
+                }
+                return;
+            }
+            match conn.stream.read(scratch) {
+                Ok(0) => conn.ended = true,
+                Ok(taken) => conn.framer.push(scratch.get(..taken).unwrap_or(&[])),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => conn.readable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.drop_conn(handle),
+            }
+        }
+    }
+
+    /// Writes what there is; false when the connection is over.
+    fn write(&mut self, handle: Handle, now_ns: u64) -> bool {
+        let Some(conn) = self.conns.get_mut(handle) else { return true };
+        while let Some(rest) = conn.out.get(conn.sent..).filter(|rest| !rest.is_empty()) {
+            match conn.stream.write(rest) {
+                Ok(0) => return false,
+                Ok(sent) => {
+                    conn.sent += sent;
+                    conn.deadline_ns = None;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    conn.deadline_ns.get_or_insert(now_ns + UNREAD_NS_MAX);
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        if conn.sent == conn.out.len() {
+            conn.out.clear();
+            conn.sent = 0;
+            return !conn.closing || conn.waits;
+        }
+        if conn.sent > MCP_OUTPUT_BYTES_PAUSE {
+            conn.out.drain(..conn.sent);
+            conn.sent = 0;
+        }
+        conn.out.len() - conn.sent <= MCP_OUTPUT_BYTES_MAX
+    }
+
+    fn take_replies(&mut self, now_ns: u64) {
+        while let Some(McpReply { conn: handle, bytes, taken, close }) = self.lanes.replies.pop() {
+            let Some(conn) = self.conns.get_mut(handle) else { continue };
+            conn.out.extend_from_slice(&bytes);
+            conn.waits &= !taken;
+            conn.closing |= close;
+            self.serve(handle, now_ns);
+        }
+    }
+
+    /// What found the lane full.
+    fn try_again(&mut self) {
+        while let Some(handle) = self.gone.pop() {
+            if self.lanes.events.push(McpEvent::Closed { conn: handle }).is_err() {
+                self.gone.push(handle);
+                return;
+            }
+        }
+        for handle in std::mem::take(&mut self.held) {
+            let Some(conn) = self.conns.get_mut(handle) else { continue };
+            let Some(event) = conn.unsent.take() else { continue };
+            match self.lanes.events.push(event) {
+                Ok(_) => conn.waits = true,
+                Err(event) => {
+                    conn.unsent = Some(event);
+                    self.held.push(handle);
+                }
+            }
+        }
+    }
+
+    fn drop_conn(&mut self, handle: Handle) {
+        let Some(mut conn) = self.conns.remove(handle) else { return };
+        let _ = self.poll.registry().deregister(conn.stream.source());
+        self.metrics.mcp.connections.set(self.conns.len() as f64);
+        if self.lanes.events.push(McpEvent::Closed { conn: handle }).is_err() {
+            self.gone.push(handle);
+        }
+    }
+
+    fn housekeep(&mut self, now_ns: u64) {
+        if now_ns < self.housekeeping_ns {
+            return;
+        }
+        self.housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+        for slot in 0..self.conns.slot_count() {
+            let late =
+                self.conns.at_mut(slot).is_some_and(|conn| conn.deadline_ns.is_some_and(|due_ns| due_ns <= now_ns));
+            if let Some(handle) = self.conns.handle_at(slot).filter(|_| late) {
+                self.metrics.mcp.timeouts.add(1);
+                self.drop_conn(handle);
+            }
+        }
+    }
+}

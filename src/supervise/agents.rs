@@ -1,0 +1,175 @@
+//! The agents' door: its addresses, its token, and who may do what.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::StartError;
+use super::run::listen;
+use crate::config::{AnonymousAgents, McpOptions};
+use crate::mcp::{Principal, Scopes, Server};
+use crate::net::McpListeners;
+use crate::store::default_path;
+
+/// Bytes of a token and of the secret.
+const SECRET_BYTES: usize = 32;
+
+/// What the agents' side begins with.
+pub(super) struct AgentsDoor {
+    pub(super) listeners: McpListeners,
+    pub(super) server: Arc<Server>,
+    pub(super) own_user: Principal,
+    pub(super) anonymous: Option<Principal>,
+    /// Where agents connect, for the user to read.
+    pub(super) tcp: Option<SocketAddr>,
+    pub(super) socket: Option<PathBuf>,
+    pub(super) token_file: Option<PathBuf>,
+}
+
+impl Drop for AgentsDoor {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.socket {
+            let _ = fs::remove_file(socket);
+        }
+    }
+}
+
+fn failed(step: &'static str) -> impl Fn(std::io::Error) -> StartError {
+    move |reason| StartError::System { step, reason }
+}
+
+/// Opens the door; `None` when nobody is to come in.
+pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartError> {
+    let tcp = match options.tcp.map(|address| listen("mcp.tcp", "mcp", address)).transpose() {
+        Err(StartError::InUse { address, holder, .. }) if address == McpOptions::TCP => {
+            let holder = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
+            tracing::warn!(
+                "agents cannot connect by TCP: {address} is in use{holder}; choose another with --mcp ADDRESS"
+            );
+            None
+        }
+        other => other?,
+    };
+    let runtime = runtime_folder();
+    let socket = match (&options.socket, &runtime) {
+        (Some(path), _) => Some((path.clone(), true)),
+        (None, Some(folder)) => Some((folder.join("mcp.sock"), false)),
+        (None, None) => None,
+    };
+    let unix = match socket {
+        Some((path, named)) => bind(&path, named)?.map(|listener| (listener, path)),
+        None => None,
+    };
+    if tcp.is_none() && unix.is_none() {
+        return Ok(None);
+    }
+    let failed_random = |error: getrandom::Error| StartError::System {
+        step: "random bits for the agents' door",
+        reason: std::io::Error::other(error.to_string()),
+    };
+    let mut secret = [0; SECRET_BYTES];
+    getrandom::fill(&mut secret).map_err(failed_random)?;
+    let mut server = Server::new(env!("CARGO_PKG_VERSION"), secret).map_err(|error| StartError::System {
+        step: "the tools of MCP",
+        reason: std::io::Error::other(error.to_string()),
+    })?;
+    let everything = Principal { name: "agent".into(), scopes: Scopes::ALL };
+    let token_file = match &tcp {
+        Some(_) => {
+            let path = options.token_file.clone().or_else(|| runtime.as_ref().map(|folder| folder.join("mcp.token")));
+            let path = path.or_else(|| {
+                let store = default_path(|name| std::env::var_os(name))?;
+                Some(store.with_file_name("mcp.token"))
+            });
+            let path = path.ok_or(StartError::NoTokenPlace)?;
+            let mut fresh = [0; SECRET_BYTES];
+            getrandom::fill(&mut fresh).map_err(failed_random)?;
+            server.add_token(&token(&path, &fresh)?, everything.clone());
+            Some(path)
+        }
+        None => None,
+    };
+    let anonymous = match options.anonymous {
+        AnonymousAgents::None => None,
+        AnonymousAgents::Read => Some(Principal { name: "anonymous".into(), scopes: Scopes::READ }),
+        AnonymousAgents::Write => {
+            Some(Principal { name: "anonymous".into(), scopes: Scopes::READ.with(Scopes::WRITE).with(Scopes::AGENT) })
+        }
+    };
+    let address = tcp.as_ref().and_then(|listener| listener.local_addr().ok());
+    let (unix, socket) = unix.unzip();
+    Ok(Some(AgentsDoor {
+        listeners: McpListeners { tcp, unix },
+        server: Arc::new(server),
+        own_user: everything,
+        anonymous,
+        tcp: address,
+        socket,
+        token_file,
+    }))
+}
+
+/// `swarmcast` in the user's runtime folder, where there is such a folder; it is made for the user alone.
+fn runtime_folder() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?).join("swarmcast");
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.ok().map(|()| folder)
+}
+
+/// A socket that only this user can use. `None` when another engine has the customary one.
+fn bind(path: &Path, named: bool) -> Result<Option<UnixListener>, StartError> {
+    if UnixStream::connect(path).is_ok() {
+        if named {
+            let reason = std::io::Error::new(ErrorKind::AddrInUse, format!("{} is in use", path.display()));
+            return Err(StartError::System { step: "mcp.socket", reason });
+        }
+        tracing::warn!("agents cannot connect by {}: another engine has it", path.display());
+        return Ok(None);
+    }
+    // What is left of an engine that was killed; anything but a socket is kept, and found in the way.
+    if fs::symlink_metadata(path).is_ok_and(|found| std::os::unix::fs::FileTypeExt::is_socket(&found.file_type())) {
+        fs::remove_file(path).map_err(failed("mcp.socket"))?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed("mcp.socket"))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed("mcp.socket"))?;
+    listener.set_nonblocking(true).map_err(failed("mcp.socket"))?;
+    Ok(Some(listener))
+}
+
+/// The token in the file; `fresh` goes there when there is none.
+fn token(path: &Path, fresh: &[u8]) -> Result<String, StartError> {
+    let failed = failed("the token for agents (mcp.token_file)");
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(&failed)?;
+    }
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Ok(mut file) => {
+            let text: String = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
+            file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(&failed)?;
+            Ok(text)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let mut text = String::new();
+            OpenOptions::new()
+                .read(true)
+                .open(path)
+                .and_then(|mut file| file.read_to_string(&mut text))
+                .map_err(&failed)?;
+            let text = text.trim().to_owned();
+            if text.len() < 2 * SECRET_BYTES / 4 {
+                let reason = std::io::Error::new(
+                    ErrorKind::InvalidData,
+                    format!("{} holds no token of 16 or more characters; remove it for a new one", path.display()),
+                );
+                return Err(failed(reason));
+            }
+            Ok(text)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}

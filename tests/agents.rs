@@ -1,0 +1,271 @@
+//! Goal: an agent over raw TCP reads the graph, changes it, sees a picture of it and lives in it, while a viewer watches; what it did is
+//! durable and says who did it; and the door keeps out whoever should stay out (K12-K14, K16, K25, B5, MCP limits).
+//! Method: the real server, lines of JSON over real sockets, a viewer on the stream.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{Client, Server, graph, within};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const SIGKILL: i32 = 9;
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("swarmcast-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Flags of an engine with a door for agents, and where its token is.
+fn door(folder: &std::path::Path) -> (Vec<String>, PathBuf) {
+    let token = folder.join("mcp.token");
+    let flags = ["--mcp", "127.0.0.1:0", "--set", &format!("mcp.token_file={}", token.display())];
+    (flags.map(str::to_owned).to_vec(), token)
+}
+
+fn address(server: &Server) -> SocketAddr {
+    let line = server.banner.lines().find(|line| line.contains("mcp at")).unwrap();
+    let after = line.split("mcp at ").nth(1).unwrap();
+    after.split([',', ' ']).next().unwrap().parse().unwrap()
+}
+
+struct Agent {
+    from: BufReader<TcpStream>,
+    to: TcpStream,
+    last: u64,
+    /// What came beside the answers.
+    notices: Vec<Value>,
+}
+
+impl Agent {
+    fn connect(server: &Server) -> Self {
+        let to = TcpStream::connect(address(server)).unwrap();
+        to.set_read_timeout(Some(PATIENCE)).unwrap();
+        to.set_nodelay(true).unwrap();
+        Self { from: BufReader::new(to.try_clone().unwrap()), to, last: 0, notices: Vec::new() }
+    }
+
+    fn known(server: &Server, token: &std::path::Path) -> Self {
+        let mut agent = Self::connect(server);
+        let text = std::fs::read_to_string(token).unwrap();
+        let answer = agent.ask("swarmcast/authenticate", json!({ "token": text.trim() }));
+        assert!(answer["error"].is_null(), "{answer}");
+        let answer = agent.ask(
+            "initialize",
+            json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } }),
+        );
+        assert_eq!(answer["result"]["protocolVersion"], "2025-06-18", "{answer}");
+        agent.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        agent
+    }
+
+    fn say(&mut self, message: &Value) {
+        self.to.write_all(format!("{message}\n").as_bytes()).unwrap();
+    }
+
+    fn line(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        match self.from.read_line(&mut line) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(serde_json::from_str(&line).unwrap()),
+        }
+    }
+
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.last += 1;
+        let id = self.last;
+        self.say(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
+        loop {
+            let line = self.line().unwrap();
+            if line["id"] == id {
+                return line;
+            }
+            self.notices.push(line);
+        }
+    }
+
+    fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let answer = self.ask("tools/call", json!({ "name": tool, "arguments": arguments }));
+        let result = &answer["result"];
+        assert!(result["isError"] != true && !result.is_null(), "{tool}: {answer}");
+        if result["structuredContent"].is_null() { result.clone() } else { result["structuredContent"].clone() }
+    }
+}
+
+#[test]
+fn an_agent_works_while_somebody_watches_and_a_kill_loses_nothing() {
+    let folder = folder("story");
+    let (mut flags, token) = door(&folder);
+    flags.extend(["--store".to_owned(), folder.join("graph.db").display().to_string()]);
+    let mut server = Server::start(&flags);
+    assert_eq!(std::fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut viewer = server.ws("");
+    let mut agent = Agent::known(&server, &token);
+    let tools = agent.ask("tools/list", json!({}));
+    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 21);
+    let overview = agent.call("graph_overview", json!({}));
+    let before = overview["nodes"].as_u64().unwrap();
+    let found = agent.call("find_nodes", json!({ "text": "a", "limit": 3 }));
+    let anchor = found["nodes"][0]["id"].as_str().unwrap().to_owned();
+
+    // Fifty nodes, linked: on the viewer's screen, with a name.
+    let nodes: Vec<Value> =
+        (0..50).map(|n| json!({ "id": format!("idea {n}"), "label": format!("Idea {n}") })).collect();
+    let added = agent.call("upsert_nodes", json!({ "nodes": nodes }));
+    assert_eq!(added["created"].as_array().unwrap().len(), 50, "{added}");
+    let edges: Vec<Value> =
+        (0..50).map(|n| json!({ "from": format!("idea {n}"), "to": anchor, "type": "about" })).collect();
+    let linked = agent.call("upsert_edges", json!({ "edges": edges }));
+    assert_eq!(linked["created"].as_array().unwrap().len(), 50, "{linked}");
+    let told = viewer.text("graph_changed");
+    assert_eq!((told["batches"][0]["author"].as_str(), &told["node_count"]), (Some("agent"), &json!(before + 50)));
+    let frame = viewer.frame_where("has the new nodes", |header, _| u64::from(header.node_count.get()) == before + 50);
+    assert!(!frame.is_empty());
+
+    // What it reads is what it wrote.
+    let near = agent.call("get_neighborhood", json!({ "id": anchor, "limit": 100 }));
+    assert!(near["nodes"].as_array().unwrap().len() >= 51, "{near}");
+    let rows = agent.call("query_graph", json!({ "query": "MATCH (a)-[:about]->(b) RETURN count(a) AS n" }));
+    assert_eq!(rows["rows"][0][0], 50, "{rows}");
+    let picture = agent.call("render_view", json!({ "width": 320, "height": 240 }));
+    let image = &picture["content"].as_array().map_or_else(|| picture.clone(), |content| content[0].clone());
+    assert!(image["mimeType"] == "image/png" || picture.to_string().contains("png"), "{picture}");
+    let refused = agent.ask("tools/call", json!({ "name": "get_nodes", "arguments": { "ids": [] } }));
+    assert_eq!(refused["result"]["isError"], true, "{refused}");
+
+    // It becomes a node itself, and others see what it does.
+    let me = agent.call("register_agent", json!({ "name": "Ada", "role": "researcher" }));
+    let handle = me["handle"].as_str().unwrap().to_owned();
+    let report = json!({ "handle": handle, "events": [{ "kind": "status", "status": "running" }, { "kind": "action", "target": "idea 1" }] });
+    assert_eq!(agent.call("report_agent", report)["accepted"], 2);
+    assert!(within(PATIENCE, || server.state()["agent_count"] == 1));
+    let agents = agent.call("list_agents", json!({}));
+    assert_eq!((&agents["agents"][0]["name"], &agents["agents"][0]["metrics"]["cpu"]), (&json!("Ada"), &Value::Null));
+    let state = (server.state()["version"].clone(), server.state()["edge_count"].clone());
+    assert!(state.0.as_u64().unwrap() >= 3);
+
+    server.signal(SIGKILL);
+    server.wait(PATIENCE).unwrap();
+    let server = Server::start(&flags);
+    let mut agent = Agent::known(&server, &token);
+    let rows = agent.call("query_graph", json!({ "query": "MATCH (a)-[:about]->(b) RETURN count(a) AS n" }));
+    assert_eq!(rows["rows"][0][0], 50, "{rows}");
+    assert!(within(PATIENCE, || server.state()["agent_count"] == 0), "nobody reports for the agent any more");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn whoever_shows_no_token_and_whoever_speaks_http_stays_out() {
+    let folder = folder("out");
+    let (flags, _) = door(&folder);
+    let server = Server::start(&[flags, graph("karate.gexf").to_vec()].concat());
+    let mut stranger = Agent::connect(&server);
+    let hello =
+        json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "x", "version": "1" } });
+    assert!(stranger.ask("initialize", hello)["error"].is_null(), "everybody may say hello");
+    let answer = stranger.ask("tools/call", json!({ "name": "graph_overview" }));
+    assert!(answer["error"]["code"].as_i64().is_some_and(|code| !(-32_768..=-32_000).contains(&code)), "{answer}");
+    let answer = stranger.ask("swarmcast/authenticate", json!({ "token": "wrong" }));
+    assert!(!answer["error"].is_null() && !answer.to_string().contains("wrong\""), "{answer}");
+    // A web page that posts to the port is not listened to, whatever is in the body.
+    for first in
+        ["POST / HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\n", "nonsense\n"]
+    {
+        let mut page = TcpStream::connect(address(&server)).unwrap();
+        page.set_read_timeout(Some(PATIENCE)).unwrap();
+        let body = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n";
+        let _ = page.write_all(format!("{first}{body}").as_bytes());
+        let mut said = Vec::new();
+        let _ = page.read_to_end(&mut said);
+        assert_eq!(said, b"", "{first:?}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn abuse_costs_the_one_who_does_it() {
+    let folder = folder("abuse");
+    let (flags, token) = door(&folder);
+    let server = Server::start(&[flags, graph("karate.gexf").to_vec()].concat());
+    let mut agent = Agent::known(&server, &token);
+    // Too long, not JSON, a batch: each has its error, and the connection stays.
+    let long = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"{}\"}}\n", "x".repeat(2 << 20));
+    agent.to.write_all(long.as_bytes()).unwrap();
+    assert_eq!(agent.line().unwrap()["error"]["code"], -32_600);
+    agent.to.write_all(b"{nonsense\n[]\n").unwrap();
+    assert_eq!(agent.line().unwrap()["error"]["code"], -32_700);
+    assert_eq!(agent.line().unwrap()["error"]["code"], -32_600);
+    let deep = format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\",\"params\":{}{}}}\n",
+        "[".repeat(500),
+        "]".repeat(500)
+    );
+    agent.to.write_all(deep.as_bytes()).unwrap();
+    assert_eq!(agent.line().unwrap()["error"]["code"], -32_700);
+    assert_eq!(agent.ask("ping", json!({}))["result"], json!({}));
+    // A thousand requests at once, read late: all are answered, and the viewer's frames go on.
+    let mut viewer = server.ws("");
+    let many: String = (0..1_000)
+        .map(|n| format!("{}\n", json!({ "jsonrpc": "2.0", "id": format!("m{n}"), "method": "tools/call", "params": { "name": "graph_overview" } })))
+        .collect();
+    let mut to = agent.to.try_clone().unwrap();
+    let writer = std::thread::spawn(move || to.write_all(many.as_bytes()).unwrap());
+    assert!(!viewer.frame().is_empty());
+    let started = Instant::now();
+    for _ in 0..1_000 {
+        let line = agent.line().unwrap();
+        assert!(line["id"].as_str().unwrap().starts_with('m') && line["error"].is_null(), "{line}");
+    }
+    writer.join().unwrap();
+    assert!(started.elapsed() < PATIENCE);
+    // Three lines in a row that are too long: it is of no use.
+    for _ in 0..3 {
+        let _ = agent.to.write_all(long.as_bytes());
+    }
+    assert!(within(PATIENCE, || agent.line().is_none()));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn subscribers_hear_of_changes_once_and_waiters_wake() {
+    let folder = folder("listen");
+    let (flags, token) = door(&folder);
+    let server = Server::start(&[flags, graph("karate.gexf").to_vec()].concat());
+    let mut listener = Agent::known(&server, &token);
+    let answer = listener.ask("resources/subscribe", json!({ "uri": "graph://overview" }));
+    assert!(answer["error"].is_null(), "{answer}");
+    let mut writer = Agent::known(&server, &token);
+    for n in 0..100 {
+        writer.call("upsert_nodes", json!({ "nodes": [{ "id": format!("n{n}"), "label": "x" }] }));
+    }
+    let mut heard = 0;
+    listener.to.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    while let Some(line) = listener.line() {
+        assert_eq!(
+            (&line["method"], &line["params"]["uri"]),
+            (&json!("notifications/resources/updated"), &json!("graph://overview"))
+        );
+        heard += 1;
+    }
+    assert!((1..100).contains(&heard), "{heard} notices of 100 changes");
+    // A long poll ends with the change that it waits for.
+    let revision = writer.call("graph_overview", json!({}))["revision"].as_u64().unwrap();
+    writer.last += 1;
+    let id = writer.last;
+    let wait = json!({ "name": "get_changes", "arguments": { "since": revision, "wait_ms": 10_000 } });
+    writer.say(&json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": wait }));
+    let mut other = Agent::known(&server, &token);
+    other.call("upsert_nodes", json!({ "nodes": [{ "id": "at last", "label": "x" }] }));
+    let line = writer.line().unwrap();
+    assert_eq!(line["id"], id);
+    assert!(line.to_string().contains("at last"), "{line}");
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -1,0 +1,235 @@
+//! The engine as MCP sees it, in one thread: a graph, a server, connections; every call is run where it is asked.
+#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+use serde_json::{Value, json};
+use swarmcast::analytics::Unwatched;
+use swarmcast::graph::{Graph, GraphBuilder, GraphLimits, Pending, Value as Property};
+use swarmcast::mcp::{
+    Agents, Bounds, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, SimulationChange, Step, View, plan,
+    read, reply, steered,
+};
+
+pub const TOKEN: &str = "a token of the test";
+
+const LIMITS: GraphLimits = GraphLimits { nodes: 10_000, edges: 20_000 };
+
+pub struct Engine {
+    pub graph: Graph,
+    pub positions: Vec<[f32; 3]>,
+    pub server: Server,
+    pub sim: SimFacts,
+    pub recent: Recent,
+    pub agents: Agents,
+    pub revision: u64,
+    pub now_ns: u64,
+    pub steered: Vec<SimulationChange>,
+    pending: Pending,
+}
+
+pub fn me() -> Principal {
+    Principal { name: "tester".into(), scopes: Scopes::ALL }
+}
+
+impl Engine {
+    pub fn new(graph: Graph) -> Self {
+        let mut server = Server::new("9.9.9", [7; 32]).unwrap();
+        server.add_token(TOKEN, me());
+        let positions = (0..graph.nodes().len()).map(|node| [node as f32, (node * node % 17) as f32, 1.0]).collect();
+        let sim = SimFacts { running: true, layout: "force_directed", tick_hz: 60.0, ..SimFacts::default() };
+        Self {
+            graph,
+            positions,
+            server,
+            sim,
+            recent: Recent::at(0),
+            agents: Agents::default(),
+            revision: 0,
+            now_ns: 1,
+            steered: Vec::new(),
+            pending: Pending::default(),
+        }
+    }
+
+    /// A ring of `n` nodes "n0".. with a hub, types, groups and properties.
+    pub fn sample(n: usize) -> Self {
+        let mut builder = GraphBuilder::new(LIMITS.nodes, LIMITS.edges);
+        let all: Vec<_> = (0..n).map(|node| builder.node(&format!("n{node}")).unwrap()).collect();
+        for (node, index) in all.iter().enumerate() {
+            let row = builder.node_mut(*index).unwrap();
+            row.label = format!("Node {node}").into();
+            row.group = Some(if node % 2 == 0 { "even" } else { "odd" }.into());
+            row.attributes = vec![
+                ("rank".into(), Property::Int(node as i64)),
+                ("note".into(), Property::Text("a < b & \u{202e}c".into())),
+            ];
+        }
+        for node in 0..n {
+            let edge = builder.edge(all[node], all[(node + 1) % n], 1.0 + node as f64, true).unwrap();
+            edge.relation = Some("next".into());
+            if node % 3 == 0 && node > 0 {
+                builder.edge(all[0], all[node], 2.0, false).unwrap().relation = Some("spoke".into());
+            }
+        }
+        Self::new(builder.finish())
+    }
+
+    pub fn view(&self) -> View<'_> {
+        View {
+            graph: &self.graph,
+            positions: Some(&self.positions),
+            tick: Some(42),
+            revision: self.revision,
+            sim: &self.sim,
+            recent: &self.recent,
+            agents: self.agents.rows(),
+            graph_limits: (LIMITS.nodes, LIMITS.edges),
+        }
+    }
+
+    /// Makes a batch true.
+    pub fn commit(
+        &mut self,
+        batch: &swarmcast::graph::Batch,
+    ) -> Result<Vec<swarmcast::graph::Outcome>, swarmcast::graph::OpError> {
+        let staged = self.pending.stage(&self.graph, batch, LIMITS)?;
+        self.pending.settle();
+        self.graph.commit(&staged.changes);
+        self.positions.resize(self.graph.nodes().len(), [0.0; 3]);
+        self.revision += 1;
+        self.recent.push(self.revision, &batch.author, &staged.changes);
+        Ok(staged.outcomes)
+    }
+
+    /// Feeds a line to a connection; what it sends, line by line, as JSON. `None` when it is closed.
+    pub fn say(&mut self, session: &mut Session, line: &str) -> Option<Vec<Value>> {
+        self.feed(session, line.as_bytes()).map(|out| lines(&out))
+    }
+
+    /// The same in bytes.
+    pub fn feed(&mut self, session: &mut Session, line: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        let step = session.feed(&self.server, line, &mut out);
+        match step {
+            Step::Done | Step::Cancel(_) => {}
+            Step::Close => return None,
+            Step::Call(call) => {
+                let principal = call.principal.clone();
+                let planned = {
+                    let view = View {
+                        agents: self.agents.rows(),
+                        graph: &self.graph,
+                        positions: Some(&self.positions),
+                        tick: Some(42),
+                        revision: self.revision,
+                        sim: &self.sim,
+                        recent: &self.recent,
+                        graph_limits: (1, 1),
+                    };
+                    plan(&self.server, &call.ask, &principal, &view)
+                };
+                let result = match planned {
+                    Err(error) => Ok(reply(Err(error))),
+                    Ok(Plan::Read { .. } | Plan::Wait { .. }) => {
+                        let bounds = Bounds::new(&self.server, &principal.name, &Unwatched);
+                        read(&self.server, &call.ask, &self.view(), &bounds)
+                    }
+                    Ok(Plan::Write(write)) => Ok(reply(self.write(&write))),
+                    Ok(Plan::Steer(change)) => {
+                        self.steered.push(change);
+                        self.sim.running = change.running.unwrap_or(self.sim.running);
+                        Ok(reply(steered(&self.view())))
+                    }
+                    Ok(Plan::Register(asked)) => {
+                        let now = (self.now_ns, self.now_ns / 1_000_000);
+                        let made = self.agents.register(&asked, &principal.name, [3; 16], now, self.revision);
+                        self.agents.refresh();
+                        Ok(reply(made.map(|made| tool_result(&made))))
+                    }
+                    Ok(Plan::Report(asked)) => {
+                        let now = (self.now_ns, self.now_ns / 1_000_000);
+                        let taken = self.agents.report(&asked, &principal.name, &self.graph, now, self.revision);
+                        self.agents.refresh();
+                        Ok(reply(taken.map(|taken| tool_result(&taken))))
+                    }
+                };
+                session.answer(&self.server, &call, &result, &mut out);
+            }
+        }
+        Some(out)
+    }
+
+    fn write(&mut self, write: &swarmcast::mcp::Write) -> swarmcast::mcp::Done {
+        if write.batch.if_version.is_some_and(|version| version != self.revision) {
+            return Err(write.stale(self.revision));
+        }
+        if write.dry_run {
+            let mut aside = Pending::default();
+            let staged = aside.stage(&self.graph, &write.batch, LIMITS);
+            let staged = staged.map_err(|error| write.refused(&self.graph, &error))?;
+            return write.answer(&self.graph, &staged.outcomes, self.revision);
+        }
+        let outcomes = self.commit(&write.batch).map_err(|error| write.refused(&self.graph, &error))?;
+        write.answer(&self.graph, &outcomes, self.revision)
+    }
+
+    /// Calls a tool in the stateless way; the result.
+    pub fn call(&mut self, session: &mut Session, name: &str, arguments: Value) -> Value {
+        let said =
+            self.say(session, &modern(1, "tools/call", json!({ "name": name, "arguments": arguments }))).unwrap();
+        assert_eq!(said.len(), 1, "{said:?}");
+        said[0].get("result").unwrap_or_else(|| panic!("{}", said[0])).clone()
+    }
+
+    /// The same, of a call that succeeds: its structured content.
+    pub fn done(&mut self, session: &mut Session, name: &str, arguments: Value) -> Value {
+        let result = self.call(session, name, arguments.clone());
+        assert!(result.get("isError").is_none(), "{name} {arguments}: {result}");
+        result["structuredContent"].clone()
+    }
+
+    /// The same, of a call that fails: its words.
+    pub fn refused(&mut self, session: &mut Session, name: &str, arguments: Value) -> String {
+        let result = self.call(session, name, arguments.clone());
+        assert_eq!(result["isError"], json!(true), "{name} {arguments}: {result}");
+        assert!(result.get("structuredContent").is_none());
+        result["content"][0]["text"].as_str().unwrap().to_owned()
+    }
+}
+
+pub fn tool_result<T: serde::Serialize>(result: &T) -> swarmcast::mcp::ToolResult {
+    swarmcast::mcp::ToolResult {
+        structured: Some(serde_json::to_string(result).unwrap()),
+        content: Vec::new(),
+        is_error: false,
+    }
+}
+
+pub fn lines(out: &[u8]) -> Vec<Value> {
+    assert!(out.is_empty() || out.ends_with(b"\n"));
+    out.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
+}
+
+/// A request of 2026-07-28.
+pub fn modern(id: impl Into<Value>, method: &str, mut params: Value) -> String {
+    params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
+    params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+    request(id, method, params)
+}
+
+pub fn request(id: impl Into<Value>, method: &str, params: Value) -> String {
+    json!({ "jsonrpc": "2.0", "id": id.into(), "method": method, "params": params }).to_string()
+}
+
+/// A connection that is known, in the era of `initialize`.
+pub fn initialized(engine: &mut Engine, version: &str) -> Session {
+    let mut session = Session::new(Some(me()));
+    let params =
+        json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    engine.say(&mut session, &request("i", "initialize", params)).unwrap();
+    engine.say(&mut session, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
+    session
+}
