@@ -235,7 +235,7 @@ impl Graph {
         })
     }
 
-    /// Makes changes that [`super::Stage`] has checked against this graph true. Nodes that stay keep their order, new ones
+    /// Makes changes that [`super::Pending::stage`] has checked against this graph true. Nodes that stay keep their order, new ones
     /// come last. O(changes), and O(nodes + edges) when something is removed.
     ///
     /// Changes that do not fit (an edge without its ends) are left out: a stage makes none.

@@ -29,7 +29,7 @@ pub struct CheckReport {
     pub log: Option<(u64, u64)>,
     /// Tick of the newest layout that is whole.
     pub layout_tick: Option<u64>,
-    /// What keeps it from being served as it is, the first [`PROBLEMS_MAX`].
+    /// What keeps it from being served as it is, the first twenty.
     pub problems: Vec<String>,
     /// What is odd, and does no harm.
     pub notes: Vec<String>,

@@ -59,7 +59,7 @@ pub fn reply(done: Done) -> Reply {
 /// What a call needs.
 #[derive(Debug)]
 pub enum Plan<'line> {
-    /// It only looks: [`read`] it, here or, when it is `long`, on another thread over a snapshot.
+    /// It only looks: [`crate::mcp::read`] it, here or, when it is `long`, on another thread over a snapshot.
     Read {
         /// It may take more than a millisecond.
         long: bool,
