@@ -28,7 +28,7 @@ fn weigh(nodes: u32, with_edges: bool) -> Result<f64> {
     }
     let graph = Graph::from_rows(rows, links, (0, 0))?;
     let change = region.change();
-    let held = change.bytes_allocated as f64 - change.bytes_deallocated as f64 + change.bytes_reallocated as f64;
+    let held = change.bytes_allocated as f64 - change.bytes_deallocated as f64;
     drop(graph);
     Ok(held)
 }
