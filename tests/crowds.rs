@@ -1,6 +1,6 @@
 //! Goal: fifty writers and fifty first joins at once, again and again: nobody waits for ever, no update is lost, every join gets its first
 //! frame (O17, O22, K21).
-//! Method: the real server with a store; threads that start together. 20 rounds; `SWARMCAST_CROWD_ROUNDS` asks for another number.
+//! Method: the real server with a store; threads that start together. 20 rounds; `CROWD_ROUNDS` asks for another number.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -17,7 +17,7 @@ const CROWD: usize = 50;
 
 #[test]
 fn writers_and_first_joins_at_once_lose_nothing_and_nobody_waits_for_ever() {
-    let rounds: usize = std::env::var("SWARMCAST_CROWD_ROUNDS").map_or(20, |rounds| rounds.parse().unwrap());
+    let rounds: usize = std::env::var("CROWD_ROUNDS").map_or(20, |rounds| rounds.parse().unwrap());
     let store = folder("crowds").join("graph.db");
     let server = Arc::new(Server::start(&["--store", store.to_str().unwrap()]));
     let before = server.state()["node_count"].as_u64().unwrap();

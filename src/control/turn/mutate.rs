@@ -204,7 +204,18 @@ impl Control {
         match (call.method.as_str(), part, id) {
             ("POST", "nodes", None) => self.mutate(&read(pages::read_nodes)?, Reply::Rest { token, status: 201 }),
             ("POST", "edges", None) => self.mutate(&read(pages::read_edges)?, Reply::Rest { token, status: 201 }),
-            ("POST", "batch", None) => self.mutate(&read(pages::read_batch)?, Reply::Rest { token, status: 200 }),
+            ("GET" | "HEAD", "data", Some("paginated")) => {
+                let page = pages::Numbered::of(&call.query)?;
+                let order = self.ascending();
+                self.take_latest();
+                let state = (self.mutations.version, self.epoch);
+                let body = pages::numbered_page(&self.graph, &order, page, state, self.latest.as_deref());
+                self.answer_bytes(token, 200, body.into());
+                Ok(())
+            }
+            ("POST", "batch" | "update", None) => {
+                self.mutate(&read(pages::read_batch)?, Reply::Rest { token, status: 200 })
+            }
             ("GET" | "HEAD", "export", None) => self.export_by_rest(token, &call.query),
             ("POST", "import", None) => self.import_by_rest(token, call),
             ("POST", "refresh", None) => self.refresh_by_rest(token),
