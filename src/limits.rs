@@ -125,6 +125,9 @@ pub const ANALYTICS_ENDED_MAX: usize = 32;
 /// Bytes of a graph as a file over HTTP.
 pub const EXPORT_BYTES_MAX: usize = 256 << 20;
 
+/// Copies of the store that are made at once on request.
+pub const SNAPSHOTS_WAITING_MAX: usize = 2;
+
 /// Files of clients that are read and written at once, or wait for it.
 pub const FILE_ORDERS_MAX: usize = 6;
 

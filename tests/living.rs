@@ -143,3 +143,37 @@ fn a_full_disk_makes_it_read_only_and_room_makes_it_writable() {
     assert!(unmounted.success());
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_snapshot_is_made_while_it_runs_and_restored() {
+    let folder = folder("snapshots");
+    let flags = kept_in(&folder.join("graph.db"));
+    let mut server = Server::start(&flags);
+    assert_eq!(add(&server, "before").status, 201);
+    let made = send(&server, "POST", "/api/snapshots", &json!({ "name": "first" }));
+    assert_eq!((made.status, &made.json()["version"]), (201, &json!(1)), "{}", made.text());
+    assert_eq!(add(&server, "after").status, 201);
+    assert_eq!(server.tell("POST", "/api/snapshots", "").status, 201, "a name is made up");
+    let again = send(&server, "POST", "/api/snapshots", &json!({ "name": "first" }));
+    assert_eq!((again.status, &again.json()["code"]), (409, &json!("exists")));
+    for (body, field) in [(json!({ "name": "../out" }), "name"), (json!({ "named": "x" }), "named")] {
+        let wrong = send(&server, "POST", "/api/snapshots", &body);
+        assert_eq!((wrong.status, &wrong.json()["affectedPaths"]), (400, &json!([field])), "{}", wrong.text());
+    }
+    let listed = server.get("/api/snapshots").json();
+    let names: Vec<&str> =
+        listed["snapshots"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert!(names.len() == 2 && names[0] == "first" && names[1].starts_with("v2-"), "{listed}");
+    let path = format!("/api/snapshots/{}", names[1]);
+    assert_eq!(server.tell("DELETE", &path, "").status, 200);
+    assert_eq!(server.tell("DELETE", &path, "").status, 404);
+    server.signal(SIGTERM);
+    server.wait(PATIENCE).unwrap();
+    let copy = folder.join("graph.db.snapshots/first.db").display().to_string();
+    let restored = run(&["restore", &copy, "--force", "--store", &flags[1]]);
+    assert!(restored.status.success(), "{restored:?}");
+    let server = Server::start(&flags);
+    assert_eq!(server.state()["version"], 1);
+    let none = Server::start(&support::graph("karate.gexf"));
+    assert_eq!(none.get("/api/snapshots").json()["code"], "not_kept");
+}

@@ -9,6 +9,7 @@ mod files;
 mod mcp;
 mod mutate;
 mod pages;
+mod snapshots;
 mod steer;
 
 use std::collections::{HashMap, VecDeque};
@@ -26,6 +27,7 @@ use self::mcp::Mcp;
 pub use self::mcp::McpDesk;
 pub use self::mutate::StoreDesk;
 use self::mutate::{Mutations, Reply};
+use self::snapshots::Snapshots;
 use self::steer::Steering;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
@@ -145,6 +147,7 @@ pub struct Control {
     mutations: Mutations,
     mcp: Mcp,
     filing: Filing,
+    snapshots: Snapshots,
     /// Requests that wait for a frame of the present structure, and since when.
     early: Vec<(Handle, HttpQuery, u64)>,
 }
@@ -206,6 +209,7 @@ impl Control {
             mutations,
             mcp,
             filing: Filing::default(),
+            snapshots: Snapshots::default(),
             early: Vec::new(),
         };
         control.steer_anew();

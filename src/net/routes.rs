@@ -46,7 +46,7 @@ pub enum OwnPage {
 const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
 
 /// Paths of the REST interface with the methods they answer. A path that ends in a slash stands for all with one more part.
-pub const REST_PATHS: [(&str, &str); 34] = [
+pub const REST_PATHS: [(&str, &str); 36] = [
     ("/api/analytics/anomaly", "POST"),
     ("/api/analytics/clustering", "POST"),
     ("/api/analytics/community", "POST"),
@@ -81,6 +81,8 @@ pub const REST_PATHS: [(&str, &str); 34] = [
     ("/api/simulation/springs", "GET, HEAD, PUT"),
     ("/api/simulation/step", "POST"),
     ("/api/simulation/two-graphs", "GET, HEAD, PUT"),
+    ("/api/snapshots", "GET, HEAD, POST"),
+    ("/api/snapshots/", "DELETE"),
 ];
 
 /// Which hosts and origins may ask.

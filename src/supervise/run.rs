@@ -383,9 +383,13 @@ impl Engine {
                 let (orders, orders_in) = lanes.make(&STORE_ORDERS, None, &store_bell);
                 let (reports_out, reports) = lanes.make(&STORE_REPORTS, None, &control_bell);
                 let own = StoreLanes { orders: orders_in, reports: reports_out };
+                let store_place = store.place();
                 let thread = StoreThread::new(store, own, Arc::clone(&store_bell), Arc::clone(&metrics));
                 let layout_ns = config.store.layout_interval.as_nanos() as u64;
-                (Some(StoreDesk { orders, reports, layout_ns }), Some(thread))
+                let mut snapshots = store_place.into_os_string();
+                snapshots.push(".snapshots");
+                let snapshots = snapshots.into();
+                (Some(StoreDesk { orders, reports, layout_ns, snapshots }), Some(thread))
             }
             None => (None, None),
         };

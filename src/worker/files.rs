@@ -1,10 +1,13 @@
 //! The `files` thread: files of graphs, read and written while the engine runs. Imports become operations, the graph becomes a file, and
 //! the file or folder that the graph came from is read again when it changes. One order at a time, over a graph that `control` shares.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use crossbeam::sync::Parker;
@@ -73,6 +76,22 @@ pub enum FileOrder {
     },
     /// The last changes of the source are in the graph.
     Followed,
+    /// Say which files with this ending are in a folder.
+    List {
+        /// Who waits.
+        token: Handle,
+        /// The folder; one that is not there has none.
+        folder: PathBuf,
+        /// Of their names.
+        ending: &'static str,
+    },
+    /// Remove a file.
+    Remove {
+        /// Who waits.
+        token: Handle,
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// What a reading left out and would have somebody know.
@@ -109,6 +128,20 @@ pub enum FileReport {
     Changed {
         /// What to do, and remarks; or why it cannot be read.
         outcome: Result<Option<(Vec<Op>, Remarks)>, String>,
+    },
+    /// Files.
+    Listed {
+        /// Who waits.
+        token: Handle,
+        /// Names without their ending, bytes, and when they were written, ms since 1970; by name.
+        outcome: Result<Vec<(String, u64, u64)>, String>,
+    },
+    /// A file is gone.
+    Removed {
+        /// Who waits.
+        token: Handle,
+        /// Whether it was there.
+        outcome: Result<bool, String>,
     },
 }
 
@@ -192,6 +225,18 @@ impl Files {
                 });
                 Some(FileReport::Changed { outcome })
             }
+            FileOrder::List { token, folder, ending } => {
+                let outcome = list(&folder, ending).map_err(|reason| format!("{}: {reason}", folder.display()));
+                Some(FileReport::Listed { token, outcome })
+            }
+            FileOrder::Remove { token, path } => {
+                let outcome = match fs::remove_file(&path) {
+                    Ok(()) => Ok(true),
+                    Err(reason) if reason.kind() == ErrorKind::NotFound => Ok(false),
+                    Err(reason) => Err(format!("{}: {reason}", path.display())),
+                };
+                Some(FileReport::Removed { token, outcome })
+            }
             FileOrder::Followed => {
                 if let Some(source) = &mut self.source {
                     source.applied();
@@ -225,6 +270,25 @@ impl std::io::Write for Bounded {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+fn list(folder: &Path, ending: &str) -> std::io::Result<Vec<(String, u64, u64)>> {
+    let entries = match fs::read_dir(folder) {
+        Err(reason) if reason.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut rows = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        let name = entry.file_name();
+        if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(ending)).filter(|_| about.is_file()) {
+            let since = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            rows.push((name.to_owned(), about.len(), since.as_millis() as u64));
+        }
+    }
+    rows.sort();
+    Ok(rows)
 }
 
 fn write(graph: &Graph, frame: Option<Arc<Frame>>, format: ExportFormat) -> Result<(Bytes, Vec<String>), String> {

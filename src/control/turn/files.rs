@@ -129,7 +129,8 @@ impl Control {
         Ok(())
     }
 
-    fn order_file(&mut self, order: FileOrder) -> Result<(), RestError> {
+    /// Sends an order whose report somebody waits for.
+    pub(super) fn order_file(&mut self, order: FileOrder) -> Result<(), RestError> {
         let busy = RestError::new(503, "busy", "other files are being read and written; send it again");
         if self.filing.orders >= FILE_ORDERS_MAX {
             return Err(busy);
@@ -163,6 +164,14 @@ impl Control {
                     }
                 }
                 FileReport::Changed { outcome } => self.source_changed(outcome, now_ns),
+                FileReport::Listed { token, outcome } => {
+                    self.filing.orders -= 1;
+                    self.snapshots_listed(token, outcome);
+                }
+                FileReport::Removed { token, outcome } => {
+                    self.filing.orders -= 1;
+                    self.snapshot_removed(token, outcome);
+                }
             }
         }
         taken

@@ -486,7 +486,7 @@ impl Control {
 }
 
 /// The body of a request as JSON.
-fn body(call: &RestCall) -> Result<Value, RestError> {
+pub(super) fn body(call: &RestCall) -> Result<Value, RestError> {
     if call.body.is_empty() {
         return Err(RestError::new(411, "length_required", "this request needs a JSON body with a Content-Length"));
     }

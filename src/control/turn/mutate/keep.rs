@@ -1,5 +1,6 @@
 //! Where `control` meets the store: batches on their way to the disk, what came of them, layouts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +24,8 @@ pub struct StoreDesk {
     pub reports: Consumer<StoreReport>,
     /// Time between two layouts.
     pub layout_ns: u64,
+    /// Folder of the copies that are made on request.
+    pub snapshots: PathBuf,
 }
 
 /// How the store is doing, as far as batches go.
@@ -85,9 +88,8 @@ impl Control {
                 StoreReport::Failed { version, term, text, .. } => self.failed(version, term, text),
                 StoreReport::Recovered { version, term, late } => self.recovered(version, term, late),
                 StoreReport::LayoutKept { .. } => {}
-                StoreReport::Log { .. } | StoreReport::BackedUp { .. } => {
-                    debug_assert!(false, "neither was asked for");
-                }
+                StoreReport::BackedUp { id, outcome } => self.snapshot_made(id, outcome),
+                StoreReport::Log { .. } => debug_assert!(false, "it was not asked for"),
             }
         }
         taken
@@ -148,7 +150,7 @@ impl Control {
         }
     }
 
-    fn send_layout(&mut self) {
+    pub(in crate::control::turn) fn send_layout(&mut self) {
         self.take_latest();
         let Some(frame) = self.latest.as_deref() else { return };
         let stamp = frame.stamp();
