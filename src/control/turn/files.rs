@@ -118,11 +118,14 @@ impl Control {
     /// `POST /api/graph/refresh`.
     ///
     /// # Errors
-    /// `not_followed`.
+    /// `not_followed`, and what refuses any change.
     pub(super) fn refresh_by_rest(&mut self, token: Handle) -> Result<(), RestError> {
         if self.lanes.files.follow_ns.is_none() {
             let message = "the graph follows no file or folder: start with --graph PATH --watch";
             return Err(RestError::new(409, "not_followed", message));
+        }
+        if let Some(refused) = self.refuse_changes() {
+            return Err(refused);
         }
         self.filing.waiting.push(token);
         self.filing.due_ns = 0;
