@@ -8,6 +8,7 @@ mod figures;
 mod mcp;
 mod mutate;
 mod pages;
+mod settings;
 mod steer;
 
 use std::collections::{HashMap, VecDeque};
@@ -23,6 +24,8 @@ use self::mcp::Mcp;
 pub use self::mcp::McpDesk;
 pub use self::mutate::StoreDesk;
 use self::mutate::{Mutations, Reply};
+use self::settings::Settings;
+pub use self::settings::{SettingsFacts, budgets, steer_facts};
 use self::steer::Steering;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
@@ -95,7 +98,7 @@ pub struct Past {
     pub answers: Vec<(Box<str>, Box<str>)>,
 }
 
-/// What `control` is told at start and never changes.
+/// What `control` is told at start; some of it follows the settings from then on.
 #[derive(Clone, Debug)]
 pub struct ControlFacts {
     /// Name of the graph.
@@ -116,6 +119,8 @@ pub struct ControlFacts {
     pub steer: SteerFacts,
     /// What the graph may grow to.
     pub limits: GraphLimits,
+    /// What the engine is set to.
+    pub settings: SettingsFacts,
 }
 
 /// Everything the thread owns.
@@ -139,6 +144,7 @@ pub struct Control {
     data: Option<pages::RenderedData>,
     relief: Relief,
     steering: Steering,
+    settings: Settings,
     mutations: Mutations,
     mcp: Mcp,
     /// Calls of agents that were answered while their lanes were in use.
@@ -180,6 +186,7 @@ impl Control {
         let classes = ClassTable::new(facts.tick_rate);
         let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         let steering = Steering::new(facts.steer);
+        let settings = Settings::new(facts.settings.clone());
         let epoch = past.epoch;
         let mcp = Mcp::new(past.version);
         let mutations = Mutations::new(facts.limits, graph.ids(), past);
@@ -201,6 +208,7 @@ impl Control {
             data: None,
             relief: Relief::new(),
             steering,
+            settings,
             mutations,
             mcp,
             mcp_done: Vec::new(),

@@ -8,6 +8,7 @@ use super::sync::Arc;
 use super::{ChainWriter, Replaced, RuleSet, SidePlanes, SpringTable, Structure, Violations};
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
+use crate::settings::{ParamError, SimParams};
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
 
 /// A connection's place among sessions. Never reused while the process runs.
@@ -155,6 +156,8 @@ pub enum Steer {
     Springs(Box<SpringTable>),
     /// Measure the constraints.
     Measure(Box<Violations>),
+    /// Other parameters, in place of all before.
+    Tune(Box<Tuning>),
     /// Stop stepping.
     Pause,
     /// Step on.
@@ -168,6 +171,15 @@ pub enum Steer {
     Reset,
     /// Back to full temperature.
     Reheat,
+}
+
+/// What the simulation computes with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tuning {
+    /// Of the forces.
+    pub params: SimParams,
+    /// Ticks per second, from 1.
+    pub rate_hz: u16,
 }
 
 /// What an order came to.
@@ -185,6 +197,15 @@ pub enum Steered {
     TooManySteps,
     /// The constraints, measured.
     Measured(Box<Violations>),
+    /// The parameters in force now, read back from what computes.
+    Tuned(Box<Tuning>),
+    /// They cannot be; those before are still in force.
+    Untuned {
+        /// Which, and its range.
+        error: ParamError,
+        /// As it was sent.
+        tuning: Box<Tuning>,
+    },
 }
 
 /// Memory on its way back to who made it.

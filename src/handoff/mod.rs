@@ -26,7 +26,7 @@ pub use lease::LeasePool;
 pub use mcp::{McpEvent, McpReply};
 pub use message::{
     Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, RestCall, Rung,
-    SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, ViewCommand,
+    SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, Tuning, ViewCommand,
 };
 pub use order::WireOrder;
 pub use planes::SidePlanes;

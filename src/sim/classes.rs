@@ -44,6 +44,11 @@ impl Classes {
         Self { slots: [const { None }; CLASSES_MAX], tick_rate_hz }
     }
 
+    /// Ticks come at this rate from now on. A class keeps the rate that it was asked for.
+    pub(super) fn set_tick_rate(&mut self, tick_rate_hz: u16) {
+        self.tick_rate_hz = tick_rate_hz;
+    }
+
     /// From the next publication on, this class gets frames.
     pub(super) fn open(&mut self, class: ClassRef, spec: ClassSpec, chain: Option<Box<ChainWriter>>) {
         if let Some(slot) = self.slots.get_mut(usize::from(class.slot)) {

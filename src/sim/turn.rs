@@ -19,10 +19,11 @@ use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly}
 use crate::graph::{IdIndex, NodeId, NodeIndex};
 use crate::handoff::{
     Consumer, DragPhase, Frame, FramePool, Origin, Producer, SidePlanes, SimCommand, SimEvent, Spent, Stamp, Steer,
-    Steered, ViewCommand,
+    Steered, Tuning, ViewCommand,
 };
 use crate::limits::{DRAGS_MAX, STEERS_WAITING_MAX, STEPS_OWED_MAX};
 use crate::metrics::Metrics;
+use crate::settings::Dimensions;
 use crate::wire::{FLAG_HEARTBEAT, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL};
 
 /// Commands taken from one lane in one turn; the rest waits a turn.
@@ -162,8 +163,9 @@ impl Sim {
     /// Ticks until `stop` is set.
     pub fn run(mut self, stop: &AtomicBool) {
         sleep_exactly();
-        let start_ns = monotonic_ns();
-        let mut clock = TickClock::new(start_ns, self.rate_hz);
+        let mut start_ns = monotonic_ns();
+        let mut rate_hz = self.rate_hz;
+        let mut clock = TickClock::new(start_ns, rate_hz);
         let mut deadlines = 0;
         while !stop.load(Ordering::Relaxed) {
             let due_ns = clock.due_ns();
@@ -171,12 +173,17 @@ impl Sim {
             let now_ns = monotonic_ns();
             self.metrics.sim.tick_lateness.record(now_ns.saturating_sub(due_ns));
             deadlines += 1;
-            let drift = drift_ratio(deadlines, self.rate_hz, now_ns.saturating_sub(start_ns));
+            let drift = drift_ratio(deadlines, rate_hz, now_ns.saturating_sub(start_ns));
             self.metrics.sim.tick_drift.set(drift);
             self.turn(due_ns, now_ns);
             let ended_ns = monotonic_ns();
             let turn_ended = &self.metrics.sim.turn_ended_ns;
             turn_ended.add(ended_ns.saturating_sub(turn_ended.get()));
+            if self.rate_hz != rate_hz {
+                // The tick that was due begins the new count of deadlines.
+                (start_ns, rate_hz, deadlines) = (due_ns, self.rate_hz, 1);
+                clock = TickClock::new(start_ns, rate_hz);
+            }
             let skipped = clock.ended(ended_ns);
             deadlines += skipped;
             self.metrics.sim.turns.add(1);
@@ -411,6 +418,7 @@ impl Sim {
                 self.rules.measure(&mut rows, |position| backend.read_positions(position));
                 Steered::Measured(rows)
             }
+            Steer::Tune(tuning) => self.tune(tuning),
             Steer::Pause | Steer::Resume => {
                 self.paused = matches!(order, Steer::Pause);
                 self.steps_owed = 0;
@@ -443,6 +451,23 @@ impl Sim {
                 Steered::Done
             }
         }
+    }
+
+    /// Takes other parameters between two ticks; what it answers is read back from where the next step takes them.
+    fn tune(&mut self, mut tuning: Box<Tuning>) -> Steered {
+        let before = self.backend.params();
+        if let Err(error) = self.backend.apply(&tuning.params) {
+            return Steered::Untuned { error, tuning };
+        }
+        tuning.params = self.backend.params();
+        if tuning.params != before {
+            self.two_dimensional = tuning.params.dimensions == Dimensions::Two;
+            self.moving = true;
+        }
+        self.rate_hz = tuning.rate_hz.max(1);
+        tuning.rate_hz = self.rate_hz;
+        self.classes.set_tick_rate(self.rate_hz);
+        Steered::Tuned(tuning)
     }
 
     fn view(&mut self, command: ViewCommand, now_ns: u64) {

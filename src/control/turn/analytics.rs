@@ -11,7 +11,7 @@ use crate::handoff::{DoorReply, RestCall};
 impl Control {
     /// Answers a request of the REST interface, now or when what it asked for is done.
     pub(super) fn rest(&mut self, token: Handle, call: &RestCall) {
-        if self.graph_by_rest(token, call) {
+        if self.graph_by_rest(token, call) || self.settings_by_rest(token, call) {
             return;
         }
         if !Jobs::takes(&call.path) {

@@ -6,12 +6,13 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AnonymousAgents, BackendChoice, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
-use crate::sim::{Dimensions, ForceModel};
+use super::{
+    AnonymousAgents, BackendChoice, CpuId, Dimensions, ForceModel, GraphFormat, IdleStrategy, LogFormat, LogLevel,
+};
 
 /// A value as a source gave it. Displays as TOML.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
     Bool(bool),
     Whole(i64),
     Decimal(f64),
@@ -51,7 +52,7 @@ fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 
 /// What a key takes. Bounds are inclusive.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub enum Kind {
     Bool,
     Whole {
         min: i64,
@@ -80,7 +81,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Reads `text` from a variable or a flag as this kind; what does not parse stays text, for [`Kind::admit`] to refuse.
-    pub(super) fn read(&self, text: &str) -> Value {
+    pub fn read(&self, text: &str) -> Value {
         let trimmed = text.trim();
         let number = || trimmed.replace('_', "");
         let read = match self {
@@ -95,7 +96,7 @@ impl Kind {
     }
 
     /// Type, range and `unit`, which may be empty, as it reads after "must be".
-    pub(super) fn describe(&self, unit: &str) -> String {
+    pub fn describe(&self, unit: &str) -> String {
         let gap = if unit.is_empty() { "" } else { " " };
         match self {
             Self::Bool => "true or false".to_owned(),
@@ -113,7 +114,7 @@ impl Kind {
     }
 
     /// The value in the form that the key's field takes, or `None` where type or range are wrong.
-    pub(super) fn admit(&self, value: &Value) -> Option<Value> {
+    pub fn admit(&self, value: &Value) -> Option<Value> {
         let allowed = match (self, value) {
             (Self::Bool, Value::Bool(_)) | (Self::Text, Value::Text(_)) => true,
             (Self::Whole { min, max }, Value::Whole(n)) => (min..=max).contains(&n),
@@ -151,7 +152,7 @@ fn are_cpus(ids: &[i64]) -> bool {
 }
 
 /// A field's type: the way from an admitted value into it, and back.
-pub(super) trait Setting: Sized {
+pub trait Setting: Sized {
     /// The field's value, or `None` where it cannot hold this one.
     fn take(value: &Value) -> Option<Self>;
     /// The value to show; `take` of it gives the field again.
