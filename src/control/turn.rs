@@ -402,6 +402,7 @@ impl Control {
             edge_count: self.graph.edges().len() as u32,
             is_reconnection: false,
             state_sync_sent: false,
+            settings: self.settings.state(),
             protocol: Protocol::default(),
         }
         .to_vec()
@@ -409,6 +410,7 @@ impl Control {
     }
 
     fn end_session(&mut self, session: SessionId) {
+        self.settings.forget(session);
         if let Some(session) = self.sessions.remove(&session) {
             self.addresses.leave(session.address);
             self.leave(session.class);
@@ -436,6 +438,7 @@ impl Control {
             ShardEvent::Subscribe { origin, rate_hz } => self.resubscribe(origin, rate_hz),
             ShardEvent::Interest { origin, interest, asked } => self.interest(origin, interest, asked),
             ShardEvent::Rung { origin, rung } => self.change_rung(origin, rung),
+            ShardEvent::Settings { origin, said } => self.settings_said(origin, said),
             ShardEvent::Pin { origin, node, pinned } => self.pin(origin, node, pinned),
         }
     }

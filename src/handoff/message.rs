@@ -435,6 +435,13 @@ pub enum ShardEvent {
         /// Where it stands now.
         rung: Rung,
     },
+    /// It says something about the settings.
+    Settings {
+        /// Who.
+        origin: Origin,
+        /// What.
+        said: SettingsSaid,
+    },
     /// It wants a node fixed or freed.
     Pin {
         /// Who.
@@ -446,9 +453,60 @@ pub enum ShardEvent {
     },
 }
 
+/// What a client says about the settings.
+#[derive(Debug)]
+pub enum SettingsSaid {
+    /// It wants to hear of every change, in text.
+    Watch {
+        /// The version that it has.
+        version: u64,
+        /// Blake3 of the whole at that version.
+        hash: Option<[u8; 32]>,
+    },
+    /// It wants to hear no more.
+    Leave,
+    /// A binary message, as it came.
+    Binary(Box<[u8]>),
+}
+
+/// In which form a client hears of changed settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watching {
+    /// In none.
+    #[default]
+    Nothing,
+    /// As JSON.
+    Text,
+    /// As binary messages.
+    Binary,
+}
+
 /// control → shard.
 #[derive(Clone, Debug)]
 pub enum ShardMessage {
+    /// A binary message for one connection of a WebSocket.
+    Binary {
+        /// Which.
+        handle: Handle,
+        /// Whole.
+        message: Bytes,
+    },
+    /// A connection hears of changed settings from now on, or no more; the message is its answer.
+    Watch {
+        /// Which.
+        handle: Handle,
+        /// How, from now on.
+        watching: Watching,
+        /// JSON, or a binary message when it watches in that form; may be empty.
+        message: Bytes,
+    },
+    /// The settings have changed: for whoever watches them.
+    SettingsChanged {
+        /// JSON.
+        text: Bytes,
+        /// The same.
+        binary: Bytes,
+    },
     /// A text for every connection.
     Broadcast {
         /// JSON.

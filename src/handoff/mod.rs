@@ -26,7 +26,8 @@ pub use lease::LeasePool;
 pub use mcp::{McpEvent, McpReply};
 pub use message::{
     Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, RestCall, Rung,
-    SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, Tuning, ViewCommand,
+    SessionId, SettingsSaid, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, Tuning,
+    ViewCommand, Watching,
 };
 pub use order::WireOrder;
 pub use planes::SidePlanes;

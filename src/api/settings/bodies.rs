@@ -57,14 +57,19 @@ pub fn read_updates<'json>(writes: impl IntoIterator<Item = Write<'json>>, curre
     let (mut updates, mut faults) = (Vec::<Update>::new(), Vec::new());
     for (path, json) in writes {
         match read_one(path, |kind| from_json(kind, json), current) {
-            Ok(update) => match updates.iter_mut().find(|before| before.index == update.index) {
-                Some(before) => *before = update,
-                None => updates.push(update),
-            },
+            Ok(update) => put(&mut updates, update),
             Err(error) => faults.push(error),
         }
     }
     if faults.is_empty() { Ok(updates) } else { Err(faults) }
+}
+
+/// Adds an update, in place of an earlier one of the same key.
+pub fn put(updates: &mut Vec<Update>, update: Update) {
+    match updates.iter_mut().find(|before| before.index == update.index) {
+        Some(before) => *before = update,
+        None => updates.push(update),
+    }
 }
 
 /// One key to be set; `value` gives it in the kind that the key has.

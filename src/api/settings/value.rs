@@ -35,7 +35,9 @@ pub fn from_json(kind: Kind, json: &Json) -> Value {
     }
 }
 
-fn whole_of(decimal: f64) -> Value {
+/// A decimal for a key that takes whole numbers: the whole number that it is, if it is one.
+#[must_use]
+pub fn whole_of(decimal: f64) -> Value {
     // Up to 2^53 every whole number is one of a f64.
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]

@@ -4,8 +4,10 @@
 
 mod here;
 mod save;
+mod stream;
+mod values;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use serde_json::{Value as Json, json};
 
@@ -16,9 +18,10 @@ use crate::api::settings as pages;
 use crate::api::settings::Update;
 use crate::api::steer::RestError;
 use crate::base::Handle;
-use crate::handoff::{RestCall, SimCommand, Steer, Steered, Tuning};
+use crate::handoff::{Origin, RestCall, SessionId, SimCommand, Steer, Steered, Tuning};
 use crate::limits::STEERS_WAITING_MAX;
 use crate::settings::{Config, KEYS, Ledger, Place};
+use crate::wire::SettingsState;
 
 /// The settings, and who waits for a change of them.
 pub(super) struct Settings {
@@ -29,6 +32,8 @@ pub(super) struct Settings {
     /// On their way to `sim`, oldest first.
     waiting: VecDeque<Waiting>,
     last_ticket: u64,
+    /// Sessions that hear of every change.
+    watchers: HashSet<SessionId>,
 }
 
 /// A change whose order is with `sim`.
@@ -47,13 +52,25 @@ enum Answer {
     One(Handle),
     /// A request for several.
     Many(Handle),
+    /// A binary message, which named its keys by their ids or by paths.
+    Stream { origin: Origin, request: u32, by_id: bool },
 }
 
 impl Settings {
     pub(super) fn new(facts: SettingsFacts) -> Self {
         let ledger = Ledger::new(facts.current.clone());
         let wanted = facts.current.clone();
-        Self { ledger, facts, wanted, waiting: VecDeque::new(), last_ticket: 0 }
+        Self { ledger, facts, wanted, waiting: VecDeque::new(), last_ticket: 0, watchers: HashSet::new() }
+    }
+
+    /// The session is gone.
+    pub(super) fn forget(&mut self, session: SessionId) {
+        self.watchers.remove(&session);
+    }
+
+    /// Version and hash.
+    pub(super) fn state(&self) -> SettingsState {
+        SettingsState { version: self.ledger.version(), hash: self.ledger.tree().root().to_hex().as_str().into() }
     }
 
     /// Changes that are with `sim`.
@@ -121,14 +138,8 @@ impl Control {
 
     /// Every fault of a request, in one answer.
     fn refuse_settings(&mut self, token: Handle, errors: &[RestError]) {
-        if let [error] = errors {
-            return self.refuse_rest(token, error);
-        }
-        let status = errors.iter().map(|error| error.status).min().unwrap_or(400);
-        let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
-        let fields: Vec<&str> = errors.iter().filter_map(|error| error.field.as_deref()).collect();
-        let code = if status == 409 { "needs_restart" } else { "invalid_settings" };
-        self.refuse_http(token, status, code, &messages.join("; "), &fields);
+        let (status, code, message, fields) = joined(errors);
+        self.refuse_http(token, status, code, &message, &fields);
     }
 
     /// What a path holds, as it stands in an answer.
@@ -249,19 +260,29 @@ impl Control {
         // Ranges are checked before anything is sent: this is an error of ours, and is said to be one.
         tracing::error!(?outcome, "the simulation has not taken the parameters that it was sent");
         self.settings.wanted.sim = change.config.sim.clone();
-        let fields: Vec<&str> = change.keys.iter().map(|(path, _)| &**path).collect();
-        let (Answer::One(token) | Answer::Many(token)) = change.reply;
-        self.refuse_http(token, 500, "not_taken", "the simulation has not taken this value", &fields);
+        let error = |(path, _): &(Box<str>, usize)| RestError {
+            field: Some(path.to_string()),
+            ..RestError::new(500, "not_taken", format!("the simulation has not taken {path}"))
+        };
+        let errors: Vec<RestError> = change.keys.iter().map(error).collect();
+        match change.reply {
+            Answer::One(token) | Answer::Many(token) => self.refuse_settings(token, &errors),
+            Answer::Stream { origin, request, .. } => self.refuse_message(origin, request, &errors),
+        }
         if let Steered::Tuned(_) = outcome {
-            self.note(change.config, Some(tick));
+            self.note(change.config);
         }
     }
 
     /// The rest of a change is set, and whoever asked for it is told what holds now.
     fn in_force(&mut self, change: Waiting, tick: Option<u64>) {
-        self.note(change.config, tick);
+        self.note(change.config);
+        if let Answer::Stream { origin, request, by_id } = change.reply {
+            return self.answer_message(origin, request, by_id, &change.keys);
+        }
         let rows: Vec<Json> = change.keys.iter().map(|(path, index)| self.row(path, Place::Key(*index))).collect();
         match change.reply {
+            Answer::Stream { .. } => {}
             Answer::One(token) => {
                 let row = rows.into_iter().next().unwrap_or_default();
                 self.answer_settings(token, row, tick);
@@ -270,10 +291,23 @@ impl Control {
         }
     }
 
-    fn note(&mut self, config: Config, _tick: Option<u64>) {
+    fn note(&mut self, config: Config) {
         let config = self.set_here(config);
-        let _delta = self.settings.ledger.take(config);
+        if let Some(delta) = self.settings.ledger.take(config) {
+            self.tell_watchers(&delta);
+        }
     }
+}
+
+/// Status, code, message and fields of an answer that has every fault of a request. What is wrong in itself goes before what needs
+/// a restart.
+fn joined(errors: &[RestError]) -> (u16, &'static str, String, Vec<&str>) {
+    let first = errors.iter().min_by_key(|error| error.status);
+    let (status, code) = first.map_or((400, "invalid_settings"), |error| (error.status, error.code));
+    let alike = errors.iter().all(|error| error.code == code);
+    let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+    let fields = errors.iter().filter_map(|error| error.field.as_deref()).collect();
+    (status, if alike { code } else { "invalid_settings" }, messages.join("; "), fields)
 }
 
 fn missing(field: &str, wanted: &str) -> RestError {
