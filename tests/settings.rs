@@ -122,7 +122,12 @@ fn a_batch_is_done_whole_or_not_at_all() {
     assert_eq!(current(&server), before);
     let answer = batch(
         &server,
-        &[("sim.damping", json!(0.1)), ("sim.theta", json!(0.5)), ("sim.damping", json!(0.25)), ("budgets.stepMs", json!(3.5))],
+        &[
+            ("sim.damping", json!(0.1)),
+            ("sim.theta", json!(0.5)),
+            ("sim.damping", json!(0.25)),
+            ("budgets.stepMs", json!(3.5)),
+        ],
     );
     let answer = answer.json();
     assert_eq!(answer["values"].as_array().unwrap().len(), 3, "{answer}");
@@ -166,7 +171,13 @@ fn what_is_no_setting_is_refused_and_never_swallowed() {
         assert_eq!(answer.status, status, "{path} {value}: {}", answer.text());
         assert!(answer.text().contains(words), "{words} is not in {}", answer.text());
     }
-    for body in [json!([]), json!({}), json!({ "path": "sim.damping" }), json!({ "path": 1, "value": 1 }), json!({ "path": "sim.damping", "value": 0.5, "more": 1 })] {
+    for body in [
+        json!([]),
+        json!({}),
+        json!({ "path": "sim.damping" }),
+        json!({ "path": 1, "value": 1 }),
+        json!({ "path": "sim.damping", "value": 0.5, "more": 1 }),
+    ] {
         assert_eq!(send(&server, "PUT", "/api/settings/path", &body).status, 400, "{body}");
     }
     assert_eq!(current(&server), before);
@@ -218,7 +229,8 @@ fn saved_settings_survive_a_restart_and_others_do_not() {
     let flags = ["--store", &store, "--set", "sim.theta=0.7"];
     {
         let server = Server::start(&flags);
-        let answer = batch(&server, &[("sim.damping", json!(0.4)), ("sim.theta", json!(0.3)), ("log.level", json!("warn"))]);
+        let answer =
+            batch(&server, &[("sim.damping", json!(0.4)), ("sim.theta", json!(0.3)), ("log.level", json!("warn"))]);
         assert_eq!(answer.status, 200, "{}", answer.text());
         let saved = send(&server, "POST", "/api/settings/save", &Value::Null);
         let saved = saved.json();
@@ -299,7 +311,8 @@ impl Mirror {
             let (section, leaf) = path.split_once('.').unwrap();
             assert_eq!(&current["settings"][section][leaf], value, "{path}");
         }
-        let count: usize = current["settings"].as_object().unwrap().values().map(|rows| rows.as_object().unwrap().len()).sum();
+        let count: usize =
+            current["settings"].as_object().unwrap().values().map(|rows| rows.as_object().unwrap().len()).sum();
         assert_eq!(self.values.len(), count);
     }
 }
@@ -344,12 +357,15 @@ fn who_watches_hears_of_every_change_and_who_was_away_gets_what_it_missed() {
     let mut away = away;
     away.hear(&delta);
     away.agrees_with(&current(&server));
-    let missed = server.get(&format!("/api/settings/current?since={}&hash={}", mirrors[0].version, mirrors[0].hash)).json();
+    let missed =
+        server.get(&format!("/api/settings/current?since={}&hash={}", mirrors[0].version, mirrors[0].hash)).json();
     assert_eq!(missed["changes"], delta["changes"]);
     // A version of another process: the hash tells.
     let strange = server.get(&format!("/api/settings/current?since=2&hash={}", "0".repeat(64))).json();
     assert_eq!((&strange["whole"], strange["from"].as_u64()), (&json!(true), Some(0)));
-    for wrong in [json!({ "type": "settings_subscribe", "hash": "xyz" }), json!({ "type": "settings_subscribe", "version": -1 })] {
+    for wrong in
+        [json!({ "type": "settings_subscribe", "hash": "xyz" }), json!({ "type": "settings_subscribe", "version": -1 })]
+    {
         clients[0].send(&wrong);
         assert_eq!(clients[0].text("error")["category"].is_string(), true);
     }
@@ -360,7 +376,9 @@ fn next(client: &mut Ws) -> SettingsMessage {
     let until = Instant::now() + Duration::from_secs(20);
     while Instant::now() < until {
         match client.next(Duration::from_secs(1)) {
-            Some(Event::Frame(bytes)) if matches!(bytes.first(), Some(0 | 0xFF)) => return SettingsMessage::decode(&bytes).unwrap(),
+            Some(Event::Frame(bytes)) if matches!(bytes.first(), Some(0 | 0xFF)) => {
+                return SettingsMessage::decode(&bytes).unwrap();
+            }
             Some(Event::Close(code)) => panic!("closed with {code}"),
             Some(Event::End) => panic!("it ended"),
             _ => {}
@@ -395,7 +413,8 @@ fn binary_messages_do_what_rest_does() {
     let registry = schema["x-registry"]["version"].as_u64().unwrap() as u32;
     let id = schema["properties"]["sim"]["properties"]["damping"]["x-id"].as_u64().unwrap() as u16;
     assert_eq!(ask(&mut client, 1, 0, SettingsBody::Ping(77)).body, SettingsBody::Pong(77));
-    let SettingsBody::Response { version: 1, values } = ask(&mut client, 2, registry, SettingsBody::Get(SettingsPath::Id(id))).body
+    let SettingsBody::Response { version: 1, values } =
+        ask(&mut client, 2, registry, SettingsBody::Get(SettingsPath::Id(id))).body
     else {
         panic!("a response");
     };
@@ -412,13 +431,16 @@ fn binary_messages_do_what_rest_does() {
     assert_eq!(get(&server, "sim.repel_k"), 17_000.0);
     items.pop();
     items.push((SettingsPath::Id(id), SettingsValue::F64(0.7)));
-    let SettingsBody::Response { values, .. } = ask(&mut client, 5, registry, SettingsBody::BatchSet(items.clone())).body else {
+    let SettingsBody::Response { values, .. } =
+        ask(&mut client, 5, registry, SettingsBody::BatchSet(items.clone())).body
+    else {
         panic!("a response");
     };
     assert_eq!((values.len(), &values[0].1), (2, &SettingsValue::F64(48.0)), "the last of a key counts");
     items.push((name("sim.theta"), SettingsValue::F64(1.0)));
     assert_eq!(error_code(&ask(&mut client, 6, registry, SettingsBody::BatchSet(items))), "out_of_range");
-    let everything = SettingsBody::BatchGet(vec![name("sim"), name("net"), name("visualisation.graphs.agents.physics")]);
+    let everything =
+        SettingsBody::BatchGet(vec![name("sim"), name("net"), name("visualisation.graphs.agents.physics")]);
     let SettingsBody::Response { values, .. } = ask(&mut client, 7, 0, everything).body else { panic!("a response") };
     assert!(values.iter().all(|(_, value)| matches!(value, SettingsValue::Object(members) if members.len() > 10)));
     // A delta for whoever says what it has, and one for every change.
@@ -430,11 +452,23 @@ fn binary_messages_do_what_rest_does() {
     assert_eq!(put(&server, "sim.damping", &json!(0.1)).status, 200);
     let pushed = next(&mut client);
     let SettingsBody::Delta { from: 3, version: 4, changes, .. } = &pushed.body else { panic!("{pushed:?}") };
-    assert_eq!((pushed.request, pushed.registry, changes.as_slice()), (0, registry, &[(SettingsPath::Id(id), SettingsValue::F64(0.1))][..]));
+    assert_eq!(
+        (pushed.request, pushed.registry, changes.as_slice()),
+        (0, registry, &[(SettingsPath::Id(id), SettingsValue::F64(0.1))][..])
+    );
     assert_eq!(ask(&mut client, 9, 0, have(version, hash)).body, pushed.body, "the same for who was away");
-    assert_eq!(error_code(&ask(&mut client, 10, registry ^ 1, SettingsBody::Get(SettingsPath::Id(id)))), "stale_registry");
-    assert_eq!(error_code(&ask(&mut client, 11, registry, SettingsBody::Get(SettingsPath::Id(60_000)))), "unknown_path");
-    assert_eq!(error_code(&ask(&mut client, 12, 0, SettingsBody::Set(name("net.hold_max"), SettingsValue::I32(3)))), "needs_restart");
+    assert_eq!(
+        error_code(&ask(&mut client, 10, registry ^ 1, SettingsBody::Get(SettingsPath::Id(id)))),
+        "stale_registry"
+    );
+    assert_eq!(
+        error_code(&ask(&mut client, 11, registry, SettingsBody::Get(SettingsPath::Id(60_000)))),
+        "unknown_path"
+    );
+    assert_eq!(
+        error_code(&ask(&mut client, 12, 0, SettingsBody::Set(name("net.hold_max"), SettingsValue::I32(3)))),
+        "needs_restart"
+    );
     let mut legacy = server.ws("?profile=v1");
     legacy.binary(&SettingsMessage { request: 1, registry: 0, body: SettingsBody::Ping(1) }.encode());
     assert_eq!(legacy.text("error")["code"], "unsupported", "its frames could not be told from an answer");
@@ -447,7 +481,8 @@ fn damaged_messages_cost_an_error_and_nothing_else() {
     let before = current(&server);
     let bomb = miniz_oxide::deflate::compress_to_vec(&vec![0; 40 << 20], 9);
     let packed = |length: u32| [&[0xFF, 3][..], &length.to_le_bytes(), &bomb].concat();
-    let deep = |depth: usize| [&[0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0][..], &[8, 1, 0, 0, 0].repeat(depth), &[0]].concat();
+    let deep =
+        |depth: usize| [&[0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0][..], &[8, 1, 0, 0, 0].repeat(depth), &[0]].concat();
     let many = [&[0, 3, 1, 0, 0, 0, 0, 0, 0, 0][..], &[0xFF, 0xFF]].concat();
     let huge = [&[0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 6][..], &[0xFF; 4]].concat();
     let cases: Vec<Vec<u8>> = vec![

@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +17,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crossbeam::sync::Parker;
+use random::Random;
 use swarmcast::graph::{Change, EdgeId, EdgeRow, Node, NodeClass, NodeId, Value};
 use swarmcast::handoff::{Doorbell, Overflow, lane};
 use swarmcast::limits::STORE_RETRIES_MAX;
@@ -23,16 +27,6 @@ use swarmcast::store::{
 };
 
 const WRITER: &str = "SWARMCAST_CRASH_WRITER";
-
-/// A fixed sequence of numbers.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 /// The graph as it must be. Each version's changes follow from the version and the graph before it.
 #[derive(Default)]

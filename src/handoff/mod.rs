@@ -25,9 +25,9 @@ pub use lane::{Consumer, LaneStats, Overflow, Producer, lane};
 pub use lease::LeasePool;
 pub use mcp::{McpEvent, McpReply};
 pub use message::{
-    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, RestCall, Rung,
-    SessionId, SettingsSaid, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, Tuning,
-    ViewCommand, Watching,
+    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Query, Refusal, RestCall,
+    Rung, SessionId, SettingsSaid, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport,
+    Tuning, ViewCommand, Watching,
 };
 pub use order::WireOrder;
 pub use planes::SidePlanes;

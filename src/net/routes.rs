@@ -32,6 +32,8 @@ pub enum Route {
 pub enum OwnPage {
     /// The viewer.
     Viewer,
+    /// The interface, described.
+    OpenApi,
     /// Name, version, health.
     Root,
     /// The process turns.
@@ -44,7 +46,7 @@ pub enum OwnPage {
 const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
 
 /// Paths of the REST interface with the methods they answer. A path that ends in a slash stands for all with one more part.
-const REST_PATHS: [(&str, &str); 35] = [
+pub const REST_PATHS: [(&str, &str); 38] = [
     ("/api/analytics/anomaly", "POST"),
     ("/api/analytics/clustering", "POST"),
     ("/api/analytics/community", "POST"),
@@ -60,8 +62,11 @@ const REST_PATHS: [(&str, &str); 35] = [
     ("/api/graph/changes", "GET, HEAD"),
     ("/api/graph/edges", "GET, HEAD, POST"),
     ("/api/graph/edges/", "GET, HEAD, PATCH, DELETE"),
+    ("/api/graph/export", "GET, HEAD"),
+    ("/api/graph/import", "POST"),
     ("/api/graph/nodes", "GET, HEAD, POST"),
     ("/api/graph/nodes/", "GET, HEAD, PATCH, DELETE"),
+    ("/api/graph/refresh", "POST"),
     ("/api/settings/batch", "POST, PUT"),
     ("/api/settings/current", "GET, HEAD"),
     ("/api/settings/path", "GET, HEAD, PUT"),
@@ -108,6 +113,7 @@ pub fn route(request: &Request, trust: Trust) -> Route {
     let page = match request.path.as_str() {
         "/" | "/index.html" if prefers_json(request) => Route::Own(OwnPage::Root),
         "/" | "/index.html" => Route::Own(OwnPage::Viewer),
+        "/openapi.json" => Route::Own(OwnPage::OpenApi),
         "/healthz" | "/health" => Route::Own(OwnPage::Healthz),
         "/readyz" | "/ready" => Route::Own(OwnPage::Readyz),
         "/health/detail" => Route::Ask(HttpQuery::HealthDetail),
@@ -147,6 +153,8 @@ fn rest_parameters(request: &Request) -> &'static [&'static str] {
         ("GET" | "HEAD", "/api/settings/current") => &["since", "hash"],
         ("GET" | "HEAD", "/api/graph/nodes") => &["limit", "cursor", "class", "group", "key", "q"],
         ("GET" | "HEAD", "/api/graph/edges") => &["limit", "cursor", "node", "relation"],
+        ("GET" | "HEAD", "/api/graph/export") => &["format", "positions"],
+        ("POST", "/api/graph/import") => &["format", "mode", "skip_bad", "if_version", "idempotency_key", "author"],
         ("PATCH" | "DELETE", _) if changes_graph(request) => &["if_version", "idempotency_key", "author"],
         _ => &[],
     }
@@ -169,7 +177,7 @@ fn rest(request: &Request, methods: &str) -> Route {
         });
     }
     let known = rest_parameters(request);
-    if let Some((name, _)) = request.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+    if let Some(name) = request.query.unknown(known) {
         let takes = if known.is_empty() { "no parameter".to_owned() } else { known.join(", ") };
         let message = format!("this path takes {takes}, found {}", name.escape_debug());
         return Route::Respond(Response::error(400, "unknown_parameter", &message, &[name]));
@@ -185,7 +193,9 @@ fn rest(request: &Request, methods: &str) -> Route {
         return Route::Respond(Response::error(413, "body", &message, &["Content-Length"]));
     }
     let needs_body = matches!(request.method.as_str(), "PUT" | "PATCH")
-        || request.method == "POST" && (request.path.starts_with("/api/analytics/") || changes_graph(request));
+        || request.method == "POST"
+            && request.path != "/api/graph/refresh"
+            && (request.path.starts_with("/api/analytics/") || changes_graph(request));
     if needs_body && request.header("content-length").is_none() {
         let message = "this needs a body, and a Content-Length that says how long it is";
         return Route::Respond(Response::error(411, "length_required", message, &["Content-Length"]));
@@ -228,7 +238,7 @@ fn prefers_json(request: &Request) -> bool {
 }
 
 fn class_parameter(request: &Request) -> Result<Option<u16>, Response> {
-    if let Some((name, _)) = request.query.iter().find(|(name, _)| name != "class") {
+    if let Some(name) = request.query.unknown(&["class"]) {
         let message = format!("unknown parameter {}; known: class", name.escape_debug());
         return Err(Response::error(400, "unknown_parameter", &message, &[name]));
     }
@@ -263,7 +273,7 @@ fn upgrade(request: &Request) -> Route {
 /// Profile and rate from query and sub-protocol, and the sub-protocol to echo.
 fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response> {
     const KNOWN: [&str; 5] = ["profile", "rate", "bits", "dimensions", "compression"];
-    if let Some((name, _)) = request.query.iter().find(|(name, _)| !KNOWN.contains(&name.as_str())) {
+    if let Some(name) = request.query.unknown(&KNOWN) {
         let message = format!("unknown parameter {}; known: {}", name.escape_debug(), KNOWN.join(", "));
         return Err(Response::error(400, "unknown_parameter", &message, &[name]));
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::api::data::{EdgeRow, NodeRow};
 use crate::api::steer::RestError;
 use crate::graph::{EdgeId, Graph, NodeId, NodeIndex, NodeKind};
-use crate::handoff::Frame;
+use crate::handoff::{Frame, Query};
 
 /// Rows of a page unless told otherwise.
 const PAGE_ROWS: usize = 100;
@@ -43,15 +43,8 @@ pub struct EdgeFilter {
     relation: Option<String>,
 }
 
-type Query = [(String, String)];
-
-fn find<'query>(query: &'query Query, name: &str) -> Option<&'query str> {
-    query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-}
-
 fn wrong(field: &str, message: &str) -> RestError {
-    let message = format!("{field} must be {message}");
-    RestError { status: 400, code: "out_of_range", message, field: Some(field.to_owned()) }
+    RestError::at(400, "out_of_range", field, format!("{field} must be {message}"))
 }
 
 impl Page {
@@ -60,12 +53,12 @@ impl Page {
     /// # Errors
     /// `out_of_range`.
     pub fn of(query: &Query) -> Result<Self, RestError> {
-        let limit = match find(query, "limit").map(str::parse) {
+        let limit = match query.get("limit").map(str::parse) {
             None => PAGE_ROWS,
             Some(Ok(limit @ 1..=PAGE_ROWS_MAX)) => limit,
             Some(_) => return Err(wrong("limit", "a whole number from 1 to 1000")),
         };
-        let after = match find(query, "cursor").map(|cursor| cursor.strip_prefix('c').map(str::parse)) {
+        let after = match query.get("cursor").map(|cursor| cursor.strip_prefix('c').map(str::parse)) {
             None => None,
             Some(Some(Ok(after))) => Some(after),
             Some(_) => return Err(wrong("cursor", "the next_cursor of an answer before")),
@@ -80,11 +73,11 @@ impl NodeFilter {
     /// # Errors
     /// `out_of_range`.
     pub fn of(query: &Query) -> Result<Self, RestError> {
-        let kind = find(query, "class").map(|name| {
+        let kind = query.get("class").map(|name| {
             let known = "knowledge, agent, ontology_class, ontology_individual or ontology_property";
             NodeKind::from_name(name).ok_or_else(|| wrong("class", known))
         });
-        let text = |name| find(query, name).map(str::to_owned);
+        let text = |name| query.get(name).map(str::to_owned);
         Ok(Self {
             kind: kind.transpose()?,
             group: text("group"),
@@ -110,10 +103,7 @@ impl EdgeFilter {
     /// `out_of_range`.
     pub fn of(query: &Query) -> Result<Self, RestError> {
         let id = |text: &str| text.parse().ok().and_then(NodeId::new).ok_or_else(|| wrong("node", "the id of a node"));
-        Ok(Self {
-            node: find(query, "node").map(id).transpose()?,
-            relation: find(query, "relation").map(str::to_owned),
-        })
+        Ok(Self { node: query.get("node").map(id).transpose()?, relation: query.get("relation").map(str::to_owned) })
     }
 }
 

@@ -35,7 +35,7 @@ pub type Updates = Result<Vec<Update>, Vec<RestError>>;
 
 fn fault(code: &'static str, path: &str, message: &str) -> RestError {
     let path: String = path.chars().take(PATH_BYTES_MAX).collect::<String>().escape_debug().to_string();
-    RestError { status: 400, code, message: format!("{path} {message}"), field: Some(path) }
+    RestError::at(400, code, path.clone(), format!("{path} {message}"))
 }
 
 /// What a path names.

@@ -90,7 +90,7 @@ impl RuleBook {
         if others + of(&spec) > CONSTRAINT_NODES_MAX {
             let message =
                 format!("all constraints together may name {CONSTRAINT_NODES_MAX} nodes, the others name {others}");
-            return Err(RestError { field: Some("nodes".to_owned()), ..RestError::new(400, "out_of_range", message) });
+            return Err(RestError::at(400, "out_of_range", "nodes", message));
         }
         self.revision += 1;
         self.constraints.insert(key, spec);

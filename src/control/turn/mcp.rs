@@ -19,7 +19,7 @@ use crate::handoff::{Consumer, McpEvent, McpReply, Producer, Steer};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
     Agents, Bounds, Call, CallKey, Done, Plan, Principal, Recent, Reply, RpcError, Server, Session, SimFacts,
-    SimulationChange, Step, ToolError, Touched, View, Write, code, plan, read, reply, steered,
+    SimulationChange, Step, ToolError, Touched, View, Write, plan, read, reply, steered,
 };
 use crate::worker::{LookOrder, LookReport, Ticket};
 
@@ -106,6 +106,8 @@ pub(super) struct Mcp {
     queue: VecDeque<Handle>,
     /// Connections with something to send.
     busy: HashSet<Handle>,
+    /// Batches of agents that are done, or are not, since the pending calls were looked at.
+    written: Vec<(Handle, CallKey, Option<RestError>)>,
     /// Replies that found the lane full.
     unsent: Vec<McpReply>,
     looks: usize,
@@ -123,6 +125,7 @@ impl Mcp {
             agents_ns: 0,
             queue: VecDeque::new(),
             busy: HashSet::new(),
+            written: Vec::new(),
             unsent: Vec::new(),
             looks: 0,
         }
@@ -130,7 +133,7 @@ impl Mcp {
 
     /// Whether something is due before a lane rings.
     pub(super) fn is_busy(&self) -> bool {
-        !self.unsent.is_empty()
+        !(self.unsent.is_empty() && self.written.is_empty())
             || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. }))
             || self.talks.values().any(|talk| talk.session.has_notices())
     }
@@ -416,16 +419,9 @@ impl Control {
         }
     }
 
-    /// A batch of an agent is done, or is not: its call is answered when it is looked at next.
+    /// A batch of an agent is done, or is not: its call is answered in this turn or the next.
     pub(super) fn mcp_written(&mut self, conn: Handle, key: CallKey, error: Option<&RestError>) {
-        let Some(desk) = self.lanes.mcp.take() else { return self.mcp_later(conn, key, error) };
-        self.answer_write(&desk, conn, key, error);
-        self.lanes.mcp = Some(desk);
-    }
-
-    /// The same while the lanes are in use: the call is answered in this very turn.
-    fn mcp_later(&mut self, conn: Handle, key: CallKey, error: Option<&RestError>) {
-        self.mcp_done.push((conn, key, error.cloned()));
+        self.mcp.written.push((conn, key, error.cloned()));
     }
 
     fn answer_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, error: Option<&RestError>) {
@@ -452,7 +448,7 @@ impl Control {
 
     /// Calls whose time has come.
     fn look_at_pending(&mut self, desk: &McpDesk, now_ns: u64) {
-        for (conn, key, error) in std::mem::take(&mut self.mcp_done) {
+        for (conn, key, error) in std::mem::take(&mut self.mcp.written) {
             self.answer_write(desk, conn, key, error.as_ref());
         }
         if self.mcp.pending.is_empty() {
@@ -641,5 +637,3 @@ impl Control {
         self.lanes.mcp = Some(desk);
     }
 }
-
-const _: () = assert!(code::INTERNAL == -32_603, "as JSON-RPC has it");

@@ -20,7 +20,7 @@ use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::handoff::{Origin, RestCall, SessionId, SimCommand, Steer, Steered, Tuning};
 use crate::limits::STEERS_WAITING_MAX;
-use crate::settings::{Config, KEYS, Ledger, Place};
+use crate::settings::{Config, KEYS, Ledger, ParamError, Place};
 use crate::wire::SettingsState;
 
 /// The settings, and who waits for a change of them.
@@ -96,11 +96,10 @@ impl Control {
 
     fn try_settings(&mut self, token: Handle, path: &str, call: &RestCall) -> Result<(), Vec<RestError>> {
         let one = |error| vec![error];
-        let query = |name: &str| call.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         match (call.method.as_str(), path) {
             ("GET" | "HEAD", "path") => {
                 let missing = || missing("path", "the path of a setting or a section");
-                let asked = query("path").ok_or_else(missing).and_then(pages::place_of).map_err(one)?;
+                let asked = call.query.get("path").ok_or_else(missing).and_then(pages::place_of).map_err(one)?;
                 let answer = self.row(&asked.path, asked.place);
                 self.answer_settings(token, answer, None);
             }
@@ -123,7 +122,7 @@ impl Control {
             }
             ("GET" | "HEAD", "schema") => self.answer_rest(token, 200, &pages::schema()),
             ("GET" | "HEAD", "current") => {
-                let answer = self.current_settings(query("since"), query("hash")).map_err(one)?;
+                let answer = self.current_settings(call.query.get("since"), call.query.get("hash")).map_err(one)?;
                 self.answer_rest(token, 200, &answer);
             }
             ("POST", "reset") => {
@@ -166,10 +165,8 @@ impl Control {
     /// Everything, or what a client lacks that has the version `since` with `hash`.
     fn current_settings(&self, since: Option<&str>, hash: Option<&str>) -> Result<Json, RestError> {
         let ledger = &self.settings.ledger;
-        let wrong = |field: &'static str, wanted: &str| RestError {
-            field: Some(field.to_owned()),
-            ..RestError::new(400, "out_of_range", format!("{field} must be {wanted}"))
-        };
+        let wrong =
+            |field: &str, wanted: &str| RestError::at(400, "out_of_range", field, format!("{field} must be {wanted}"));
         let since = since.map(str::parse::<u64>).transpose().map_err(|_| wrong("since", "a version"))?;
         let hash = hash.map(blake3::Hash::from_hex).transpose();
         let hash = hash.map_err(|_| wrong("hash", "the 64 hexadecimal digits that came with the version"))?;
@@ -219,10 +216,9 @@ impl Control {
             let stored = KEYS.get(update.index).is_some_and(|key| (key.field.store)(&mut config, &update.value));
             debug_assert!(stored, "{} was read as its field holds it", update.path);
         }
-        config.sim.params.validate().map_err(|error| RestError {
-            field: Some(format!("sim.{}", error.field)),
-            ..RestError::new(400, "invalid_value", error.to_string())
-        })?;
+        let wrong =
+            |error: ParamError| RestError::at(400, "invalid_value", format!("sim.{}", error.field), error.to_string());
+        config.sim.params.validate().map_err(wrong)?;
         let to_sim = config.sim != settings.wanted.sim || !settings.waiting.is_empty();
         settings.wanted = config.clone();
         settings.last_ticket += 1;
@@ -260,9 +256,8 @@ impl Control {
         // Ranges are checked before anything is sent: this is an error of ours, and is said to be one.
         tracing::error!(?outcome, "the simulation has not taken the parameters that it was sent");
         self.settings.wanted.sim = change.config.sim.clone();
-        let error = |(path, _): &(Box<str>, usize)| RestError {
-            field: Some(path.to_string()),
-            ..RestError::new(500, "not_taken", format!("the simulation has not taken {path}"))
+        let error = |(path, _): &(Box<str>, usize)| {
+            RestError::at(500, "not_taken", path.to_string(), format!("the simulation has not taken {path}"))
         };
         let errors: Vec<RestError> = change.keys.iter().map(error).collect();
         match change.reply {
@@ -312,5 +307,5 @@ fn joined(errors: &[RestError]) -> (u16, &'static str, String, Vec<&str>) {
 
 fn missing(field: &str, wanted: &str) -> RestError {
     let message = format!("{field} is missing: it must be {wanted}");
-    RestError { field: Some(field.to_owned()), ..RestError::new(400, "missing_field", message) }
+    RestError::at(400, "missing_field", field, message)
 }

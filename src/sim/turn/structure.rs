@@ -23,10 +23,9 @@ impl Sim {
             adrift,
             chains,
             mut home,
-            records,
-            velocity,
+            mut records,
+            mut velocity,
         } = *structure;
-        let (mut records, mut velocity) = (records, velocity);
         self.backend.write_into(&mut records);
         for (node, before) in from.iter().enumerate().filter(|(_, before)| **before != NEW_NODE) {
             let Some(record) = records.get(*before as usize) else { continue };
