@@ -123,7 +123,8 @@ impl Classes {
                 let whole = tick_rate * u32::from(live.divisor);
                 live.phase += u32::from(live.spec.rate_hz);
                 let due = live.phase >= whole;
-                live.phase -= if due { whole } else { 0 };
+                // A class may be faster than the ticks have become: what is too much is no debt.
+                live.phase = if due { live.phase % whole } else { live.phase };
                 due
             };
             let due = on_time || want == Want::All || live.fresh;
