@@ -72,9 +72,13 @@ fn a_changed_spring_changes_the_layout_and_is_left_at_once() {
     server.settle();
     let longer = mean_edge(&server);
     assert!(longer > 1.5 * before, "edges of {before} became {longer}");
-    assert_eq!(put(&server, "sim.spring_k", &json!(100_000)).status, 200);
-    server.settle();
-    assert!(mean_edge(&server) < 0.97 * longer, "firmer springs come nearer to their length");
+    let [firm, soft] = [100_000, 100].map(|spring_k| {
+        assert_eq!(put(&server, "sim.spring_k", &json!(spring_k)).status, 200);
+        assert!(within(Duration::from_secs(5), || !server.is_settled()), "it reheats");
+        server.settle();
+        mean_edge(&server)
+    });
+    assert!(soft > 1.05 * firm, "firm springs come nearer to their length: {firm}, soft ones {soft}");
     // Pausing does not keep it from being taken.
     assert_eq!(send(&server, "POST", "/api/simulation/pause", &Value::Null).status, 200);
     assert_eq!(put(&server, "sim.damping", &json!(0.5)).json()["value"], 0.5);
@@ -90,13 +94,18 @@ fn rate_and_dimensions_change_while_it_runs() {
     assert_eq!(state["settings"]["version"], current(&server)["version"]);
     assert_eq!(state["settings"]["hash"], current(&server)["hash"]);
     assert_eq!(server.ws("").hello()["settings"]["version"], 2);
-    // At 20 Hz it would take five times as long: the ratio of two rates in one run, with room for a loaded machine.
-    assert_eq!(send(&server, "POST", "/api/simulation/reheat", &Value::Null).status, 200);
     let ticks = || server.metric("swarmcast_ticks_total");
-    let (started, first) = (Instant::now(), ticks());
-    assert!(within(Duration::from_secs(20), || ticks() - first >= 60.0));
-    let rate = 60.0 / started.elapsed().as_secs_f64();
-    assert!(rate > 25.0, "{rate} ticks a second");
+    let reheat = || assert_eq!(send(&server, "POST", "/api/simulation/reheat", &Value::Null).status, 200);
+    reheat();
+    let first = ticks();
+    assert!(within(Duration::from_secs(20), || ticks() - first >= 10.0));
+    // A loaded machine makes ticks fewer, never more: at 100 Hz there would be two hundred.
+    assert_eq!(put(&server, "sim.rate_hz", &json!(2)).status, 200);
+    reheat();
+    let (first, started) = (ticks(), Instant::now());
+    std::thread::sleep(Duration::from_secs(2));
+    let (made, most) = (ticks() - first, 2.0 * started.elapsed().as_secs_f64() + 2.0);
+    assert!(made <= most, "{made} ticks, at most {most} are due");
     let data = server.get("/api/graph/data").json();
     for node in data["nodes"].as_array().unwrap() {
         let z = node["z"].as_f64().or_else(|| node["position"]["z"].as_f64()).unwrap();

@@ -5,6 +5,7 @@
 
 mod structure;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -104,8 +105,8 @@ pub struct Sim {
     owed: bool,
     /// Name of the backend when its condition was last reported.
     kind: &'static str,
-    /// Pins that `control` has not been told of yet, because its lane was full.
-    untold: Vec<SimEvent>,
+    /// What `control` has not been told of yet, oldest first: a full lane makes it wait.
+    untold: VecDeque<SimEvent>,
     report: StepReport,
 }
 
@@ -149,7 +150,7 @@ impl Sim {
             heard_ns: 0,
             owed: false,
             kind: "",
-            untold: Vec::with_capacity(DRAGS_MAX + STEERS_WAITING_MAX),
+            untold: VecDeque::with_capacity(DRAGS_MAX + STEERS_WAITING_MAX),
             report: StepReport::default(),
         }
     }
@@ -366,7 +367,7 @@ impl Sim {
             SimCommand::Steer { ticket, order } => {
                 let outcome = self.steer(order);
                 let (tick, paused) = (self.tick, self.paused);
-                self.untold.push(SimEvent::Steered { ticket, tick, paused, outcome });
+                self.untold.push_back(SimEvent::Steered { ticket, tick, paused, outcome });
             }
             SimCommand::Restructure { structure } => self.restructure(structure),
             SimCommand::Place { node, position } => {
@@ -480,7 +481,7 @@ impl Sim {
                 if pin {
                     self.backend.pin(drag.index, true);
                     let position = self.backend.position(drag.index).unwrap_or_default();
-                    self.untold.push(SimEvent::Pinned { node, position, origin });
+                    self.untold.push_back(SimEvent::Pinned { node, position, origin });
                 }
                 self.backend.release(drag.index);
                 self.moving = true;
@@ -517,11 +518,11 @@ impl Sim {
         }
     }
 
-    /// What `control` must know to keep its graph true is told until it fits.
+    /// What `control` must know, in its order, is told until it fits.
     fn tell_pins(&mut self) {
-        while let Some(event) = self.untold.pop() {
+        while let Some(event) = self.untold.pop_front() {
             if let Err(event) = self.lanes.events.push(event) {
-                return self.untold.push(event);
+                return self.untold.push_front(event);
             }
         }
     }

@@ -11,9 +11,10 @@ use swarmcast::limits::{BLOCKS_MAX, NODE_ID_MAX};
 use swarmcast::net::outside;
 use swarmcast::wire::compact::{Coding, CompactFrame, Decoder, Encoder, Info};
 use swarmcast::wire::{
-    BinaryMessage, FrameHeader, InterestAsk, NodeRecord, PROFILES, Profile, SettingsBody, SettingsMessage, SettingsPath, SettingsValue, decode_26, decode_28, decode_ids,
-    decode_v1, decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, encode_frame, encode_ids,
-    parse_binary, parse_hello, parse_interest, parse_message, parse_own, planes, write_client_error,
+    BinaryMessage, FrameHeader, InterestAsk, NodeRecord, PROFILES, Profile, SettingsBody, SettingsMessage,
+    SettingsPath, SettingsValue, decode_26, decode_28, decode_ids, decode_v1, decode_v1_lead, decode_v2, decode_v3,
+    decode_v5, decode_v42, decode_vf0, encode_frame, encode_ids, parse_binary, parse_hello, parse_interest,
+    parse_message, parse_own, planes, write_client_error,
 };
 
 /// Nodes that a decoder here takes: memory stays small, and several blocks are reached.
@@ -261,7 +262,13 @@ fn settings_seeds() -> Vec<Vec<u8>> {
         (SettingsPath::Id(3), SettingsValue::Bool(true)),
         (path(), SettingsValue::F32(0.5)),
         (path(), SettingsValue::Array(vec![SettingsValue::I32(-1), SettingsValue::I64(1 << 40), SettingsValue::Null])),
-        (path(), SettingsValue::Object(vec![("a".to_owned(), SettingsValue::Bytes(vec![1, 2])), ("b".to_owned(), SettingsValue::F64(1.0))])),
+        (
+            path(),
+            SettingsValue::Object(vec![
+                ("a".to_owned(), SettingsValue::Bytes(vec![1, 2])),
+                ("b".to_owned(), SettingsValue::F64(1.0)),
+            ]),
+        ),
     ];
     let many: Vec<_> = values.iter().cloned().cycle().take(40).collect();
     let error = SettingsBody::Error {
