@@ -307,6 +307,7 @@ fn what_is_wrong_with_a_change_is_said_and_nothing_is_done() {
     wrong("PATCH", "/api/graph/nodes/999", "{}", 404, "");
     wrong("DELETE", "/api/graph/edges/999", "", 404, "");
     wrong("GET", "/api/graph/nodes?limit=0", "", 400, "limit");
+    wrong("GET", "/api/graph/data/paginated?page=0", "", 400, "page");
     wrong("GET", "/api/graph/changes?since=1", "", 400, "since");
     let state = server.state();
     assert_eq!((&state["version"], &state["node_count"], &state["epoch"]), (&json!(0), &json!(34), &json!(1)));
@@ -356,6 +357,18 @@ fn rows_are_read_changed_and_removed_one_by_one() {
     }
     assert_eq!(ids.len(), 36);
     assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    // By number: every node and every edge once.
+    let part = |page: usize| server.get(&format!("/api/graph/data/paginated?page={page}&page_size=10")).json();
+    let pages: Vec<Value> = (1..=part(1)["total_pages"].as_u64().unwrap() as usize).map(part).collect();
+    let all = |name: &str| -> Vec<u64> {
+        let rows = pages.iter().flat_map(|page| page[name].as_array().unwrap());
+        let mut ids: Vec<u64> = rows.map(|row| row["id"].as_u64().unwrap()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!((pages.len(), all("nodes")), (4, ids));
+    assert_eq!(all("edges"), (0..79).collect::<Vec<u64>>());
+    assert_eq!(part(5)["nodes"], json!([]));
     assert_eq!(server.get("/api/graph/nodes?q=ADA").json()["rows"].as_array().unwrap().len(), 1);
     let gone = server.tell("DELETE", &format!("{path}?author=me"), "");
     assert_eq!((gone.status, &gone.json()["removed"]), (200, &json!(1)));

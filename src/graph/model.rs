@@ -117,10 +117,42 @@ pub struct Edge {
     pub directed: bool,
     /// Relation type, where the source has one.
     pub relation: Option<Box<str>>,
-    /// What a person sees, where the source has one.
-    pub label: Option<Box<str>>,
+    /// Label and attributes.
+    pub more: More,
+}
+
+/// What most edges do not have, apart from the rest: a graph has several edges for each node, and their rows are most of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct More(Option<Box<(Option<Box<str>>, Attributes)>>);
+
+impl More {
+    /// A label and attributes; nothing is held for none of both.
+    #[must_use]
+    pub fn new(label: Option<Box<str>>, attributes: Attributes) -> Self {
+        let any = label.is_some() || !attributes.is_empty();
+        Self(any.then(|| Box::new((label, attributes))))
+    }
+
+    /// Takes them out.
+    #[must_use]
+    pub fn take(self) -> (Option<Box<str>>, Attributes) {
+        self.0.map(|more| *more).unwrap_or_default()
+    }
+}
+
+impl Edge {
+    /// What a person sees, where the source has it.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.more.0.as_ref().and_then(|more| more.0.as_deref())
+    }
+
     /// Everything else.
-    pub attributes: Attributes,
+    #[must_use]
+    pub fn attributes(&self) -> &Attributes {
+        static NONE: Attributes = Vec::new();
+        self.more.0.as_ref().map_or(&NONE, |more| &more.1)
+    }
 }
 
 /// An edge whose ends are named by their ids: the form that means the same in every epoch.
@@ -138,9 +170,9 @@ pub struct EdgeRow {
     pub directed: bool,
     /// As in [`Edge`].
     pub relation: Option<Box<str>>,
-    /// As in [`Edge`].
+    /// What a person sees, where the source has one.
     pub label: Option<Box<str>>,
-    /// As in [`Edge`].
+    /// Everything else.
     #[serde(with = "attributes", default)]
     pub attributes: Attributes,
 }

@@ -46,7 +46,7 @@ pub enum OwnPage {
 const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
 
 /// Paths of the REST interface with the methods they answer. A path that ends in a slash stands for all with one more part.
-pub const REST_PATHS: [(&str, &str); 38] = [
+pub const REST_PATHS: [(&str, &str); 40] = [
     ("/api/analytics/anomaly", "POST"),
     ("/api/analytics/clustering", "POST"),
     ("/api/analytics/community", "POST"),
@@ -60,6 +60,7 @@ pub const REST_PATHS: [(&str, &str); 38] = [
     ("/api/constraints/", "GET, HEAD, PUT, DELETE"),
     ("/api/graph/batch", "POST"),
     ("/api/graph/changes", "GET, HEAD"),
+    ("/api/graph/data/paginated", "GET, HEAD"),
     ("/api/graph/edges", "GET, HEAD, POST"),
     ("/api/graph/edges/", "GET, HEAD, PATCH, DELETE"),
     ("/api/graph/export", "GET, HEAD"),
@@ -67,6 +68,7 @@ pub const REST_PATHS: [(&str, &str); 38] = [
     ("/api/graph/nodes", "GET, HEAD, POST"),
     ("/api/graph/nodes/", "GET, HEAD, PATCH, DELETE"),
     ("/api/graph/refresh", "POST"),
+    ("/api/graph/update", "POST"),
     ("/api/settings/batch", "POST, PUT"),
     ("/api/settings/current", "GET, HEAD"),
     ("/api/settings/path", "GET, HEAD, PUT"),
@@ -153,6 +155,7 @@ fn rest_parameters(request: &Request) -> &'static [&'static str] {
         ("GET" | "HEAD", "/api/settings/current") => &["since", "hash"],
         ("GET" | "HEAD", "/api/graph/nodes") => &["limit", "cursor", "class", "group", "key", "q"],
         ("GET" | "HEAD", "/api/graph/edges") => &["limit", "cursor", "node", "relation"],
+        ("GET" | "HEAD", "/api/graph/data/paginated") => &["page", "page_size"],
         ("GET" | "HEAD", "/api/graph/export") => &["format", "positions"],
         ("POST", "/api/graph/import") => &["format", "mode", "skip_bad", "if_version", "idempotency_key", "author"],
         ("PATCH" | "DELETE", _) if changes_graph(request) => &["if_version", "idempotency_key", "author"],

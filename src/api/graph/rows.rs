@@ -164,6 +164,76 @@ pub fn edge_page(graph: &Graph, filter: &EdgeFilter, page: Page, (version, epoch
     json_of(&Rows::<EdgeRow<'_>> { version, epoch, rows, next_cursor })
 }
 
+/// Part of the whole, by number: for clients that ask for pages rather than follow a cursor.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbered {
+    /// From 1.
+    page: usize,
+    /// Nodes of a page.
+    size: usize,
+}
+
+impl Numbered {
+    /// From `page` and `page_size` of a query.
+    ///
+    /// # Errors
+    /// `out_of_range`.
+    pub fn of(query: &Query) -> Result<Self, RestError> {
+        let whole = |name: &'static str, otherwise: usize, most: usize| match query.get(name).map(str::parse) {
+            None => Ok(otherwise),
+            Some(Ok(found)) if (1..=most).contains(&found) => Ok(found),
+            Some(_) => Err(wrong(name, &format!("a whole number from 1 to {most}"))),
+        };
+        Ok(Self { page: whole("page", 1, u32::MAX as usize)?, size: whole("page_size", PAGE_ROWS, PAGE_ROWS_MAX)? })
+    }
+}
+
+#[derive(Serialize)]
+struct Part<'graph> {
+    version: u64,
+    epoch: u32,
+    page: usize,
+    page_size: usize,
+    total_pages: usize,
+    node_count: usize,
+    edge_count: usize,
+    nodes: Vec<NodeRow<'graph>>,
+    edges: Vec<EdgeRow<'graph>>,
+}
+
+/// Nodes of one page by ascending id, and the edges that begin at them: all pages together have each edge once. A page behind the last
+/// one is empty.
+#[must_use]
+pub fn numbered_page(
+    graph: &Graph,
+    order: &[NodeId],
+    Numbered { page, size }: Numbered,
+    (version, epoch): (u64, u32),
+    frame: Option<&Frame>,
+) -> Vec<u8> {
+    let first = page.saturating_sub(1).saturating_mul(size).min(order.len());
+    let indices = order.iter().skip(first).take(size).filter_map(|id| graph.index_of(*id));
+    let (mut nodes, mut edges) = (Vec::new(), Vec::new());
+    let id = |index: NodeIndex| graph.node(index).map(|node| node.id.get());
+    for index in indices {
+        nodes.extend(row(graph, index, epoch, frame));
+        let starting =
+            graph.incident(index).iter().filter_map(|id| graph.edge(*id)).filter(|edge| edge.source == index);
+        edges.extend(starting.map(|edge| EdgeRow::new(edge, id(edge.source), id(edge.target))));
+    }
+    json_of(&Part {
+        version,
+        epoch,
+        page,
+        page_size: size,
+        total_pages: order.len().div_ceil(size),
+        node_count: graph.nodes().len(),
+        edge_count: graph.edges().len(),
+        nodes,
+        edges,
+    })
+}
+
 /// One node, with its degree.
 #[must_use]
 pub fn one_node(graph: &Graph, id: NodeId, (version, epoch): (u64, u32), frame: Option<&Frame>) -> Option<Value> {

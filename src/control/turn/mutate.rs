@@ -25,7 +25,7 @@ use super::{Control, HELD_BACK_MAX, JSON, Past};
 use crate::api::graph as pages;
 use crate::api::steer::RestError;
 use crate::base::Handle;
-use crate::base::clock::{monotonic_ns, unix_ms};
+use crate::base::clock::{monotonic_ns, thread_cpu_ns, unix_ms};
 use crate::graph::{
     Batch, Change, Deed, EdgeId, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op, OpError, Outcome,
     Pending,
@@ -62,7 +62,7 @@ pub(super) struct Mutations {
     adrift: HashSet<NodeId>,
     /// Told, and not taken by `sim` yet.
     untaken: Vec<Waiting>,
-    /// The epoch that `sim` has been sent and has not answered, since when, and what making it took, ns.
+    /// The epoch that `sim` has been sent and has not answered, since when, and the processor time of making it, ns.
     sent: Option<(u32, u64, u64)>,
     /// The next structure waits until then.
     due_ns: u64,
@@ -211,7 +211,18 @@ impl Control {
         match (call.method.as_str(), part, id) {
             ("POST", "nodes", None) => self.mutate(&read(pages::read_nodes)?, Reply::Rest { token, status: 201 }),
             ("POST", "edges", None) => self.mutate(&read(pages::read_edges)?, Reply::Rest { token, status: 201 }),
-            ("POST", "batch", None) => self.mutate(&read(pages::read_batch)?, Reply::Rest { token, status: 200 }),
+            ("GET" | "HEAD", "data", Some("paginated")) => {
+                let page = pages::Numbered::of(&call.query)?;
+                let order = self.ascending();
+                self.take_latest();
+                let state = (self.mutations.version, self.epoch);
+                let body = pages::numbered_page(&self.graph, &order, page, state, self.latest.as_deref());
+                self.answer_bytes(token, 200, body.into());
+                Ok(())
+            }
+            ("POST", "batch" | "update", None) => {
+                self.mutate(&read(pages::read_batch)?, Reply::Rest { token, status: 200 })
+            }
             ("GET" | "HEAD", "export", None) => self.export_by_rest(token, &call.query),
             ("POST", "import", None) => self.import_by_rest(token, call),
             ("POST", "refresh", None) => self.refresh_by_rest(token),
@@ -467,6 +478,7 @@ impl Control {
         if self.mutations.untold.is_empty() || must_wait || self.held_back.len() >= HELD_BACK_MAX {
             return 0;
         }
+        let began_cpu_ns = thread_cpu_ns();
         let told = std::mem::take(&mut self.mutations.untold);
         let structural = self.make_true(&told);
         let moved = self.moved();
@@ -475,7 +487,7 @@ impl Control {
         }
         self.tell_changes(&told);
         if structural {
-            self.restructure(now_ns);
+            self.restructure(now_ns, began_cpu_ns);
         }
         for command in moved {
             self.command(command);
@@ -504,11 +516,12 @@ impl Control {
 
     /// `sim` has taken a structure: whoever waits for it is answered.
     pub(super) fn restructured(&mut self, epoch: u32, replaced: Replaced) {
+        let busy_ns = replaced.busy_ns;
         // Freed here, where nothing waits for it.
         drop(replaced);
         let Some((_, since_ns, made_ns)) = self.mutations.sent.take_if(|(sent, ..)| *sent == epoch) else { return };
         let now_ns = monotonic_ns();
-        let busy_ns = made_ns.max(self.metrics.sim.structure_ns.get() as u64);
+        let busy_ns = made_ns.max(busy_ns);
         self.mutations.due_ns = (since_ns + busy_ns * STRUCTURE_REST).min(now_ns + 2_000_000_000);
         for waiting in std::mem::take(&mut self.mutations.untaken) {
             self.deliver(waiting.reply, &waiting.answer);

@@ -71,7 +71,7 @@ pub fn difference(before: &Graph, wanted: &Graph, present: &Graph) -> Vec<Op> {
 }
 
 fn draft(ends: &Ends<'_>, edge: &Edge) -> EdgeDraft {
-    let attributes = edge.attributes.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+    let attributes = edge.attributes().iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
     EdgeDraft {
         source: NodeRef::Key(ends.source.into()),
         target: NodeRef::Key(ends.target.into()),
@@ -80,7 +80,7 @@ fn draft(ends: &Ends<'_>, edge: &Edge) -> EdgeDraft {
             weight: Some(edge.weight),
             directed: Some(edge.directed),
             relation: edge.relation.clone().map(Some),
-            label: edge.label.clone().map(Some),
+            label: edge.label().map(|label| Some(label.into())),
             attributes,
             replace_attributes: false,
         },
@@ -146,8 +146,8 @@ fn edge_patch(old: &Edge, new: &Edge) -> EdgePatch {
         weight: changed(&old.weight, &new.weight),
         directed: changed(&old.directed, &new.directed),
         relation: None,
-        label: changed(&old.label, &new.label),
-        attributes: attribute_patch(&old.attributes, &new.attributes),
+        label: (old.label() != new.label()).then(|| new.label().map(Into::into)),
+        attributes: attribute_patch(old.attributes(), new.attributes()),
         replace_attributes: false,
     }
 }
