@@ -13,10 +13,15 @@ use super::{
 /// A value as a source gave it. Displays as TOML.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
+    /// True or false.
     Bool(bool),
+    /// A whole number.
     Whole(i64),
+    /// A number.
     Decimal(f64),
+    /// A text, also one of a few names.
     Text(String),
+    /// Whole numbers.
     List(Vec<i64>),
     /// What no key takes (a date, a table, a number beyond 64 bits), as it is to be shown.
     Other(String),
@@ -53,26 +58,40 @@ fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 /// What a key takes. Bounds are inclusive.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
+    /// True or false.
     Bool,
+    /// A whole number.
     Whole {
+        /// Least.
         min: i64,
+        /// Most.
         max: i64,
     },
     /// A whole number from `min` to `max`, or `other`, which `means` something else.
     WholeOr {
+        /// The number beside the range.
         other: i64,
+        /// What it stands for.
         means: &'static str,
+        /// Least.
         min: i64,
+        /// Most.
         max: i64,
     },
+    /// A finite number.
     Decimal {
+        /// Least.
         min: f64,
+        /// Most.
         max: f64,
     },
+    /// Any text.
     Text,
+    /// One of these names.
     Choice(&'static [&'static str]),
     /// An IP address and port; with `off`, also the empty text.
     Address {
+        /// It may be empty.
         off: bool,
     },
     /// A list of CPU ids, each once.
