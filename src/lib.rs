@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod limits;
+pub mod settings;
 
 pub mod graph;
 pub mod wire;

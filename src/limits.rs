@@ -52,6 +52,12 @@ pub const CHANGES_KEPT_BYTES_MAX: usize = 32 << 20;
 /// Bytes of changes that a message to every client carries; larger ones are fetched.
 pub const CHANGES_TOLD_BYTES_MAX: usize = 32 << 10;
 
+/// Body of a binary message of the settings once it is unpacked, bytes. What is on the wire is at most [`WS_MESSAGE_BYTES_MAX`].
+pub const SETTINGS_MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Arrays and objects in each other, in such a message.
+pub const SETTINGS_DEPTH_MAX: usize = 8;
+
 /// Requests that steer the simulation and wait for its answer at once; one more is answered with 503.
 pub const STEERS_WAITING_MAX: usize = 64;
 

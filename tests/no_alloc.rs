@@ -164,6 +164,9 @@ impl Backend for Swing {
     fn apply(&mut self, _: &SimParams) -> Result<(), ParamError> {
         Ok(())
     }
+    fn params(&self) -> SimParams {
+        SimParams::default()
+    }
     fn step(&mut self) -> StepReport {
         self.tick += 1;
         StepReport::default()

@@ -186,7 +186,7 @@ fn one_edge_rests_at_its_rest_length_and_leaves_rest_when_touched() {
             |backend| backend.release(NodeIndex(0)),
             |backend| backend.pin(NodeIndex(1), true),
             |backend| backend.pin(NodeIndex(1), false),
-            |backend| backend.apply(&SimParams { rest_length: 50.0, ..*backend.params() }).unwrap(),
+            |backend| backend.apply(&SimParams { rest_length: 50.0, ..backend.params() }).unwrap(),
             CpuBackend::reheat,
         ];
         for (turn, disturb) in disturb.iter().enumerate() {

@@ -5,6 +5,7 @@
 pub mod analytics;
 mod data;
 pub mod graph;
+pub mod settings;
 mod state;
 pub mod steer;
 

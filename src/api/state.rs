@@ -122,6 +122,8 @@ pub struct StateFacts<'run> {
     pub rms_velocity: f64,
     /// Live classes.
     pub classes: Vec<ClassRow>,
+    /// Version and hash of the settings.
+    pub settings: (u64, Box<str>),
 }
 
 /// Counts and where the simulation stands.
@@ -145,6 +147,7 @@ pub fn graph_state(graph: &Graph, facts: &StateFacts<'_>) -> Value {
         "rms_velocity": facts.rms_velocity,
         "sessions": facts.sessions,
         "classes": facts.classes,
+        "settings": { "version": facts.settings.0, "hash": facts.settings.1 },
     })
 }
 
@@ -201,10 +204,11 @@ mod tests {
             settled: false,
             rms_velocity: 0.0,
             classes: Vec::new(),
+            settings: (3, "ab".into()),
         };
         let state = graph_state(&Graph::default(), &facts);
         assert!(state["tick"].is_null());
-        assert_eq!(state["node_count"], 0);
+        assert_eq!((&state["node_count"], &state["settings"]), (&json!(0), &json!({ "version": 3, "hash": "ab" })));
         let metrics = Metrics::new(1);
         metrics.set_budgets(&Budgets { step_ns: 2_000_000, ..Budgets::default() });
         metrics.sim.step.span(1, 5_000_001);

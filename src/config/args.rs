@@ -6,8 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::error::{Origin, Problem, Wrong};
 use super::resolved::Draft;
-use super::table;
-use super::value::Value;
+use crate::settings::{KEYS, Value, find};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -378,7 +377,7 @@ impl CommonArgs {
             ("no-pin", switch(self.no_pin, false)),
         ];
         for (flag, given) in own.into_iter().filter_map(|(flag, given)| Some((flag, given?))) {
-            let Some((index, key)) = table::KEYS.iter().enumerate().find(|(_, key)| key.flag == flag) else { continue };
+            let Some((index, key)) = KEYS.iter().enumerate().find(|(_, key)| key.flag == flag) else { continue };
             let value = match given {
                 Given::Text(text) => key.kind.read(&text),
                 Given::Switch(value) => Value::Bool(value),
@@ -402,7 +401,7 @@ fn assign(assignment: &str, draft: &mut Draft) {
     };
     let origin = Origin::Flag("--set".to_owned());
     let refuse = |wrong| Problem { origin: origin.clone(), key: name.to_owned(), wrong };
-    match (table::find(name), text) {
+    match (find(name), text) {
         (_, None) => draft.refuse(refuse(Wrong::NotAnAssignment)),
         (None, Some(_)) => draft.refuse(refuse(Wrong::unknown_key(name))),
         (Some((index, key)), Some(text)) => draft.offer(index, &key.kind.read(text), origin.clone(), origin),
@@ -421,7 +420,7 @@ mod tests {
         let apart = ["config", "set", "help", "version"];
         let typed = command.get_arguments().filter_map(clap::Arg::get_long).filter(|long| !apart.contains(long));
         let mut typed: Vec<&str> = typed.collect();
-        let mut known: Vec<&str> = table::KEYS.iter().map(|key| key.flag).filter(|flag| !flag.is_empty()).collect();
+        let mut known: Vec<&str> = KEYS.iter().map(|key| key.flag).filter(|flag| !flag.is_empty()).collect();
         typed.sort_unstable();
         known.sort_unstable();
         assert_eq!(typed, known);
@@ -430,7 +429,7 @@ mod tests {
     #[test]
     fn help_names_the_key_of_every_flag() {
         let command = Args::command();
-        for key in table::KEYS.iter().filter(|key| !key.flag.is_empty()) {
+        for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
             let flag = command.get_arguments().find(|flag| flag.get_long() == Some(key.flag)).unwrap();
             let help = flag.get_help().unwrap().to_string();
             assert!(help.ends_with(&format!("[{}]", key.name)), "--{}: {help}", key.flag);

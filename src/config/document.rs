@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Config;
-use super::table::{KEYS, Key, SECTIONS};
+use crate::settings::{KEYS, Key, SECTIONS};
 
 /// Columns of a comment line.
 const WIDTH: usize = 118;
@@ -13,7 +13,8 @@ const HEAD: &str = "\
 #
 # A value comes from its default, then the file that --config or SWARMCAST_CONFIG names, then SWARMCAST_* variables
 # (SWARMCAST_SIM_RATE_HZ is sim.rate_hz), then flags (--set sim.rate_hz=30, and those named here); each overrides the
-# one before it. `swarmcast config show --origin` says where each came from. Ranges include both ends.
+# one before it. `swarmcast config show --origin` says where each came from. Ranges include both ends. What is live can be
+# changed while the engine runs (/api/settings); what was saved there goes before this file and variables, not before flags.
 ";
 
 /// The text of `default.toml`: valid TOML that gives every key, explained, its default.
@@ -34,11 +35,14 @@ pub fn default_toml() -> String {
     text
 }
 
-/// What the key takes, and its flag.
+/// What the key takes, whether it is live, and its flag.
 fn takes(key: &Key) -> String {
     let mut allowed = key.allowed();
     if let Some(first) = allowed.get_mut(..1) {
         first.make_ascii_uppercase();
+    }
+    if key.is_live() {
+        allowed.push_str("; live");
     }
     if key.flag.is_empty() { allowed } else { format!("{allowed}; flag --{}", key.flag) }
 }

@@ -3,9 +3,8 @@
 use std::ffi::OsString;
 
 use super::error::{Origin, Problem, Wrong};
-use super::nearest;
 use super::resolved::Draft;
-use super::table::{KEYS, VARIABLE_PREFIX};
+use crate::settings::{KEYS, VARIABLE_PREFIX, nearest};
 
 /// Names the configuration file, where `--config` does not.
 pub(super) const CONFIG_VARIABLE: &str = "SWARMCAST_CONFIG";

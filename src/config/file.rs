@@ -8,8 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Origin, PROBLEMS_MAX, Problem, Wrong};
 use super::resolved::Draft;
-use super::value::Value;
-use super::{nearest, table};
+use crate::settings::{SECTIONS, Value, find, is_section, nearest};
 
 /// A longer file is not a configuration; and `--config /dev/zero` ends.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -63,12 +62,12 @@ impl File<'_> {
             }
             let section = name.get_ref().as_ref();
             match value.get_ref() {
-                DeValue::Table(keys) if table::is_section(section) => self.apply_section(draft, section, keys),
-                _ if table::is_section(section) => {
+                DeValue::Table(keys) if is_section(section) => self.apply_section(draft, section, keys),
+                _ if is_section(section) => {
                     self.refuse(draft, value.span().start, section, Wrong::NotASection);
                 }
                 DeValue::Table(_) => {
-                    let nearest = nearest::name(section, table::SECTIONS.iter().map(|(name, _)| *name));
+                    let nearest = nearest::name(section, SECTIONS.iter().map(|(name, _)| *name));
                     let wrong = Wrong::UnknownSection { nearest: nearest.map(|name| format!("[{name}]")) };
                     self.refuse(draft, name.span().start, section, wrong);
                 }
@@ -83,7 +82,7 @@ impl File<'_> {
                 return;
             }
             let name = format!("{section}.{}", leaf.get_ref());
-            match table::find(&name) {
+            match find(&name) {
                 Some((index, _)) => {
                     let (given_at, wrong_at) = (self.origin(leaf.span().start), self.origin(value.span().start));
                     draft.offer(index, &self.value(value), given_at, wrong_at);

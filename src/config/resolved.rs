@@ -8,10 +8,8 @@ use std::path::PathBuf;
 use super::args::Args;
 use super::environment::Environment;
 use super::error::{ConfigError, Origin, PROBLEMS_MAX, Problem, Wrong, cut};
-use super::table::{KEYS, SECTIONS};
-use super::value::{Kind, Value};
-use super::{Config, file, nearest, table};
-use crate::sim::ParamError;
+use super::{Config, file};
+use crate::settings::{KEYS, Kind, ParamError, SECTIONS, Value, find, nearest};
 
 /// The configuration, and where each value came from.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +45,7 @@ impl Resolved {
     /// Where the value of `key`, a `section.name`, came from; `None` where there is no such key.
     #[must_use]
     pub fn origin(&self, key: &str) -> Option<&Origin> {
-        table::find(key).and_then(|(index, _)| self.origins.get(index))
+        find(key).and_then(|(index, _)| self.origins.get(index))
     }
 
     /// Every key and value as TOML that resolves to this configuration again; with `origin`, each line ends in a comment
@@ -161,7 +159,7 @@ impl Draft {
 
     /// Notes that the value that `key` ended up with is wrong.
     fn refuse_value(&mut self, key: &str, wrong: Wrong) {
-        let origin = table::find(key).and_then(|(index, _)| self.origins.get(index));
+        let origin = find(key).and_then(|(index, _)| self.origins.get(index));
         let origin = origin.unwrap_or(&Origin::Default).clone();
         self.refuse(Problem { origin, key: key.to_owned(), wrong });
     }

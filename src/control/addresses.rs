@@ -22,6 +22,11 @@ impl Addresses {
         Self { streams: HashMap::new(), limit, automatic }
     }
 
+    /// From now on at most `limit`; those that are there stay.
+    pub fn set_limit(&mut self, limit: Option<usize>) {
+        self.limit = limit;
+    }
+
     /// Whether `peer` may have one more.
     ///
     /// # Errors

@@ -39,6 +39,11 @@ impl ClassTable {
         Self { slots: [None; CLASSES_MAX], last_serial: 0, full_rate_hz }
     }
 
+    /// The rate that most ask for is another one.
+    pub(super) fn set_full_rate(&mut self, full_rate_hz: u16) {
+        self.full_rate_hz = full_rate_hz;
+    }
+
     /// Adds a subscriber to the class of this profile, rate and detail, opening it if there is room. Without room the
     /// class of the profile with the nearest detail and, of those, the nearest lower rate is joined, or else the slowest.
     /// Slots are kept for full rates and for other profiles, so that sixteen odd rates cannot keep everybody else out.

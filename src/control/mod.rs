@@ -10,4 +10,6 @@ mod relief;
 mod turn;
 
 pub use jobs::Jobs;
-pub use turn::{Control, ControlFacts, ControlLanes, FilesDesk, McpDesk, Past, StoreDesk};
+pub use turn::{
+    Control, ControlFacts, ControlLanes, FilesDesk, McpDesk, Past, SettingsFacts, StoreDesk, budgets, steer_facts,
+};

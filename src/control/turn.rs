@@ -9,6 +9,7 @@ mod files;
 mod mcp;
 mod mutate;
 mod pages;
+mod settings;
 mod snapshots;
 mod steer;
 
@@ -27,6 +28,8 @@ use self::mcp::Mcp;
 pub use self::mcp::McpDesk;
 pub use self::mutate::StoreDesk;
 use self::mutate::{Mutations, Reply};
+use self::settings::Settings;
+pub use self::settings::{SettingsFacts, budgets, steer_facts};
 use self::snapshots::Snapshots;
 use self::steer::Steering;
 use super::addresses::Addresses;
@@ -100,7 +103,7 @@ pub struct Past {
     pub answers: Vec<(Box<str>, Box<str>)>,
 }
 
-/// What `control` is told at start and never changes.
+/// What `control` is told at start; some of it follows the settings from then on.
 #[derive(Clone, Debug)]
 pub struct ControlFacts {
     /// Name of the graph.
@@ -121,6 +124,8 @@ pub struct ControlFacts {
     pub steer: SteerFacts,
     /// What the graph may grow to.
     pub limits: GraphLimits,
+    /// What the engine is set to.
+    pub settings: SettingsFacts,
 }
 
 /// Everything the thread owns.
@@ -144,6 +149,7 @@ pub struct Control {
     data: Option<pages::RenderedData>,
     relief: Relief,
     steering: Steering,
+    settings: Settings,
     mutations: Mutations,
     mcp: Mcp,
     filing: Filing,
@@ -185,6 +191,7 @@ impl Control {
         let classes = ClassTable::new(facts.tick_rate);
         let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         let steering = Steering::new(facts.steer);
+        let settings = Settings::new(facts.settings.clone());
         let epoch = past.epoch;
         let mcp = Mcp::new(past.version);
         let mutations = Mutations::new(facts.limits, graph.ids(), past);
@@ -206,6 +213,7 @@ impl Control {
             data: None,
             relief: Relief::new(),
             steering,
+            settings,
             mutations,
             mcp,
             filing: Filing::default(),
@@ -401,6 +409,7 @@ impl Control {
             edge_count: self.graph.edges().len() as u32,
             is_reconnection: false,
             state_sync_sent: false,
+            settings: self.settings.state(),
             protocol: Protocol::default(),
         }
         .to_vec()
@@ -408,6 +417,7 @@ impl Control {
     }
 
     fn end_session(&mut self, session: SessionId) {
+        self.settings.forget(session);
         if let Some(session) = self.sessions.remove(&session) {
             self.addresses.leave(session.address);
             self.leave(session.class);
@@ -435,6 +445,7 @@ impl Control {
             ShardEvent::Subscribe { origin, rate_hz } => self.resubscribe(origin, rate_hz),
             ShardEvent::Interest { origin, interest, asked } => self.interest(origin, interest, asked),
             ShardEvent::Rung { origin, rung } => self.change_rung(origin, rung),
+            ShardEvent::Settings { origin, said } => self.settings_said(origin, said),
             ShardEvent::Pin { origin, node, pinned } => self.pin(origin, node, pinned),
         }
     }

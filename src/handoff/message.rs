@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use bytes::Bytes;
 
 use super::sync::Arc;
-use super::{ChainWriter, Replaced, RuleSet, SidePlanes, SpringTable, Structure, Violations};
+use super::{ChainWriter, Replaced, SettingsSaid, SidePlanes, Steer, Steered, Structure, Watching};
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
@@ -144,67 +144,6 @@ pub enum SimCommand {
         /// How.
         order: Steer,
     },
-}
-
-/// How the layout is steered. What is large was made by `control` and goes back there.
-#[derive(Debug)]
-pub enum Steer {
-    /// Other rules, in place of all before.
-    Rules(Box<RuleSet>),
-    /// Other springs.
-    Springs(Box<SpringTable>),
-    /// Measure the constraints.
-    Measure(Box<Violations>),
-    /// Stop stepping.
-    Pause,
-    /// Step on.
-    Resume,
-    /// So many steps while paused.
-    Step {
-        /// From 1.
-        count: u32,
-    },
-    /// Every node back to where it started, at rest.
-    Reset,
-    /// Back to full temperature.
-    Reheat,
-}
-
-/// What an order came to.
-#[derive(Debug)]
-pub enum Steered {
-    /// It is in force.
-    Done,
-    /// It is in force, and this can be freed.
-    Spent(Spent),
-    /// It is of another structure of the graph than the one being simulated; nothing has changed.
-    Stale(Spent),
-    /// Single steps are for a paused simulation.
-    NotPaused,
-    /// More steps are owed than may be.
-    TooManySteps,
-    /// The constraints, measured.
-    Measured(Box<Violations>),
-}
-
-/// Memory on its way back to who made it.
-#[derive(Debug)]
-pub enum Spent {
-    /// Rules that are no longer in force, if there were any.
-    Rules(Option<Box<RuleSet>>),
-    /// A table that was read.
-    Springs(Box<SpringTable>),
-}
-
-impl Spent {
-    /// The structure that it was made for; `None` when it is nothing.
-    #[must_use]
-    pub fn epoch(&self) -> Option<u32> {
-        match self {
-            Self::Rules(set) => set.as_ref().map(|set| set.epoch),
-            Self::Springs(table) => Some(table.epoch),
-        }
-    }
 }
 
 /// sim → control: what somebody has to be told.
@@ -414,6 +353,13 @@ pub enum ShardEvent {
         /// Where it stands now.
         rung: Rung,
     },
+    /// It says something about the settings.
+    Settings {
+        /// Who.
+        origin: Origin,
+        /// What.
+        said: SettingsSaid,
+    },
     /// It wants a node fixed or freed.
     Pin {
         /// Who.
@@ -428,6 +374,29 @@ pub enum ShardEvent {
 /// control → shard.
 #[derive(Clone, Debug)]
 pub enum ShardMessage {
+    /// A binary message for one connection of a WebSocket.
+    Binary {
+        /// Which.
+        handle: Handle,
+        /// Whole.
+        message: Bytes,
+    },
+    /// A connection hears of changed settings from now on, or no more; the message is its answer.
+    Watch {
+        /// Which.
+        handle: Handle,
+        /// How, from now on.
+        watching: Watching,
+        /// JSON, or a binary message when it watches in that form; may be empty.
+        message: Bytes,
+    },
+    /// The settings have changed: for whoever watches them.
+    SettingsChanged {
+        /// JSON.
+        text: Bytes,
+        /// The same.
+        binary: Bytes,
+    },
     /// A text for every connection.
     Broadcast {
         /// JSON.

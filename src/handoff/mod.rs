@@ -15,6 +15,7 @@ mod message;
 mod order;
 mod planes;
 mod rules;
+mod steer;
 mod structure;
 mod sync;
 
@@ -26,7 +27,7 @@ pub use lease::LeasePool;
 pub use mcp::{McpEvent, McpReply};
 pub use message::{
     Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Query, Refusal, RestCall,
-    Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, ViewCommand,
+    Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Transport, ViewCommand,
 };
 pub use order::WireOrder;
 pub use planes::SidePlanes;
@@ -34,4 +35,5 @@ pub use rules::{
     Bounds, Collision, Constraint, Demand, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets,
     TypeCluster, UNTYPED, Violations,
 };
+pub use steer::{SettingsSaid, Spent, Steer, Steered, Tuning, Watching};
 pub use structure::{NEW_NODE, Replaced, Structure};

@@ -10,11 +10,11 @@ use super::liveness::Liveness;
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
 use crate::base::clock::SECOND_NS;
-use crate::handoff::{DragPhase, Interest, NodeId, Origin, ShardEvent, Transport, ViewCommand};
+use crate::handoff::{DragPhase, Interest, NodeId, Origin, SettingsSaid, ShardEvent, Transport, ViewCommand, Watching};
 use crate::limits::{CONTROL_BURST, CONTROL_PER_MINUTE, DRAGS_PER_CLIENT_MAX};
 use crate::wire::{
-    BinaryMessage, ClientError, ClientMessage, CloseCode, ErrorCategory, ServerError, ServerMessage, parse_binary,
-    parse_interest, parse_message, write_client_error,
+    BinaryMessage, ClientError, ClientMessage, CloseCode, ErrorCategory, ServerError, ServerMessage, is_settings,
+    parse_binary, parse_interest, parse_message, write_client_error,
 };
 
 /// One streaming connection of a shard.
@@ -45,6 +45,8 @@ pub struct Conn<Stream> {
     pub writable: bool,
     /// Stands in the shard's list of connections with work left.
     pub queued: bool,
+    /// How it hears of changed settings.
+    pub watching: Watching,
     /// When the rest of its goodbye has to be over, ns; `None` while it is well.
     pub linger_until_ns: Option<u64>,
 }
@@ -99,7 +101,7 @@ impl<Stream: Write> Conn<Stream> {
             let mut answer = Answer { out, limiter, origin: *origin, epoch, now_ns, refused: false, overrun: false };
             match said {
                 Said::Text(text) => answer.act(text, drags, requests),
-                Said::Binary(bytes) => unknown |= !answer.act_binary(bytes),
+                Said::Binary(bytes) => unknown |= !answer.act_binary(bytes, requests),
             }
             received.refused += u64::from(answer.refused);
             overrun |= answer.overrun;
@@ -112,6 +114,25 @@ impl<Stream: Write> Conn<Stream> {
             return Err(Ending::Close(CloseCode::Unsupported, "a binary message of a kind that is not understood"));
         }
         ended
+    }
+
+    /// It hears of changed settings in this form from now on, and of this first; false when it has not read enough.
+    pub fn watch(&mut self, watching: Watching, first: &[u8]) -> bool {
+        self.watching = watching;
+        match watching {
+            Watching::Nothing if first.is_empty() => true,
+            Watching::Nothing | Watching::Text => self.out.text(first),
+            Watching::Binary => self.out.binary(first),
+        }
+    }
+
+    /// The settings have changed; false when it has not read enough.
+    pub fn hear(&mut self, text: &[u8], binary: &[u8]) -> bool {
+        match self.watching {
+            Watching::Nothing => true,
+            Watching::Text => self.out.text(text),
+            Watching::Binary => self.out.binary(binary),
+        }
     }
 
     /// Sends what there is, if the kernel takes any.
@@ -184,14 +205,26 @@ impl Answer<'_> {
                 self.busy_unless(taken);
             }
             ClientMessage::PhysicsParams => {
-                let message = "physics parameters are set in the configuration of the server, not on this socket";
+                let message = "parameters are settings: PUT /api/settings/path sets one, as sim.damping";
                 self.error("not_here", message, &[], false);
+            }
+            ClientMessage::WatchSettings { version, hash } => {
+                let said = SettingsSaid::Watch { version, hash };
+                self.ask_control(ShardEvent::Settings { origin: self.origin, said }, requests);
+            }
+            ClientMessage::LeaveSettings => {
+                let said = SettingsSaid::Leave;
+                self.ask_control(ShardEvent::Settings { origin: self.origin, said }, requests);
             }
         }
     }
 
     /// Acts on a binary message; false when its kind is not known, which ends the connection.
-    fn act_binary(&mut self, bytes: &[u8]) -> bool {
+    fn act_binary(&mut self, bytes: &[u8], requests: &mut impl Requests) -> bool {
+        if is_settings(bytes) {
+            self.ask_settings(bytes, requests);
+            return true;
+        }
         match parse_binary(bytes) {
             Ok(BinaryMessage::Ack(ack)) => self.out.ack(ack.sequence, self.now_ns),
             Ok(BinaryMessage::AgentActions(_)) => {
@@ -206,6 +239,15 @@ impl Answer<'_> {
             }
         }
         true
+    }
+
+    fn ask_settings(&mut self, bytes: &[u8], requests: &mut impl Requests) {
+        if !self.out.profile().has_lead_byte() {
+            let message = "frames of this profile may begin with any byte: ask for the settings in text, or by REST";
+            return self.error("unsupported", message, &["profile"], false);
+        }
+        let said = SettingsSaid::Binary(bytes.into());
+        self.ask_control(ShardEvent::Settings { origin: self.origin, said }, requests);
     }
 
     fn drag(&mut self, node: u32, position: [f32; 3], drags: &mut Drags, requests: &mut impl Requests) {

@@ -12,7 +12,9 @@ use super::link::{Cursor, Extent, Link, Next, blocks_of};
 use super::spares::Spares;
 use crate::base::clock::SECOND_NS;
 use crate::handoff::{ChainMessage, ClassRef, Frame, Interest, Transport};
-use crate::wire::{CloseCode, KIND_SNAPSHOT, Profile, ServerMessage, push_tcp_text, push_ws_close, push_ws_text};
+use crate::wire::{
+    CloseCode, KIND_SNAPSHOT, Profile, ServerMessage, push_tcp_text, push_ws_binary, push_ws_close, push_ws_text,
+};
 
 /// Private bytes a connection may have queued. A client that asks faster than it reads is closed with 1013.
 pub const PRIVATE_BYTES_MAX: usize = 64 << 10;
@@ -300,6 +302,18 @@ impl Outbound {
             Transport::Tcp => push_tcp_text(json, &mut self.private),
         }
         true
+    }
+
+    /// Queues a binary message of a WebSocket; as [`Self::text`]. A TCP client has no way to ask for one.
+    pub fn binary(&mut self, message: &[u8]) -> bool {
+        if self.closing || self.transport == Transport::Tcp {
+            return true;
+        }
+        let fits = self.private_bytes() + message.len() <= PRIVATE_BYTES_MAX;
+        if fits {
+            push_ws_binary(message, &mut self.private);
+        }
+        fits
     }
 
     /// Private bytes that wait.

@@ -46,7 +46,7 @@ pub enum OwnPage {
 const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
 
 /// Paths of the REST interface with the methods they answer. A path that ends in a slash stands for all with one more part.
-pub const REST_PATHS: [(&str, &str); 36] = [
+pub const REST_PATHS: [(&str, &str); 42] = [
     ("/api/analytics/anomaly", "POST"),
     ("/api/analytics/clustering", "POST"),
     ("/api/analytics/community", "POST"),
@@ -69,6 +69,12 @@ pub const REST_PATHS: [(&str, &str); 36] = [
     ("/api/graph/nodes/", "GET, HEAD, PATCH, DELETE"),
     ("/api/graph/refresh", "POST"),
     ("/api/graph/update", "POST"),
+    ("/api/settings/batch", "POST, PUT"),
+    ("/api/settings/current", "GET, HEAD"),
+    ("/api/settings/path", "GET, HEAD, PUT"),
+    ("/api/settings/reset", "POST"),
+    ("/api/settings/save", "POST"),
+    ("/api/settings/schema", "GET, HEAD"),
     ("/api/simulation", "GET, HEAD"),
     ("/api/simulation/layout", "GET, HEAD, PUT"),
     ("/api/simulation/pause", "POST"),
@@ -147,6 +153,8 @@ fn rest_parameters(request: &Request) -> &'static [&'static str] {
     match (request.method.as_str(), request.path.as_str()) {
         ("POST", path) if path.starts_with("/api/analytics/") => &["wait"],
         ("GET" | "HEAD", "/api/graph/changes") => &["since", "limit"],
+        ("GET" | "HEAD", "/api/settings/path") => &["path"],
+        ("GET" | "HEAD", "/api/settings/current") => &["since", "hash"],
         ("GET" | "HEAD", "/api/graph/nodes") => &["limit", "cursor", "class", "group", "key", "q"],
         ("GET" | "HEAD", "/api/graph/edges") => &["limit", "cursor", "node", "relation"],
         ("GET" | "HEAD", "/api/graph/data/paginated") => &["page", "page_size"],

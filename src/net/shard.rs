@@ -29,7 +29,7 @@ use crate::base::clock::MILLISECOND_NS;
 use crate::base::{Handle, Idle, Slab};
 use crate::handoff::{
     Adopt, ClassRef, Consumer, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage, Transport,
-    ViewCommand,
+    ViewCommand, Watching,
 };
 use crate::limits::CLASSES_MAX;
 use crate::metrics::ShardMetrics;
@@ -439,6 +439,7 @@ impl<P: Platform> Shard<P> {
                 member,
                 writable: true,
                 queued: false,
+                watching: Watching::Nothing,
                 linger_until_ns: None,
             }
         });
@@ -470,22 +471,13 @@ impl<P: Platform> Shard<P> {
 
     fn obey(&mut self, message: ShardMessage, now_ns: u64) {
         match message {
-            ShardMessage::Text { handle, text } => {
-                if let Some(conn) = self.conns.get_mut(handle)
-                    && !conn.out.text(&text)
-                {
-                    conn.out.close(CloseCode::TryLater, "answers pile up unread");
-                }
-                self.serve(handle, false, now_ns);
+            ShardMessage::Text { handle, text } => self.tell(handle, now_ns, |conn| conn.out.text(&text)),
+            ShardMessage::Binary { handle, message } => self.tell(handle, now_ns, |conn| conn.out.binary(&message)),
+            ShardMessage::Watch { handle, watching, message } => {
+                self.tell(handle, now_ns, |conn| conn.watch(watching, &message));
             }
-            ShardMessage::Broadcast { text } => {
-                for (_, conn) in self.conns.iter_mut() {
-                    if !conn.out.text(&text) {
-                        conn.out.close(CloseCode::TryLater, "answers pile up unread");
-                    }
-                    queue(&mut self.ready, conn);
-                }
-            }
+            ShardMessage::SettingsChanged { text, binary } => self.tell_all(|conn| conn.hear(&text, &binary)),
+            ShardMessage::Broadcast { text } => self.tell_all(|conn| conn.out.text(&text)),
             ShardMessage::Reclass { handle, class, demand_bytes, text } => {
                 self.reclass(handle, class, demand_bytes);
                 if let Some(conn) = self.conns.get_mut(handle) {

@@ -124,6 +124,9 @@ pub trait Backend: Send {
     /// The first parameter out of range; nothing has changed then.
     fn apply(&mut self, params: &SimParams) -> Result<(), ParamError>;
 
+    /// The parameters in force, as the next step uses them; relief for a budget is not among them.
+    fn params(&self) -> SimParams;
+
     /// One step. No allocation, no I/O; every position and velocity is finite afterwards.
     fn step(&mut self) -> StepReport;
 

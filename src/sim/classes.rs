@@ -44,6 +44,11 @@ impl Classes {
         Self { slots: [const { None }; CLASSES_MAX], tick_rate_hz }
     }
 
+    /// Ticks come at this rate from now on. A class keeps the rate that it was asked for.
+    pub(super) fn set_tick_rate(&mut self, tick_rate_hz: u16) {
+        self.tick_rate_hz = tick_rate_hz;
+    }
+
     /// From the next publication on, this class gets frames.
     pub(super) fn open(&mut self, class: ClassRef, spec: ClassSpec, chain: Option<Box<ChainWriter>>) {
         if let Some(slot) = self.slots.get_mut(usize::from(class.slot)) {
@@ -118,7 +123,8 @@ impl Classes {
                 let whole = tick_rate * u32::from(live.divisor);
                 live.phase += u32::from(live.spec.rate_hz);
                 let due = live.phase >= whole;
-                live.phase -= if due { whole } else { 0 };
+                // A class may be faster than the ticks have become: what is too much is no debt.
+                live.phase = if due { live.phase % whole } else { live.phase };
                 due
             };
             let due = on_time || want == Want::All || live.fresh;

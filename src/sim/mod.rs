@@ -19,5 +19,6 @@ mod tick_clock;
 mod turn;
 
 pub use backend::{Backend, BackendError, Condition, StepReport, Topology};
-pub use params::{Dimensions, ForceModel, ParamError, SimParams};
 pub use turn::{Identity, Sim, SimLanes};
+
+pub use crate::settings::{Dimensions, ForceModel, ParamError, SimParams};

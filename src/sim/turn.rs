@@ -5,6 +5,7 @@
 
 mod structure;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,10 +20,11 @@ use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly}
 use crate::graph::{IdIndex, NodeId, NodeIndex};
 use crate::handoff::{
     Consumer, DragPhase, Frame, FramePool, Origin, Producer, SidePlanes, SimCommand, SimEvent, Spent, Stamp, Steer,
-    Steered, ViewCommand,
+    Steered, Tuning, ViewCommand,
 };
 use crate::limits::{DRAGS_MAX, STEERS_WAITING_MAX, STEPS_OWED_MAX};
 use crate::metrics::Metrics;
+use crate::settings::Dimensions;
 use crate::wire::{FLAG_HEARTBEAT, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL};
 
 /// Commands taken from one lane in one turn; the rest waits a turn.
@@ -103,8 +105,8 @@ pub struct Sim {
     owed: bool,
     /// Name of the backend when its condition was last reported.
     kind: &'static str,
-    /// Pins that `control` has not been told of yet, because its lane was full.
-    untold: Vec<SimEvent>,
+    /// What `control` has not been told of yet, oldest first: a full lane makes it wait.
+    untold: VecDeque<SimEvent>,
     report: StepReport,
 }
 
@@ -148,7 +150,7 @@ impl Sim {
             heard_ns: 0,
             owed: false,
             kind: "",
-            untold: Vec::with_capacity(DRAGS_MAX + STEERS_WAITING_MAX),
+            untold: VecDeque::with_capacity(DRAGS_MAX + STEERS_WAITING_MAX),
             report: StepReport::default(),
         }
     }
@@ -162,8 +164,9 @@ impl Sim {
     /// Ticks until `stop` is set.
     pub fn run(mut self, stop: &AtomicBool) {
         sleep_exactly();
-        let start_ns = monotonic_ns();
-        let mut clock = TickClock::new(start_ns, self.rate_hz);
+        let mut start_ns = monotonic_ns();
+        let mut rate_hz = self.rate_hz;
+        let mut clock = TickClock::new(start_ns, rate_hz);
         let mut deadlines = 0;
         while !stop.load(Ordering::Relaxed) {
             let due_ns = clock.due_ns();
@@ -171,12 +174,17 @@ impl Sim {
             let now_ns = monotonic_ns();
             self.metrics.sim.tick_lateness.record(now_ns.saturating_sub(due_ns));
             deadlines += 1;
-            let drift = drift_ratio(deadlines, self.rate_hz, now_ns.saturating_sub(start_ns));
+            let drift = drift_ratio(deadlines, rate_hz, now_ns.saturating_sub(start_ns));
             self.metrics.sim.tick_drift.set(drift);
             self.turn(due_ns, now_ns);
             let ended_ns = monotonic_ns();
             let turn_ended = &self.metrics.sim.turn_ended_ns;
             turn_ended.add(ended_ns.saturating_sub(turn_ended.get()));
+            if self.rate_hz != rate_hz {
+                // The tick that was due begins the new count of deadlines.
+                (start_ns, rate_hz, deadlines) = (due_ns, self.rate_hz, 1);
+                clock = TickClock::new(start_ns, rate_hz);
+            }
             let skipped = clock.ended(ended_ns);
             deadlines += skipped;
             self.metrics.sim.turns.add(1);
@@ -359,7 +367,7 @@ impl Sim {
             SimCommand::Steer { ticket, order } => {
                 let outcome = self.steer(order);
                 let (tick, paused) = (self.tick, self.paused);
-                self.untold.push(SimEvent::Steered { ticket, tick, paused, outcome });
+                self.untold.push_back(SimEvent::Steered { ticket, tick, paused, outcome });
             }
             SimCommand::Restructure { structure } => self.restructure(structure),
             SimCommand::Place { node, position } => {
@@ -411,6 +419,7 @@ impl Sim {
                 self.rules.measure(&mut rows, |position| backend.read_positions(position));
                 Steered::Measured(rows)
             }
+            Steer::Tune(tuning) => self.tune(tuning),
             Steer::Pause | Steer::Resume => {
                 self.paused = matches!(order, Steer::Pause);
                 self.steps_owed = 0;
@@ -445,6 +454,23 @@ impl Sim {
         }
     }
 
+    /// Takes other parameters between two ticks; what it answers is read back from where the next step takes them.
+    fn tune(&mut self, mut tuning: Box<Tuning>) -> Steered {
+        let before = self.backend.params();
+        if let Err(error) = self.backend.apply(&tuning.params) {
+            return Steered::Untuned { error, tuning };
+        }
+        tuning.params = self.backend.params();
+        if tuning.params != before {
+            self.two_dimensional = tuning.params.dimensions == Dimensions::Two;
+            self.moving = true;
+        }
+        self.rate_hz = tuning.rate_hz.max(1);
+        tuning.rate_hz = self.rate_hz;
+        self.classes.set_tick_rate(self.rate_hz);
+        Steered::Tuned(tuning)
+    }
+
     fn view(&mut self, command: ViewCommand, now_ns: u64) {
         match command {
             ViewCommand::Drag { origin, node, phase: DragPhase::Move(position) } => {
@@ -455,7 +481,7 @@ impl Sim {
                 if pin {
                     self.backend.pin(drag.index, true);
                     let position = self.backend.position(drag.index).unwrap_or_default();
-                    self.untold.push(SimEvent::Pinned { node, position, origin });
+                    self.untold.push_back(SimEvent::Pinned { node, position, origin });
                 }
                 self.backend.release(drag.index);
                 self.moving = true;
@@ -492,11 +518,11 @@ impl Sim {
         }
     }
 
-    /// What `control` must know to keep its graph true is told until it fits.
+    /// What `control` must know, in its order, is told until it fits.
     fn tell_pins(&mut self) {
-        while let Some(event) = self.untold.pop() {
+        while let Some(event) = self.untold.pop_front() {
             if let Err(event) = self.lanes.events.push(event) {
-                return self.untold.push(event);
+                return self.untold.push_front(event);
             }
         }
     }

@@ -30,6 +30,8 @@ pub struct Beginning {
     pub retries: Vec<Retry>,
     /// Where the nodes were when the engine ended.
     pub layout: Vec<(NodeId, [f32; 3])>,
+    /// Saved settings, by path.
+    pub settings: Vec<(Box<str>, serde_json::Value)>,
 }
 
 /// The graph to begin with. A store that holds one goes before everything; an empty one takes the graph of `graph.path`, or the one
@@ -65,6 +67,7 @@ fn begin_with(config: &Config, may_keep: bool) -> Result<Beginning, StartError> 
             epoch: 1,
             retries: Vec::new(),
             layout: Vec::new(),
+            settings: Vec::new(),
         });
     }
     let mut store = open_store(&config.store)?;
@@ -86,6 +89,7 @@ fn begin_with(config: &Config, may_keep: bool) -> Result<Beginning, StartError> 
                 epoch,
                 retries: Vec::new(),
                 layout: Vec::new(),
+                settings: kept.settings,
             })
         }
         Some((name, from)) => {
@@ -105,6 +109,7 @@ fn begin_with(config: &Config, may_keep: bool) -> Result<Beginning, StartError> 
                 epoch,
                 retries: kept.retries,
                 layout,
+                settings: kept.settings,
             })
         }
     }

@@ -1,8 +1,13 @@
 //! One event a line on standard error, as text or JSON.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt, registry};
 
 use crate::config::{LogFormat, LogLevel, LogOptions};
 
@@ -26,24 +31,43 @@ fn log_panics() {
 
 /// Starts logging; a second call in one process changes nothing.
 pub(super) fn start(options: &LogOptions) {
-    let level = match options.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
+    let (filter, handle) = reload::Layer::new(filter(options.level));
+    let lines = fmt::layer()
         .with_target(false)
         .with_thread_names(true)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match options.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => registry().with(filter).with(lines).try_init(),
+        LogFormat::Json => registry().with(filter).with(lines.json()).try_init(),
     };
     if started.is_ok() {
+        let _ = LEVEL.set(handle);
         log_panics();
+    }
+}
+
+/// What the level of the running log is changed by.
+static LEVEL: OnceLock<Handle<LevelFilter, Registry>> = OnceLock::new();
+
+/// Logs from `level` on; answers what holds then. Without a log of ours there is nothing to set.
+pub(super) fn set_level(level: LogLevel) -> LogLevel {
+    let Some(handle) = LEVEL.get() else { return level };
+    if handle.clone_current() != Some(filter(level)) {
+        let _ = handle.reload(filter(level));
+    }
+    let holds = |known: &&LogLevel| handle.clone_current() == Some(filter(**known));
+    LEVELS.iter().find(holds).copied().unwrap_or(level)
+}
+
+const LEVELS: [LogLevel; 5] = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     }
 }

@@ -14,6 +14,7 @@ mod logging;
 mod plan;
 mod progress;
 mod run;
+mod saved;
 mod topology;
 
 pub use convert::convert;

@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::agents::{self, AgentsDoor};
 use super::latency_file::LatencyFile;
+use super::saved::with_saved;
 use super::topology::{
     ADOPT, COMMANDS, FILE_ORDERS, FILE_REPORTS, FRAMES, LATEST, LOOKED, LOOKS, LaneMaker, MCP_EVENTS, MCP_REPLIES,
     MCP_STOP, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM, SIM_EVENTS, STOP, STORE_ORDERS,
@@ -21,14 +22,14 @@ use super::topology::{
 };
 use super::{Beginning, Plan, StartError, begin, logging, look};
 use crate::api::OPENAPI;
-use crate::api::steer::SteerFacts;
-use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
-use crate::config::{BackendChoice, BudgetOptions, NetOptions, Resolved};
-use crate::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, McpDesk, Past, StoreDesk};
+use crate::config::{BackendChoice, NetOptions, Resolved};
+use crate::control::{
+    Control, ControlFacts, ControlLanes, FilesDesk, Jobs, McpDesk, Past, SettingsFacts, StoreDesk, budgets, steer_facts,
+};
 use crate::graph::GraphLimits;
-use crate::handoff::{Doorbell, FramePool, Producer, RuleScale, ShardMessage};
-use crate::metrics::{Budgets, Health, Metrics, Phase};
+use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
+use crate::metrics::{Health, Metrics, Phase};
 use crate::net::{
     Door, DoorLanes, DoorOptions, FixedPages, McpDoor, McpLanes, McpListeners, Patience, ShardLanes, ShardLoop,
     ShardOptions, SocketOptions, poll_with_bell,
@@ -88,6 +89,9 @@ pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     // The list of cores before the first pin: afterwards a thread sees one.
     let allowed = cores::allowed();
     let beginning = begin(config)?;
+    let settings = with_saved(resolved, &beginning.settings);
+    let config = &settings.current;
+    logging::set_level(config.log.level);
     let csr = beginning.loaded.graph.csr();
     let plan = Plan::new(config, &allowed, beginning.loaded.graph.nodes().len(), csr.half_edge_count())?;
     print(&format!("swarmcast {}\n{}\n{plan}", env!("CARGO_PKG_VERSION"), host_lines(&beginning, &plan)));
@@ -95,7 +99,7 @@ pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     let addresses = (address(&http), tcp.as_ref().and_then(address));
     let backend = backend(config, &plan, &beginning, csr)?;
     let agents_lines = agents_lines(agents.as_ref());
-    let engine = Engine::start(config, &plan, beginning, backend, http, tcp, agents)?;
+    let engine = Engine::start(&settings, &plan, beginning, backend, http, tcp, agents)?;
     at_once.store(false, Ordering::Release);
     engine.await_first_frame(&stop);
     print(&address_lines(addresses, &agents_lines));
@@ -200,18 +204,6 @@ fn on_device(
     Ok(backend)
 }
 
-fn budgets(options: &BudgetOptions) -> Budgets {
-    let ns = |ms: f32| (f64::from(ms) * MILLISECOND_NS as f64).round() as u64;
-    Budgets {
-        commands_ns: ns(options.commands_ms),
-        step_ns: ns(options.step_ms),
-        encode_ns: ns(options.encode_ms),
-        pickup_ns: ns(options.pickup_ms),
-        fanout_ns: ns(options.fanout_ms),
-        tick_to_wire_ns: ns(options.tick_to_wire_ms),
-    }
-}
-
 /// How a thread ended.
 type Ending = Result<(), String>;
 
@@ -300,7 +292,7 @@ struct Engine {
 impl Engine {
     #[allow(clippy::too_many_lines, reason = "one straight line: lanes, then the threads that own their ends")]
     fn start(
-        config: &crate::config::Config,
+        settings: &SettingsFacts,
         plan: &Plan,
         beginning: Beginning,
         backend: Box<dyn Backend>,
@@ -308,6 +300,7 @@ impl Engine {
         tcp: Option<TcpListener>,
         agents: Option<AgentsDoor>,
     ) -> Result<Self, StartError> {
+        let config = &settings.current;
         let loops = |reason| StartError::System { step: "starting a network loop", reason };
         let (metrics, health) = (Arc::new(Metrics::new(plan.shards)), Arc::new(Health::default()));
         let (stop_sim, stop_control) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
@@ -451,16 +444,8 @@ impl Engine {
             connections_per_address_max: config.net.connections_per_address_max.map(|limit| limit.get() as usize),
             connections_per_address_automatic: NetOptions::CONNECTIONS_PER_ADDRESS_AUTOMATIC,
             limits: GraphLimits { nodes: config.graph.nodes_max as usize, edges: config.graph.edges_max as usize },
-            steer: SteerFacts {
-                scale: RuleScale {
-                    stiffness: params.spring_k,
-                    length: params.rest_length,
-                    // The cap of 50 that users know, in a unit of which `max_force` has 50 as well.
-                    force_cap: params.max_force,
-                    flat: two_dimensional,
-                },
-                bounds: params.bounds_rule(),
-            },
+            steer: steer_facts(&params),
+            settings: settings.clone(),
         };
 
         let control = Control::new(

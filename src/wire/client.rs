@@ -86,6 +86,15 @@ pub enum ClientMessage {
     Interest,
     /// Parameters are not changed here.
     PhysicsParams,
+    /// Say what the settings are, and every change of them from now on.
+    WatchSettings {
+        /// The version that the client has.
+        version: u64,
+        /// Blake3 of the whole at that version.
+        hash: Option<[u8; 32]>,
+    },
+    /// Say no more about the settings.
+    LeaveSettings,
 }
 
 /// Why a text is not a message we answer. Carries what the error frame needs; builds no strings.
@@ -239,6 +248,10 @@ struct Raw<'text> {
     pinned: Option<bool>,
     #[serde(default)]
     sequence: Option<u64>,
+    #[serde(default)]
+    version: Option<u64>,
+    #[serde(borrow, default)]
+    hash: Option<&'text str>,
 }
 
 /// Parses one control message. The bare text `ping` is one too.
@@ -272,8 +285,18 @@ pub fn parse_message(text: &[u8]) -> Result<ClientMessage, ClientError> {
         "latency" => Ok(ClientMessage::Latency),
         "interest" => Ok(ClientMessage::Interest),
         "update_physics_params" => Ok(ClientMessage::PhysicsParams),
+        "settings_subscribe" => {
+            let hash = raw.hash.map(hash).transpose()?;
+            Ok(ClientMessage::WatchSettings { version: raw.version.unwrap_or(0), hash })
+        }
+        "settings_unsubscribe" => Ok(ClientMessage::LeaveSettings),
         _ => Err(ClientError::UnknownType),
     }
+}
+
+fn hash(text: &str) -> Result<[u8; 32], ClientError> {
+    let wrong = ClientError::Unsupported { field: "hash", allowed: "64 hexadecimal digits" };
+    blake3::Hash::from_hex(text).map(Into::into).map_err(|_| wrong)
 }
 
 /// A rate in Hz from `rate`, or from `interval` in ms.

@@ -91,6 +91,11 @@ pub fn push_ws_text(text: &[u8], out: &mut Vec<u8>) {
     push_ws(WS_FIN_TEXT, text, out);
 }
 
+/// Appends `message` as one WebSocket binary message.
+pub fn push_ws_binary(message: &[u8], out: &mut Vec<u8>) {
+    push_ws(WS_FIN_BINARY, message, out);
+}
+
 /// Appends a WebSocket close frame; a reason that does not fit is cut at a character.
 pub fn push_ws_close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
     let fits = reason.floor_char_boundary(CLOSE_REASON_BYTES_MAX);

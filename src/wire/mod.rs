@@ -19,6 +19,7 @@ pub mod planes;
 mod problem;
 mod profile;
 mod server;
+mod settings;
 mod side;
 
 pub use binary::{
@@ -31,8 +32,8 @@ pub use columns::{
     COLUMN_PARENT, COLUMN_RANK, ColumnsError, decode_column, decode_ids, encode_column, encode_ids,
 };
 pub use framing::{
-    CloseCode, TCP_PREFIX_BYTES, TCP_TEXT_BIT, WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX, push_tcp_text, push_ws_close,
-    push_ws_text, tcp_prefix, ws_header,
+    CloseCode, TCP_PREFIX_BYTES, TCP_TEXT_BIT, WHOLE_BYTES_MAX, WS_HEADER_BYTES_MAX, push_tcp_text, push_ws_binary,
+    push_ws_close, push_ws_text, tcp_prefix, ws_header,
 };
 pub use header::{
     FLAG_HEARTBEAT, FLAG_NORMALISE, FLAG_PARTIAL, FLAG_SETTLED, FLAG_TWO_DIMENSIONAL, FrameHeader, HEADER_BYTES,
@@ -53,5 +54,9 @@ pub use profile::{
     Records,
 };
 pub use server::write_client_error;
-pub use server::{ErrorCategory, LatencyTimes, Protocol, ServerError, ServerMessage};
+pub use server::{ErrorCategory, LatencyTimes, Protocol, ServerError, ServerMessage, SettingsState};
+pub use settings::{
+    SETTINGS_PACKED, SETTINGS_PLAIN, SettingsBody, SettingsError, SettingsMessage, SettingsPath, SettingsValue,
+    is_settings,
+};
 pub use side::SideValues;

@@ -156,6 +156,13 @@ impl Profile {
         self as usize
     }
 
+    /// Whether the first byte of each of its frames is always the same, and no other message's: its clients can be sent other binary
+    /// messages beside frames.
+    #[must_use]
+    pub const fn has_lead_byte(self) -> bool {
+        !matches!(self, Self::V1 | Self::Legacy26 | Self::Legacy28)
+    }
+
     /// Whether other systems' clients speak it: its frames have no header of ours.
     #[must_use]
     pub const fn is_legacy(self) -> bool {

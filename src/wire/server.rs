@@ -73,6 +73,8 @@ pub enum ServerMessage<'text> {
         is_reconnection: bool,
         /// No state is pushed besides frames.
         state_sync_sent: bool,
+        /// Where the settings stand.
+        settings: SettingsState,
         /// What the server speaks.
         protocol: Protocol,
     },
@@ -212,6 +214,15 @@ pub struct LatencyTimes {
     pub mean_ns: Option<u64>,
     /// Since the question before.
     pub max_ns: Option<u64>,
+}
+
+/// Which settings are in force, in `connection_established` and `/api/graph/state`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SettingsState {
+    /// Counts changes, from 1 in each process.
+    pub version: u64,
+    /// Blake3 of all of them, hexadecimal.
+    pub hash: Box<str>,
 }
 
 /// Profiles, in `connection_established`.

@@ -11,9 +11,10 @@ use swarmcast::limits::{BLOCKS_MAX, NODE_ID_MAX};
 use swarmcast::net::outside;
 use swarmcast::wire::compact::{Coding, CompactFrame, Decoder, Encoder, Info};
 use swarmcast::wire::{
-    BinaryMessage, FrameHeader, InterestAsk, NodeRecord, PROFILES, Profile, decode_26, decode_28, decode_ids,
-    decode_v1, decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, encode_frame, encode_ids,
-    parse_binary, parse_hello, parse_interest, parse_message, parse_own, planes, write_client_error,
+    BinaryMessage, FrameHeader, InterestAsk, NodeRecord, PROFILES, Profile, SettingsBody, SettingsMessage,
+    SettingsPath, SettingsValue, decode_26, decode_28, decode_ids, decode_v1, decode_v1_lead, decode_v2, decode_v3,
+    decode_v5, decode_v42, decode_vf0, encode_frame, encode_ids, parse_binary, parse_hello, parse_interest,
+    parse_message, parse_own, planes, write_client_error,
 };
 
 /// Nodes that a decoder here takes: memory stays small, and several blocks are reached.
@@ -30,7 +31,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "compact", run: compact, seeds: compact_seeds },
     Target { name: "planes", run: unpack, seeds: planes_seeds },
     Target { name: "columns", run: columns, seeds: columns_seeds },
@@ -38,6 +39,7 @@ pub const TARGETS: [Target; 16] = [
     Target { name: "legacy", run: legacy, seeds: legacy_seeds },
     Target { name: "client", run: client, seeds: client_seeds },
     Target { name: "binary", run: binary, seeds: binary_seeds },
+    Target { name: "settings", run: settings, seeds: settings_seeds },
     Target { name: "http", run: outside::http_head, seeds: http_seeds },
     Target { name: "stream", run: outside::stream_input, seeds: stream_seeds },
     Target { name: "edges", run: edges, seeds: || imports(&["csv", "tsv", "txt", "edges", "edgelist", "ucidata"]) },
@@ -243,6 +245,50 @@ fn binary(bytes: &[u8]) {
         let payloads: usize = actions.iter().map(|action| action.payload.len()).sum();
         assert!(actions.count() > 0 && 1 + 15 * actions.count() + payloads <= bytes.len());
     }
+}
+
+/// What is read is written and read again.
+fn settings(bytes: &[u8]) {
+    let Ok(message) = SettingsMessage::decode(bytes) else { return };
+    let again = message.encode();
+    // As text, since not every number equals itself.
+    let read = SettingsMessage::decode(&again).map(|message| format!("{message:?}"));
+    assert_eq!(read, Ok(format!("{message:?}")));
+}
+
+fn settings_seeds() -> Vec<Vec<u8>> {
+    let path = || SettingsPath::Name("visualisation.graphs.knowledge.physics.springK".to_owned());
+    let values = vec![
+        (SettingsPath::Id(3), SettingsValue::Bool(true)),
+        (path(), SettingsValue::F32(0.5)),
+        (path(), SettingsValue::Array(vec![SettingsValue::I32(-1), SettingsValue::I64(1 << 40), SettingsValue::Null])),
+        (
+            path(),
+            SettingsValue::Object(vec![
+                ("a".to_owned(), SettingsValue::Bytes(vec![1, 2])),
+                ("b".to_owned(), SettingsValue::F64(1.0)),
+            ]),
+        ),
+    ];
+    let many: Vec<_> = values.iter().cloned().cycle().take(40).collect();
+    let error = SettingsBody::Error {
+        code: "invalid_value".to_owned(),
+        message: "sim.damping must be a number".to_owned(),
+        retryable: false,
+        paths: vec!["sim.damping".to_owned()],
+    };
+    let bodies = [
+        SettingsBody::Get(path()),
+        SettingsBody::Set(path(), SettingsValue::Text("cpu".to_owned())),
+        SettingsBody::BatchGet(vec![SettingsPath::Id(1), path()]),
+        SettingsBody::BatchSet(values.clone()),
+        SettingsBody::Delta { from: 1, version: 2, hash: [7; 32], changes: many },
+        SettingsBody::Response { version: 2, values },
+        error,
+        SettingsBody::Ping(1),
+        SettingsBody::Pong(1),
+    ];
+    bodies.into_iter().map(|body| SettingsMessage { request: 1, registry: 2, body }.encode()).collect()
 }
 
 fn binary_seeds() -> Vec<Vec<u8>> {

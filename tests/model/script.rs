@@ -118,6 +118,10 @@ impl Backend for Scripted {
         Ok(())
     }
 
+    fn params(&self) -> SimParams {
+        SimParams::default()
+    }
+
     fn step(&mut self) -> StepReport {
         self.with(Script::step)
     }

@@ -400,6 +400,11 @@ impl Ws {
     pub fn stream(&self) -> &TcpStream {
         self.socket.get_ref()
     }
+
+    /// Sends a binary message.
+    pub fn binary(&mut self, bytes: &[u8]) {
+        self.socket.send(Message::binary(bytes.to_vec())).unwrap();
+    }
 }
 
 fn set_timeout(stream: &TcpStream, most: Duration) {

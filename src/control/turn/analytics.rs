@@ -11,7 +11,10 @@ use crate::handoff::{DoorReply, RestCall};
 impl Control {
     /// Answers a request of the REST interface, now or when what it asked for is done.
     pub(super) fn rest(&mut self, token: Handle, call: &RestCall) {
-        if self.graph_by_rest(token, call) || self.snapshots_by_rest(token, call) {
+        let taken = self.graph_by_rest(token, call)
+            || self.settings_by_rest(token, call)
+            || self.snapshots_by_rest(token, call);
+        if taken {
             return;
         }
         if !Jobs::takes(&call.path) {

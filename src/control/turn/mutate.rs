@@ -84,6 +84,8 @@ struct Waiting {
     /// The key that makes a retry safe.
     key: Option<RetryKey>,
     answer: Bytes,
+    /// Settings that it saves, by path; `None` is the configured value again.
+    settings: Vec<(Box<str>, Option<Value>)>,
     reply: Reply,
     /// It has a place among the pending ones.
     staged: bool,
@@ -176,6 +178,11 @@ impl Mutations {
 
     pub(super) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// What the graph may grow to from now on.
+    pub(super) fn set_limits(&mut self, limits: GraphLimits) {
+        self.limits = limits;
     }
 
     /// Whether something will be due before a lane rings.
@@ -392,6 +399,7 @@ impl Control {
             at_unix_ms: unix_ms(),
             key,
             answer,
+            settings: Vec::new(),
             reply,
             staged: true,
         };
@@ -407,6 +415,7 @@ impl Control {
             if let Some(key) = &waiting.key {
                 self.mutations.retries.remember(key.clone(), waiting.answer.clone());
             }
+            self.settings_kept(&waiting.settings);
             self.mutations.untold.push(waiting);
         }
     }

@@ -189,6 +189,10 @@ impl Control {
             settled: sim.settled.get() > 0.0,
             rms_velocity: sim.rms_velocity.get(),
             classes: self.classes.iter().map(row).collect(),
+            settings: {
+                let state = self.settings.state();
+                (state.version, state.hash)
+            },
         }
     }
 

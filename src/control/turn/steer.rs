@@ -70,6 +70,11 @@ struct Found {
 }
 
 impl Steering {
+    /// Requests whose orders are with `sim`.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether `sim` has not taken the order of this ticket yet.
     pub(super) fn waits_for(&self, ticket: u64) -> bool {
         self.waiting.iter().any(|waiting| waiting.ticket == ticket)
@@ -111,7 +116,9 @@ impl Control {
     }
 
     fn try_rest(&mut self, token: Handle, call: &RestCall) -> Result<(), RestError> {
-        if self.steering.waiting.len() >= STEERS_WAITING_MAX || self.held_back.len() >= super::HELD_BACK_MAX {
+        if self.steering.waiting.len() + self.settings.waiting_count() >= STEERS_WAITING_MAX
+            || self.held_back.len() >= super::HELD_BACK_MAX
+        {
             return Err(busy("the simulation has too much to do; send it again"));
         }
         let path = call.path.strip_prefix("/api/").unwrap_or(&call.path);
@@ -243,6 +250,14 @@ impl Control {
     /// Begins a layout mode for an agent.
     pub(super) fn begin_layout(&mut self, mode: Mode) -> Result<(), RestError> {
         self.begin_mode(None, mode, None)
+    }
+
+    /// From now on these are the units of the rules: what is in force is compiled again when they are others.
+    pub(super) fn steer_by(&mut self, facts: SteerFacts) {
+        if self.steering.facts != facts {
+            self.steering.facts = facts;
+            self.steer_anew();
+        }
     }
 
     pub(super) fn is_paused(&self) -> bool {
@@ -391,6 +406,9 @@ impl Control {
     /// `sim` has taken an order: whoever waits for it is answered.
     pub(super) fn steered(&mut self, ticket: u64, tick: u64, paused: bool, outcome: Steered) {
         self.steering.paused = paused;
+        if matches!(outcome, Steered::Tuned(_) | Steered::Untuned { .. }) {
+            return self.tuned(ticket, tick, &outcome);
+        }
         if let Steered::Stale(spent) = &outcome
             && spent.epoch() != Some(self.epoch)
         {

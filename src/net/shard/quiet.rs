@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{HOUSEKEEPING_NS, Shard, queue};
 use crate::base::Handle;
 use crate::handoff::Transport;
+use crate::net::conn::Conn;
 use crate::net::liveness::{Sign, WS_PING};
 use crate::net::platform::Platform;
 use crate::wire::CloseCode;
@@ -36,6 +37,26 @@ impl<P: Platform> Shard<P> {
         // With nobody connected there is nothing to be quick for.
         let spin_ns = if self.conns.is_empty() { 0 } else { self.options.idle.spin_ns().min(HOUSEKEEPING_NS) };
         (Duration::from_nanos(spin_ns), spin_ns == HOUSEKEEPING_NS)
+    }
+
+    /// Says something to one connection; false of `say` is that it does not read.
+    pub(super) fn tell(&mut self, handle: Handle, now_ns: u64, say: impl FnOnce(&mut Conn<P::Stream>) -> bool) {
+        if let Some(conn) = self.conns.get_mut(handle)
+            && !say(conn)
+        {
+            conn.out.close(CloseCode::TryLater, "answers pile up unread");
+        }
+        self.serve(handle, false, now_ns);
+    }
+
+    /// The same to every connection.
+    pub(super) fn tell_all(&mut self, mut say: impl FnMut(&mut Conn<P::Stream>) -> bool) {
+        for (_, conn) in self.conns.iter_mut() {
+            if !say(conn) {
+                conn.out.close(CloseCode::TryLater, "answers pile up unread");
+            }
+            queue(&mut self.ready, conn);
+        }
     }
 
     /// Asks a client that has been silent for too long, and ends the connection of one that gave no answer. Over raw TCP

@@ -98,12 +98,6 @@ impl CpuBackend {
         self.crew.threads()
     }
 
-    /// The parameters in force.
-    #[must_use]
-    pub fn params(&self) -> &SimParams {
-        &self.params
-    }
-
     /// RMS relative error of the repulsion at up to `sample` nodes, spread evenly over the graph, on the positions
     /// of this moment: the root of the summed squared differences from brute force over that of the summed squared
     /// forces. 0 when there is nothing to compare. Costs the repulsion of a step and `sample` times all nodes.
@@ -158,6 +152,10 @@ impl Backend for CpuBackend {
         self.params = *params;
         self.heat.reheat();
         Ok(())
+    }
+
+    fn params(&self) -> SimParams {
+        self.params
     }
 
     fn step(&mut self) -> StepReport {

@@ -389,6 +389,13 @@ impl Backend for CudaBackend {
         Ok(())
     }
 
+    fn params(&self) -> SimParams {
+        match &self.place {
+            Place::Cpu(cpu) => cpu.params(),
+            Place::Device { .. } => self.params,
+        }
+    }
+
     fn step(&mut self) -> StepReport {
         if let Place::Cpu(cpu) = &mut self.place {
             return cpu.step();

@@ -271,6 +271,7 @@ fn new_parameters_flatten_and_lift_the_layout_as_on_the_cpu() {
     for params in [flat, SimParams { bounds: 120.0, ..SimParams::default() }] {
         for backend in [&mut found as &mut dyn Backend, &mut wanted] {
             backend.apply(&params).unwrap();
+            assert_eq!(backend.params(), params);
             backend.step();
         }
         found.finish().unwrap();
@@ -280,7 +281,9 @@ fn new_parameters_flatten_and_lift_the_layout_as_on_the_cpu() {
         assert!(difference < 1e-3, "{difference}");
         assert!(found.iter().all(|record| (record.position()[2] == 0.0) == (params.dimensions == Dimensions::Two)));
     }
+    let before = found.params();
     assert!(found.apply(&SimParams { theta: f32::NAN, ..flat }).is_err());
+    assert_eq!(found.params(), before);
 }
 
 #[test]
@@ -372,6 +375,9 @@ fn after_five_errors_in_a_row_the_cpu_goes_on_from_the_last_good_positions() {
     assert!(far < 130.0, "it went on from there: {far}");
     assert_ne!(now, last);
     assert_eq!(strings.lock().unwrap().held_bytes, 0, "the device's memory is given back");
+    let params = SimParams { rest_length: 33.0, ..SimParams::default() };
+    backend.apply(&params).unwrap();
+    assert_eq!(backend.params(), params, "what the processor has now");
 }
 
 #[test]

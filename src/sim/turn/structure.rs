@@ -75,7 +75,7 @@ impl Sim {
         self.metrics.sim.structures.add(1);
         self.metrics.sim.structure_ns.set(monotonic_ns().saturating_sub(started_ns) as f64);
         replaced.busy_ns = thread_cpu_ns().saturating_sub(started_cpu_ns);
-        self.untold.push(SimEvent::Restructured { epoch, tick: self.tick, replaced: Box::new(replaced) });
+        self.untold.push_back(SimEvent::Restructured { epoch, tick: self.tick, replaced: Box::new(replaced) });
     }
 
     fn upload(&mut self, topology: Topology) -> Result<(), BackendError> {

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::retry::RetryKey;
-use super::{Reply, Waiting};
+use super::{Mutations, Reply, Waiting};
 use crate::api::steer::RestError;
+use crate::base::Handle;
 use crate::base::clock::unix_ms;
 use crate::control::turn::{Control, HELD_BACK_MAX};
-use crate::graph::NodeId;
+use crate::graph::{Batch, NodeId};
 use crate::handoff::{Consumer, Producer};
 use crate::limits::BATCHES_IN_FLIGHT_MAX;
 use crate::store::{Entry, Layout, StoreOrder, StoreReport};
@@ -71,11 +73,50 @@ impl Control {
             author: waiting.author.clone(),
             idempotency_key: waiting.key.as_ref().map(|retry| retry.key.clone()),
             changes: Arc::clone(&waiting.changes),
-            settings: Vec::new(),
+            settings: waiting.settings.clone(),
             answer: waiting.key.as_ref().map(|retry| retry.kept(&waiting.answer)).unwrap_or_default(),
         };
         let sent = desk.orders.push(StoreOrder::Append { term, entries: vec![entry] });
         debug_assert!(sent.is_ok(), "the lane has room for every batch in flight");
+    }
+
+    /// Sends settings to the disk as a batch that changes no node and no edge; `answer` is what the request is told then.
+    ///
+    /// # Errors
+    /// `read_only`, `busy`.
+    pub(in crate::control::turn) fn keep_settings(
+        &mut self,
+        rows: Vec<(Box<str>, Option<Value>)>,
+        answer: &Value,
+        token: Handle,
+    ) -> Result<(), RestError> {
+        if let Some(refused) = self.refuse_changes() {
+            return Err(refused);
+        }
+        // What is on its way is not known to be kept yet, and what this batch has to say depends on it.
+        let under_way = self.mutations.unsafe_yet.iter().any(|waiting| !waiting.settings.is_empty());
+        if under_way || self.mutations.in_flight() >= BATCHES_IN_FLIGHT_MAX {
+            return Err(RestError::new(503, "busy", "settings are being saved; send it again"));
+        }
+        let Mutations { pending, limits, .. } = &mut self.mutations;
+        // It has a place among the others, so that a failure takes back what it must.
+        let staged = pending.stage(&self.graph, &Batch::default(), *limits);
+        debug_assert!(staged.is_ok(), "a batch without operations can be done");
+        self.mutations.staged += 1;
+        let version = self.mutations.staged;
+        self.mutations.unsafe_yet.push_back(Waiting {
+            version,
+            changes: Arc::from([]),
+            author: "settings".into(),
+            at_unix_ms: unix_ms(),
+            key: None,
+            answer: answer.to_string().into(),
+            settings: rows,
+            reply: Reply::Rest { token, status: 200 },
+            staged: true,
+        });
+        self.commit(version);
+        Ok(())
     }
 
     /// Takes what the store says; returns how much that was.
@@ -119,6 +160,7 @@ impl Control {
         mutations.keeping.failed = None;
         mutations.keeping.catching_up = version;
         mutations.staged = version;
+        let mut late_settings = Vec::new();
         for entry in late {
             let known = entry.idempotency_key.map(|key| RetryKey::of_kept(key, &entry.answer));
             let (key, answer) = known.map_or((None, Bytes::new()), |(retry, answer)| (Some(retry), answer));
@@ -132,12 +174,15 @@ impl Control {
                 at_unix_ms: entry.at_unix_ms,
                 key,
                 answer,
+                settings: entry.settings,
                 reply: Reply::Nobody,
                 staged: false,
             };
             mutations.structural |= self.graph.is_restructured_by(&waiting.changes);
+            late_settings.extend_from_slice(&waiting.settings);
             mutations.untold.push(waiting);
         }
+        self.settings_kept(&late_settings);
     }
 
     /// Sends the layout to the store when it is time to, and it is another one.

@@ -6,61 +6,76 @@
 use std::time::Duration;
 
 use super::value::{Kind, Setting, Value};
-use super::{AnonymousAgents, BackendChoice, Config, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
+use super::{
+    AnonymousAgents, BackendChoice, Config, CpuId, ForceModel, GraphFormat, IdleStrategy, LogFormat, LogLevel,
+};
 use crate::limits::NODE_ID_MAX;
-use crate::sim::ForceModel;
 
 /// One key.
-pub(super) struct Key {
+pub struct Key {
     /// `section.name`.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// Type and range.
-    pub(super) kind: Kind,
+    pub kind: Kind,
     /// Empty where there is none.
-    pub(super) unit: &'static str,
+    pub unit: &'static str,
     /// The long name of its own flag, without dashes; empty where only `--set` gives it.
-    pub(super) flag: &'static str,
+    pub flag: &'static str,
     /// Its place in [`Config`].
-    pub(super) field: Field,
+    pub field: Field,
     /// What it is for: sentences.
-    pub(super) doc: &'static str,
+    pub doc: &'static str,
 }
 
 /// The way to a key's field.
-pub(super) struct Field {
+pub struct Field {
     /// The field's value, to show.
-    pub(super) read: fn(&Config) -> Value,
+    pub read: fn(&Config) -> Value,
     /// Sets the field to a value that the key's kind admitted; false where the field cannot hold it.
-    pub(super) store: fn(&mut Config, &Value) -> bool,
+    pub store: fn(&mut Config, &Value) -> bool,
+    /// It can change while the engine runs; any other is read at start.
+    pub live: bool,
+}
+
+/// A field whose key can change while the engine runs: `control` knows whom to tell.
+const fn live(field: Field) -> Field {
+    Field { live: true, ..field }
 }
 
 impl Key {
     /// `sim` of `sim.rate_hz`.
-    pub(super) fn section(&self) -> &'static str {
+    pub fn section(&self) -> &'static str {
         self.name.split_once('.').map_or("", |(section, _)| section)
     }
 
     /// `rate_hz` of `sim.rate_hz`.
-    pub(super) fn leaf(&self) -> &'static str {
+    pub fn leaf(&self) -> &'static str {
         self.name.split_once('.').map_or(self.name, |(_, leaf)| leaf)
     }
 
     /// `SWARMCAST_SIM_RATE_HZ` of `sim.rate_hz`.
-    pub(super) fn variable(&self) -> String {
+    pub fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase().replace('.', "_"))
     }
 
+    /// Whether it can change while the engine runs.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.field.live
+    }
+
     /// Type, range and unit, as it reads after "must be".
-    pub(super) fn allowed(&self) -> String {
+    #[must_use]
+    pub fn allowed(&self) -> String {
         self.kind.describe(self.unit)
     }
 }
 
 /// What the name of every variable of ours starts with.
-pub(super) const VARIABLE_PREFIX: &str = "SWARMCAST_";
+pub const VARIABLE_PREFIX: &str = "SWARMCAST_";
 
 /// A section and what its keys are about, in the order of `default.toml`.
-pub(super) const SECTIONS: &[(&str, &str)] = &[
+pub const SECTIONS: &[(&str, &str)] = &[
     ("graph", "Where the graph comes from, and how large it may be."),
     ("store", "What is kept of the graph, and where."),
     ("sim", "What the simulation computes, and how often."),
@@ -73,12 +88,12 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
 ];
 
 /// The section called `name`, if there is one.
-pub(super) fn is_section(name: &str) -> bool {
+pub fn is_section(name: &str) -> bool {
     SECTIONS.iter().any(|(section, _)| *section == name)
 }
 
 /// The place of the key called `name` in [`KEYS`], and the key.
-pub(super) fn find(name: &str) -> Option<(usize, &'static Key)> {
+pub fn find(name: &str) -> Option<(usize, &'static Key)> {
     KEYS.iter().enumerate().find(|(_, key)| key.name == name)
 }
 
@@ -94,6 +109,7 @@ macro_rules! field {
                 }
                 fits
             },
+            live: false,
         }
     };
 }
@@ -107,6 +123,7 @@ macro_rules! seconds {
                 config.$($path).+ = Duration::from_secs(seconds);
                 true
             }),
+            live: false,
         }
     };
 }
@@ -126,7 +143,7 @@ const fn whole_or_auto(min: i64, max: i64) -> Kind {
 
 /// Every key, by section in the order of [`SECTIONS`].
 #[rustfmt::skip]
-pub(super) static KEYS: &[Key] = &[
+pub static KEYS: &[Key] = &[
     Key {
         name: "graph.path", kind: Kind::Text, unit: "", flag: "graph", field: field!(graph.path),
         doc: "The file or folder to import, from the working directory. \"\" is the graph built into the engine.",
@@ -156,11 +173,11 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "graph.nodes_max", kind: whole(1, NODE_ID_MAX as i64 + 1), unit: "nodes", flag: "",
-        field: field!(graph.nodes_max),
+        field: live(field!(graph.nodes_max)),
         doc: "A graph with more nodes is refused. Memory is taken for the nodes that are there, not for this many.",
     },
     Key {
-        name: "graph.edges_max", kind: whole(0, 1_000_000_000), unit: "edges", flag: "", field: field!(graph.edges_max),
+        name: "graph.edges_max", kind: whole(0, 1_000_000_000), unit: "edges", flag: "", field: live(field!(graph.edges_max)),
         doc: "A graph with more edges is refused.",
     },
     Key {
@@ -174,11 +191,11 @@ pub(super) static KEYS: &[Key] = &[
         doc: "Keep nothing: changes are gone when the engine ends.",
     },
     Key {
-        name: "store.layout_seconds", kind: whole(1, 86_400), unit: "s", flag: "", field: seconds!(store.layout_interval),
+        name: "store.layout_seconds", kind: whole(1, 86_400), unit: "s", flag: "", field: live(seconds!(store.layout_interval)),
         doc: "How often the layout is kept while it moves; it is kept at the end as well. After a crash it goes on from there.",
     },
     Key {
-        name: "sim.rate_hz", kind: whole(1, 120), unit: "Hz", flag: "rate", field: field!(sim.rate_hz),
+        name: "sim.rate_hz", kind: whole(1, 120), unit: "Hz", flag: "rate", field: live(field!(sim.rate_hz)),
         doc: "Simulation ticks, and so frames, per second.",
     },
     Key {
@@ -194,103 +211,103 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "sim.dimensions", kind: whole(2, 3), unit: "", flag: "dimensions",
-        field: field!(sim.params.dimensions),
+        field: live(field!(sim.params.dimensions)),
         doc: "Lay out in the plane or in space. In the plane z is 0.",
     },
     Key {
         name: "sim.force_model", kind: Kind::Choice(ForceModel::NAMES), unit: "", flag: "",
-        field: field!(sim.params.force_model),
+        field: live(field!(sim.params.force_model)),
         doc: "The laws of force: t_force (bounded repulsion, edges with a rest length: keeps neighbourhoods best), \
               force_atlas_2 (repulsion as 1 / d, edges pull in proportion to their length) or lin_log (the same repulsion, edges \
               pull as the logarithm of their length: clusters stand apart).",
     },
     Key {
-        name: "sim.seed", kind: whole(0, i64::MAX), unit: "", flag: "seed", field: field!(sim.params.seed),
+        name: "sim.seed", kind: whole(0, i64::MAX), unit: "", flag: "seed", field: live(field!(sim.params.seed)),
         doc: "Seed of the start positions: on one backend the same graph, seed and parameters give the same layout.",
     },
     Key {
-        name: "sim.time_step", kind: decimal(0.0001, 1.0), unit: "s", flag: "", field: field!(sim.params.time_step),
+        name: "sim.time_step", kind: decimal(0.0001, 1.0), unit: "s", flag: "", field: live(field!(sim.params.time_step)),
         doc: "Time that one tick simulates. At 1 / sim.rate_hz the velocities on the wire are real ones.",
     },
     Key {
-        name: "sim.damping", kind: decimal(0.0, 0.999), unit: "", flag: "", field: field!(sim.params.damping),
+        name: "sim.damping", kind: decimal(0.0, 0.999), unit: "", flag: "", field: live(field!(sim.params.damping)),
         doc: "Share of its velocity that a node keeps in a tick. Less comes to rest sooner, more swings longer.",
     },
     Key {
-        name: "sim.spring_k", kind: decimal(0.0, 1e6), unit: "per s^2", flag: "", field: field!(sim.params.spring_k),
+        name: "sim.spring_k", kind: decimal(0.0, 1e6), unit: "per s^2", flag: "", field: live(field!(sim.params.spring_k)),
         doc: "Acceleration of an edge's ends per unit of its stretch. More is stiffer.",
     },
     Key {
-        name: "sim.rest_length", kind: decimal(0.01, 1e4), unit: "world units", flag: "", field: field!(sim.params.rest_length),
+        name: "sim.rest_length", kind: decimal(0.01, 1e4), unit: "world units", flag: "", field: live(field!(sim.params.rest_length)),
         doc: "Length at which an edge neither pulls nor pushes.",
     },
     Key {
-        name: "sim.spring_tail", kind: decimal(0.0, 1.0), unit: "", flag: "", field: field!(sim.params.spring_tail),
+        name: "sim.spring_tail", kind: decimal(0.0, 1.0), unit: "", flag: "", field: live(field!(sim.params.spring_tail)),
         doc: "Share of an edge's strength that is left when it is long. 1 is Hooke's law; less keeps neighbours nearer to each \
               other and the distances of the whole a little less true.",
     },
     Key {
-        name: "sim.repel_k", kind: decimal(0.0, 1e7), unit: "world units/s^2", flag: "", field: field!(sim.params.repel_k),
+        name: "sim.repel_k", kind: decimal(0.0, 1e7), unit: "world units/s^2", flag: "", field: live(field!(sim.params.repel_k)),
         doc: "Strength with which two nodes that are no neighbours repel each other. More spreads the layout \
               out.",
     },
     Key {
-        name: "sim.repulsion_cutoff", kind: decimal(0.0, 1e6), unit: "world units", flag: "", field: field!(sim.params.repulsion_cutoff),
+        name: "sim.repulsion_cutoff", kind: decimal(0.0, 1e6), unit: "world units", flag: "", field: live(field!(sim.params.repulsion_cutoff)),
         doc: "Distance beyond which nodes do not repel each other. 0 is none: without far repulsion large graphs \
               fold over themselves.",
     },
     Key {
-        name: "sim.softening", kind: decimal(0.001, 1e4), unit: "world units", flag: "", field: field!(sim.params.softening),
+        name: "sim.softening", kind: decimal(0.001, 1e4), unit: "world units", flag: "", field: live(field!(sim.params.softening)),
         doc: "Distance below which repulsion grows no further; about half of sim.rest_length.",
     },
     Key {
-        name: "sim.centre_gravity", kind: decimal(0.0, 10.0), unit: "", flag: "", field: field!(sim.params.centre_gravity),
+        name: "sim.centre_gravity", kind: decimal(0.0, 10.0), unit: "", flag: "", field: live(field!(sim.params.centre_gravity)),
         doc: "Pull of each connected component as a whole towards the origin, as a share of sim.spring_k. It \
               does not squeeze the component.",
     },
     Key {
-        name: "sim.max_force", kind: decimal(1.0, 1e7), unit: "world units/s^2", flag: "", field: field!(sim.params.max_force),
+        name: "sim.max_force", kind: decimal(1.0, 1e7), unit: "world units/s^2", flag: "", field: live(field!(sim.params.max_force)),
         doc: "Most acceleration that the forces on one node may add up to.",
     },
     Key {
-        name: "sim.max_velocity", kind: decimal(0.01, 1e6), unit: "world units/s", flag: "", field: field!(sim.params.max_velocity),
+        name: "sim.max_velocity", kind: decimal(0.01, 1e6), unit: "world units/s", flag: "", field: live(field!(sim.params.max_velocity)),
         doc: "Fastest that a node may move.",
     },
     Key {
-        name: "sim.bounds", kind: decimal(0.0, 1e6), unit: "world units", flag: "", field: field!(sim.params.bounds),
+        name: "sim.bounds", kind: decimal(0.0, 1e6), unit: "world units", flag: "", field: live(field!(sim.params.bounds)),
         doc: "Half the side of the cube that holds every node. 0 is automatic, by the number of nodes.",
     },
     Key {
-        name: "sim.boundary_damping", kind: decimal(0.0, 1.0), unit: "", flag: "", field: field!(sim.params.boundary_damping),
+        name: "sim.boundary_damping", kind: decimal(0.0, 1.0), unit: "", flag: "", field: live(field!(sim.params.boundary_damping)),
         doc: "Share of its speed that a node keeps when it bounces off the bounds.",
     },
     Key {
-        name: "sim.theta", kind: decimal(0.0, 2.0), unit: "", flag: "", field: field!(sim.params.theta),
+        name: "sim.theta", kind: decimal(0.0, 2.0), unit: "", flag: "", field: live(field!(sim.params.theta)),
         doc: "Accuracy of far repulsion: nodes in a cell act as one when its size is at most theta times its \
               distance. 0 is exact and slow, more is faster.",
     },
     Key {
-        name: "sim.warmup_iterations", kind: whole(0, 100_000), unit: "ticks", flag: "", field: field!(sim.params.warmup_iterations),
+        name: "sim.warmup_iterations", kind: whole(0, 100_000), unit: "ticks", flag: "", field: live(field!(sim.params.warmup_iterations)),
         doc: "Ticks at full temperature before the layout cools.",
     },
     Key {
-        name: "sim.cooling", kind: decimal(0.0, 0.5), unit: "", flag: "", field: field!(sim.params.cooling),
+        name: "sim.cooling", kind: decimal(0.0, 0.5), unit: "", flag: "", field: live(field!(sim.params.cooling)),
         doc: "Share of the temperature that each later tick takes away. 0 lets the layout rest only where its forces balance.",
     },
     Key {
-        name: "sim.settle_velocity", kind: decimal(0.0, 1e6), unit: "world units/s", flag: "", field: field!(sim.params.settle_velocity),
+        name: "sim.settle_velocity", kind: decimal(0.0, 1e6), unit: "world units/s", flag: "", field: live(field!(sim.params.settle_velocity)),
         doc: "Root mean square velocity below which the layout is called settled, after 30 such ticks.",
     },
     Key {
-        name: "sim.repulsion", kind: Kind::Bool, unit: "", flag: "", field: field!(sim.params.repulsion),
+        name: "sim.repulsion", kind: Kind::Bool, unit: "", flag: "", field: live(field!(sim.params.repulsion)),
         doc: "Whether nodes repel each other.",
     },
     Key {
-        name: "sim.springs", kind: Kind::Bool, unit: "", flag: "", field: field!(sim.params.springs),
+        name: "sim.springs", kind: Kind::Bool, unit: "", flag: "", field: live(field!(sim.params.springs)),
         doc: "Whether edges pull.",
     },
     Key {
-        name: "sim.centring", kind: Kind::Bool, unit: "", flag: "", field: field!(sim.params.centring),
+        name: "sim.centring", kind: Kind::Bool, unit: "", flag: "", field: live(field!(sim.params.centring)),
         doc: "Whether components are drawn to the origin.",
     },
     Key {
@@ -317,7 +334,7 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "net.connections_per_address_max", kind: whole_or_auto(1, 1_000_000), unit: "connections", flag: "",
-        field: field!(net.connections_per_address_max),
+        field: live(field!(net.connections_per_address_max)),
         doc: "Of those, from one IP address, or from one /64 of IPv6; the next one is refused with 503. 0 is 1000, and as \
               many as there may be from this machine itself.",
     },
@@ -435,27 +452,27 @@ pub(super) static KEYS: &[Key] = &[
         doc: "How long spin_then_park spins.",
     },
     Key {
-        name: "budgets.commands_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.commands_ms),
+        name: "budgets.commands_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: live(field!(budgets.commands_ms)),
         doc: "Applying the commands of a tick: drags, pins, classes.",
     },
     Key {
-        name: "budgets.step_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.step_ms),
+        name: "budgets.step_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: live(field!(budgets.step_ms)),
         doc: "One simulation step.",
     },
     Key {
-        name: "budgets.encode_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.encode_ms),
+        name: "budgets.encode_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: live(field!(budgets.encode_ms)),
         doc: "Encoding a frame for all classes.",
     },
     Key {
-        name: "budgets.pickup_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.pickup_ms),
+        name: "budgets.pickup_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: live(field!(budgets.pickup_ms)),
         doc: "From a frame's publication to a shard that has it. 0.1 where shards spin.",
     },
     Key {
-        name: "budgets.fanout_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.fanout_ms),
+        name: "budgets.fanout_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: live(field!(budgets.fanout_ms)),
         doc: "From there to the last client of the shard served.",
     },
     Key {
-        name: "budgets.tick_to_wire_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: field!(budgets.tick_to_wire_ms),
+        name: "budgets.tick_to_wire_ms", kind: decimal(0.0, 60_000.0), unit: "ms", flag: "", field: live(field!(budgets.tick_to_wire_ms)),
         doc: "From the moment a tick is due to the last client of a shard served.",
     },
     Key {
@@ -464,7 +481,7 @@ pub(super) static KEYS: &[Key] = &[
               as sim.step; about 2 KB a second. A file that is there is appended to. \"\" is none.",
     },
     Key {
-        name: "log.level", kind: Kind::Choice(LogLevel::NAMES), unit: "", flag: "log", field: field!(log.level),
+        name: "log.level", kind: Kind::Choice(LogLevel::NAMES), unit: "", flag: "log", field: live(field!(log.level)),
         doc: "The least severe message that is written.",
     },
     Key {
@@ -476,7 +493,7 @@ pub(super) static KEYS: &[Key] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::SimParams;
+    use crate::settings::SimParams;
     use std::collections::BTreeSet;
 
     #[test]

@@ -5,8 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel};
-use crate::sim::SimParams;
+use super::{AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel, SimParams};
 
 /// Everything that is read once at start. Ranges are those of the key table, kept by `resolve`.
 #[derive(Clone, Debug, Default, PartialEq)]

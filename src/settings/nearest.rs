@@ -13,7 +13,7 @@ const LEAF_SHARE: f64 = 0.75;
 const TYPED_BYTES_MAX: usize = 80;
 
 /// The name of `known` most like `typed`, if any is. O(names), with the product of their lengths each.
-pub(super) fn name<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn name<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if typed.len() > TYPED_BYTES_MAX {
         return None;
     }
@@ -21,7 +21,7 @@ pub(super) fn name<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// The key of `known` most like `typed`; both are `section.name`, or a name alone.
-pub(super) fn key<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn key<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if typed.len() > TYPED_BYTES_MAX {
         return None;
     }

@@ -6,16 +6,22 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AnonymousAgents, BackendChoice, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
-use crate::sim::{Dimensions, ForceModel};
+use super::{
+    AnonymousAgents, BackendChoice, CpuId, Dimensions, ForceModel, GraphFormat, IdleStrategy, LogFormat, LogLevel,
+};
 
 /// A value as a source gave it. Displays as TOML.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
+    /// True or false.
     Bool(bool),
+    /// A whole number.
     Whole(i64),
+    /// A number.
     Decimal(f64),
+    /// A text, also one of a few names.
     Text(String),
+    /// Whole numbers.
     List(Vec<i64>),
     /// What no key takes (a date, a table, a number beyond 64 bits), as it is to be shown.
     Other(String),
@@ -51,27 +57,41 @@ fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 
 /// What a key takes. Bounds are inclusive.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// True or false.
     Bool,
+    /// A whole number.
     Whole {
+        /// Least.
         min: i64,
+        /// Most.
         max: i64,
     },
     /// A whole number from `min` to `max`, or `other`, which `means` something else.
     WholeOr {
+        /// The number beside the range.
         other: i64,
+        /// What it stands for.
         means: &'static str,
+        /// Least.
         min: i64,
+        /// Most.
         max: i64,
     },
+    /// A finite number.
     Decimal {
+        /// Least.
         min: f64,
+        /// Most.
         max: f64,
     },
+    /// Any text.
     Text,
+    /// One of these names.
     Choice(&'static [&'static str]),
     /// An IP address and port; with `off`, also the empty text.
     Address {
+        /// It may be empty.
         off: bool,
     },
     /// A list of CPU ids, each once.
@@ -80,7 +100,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Reads `text` from a variable or a flag as this kind; what does not parse stays text, for [`Kind::admit`] to refuse.
-    pub(super) fn read(&self, text: &str) -> Value {
+    pub fn read(&self, text: &str) -> Value {
         let trimmed = text.trim();
         let number = || trimmed.replace('_', "");
         let read = match self {
@@ -95,7 +115,7 @@ impl Kind {
     }
 
     /// Type, range and `unit`, which may be empty, as it reads after "must be".
-    pub(super) fn describe(&self, unit: &str) -> String {
+    pub fn describe(&self, unit: &str) -> String {
         let gap = if unit.is_empty() { "" } else { " " };
         match self {
             Self::Bool => "true or false".to_owned(),
@@ -113,7 +133,7 @@ impl Kind {
     }
 
     /// The value in the form that the key's field takes, or `None` where type or range are wrong.
-    pub(super) fn admit(&self, value: &Value) -> Option<Value> {
+    pub fn admit(&self, value: &Value) -> Option<Value> {
         let allowed = match (self, value) {
             (Self::Bool, Value::Bool(_)) | (Self::Text, Value::Text(_)) => true,
             (Self::Whole { min, max }, Value::Whole(n)) => (min..=max).contains(&n),
@@ -151,7 +171,7 @@ fn are_cpus(ids: &[i64]) -> bool {
 }
 
 /// A field's type: the way from an admitted value into it, and back.
-pub(super) trait Setting: Sized {
+pub trait Setting: Sized {
     /// The field's value, or `None` where it cannot hold this one.
     fn take(value: &Value) -> Option<Self>;
     /// The value to show; `take` of it gives the field again.
