@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use support::{Client, PATIENCE, Server, folder, within};
 
 const CROWD: usize = 50;
@@ -54,5 +54,5 @@ fn writers_and_first_joins_at_once_lose_nothing_and_nobody_waits_for_ever() {
     assert_eq!(server.state()["node_count"], before + written);
     let page = server.get("/api/graph/nodes?q=r0%20w&limit=1000").json();
     assert_eq!(page["rows"].as_array().unwrap().len(), CROWD);
-    assert!(within(PATIENCE, || server.state()["sessions"] == Value::from(0)), "{}", server.state());
+    assert!(within(PATIENCE, || server.state()["sessions"] == 0), "{}", server.state());
 }

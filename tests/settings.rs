@@ -376,7 +376,7 @@ fn who_watches_hears_of_every_change_and_who_was_away_gets_what_it_missed() {
         [json!({ "type": "settings_subscribe", "hash": "xyz" }), json!({ "type": "settings_subscribe", "version": -1 })]
     {
         clients[0].send(&wrong);
-        assert_eq!(clients[0].text("error")["category"].is_string(), true);
+        assert!(clients[0].text("error")["category"].is_string());
     }
 }
 

@@ -212,6 +212,7 @@ impl Stream {
             bits: None,
             epoch: 1,
             version: 0,
+            settings: swarmcast::wire::SettingsState { version: 1, hash: "".into() },
             node_count: self.nodes,
             edge_count: 0,
             is_reconnection: false,
