@@ -20,7 +20,7 @@ mod table;
 mod value;
 
 pub use args::{Action, Args, Command, CommonArgs, ConfigCommand, McpArgs, StoreAction};
-pub use choice::{AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel};
+pub use choice::{AgentsHttp, AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 pub use document::default_toml;
 pub use error::{ConfigError, Origin, Problem, Wrong};
 pub use options::{

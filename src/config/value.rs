@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AnonymousAgents, BackendChoice, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
+use super::{AgentsHttp, AnonymousAgents, BackendChoice, CpuId, GraphFormat, IdleStrategy, LogFormat, LogLevel};
 use crate::sim::{Dimensions, ForceModel};
 
 /// A value as a source gave it. Displays as TOML.
@@ -348,4 +348,4 @@ macro_rules! choice_setting {
     )+};
 }
 
-choice_setting!(AnonymousAgents BackendChoice ForceModel GraphFormat IdleStrategy LogFormat LogLevel);
+choice_setting!(AgentsHttp AnonymousAgents BackendChoice ForceModel GraphFormat IdleStrategy LogFormat LogLevel);

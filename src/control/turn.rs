@@ -181,7 +181,7 @@ impl Control {
         let addresses = Addresses::new(facts.connections_per_address_max, facts.connections_per_address_automatic);
         let steering = Steering::new(facts.steer);
         let epoch = past.epoch;
-        let mcp = Mcp::new(past.version);
+        let mcp = Mcp::new(past.version, lanes.mcp.as_ref());
         let mutations = Mutations::new(facts.limits, graph.ids(), past);
         let mut control = Self {
             graph: Arc::new(graph),
