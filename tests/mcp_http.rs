@@ -31,7 +31,7 @@ impl Engine {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("mcp.token");
         let token_file = format!("mcp.token_file={}", path.display());
-        let mut flags = vec!["--ephemeral", "--mcp", "127.0.0.1:0", "--set", &token_file];
+        let mut flags = vec!["--mcp", "127.0.0.1:0", "--set", &token_file];
         flags.extend(more);
         let server = Server::start(&flags);
         let token = std::fs::read_to_string(path).unwrap().trim().to_owned();
@@ -399,5 +399,7 @@ fn without_a_token_only_what_the_setting_allows() {
         "a wrong token is wrong"
     );
     let off = Engine::start("off", &["--set", "mcp.http=off"]);
-    assert_eq!(off.connect().modern(1, "server/discover", json!({}), &[]).status, 404);
+    let mut off = off.connect();
+    off.send("GET", "/mcp", "", &[]);
+    assert_eq!(off.answer().status, 404);
 }

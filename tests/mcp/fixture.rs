@@ -214,7 +214,9 @@ impl Fixture {
         let resource = |uri: &str, mime: &str, said: &str| json!({ "type": "resource", "resource": { "uri": uri, "mimeType": mime, "text": said } });
         let image = json!({ "type": "image", "data": PNG, "mimeType": "image/png" });
         Some(Ok(match name {
-            "test_simple_text" | "test_custom_headers" => text("This is a simple text response for testing."),
+            "test_simple_text" | "test_custom_headers" | "json_schema_2020_12_tool" => {
+                text("This is a simple text response for testing.")
+            }
             "test_image_content" => content(json!([image])),
             "test_audio_content" => content(json!([{ "type": "audio", "data": WAV, "mimeType": "audio/wav" }])),
             "test_embedded_resource" => content(json!([resource(
