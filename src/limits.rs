@@ -122,6 +122,12 @@ pub const ANALYTICS_QUEUED_MAX: usize = 16;
 /// Analytics jobs that are over and still known; the oldest goes first.
 pub const ANALYTICS_ENDED_MAX: usize = 32;
 
+/// Bytes of a graph as a file over HTTP.
+pub const EXPORT_BYTES_MAX: usize = 256 << 20;
+
+/// Files of clients that are read and written at once, or wait for it.
+pub const FILE_ORDERS_MAX: usize = 6;
+
 /// Bytes of all their results together; of one, a quarter.
 pub const ANALYTICS_RESULT_BYTES_MAX: usize = 256 << 20;
 

@@ -60,7 +60,7 @@ fn bridge(asked: &swarmcast::config::McpArgs) -> std::process::ExitCode {
     };
     // Where an engine without a runtime folder keeps the token.
     let data = swarmcast::store::default_path(|name| std::env::var_os(name));
-    let kept = data.map(|store| store.with_file_name("mcp.token"));
+    let kept = data.map(|store| store.with_file_name(swarmcast::bridge::TOKEN_NAME));
     let options = Options {
         connect,
         token_file: asked.token_file.clone(),

@@ -13,16 +13,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Client, Server, graph, within};
+use support::{Client, Server, folder, graph, within};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SIGKILL: i32 = 9;
-
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("swarmcast-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
 
 /// Flags of an engine with a door for agents, and where its token is.
 fn door(folder: &std::path::Path) -> (Vec<String>, PathBuf) {

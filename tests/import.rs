@@ -120,7 +120,7 @@ fn attributes_of_networkx_arrive_in_json_and_graphml() {
         attributes.sort_by(|left, right| left.0.cmp(&right.0));
         assert_eq!(attributes, [("active".into(), Value::Bool(true)), ("age".into(), Value::Int(41))], "{file}");
         assert_eq!(edges(&graph), ["a > b x2.5 knows", "b > c x1 -", "c > a x1 -"], "{file}");
-        let note = graph.edges().iter().find_map(|edge| edge.attributes.first().cloned());
+        let note = graph.edges().iter().find_map(|edge| edge.attributes().first().cloned());
         assert_eq!(note, Some(("note".into(), Value::Text("x & <y>".into()))), "{file}");
         assert!(graph.edges().iter().all(|edge| edge.directed), "{file}");
     }
@@ -169,7 +169,7 @@ fn gml_of_networkx_and_igraph() {
     ];
     assert_eq!(node(&graph, "1").attributes, expected);
     assert_eq!(edges(&graph), ["0 > 1 x2.5 knows", "1 > 2 x1 -", "2 > 0 x1 -"]);
-    assert_eq!(graph.edges()[0].attributes, [("note".into(), Value::Text("x & <y>".into()))]);
+    assert_eq!(*graph.edges()[0].attributes(), [("note".into(), Value::Text("x & <y>".into()))]);
     assert!(graph.edges().iter().all(|edge| edge.directed));
     assert_eq!(edges(&import("networkx_multi.gml").graph), ["0 > 1 x1.5 -", "0 > 1 x2.5 -", "1 > 2 x1 -"]);
     let petersen = import("igraph_petersen.gml").graph;

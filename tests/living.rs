@@ -11,29 +11,18 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Answer, Server, run, within};
+use support::{Answer, Server, folder, run, within};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
 fn send(server: &Server, method: &str, path: &str, body: &Value) -> Answer {
-    let body = body.to_string();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    server.send(head.as_bytes())
+    server.tell(method, path, &body.to_string())
 }
 
 fn add(server: &Server, key: &str) -> Answer {
     send(server, "POST", "/api/graph/nodes", &json!({ "nodes": [{ "key": key }], "idempotency_key": key }))
-}
-
-fn folder(name: &str) -> std::path::PathBuf {
-    let folder = std::env::temp_dir().join(format!("swarmcast-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 fn kept_in(path: &Path) -> [String; 2] {

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "support/random.rs"]
+mod random;
 mod support;
 
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use random::Random;
 use serde_json::{Value, json};
 use support::{Answer, Client, Event, Server, decode, graph, within};
 use swarmcast::graph::{Change, EdgeRow, Graph, Node};
@@ -20,15 +23,7 @@ use swarmcast::wire::{FrameHeader, NodeRecord};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn post(server: &Server, path: &str, body: &Value) -> Answer {
-    send(server, "POST", path, &body.to_string())
-}
-
-fn send(server: &Server, method: &str, path: &str, body: &str) -> Answer {
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    server.send(head.as_bytes())
+    server.tell("POST", path, &body.to_string())
 }
 
 /// What a client makes of a stream.
@@ -97,18 +92,8 @@ impl Mirror {
     }
 }
 
-/// A little chance, the same in every run.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
-
-fn random_batch(chance: &mut Chance, turn: u64) -> Value {
-    let name = |chance: &mut Chance| json!(format!("r{}", chance.below(40)));
+fn random_batch(chance: &mut Random, turn: u64) -> Value {
+    let name = |chance: &mut Random| json!(format!("r{}", chance.below(40)));
     let ops: Vec<Value> = (0..=chance.below(6))
         .map(|_| match chance.below(8) {
             0..3 => json!({ "op": "upsert_node", "node": { "key": name(chance), "label": format!("turn {turn}"), "class": if chance.below(9) == 0 { "agent" } else { "knowledge" } } }),
@@ -181,7 +166,7 @@ fn every_client_holds_the_graph_and_no_frame_is_torn() {
             (viewer, checked)
         }));
     }
-    let mut chance = Chance(7);
+    let mut chance = Random(7);
     let (mut refused, mut version) = (0, 0);
     for turn in 0..150 {
         let answer = post(&server, "/api/graph/batch", &random_batch(&mut chance, turn));
@@ -296,7 +281,7 @@ fn new_nodes_begin_among_their_neighbours_and_the_rest_stays() {
 fn what_is_wrong_with_a_change_is_said_and_nothing_is_done() {
     let server = Server::start(&graph("karate.gexf"));
     let wrong = |method: &str, path: &str, body: &str, status: u16, field: &str| {
-        let answer = send(&server, method, path, body);
+        let answer = server.tell(method, path, body);
         let json = answer.json();
         assert_eq!(answer.status, status, "{body}: {json}");
         let paths: Vec<&str> = json["affectedPaths"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -322,6 +307,7 @@ fn what_is_wrong_with_a_change_is_said_and_nothing_is_done() {
     wrong("PATCH", "/api/graph/nodes/999", "{}", 404, "");
     wrong("DELETE", "/api/graph/edges/999", "", 404, "");
     wrong("GET", "/api/graph/nodes?limit=0", "", 400, "limit");
+    wrong("GET", "/api/graph/data/paginated?page=0", "", 400, "page");
     wrong("GET", "/api/graph/changes?since=1", "", 400, "since");
     let state = server.state();
     assert_eq!((&state["version"], &state["node_count"], &state["epoch"]), (&json!(0), &json!(34), &json!(1)));
@@ -349,7 +335,7 @@ fn rows_are_read_changed_and_removed_one_by_one() {
     let edge = edge.json()["results"][0]["edge"].clone();
     assert_eq!(server.get(&format!("/api/graph/edges/{edge}")).json()["relation"], "knows");
     assert_eq!(server.get(&format!("/api/graph/edges?node={id}")).json()["rows"].as_array().unwrap().len(), 1);
-    let changed = send(&server, "PATCH", &path, r#"{"label":"Ada L.","group":null,"attributes":{"q":null,"x":1.5}}"#);
+    let changed = server.tell("PATCH", &path, r#"{"label":"Ada L.","group":null,"attributes":{"q":null,"x":1.5}}"#);
     assert_eq!((changed.status, &changed.json()["updated"]), (200, &json!(1)));
     let row = server.get(&path).json();
     assert_eq!(
@@ -371,14 +357,62 @@ fn rows_are_read_changed_and_removed_one_by_one() {
     }
     assert_eq!(ids.len(), 36);
     assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    // By number: every node and every edge once.
+    let part = |page: usize| server.get(&format!("/api/graph/data/paginated?page={page}&page_size=10")).json();
+    let pages: Vec<Value> = (1..=part(1)["total_pages"].as_u64().unwrap() as usize).map(part).collect();
+    let all = |name: &str| -> Vec<u64> {
+        let rows = pages.iter().flat_map(|page| page[name].as_array().unwrap());
+        let mut ids: Vec<u64> = rows.map(|row| row["id"].as_u64().unwrap()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!((pages.len(), all("nodes")), (4, ids));
+    assert_eq!(all("edges"), (0..79).collect::<Vec<u64>>());
+    assert_eq!(part(5)["nodes"], json!([]));
     assert_eq!(server.get("/api/graph/nodes?q=ADA").json()["rows"].as_array().unwrap().len(), 1);
-    let gone = send(&server, "DELETE", &format!("{path}?author=me"), "");
+    let gone = server.tell("DELETE", &format!("{path}?author=me"), "");
     assert_eq!((gone.status, &gone.json()["removed"]), (200, &json!(1)));
     assert_eq!(server.get(&path).status, 404);
     let changes = server.get("/api/graph/changes?since=0").json();
     let authors: Vec<_> =
         changes["batches"].as_array().unwrap().iter().map(|batch| batch["author"].as_str().unwrap()).collect();
     assert_eq!(authors, ["a test", "rest", "rest", "rest", "me"]);
+}
+
+/// Position of a node, as its row shows it.
+fn place(server: &Server, path: &str) -> [f64; 3] {
+    // There are no positions of a new structure for a tick.
+    assert!(within(PATIENCE, || server.get(path).json()["x"].is_number()));
+    let row = server.get(path).json();
+    ["x", "y", "z"].map(|axis| row[axis].as_f64().unwrap())
+}
+
+#[test]
+fn a_label_moves_nothing_and_a_place_does() {
+    let server = Server::start(&graph("karate.gexf"));
+    let start = [400.0, -300.0, 200.0];
+    let node = json!({ "key": "wanderer", "position": start });
+    let made = post(
+        &server,
+        "/api/graph/batch",
+        &json!({ "ops": [
+        { "op": "add_node", "node": node },
+        { "op": "add_edge", "edge": { "source": "wanderer", "target": 1 } },
+    ] }),
+    );
+    let path = format!("/api/graph/nodes/{}", made.json()["results"][0]["node"]);
+    let far = |a: [f64; 3]| a.iter().zip(start).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    assert!(within(PATIENCE, || far(place(&server, &path)) > 20.0), "it is drawn to its neighbour");
+    assert_eq!(post(&server, "/api/simulation/pause", &json!({})).status, 200);
+    let at = place(&server, &path);
+    let change = |body: &Value| assert_eq!(server.tell("PATCH", &path, &body.to_string()).status, 200, "{body}");
+    change(&json!({ "label": "W.", "attributes": { "seen": true } }));
+    change(&json!({ "pinned": true }));
+    change(&json!({ "pinned": false }));
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(place(&server, &path), at);
+    change(&json!({ "position": [1.0, 2.0, 3.0] }));
+    assert!(within(PATIENCE, || place(&server, &path) == [1.0, 2.0, 3.0]), "{:?}", place(&server, &path));
 }
 
 #[test]

@@ -22,10 +22,7 @@ fn karate(flags: &[&str]) -> Server {
 }
 
 fn ask(server: &Server, method: &str, path: &str, body: &Value) -> Answer {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let length = format!("Content-Length: {}\r\n", body.len());
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{length}\r\n{body}", server.http);
-    server.send(head.as_bytes())
+    server.tell(method, path, &if body.is_null() { String::new() } else { body.to_string() })
 }
 
 /// The answer to a request that must be granted.

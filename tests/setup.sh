@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need besides a Rust toolchain on Debian or Ubuntu: Chromium and a font for the viewer's page,
-# Node with npm, Python with venv, a C++20 compiler, strace, ip, and the pinned packages of tests/clients and clients/viewer.
+# Node with npm, Python with venv, a C++20 compiler, strace, ip, file systems to cut off, and the pinned packages of tests/clients and clients/viewer.
 # Run as root or with sudo at hand. What is there already is left alone, so a second run takes a second.
 set -eu
 cd "$(dirname "$0")/.."
@@ -27,6 +27,8 @@ need g++ sh -c '${CXX:-g++} --version'
 need util-linux flock --version
 need strace strace --version
 need iproute2 ip -V
+need xfsprogs mkfs.xfs -V
+need e2fsprogs mkfs.ext4 -V
 
 if [ -n "$packages" ]; then
     command -v apt-get >/dev/null 2>&1 || fail "these are missing, and there is no apt-get to install them:$packages"

@@ -4,12 +4,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use random::Random;
 use rusqlite::Connection;
 use serde_json::json;
 use swarmcast::graph::{Change, EdgeId, EdgeRow, Graph, Node, NodeClass, NodeId, NodeKind, Value};
@@ -332,12 +336,11 @@ fn any_byte_of_a_store_may_be_wrong_without_a_panic() {
     let file = folder.file("case.db");
     const STORES: usize = 400;
     let (mut refused, mut same, mut other) = (0, 0, 0);
-    let mut state = 7_u64;
+    let mut random = Random(7);
     for _ in 0..STORES {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut bytes = whole.clone();
-        let at = (state >> 20) as usize % bytes.len();
-        bytes[at] ^= 1 << (state >> 60 & 7);
+        let at = random.below(bytes.len() as u64) as usize;
+        bytes[at] ^= 1 << random.below(8);
         for suffix in ["", "-wal", "-shm"] {
             let _ = fs::remove_file(folder.file(&format!("case.db{suffix}")));
         }

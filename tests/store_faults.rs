@@ -5,12 +5,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use random::Random;
 use swarmcast::graph::{Change, Graph, Node, NodeClass, NodeId};
 use swarmcast::handoff::{Consumer, Doorbell, Overflow, Producer, lane};
 use swarmcast::metrics::Metrics;
@@ -20,15 +24,6 @@ use swarmcast::store::{
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 /// What outlives the process.
 #[derive(Default)]

@@ -17,7 +17,7 @@ use swarmcast::handoff::{
     Adopt, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Grant, Overflow, Producer, SessionId, lane,
 };
 use swarmcast::metrics::{Health, Metrics};
-use swarmcast::net::{Door, DoorLanes, DoorOptions, SocketOptions, poll_with_bell};
+use swarmcast::net::{Door, DoorLanes, DoorOptions, FixedPages, SocketOptions, poll_with_bell};
 use swarmcast::wire::Profile;
 
 const CROWD: usize = 1_000;
@@ -123,7 +123,7 @@ fn gate(hold_max: usize, hold: Duration) -> Gate {
         hold_ns_max: hold.as_nanos() as u64,
         socket: SocketOptions::default(),
         trust_any_host: false,
-        viewer: b"",
+        pages: FixedPages { viewer: b"", openapi: "" },
     };
     let lanes = DoorLanes { requests, replies: replies_in, adopt: vec![adopt], agents: None, stop: stop_in };
     let health = Arc::new(Health::default());

@@ -40,6 +40,17 @@ impl Server {
         Self::start(command)
     }
 
+    /// The engine over the store at `path`, as a user starts it, on a free port.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn kept(binary: &Path, path: &Path, more: &[&str]) -> Result<Self> {
+        let mut command = Command::new(binary);
+        command.arg("--store").arg(path).args(["--http", "127.0.0.1:0", "--tcp", "", "--mcp=", "--log", "warn"]);
+        command.args(more);
+        Self::start(command)
+    }
+
     /// The bare sender of `load`, on `core`.
     ///
     /// # Errors

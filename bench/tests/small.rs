@@ -122,3 +122,15 @@ fn packing_says_what_it_saves() {
         assert!(planes < alone && planes < 0.95, "{text}");
     }
 }
+
+#[test]
+fn changes_says_what_a_live_graph_costs() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("changes");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_changes"));
+    let text = output(command.args(["--small", "--server"]).arg(engine()).arg("--folder").arg(folder));
+    let told =
+        ["one node, p99", "batches of 64", "viewers' p99", "quick-xml alone", "start to the first frame", "an edge"];
+    for what in told {
+        assert!(text.contains(what), "{what} is not in {text}");
+    }
+}

@@ -159,8 +159,8 @@ impl<'graph> EdgeRow<'graph> {
             weight: edge.weight,
             directed: edge.directed,
             relation: edge.relation.as_deref(),
-            label: edge.label.as_deref(),
-            attributes: AttributeMap(&edge.attributes),
+            label: edge.label(),
+            attributes: AttributeMap(edge.attributes()),
         }
     }
 }

@@ -8,5 +8,8 @@ pub mod graph;
 mod state;
 pub mod steer;
 
+/// The interface as an OpenAPI 3.1 document; `tests/openapi.rs` holds it against the engine.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
 pub use data::{graph_data, graph_data_lead, sequences};
 pub use state::{ClassRow, DeviceRow, LaneRow, StateFacts, TimedStage, graph_state, health_detail, stage_rows};

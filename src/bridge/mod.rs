@@ -87,6 +87,12 @@ pub enum BridgeError {
     },
 }
 
+/// File name of the agents' socket in [`home`].
+pub const SOCKET_NAME: &str = "mcp.sock";
+
+/// File name of the agents' token, in [`home`] or beside the store.
+pub const TOKEN_NAME: &str = "mcp.token";
+
 /// Where an engine of this user has its socket and token: `$XDG_RUNTIME_DIR/swarmcast`, if there is such a folder.
 #[must_use]
 pub fn home(runtime_dir: Option<&Path>) -> Option<PathBuf> {
@@ -100,7 +106,7 @@ pub fn home(runtime_dir: Option<&Path>) -> Option<PathBuf> {
 pub fn run(options: &Options, runtime_dir: Option<&Path>, token: Option<String>) -> Result<(), BridgeError> {
     let home = home(runtime_dir);
     let target = options.connect.clone().unwrap_or_else(|| {
-        let socket = home.as_ref().map(|home| home.join("mcp.sock")).filter(|socket| socket.exists());
+        let socket = home.as_ref().map(|home| home.join(SOCKET_NAME)).filter(|socket| socket.exists());
         socket.map_or_else(|| Target::Tcp("127.0.0.1:7402".to_owned()), Target::Unix)
     });
     let mut link = connect(&target, options)?;
@@ -122,7 +128,7 @@ fn find_token(options: &Options, home: Option<&Path>, variable: Option<String>) 
     if variable.is_some() {
         return Ok(variable);
     }
-    let beside = home.map(|home| home.join("mcp.token")).filter(|path| path.exists());
+    let beside = home.map(|home| home.join(TOKEN_NAME)).filter(|path| path.exists());
     let beside = beside.or_else(|| options.token_kept.clone().filter(|path| path.exists()));
     beside.map_or(Ok(None), |path| read(&path))
 }

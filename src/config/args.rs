@@ -62,6 +62,28 @@ pub enum Command {
         #[command(flatten)]
         common: Box<CommonArgs>,
     },
+    /// Write the graph of the store to a file, with the places of its layout; also while it is in use.
+    Export {
+        /// The file to write; - for standard output.
+        output: PathBuf,
+        /// Its format where the name does not say: json, csv, csv-nodes, graphml, gexf, gml, dot or mermaid.
+        #[arg(long, value_name = "FORMAT")]
+        to: Option<String>,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Bring a file or folder into the store: what it has is added or changed. A running engine takes files by POST /api/graph/import.
+    Import {
+        /// The file or folder to read, in any format that can be served [graph.path].
+        input: PathBuf,
+        /// Remove what the file does not have.
+        #[arg(long)]
+        replace: bool,
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
     /// Look for everything that could be wrong with the store; also while it is in use.
     CheckStore {
         /// Flags after the subcommand.
@@ -160,6 +182,9 @@ pub struct CommonArgs {
     /// Read every page of a vault, not only the public ones [graph.vault_all_pages].
     #[arg(long)]
     pub vault_all_pages: bool,
+    /// Follow the file or folder: read it again when it changes [graph.watch].
+    #[arg(long)]
+    pub watch: bool,
     /// The file that keeps graph, settings and layout [store.path].
     #[arg(long, value_name = "FILE")]
     pub store: Option<String>,
@@ -245,6 +270,18 @@ pub enum StoreAction {
     },
     /// Give its free space back.
     Compact,
+    /// Write its graph to a file.
+    Export {
+        /// Where; `-` for standard output.
+        output: PathBuf,
+        /// The format, where the name does not say.
+        to: Option<String>,
+    },
+    /// Bring a file into it.
+    Import {
+        /// What the file does not have goes.
+        replace: bool,
+    },
 }
 
 impl Args {
@@ -263,6 +300,10 @@ impl Args {
                 Action::Store(StoreAction::Restore { from: from.clone(), force: *force })
             }
             Some(Command::Compact { .. }) => Action::Store(StoreAction::Compact),
+            Some(Command::Export { output, to, .. }) => {
+                Action::Store(StoreAction::Export { output: output.clone(), to: to.clone() })
+            }
+            Some(Command::Import { replace, .. }) => Action::Store(StoreAction::Import { replace: *replace }),
             Some(Command::Mcp(asked)) => Action::Mcp(asked.clone()),
         }
     }
@@ -273,6 +314,8 @@ impl Args {
             Some(
                 Command::Serve { common, .. }
                 | Command::Convert { common, .. }
+                | Command::Export { common, .. }
+                | Command::Import { common, .. }
                 | Command::CheckStore { common }
                 | Command::Backup { common, .. }
                 | Command::Restore { common, .. }
@@ -300,7 +343,7 @@ impl Args {
         for common in self.commons() {
             common.apply_own(draft);
         }
-        if let Some(Command::Convert { input, .. }) = &self.command {
+        if let Some(Command::Convert { input, .. } | Command::Import { input, .. }) = &self.command {
             let own = CommonArgs { graph: Some(input.display().to_string()), ..CommonArgs::default() };
             own.apply_own(draft);
         }
@@ -320,6 +363,7 @@ impl CommonArgs {
             ("format", text(&self.format)),
             ("skip-bad", switch(self.skip_bad, true)),
             ("vault-all-pages", switch(self.vault_all_pages, true)),
+            ("watch", switch(self.watch, true)),
             ("store", text(&self.store)),
             ("ephemeral", switch(self.ephemeral, true)),
             ("http", text(&self.http)),

@@ -42,6 +42,10 @@ pub struct GraphOptions {
     pub skip_bad: bool,
     /// A vault's pages are all read, not only the published ones.
     pub vault_all_pages: bool,
+    /// The source is read again when it changes.
+    pub watch: bool,
+    /// From one look at it to the next.
+    pub watch_interval: Duration,
     /// Nodes a graph may have, at most 2^26.
     pub nodes_max: u32,
     /// Edges a graph may have.
@@ -55,6 +59,8 @@ impl Default for GraphOptions {
             format: GraphFormat::Auto,
             skip_bad: false,
             vault_all_pages: false,
+            watch: false,
+            watch_interval: Duration::from_secs(1),
             nodes_max: 1_000_000,
             edges_max: 10_000_000,
         }

@@ -148,6 +148,15 @@ pub(super) static KEYS: &[Key] = &[
         doc: "Read every page of a vault, instead of only those that say `public:: true`.",
     },
     Key {
+        name: "graph.watch", kind: Kind::Bool, unit: "", flag: "watch", field: field!(graph.watch),
+        doc: "Read the file or folder of graph.path again when it changes, and have the graph follow. What people and agents added \
+              stays.",
+    },
+    Key {
+        name: "graph.watch_ms", kind: whole(100, 3_600_000), unit: "ms", flag: "", field: field!(graph.watch_interval),
+        doc: "Time between two looks at it.",
+    },
+    Key {
         name: "graph.nodes_max", kind: whole(1, NODE_ID_MAX as i64 + 1), unit: "nodes", flag: "",
         field: field!(graph.nodes_max),
         doc: "A graph with more nodes is refused. Memory is taken for the nodes that are there, not for this many.",

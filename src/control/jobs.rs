@@ -366,7 +366,7 @@ fn unknown(id: &str) -> Answer {
 
 /// `wait`, in seconds.
 fn wait_seconds(call: &RestCall) -> Result<Option<f64>, AskError> {
-    let Some((_, text)) = call.query.iter().find(|(name, _)| name == "wait") else { return Ok(None) };
+    let Some(text) = call.query.get("wait") else { return Ok(None) };
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=ANALYTICS_WAIT_S_MAX).contains(seconds));
     let shown: String = text.chars().take(60).collect();
     let message = || format!("wait is {}, must be a number from 0 to {ANALYTICS_WAIT_S_MAX}", shown.escape_debug());
@@ -409,7 +409,7 @@ fn shown(row: &Row) -> Answer {
 mod tests {
     use super::*;
     use crate::graph::GraphBuilder;
-    use crate::handoff::{Doorbell, Overflow, lane};
+    use crate::handoff::{Doorbell, Overflow, Query, lane};
 
     struct Desk {
         jobs: Jobs,
@@ -441,7 +441,7 @@ mod tests {
         }
 
         fn call(&mut self, method: &str, path: &str, wait: Option<&str>, body: &str) -> Option<Answer> {
-            let query = wait.map(|wait| ("wait".to_owned(), wait.to_owned())).into_iter().collect();
+            let query = Query(wait.map(|wait| ("wait".to_owned(), wait.to_owned())).into_iter().collect());
             let path = format!("{PREFIX}{path}");
             let call = RestCall { method: method.to_owned(), path, query, body: body.as_bytes().to_vec().into() };
             let moment = Moment { graph: &self.graph, epoch: self.epoch, frame: None, now_ns: self.now_ns };

@@ -10,4 +10,4 @@ mod relief;
 mod turn;
 
 pub use jobs::Jobs;
-pub use turn::{Control, ControlFacts, ControlLanes, McpDesk, Past, StoreDesk};
+pub use turn::{Control, ControlFacts, ControlLanes, FilesDesk, McpDesk, Past, StoreDesk};

@@ -5,6 +5,7 @@
 
 mod analytics;
 mod figures;
+mod files;
 mod mcp;
 mod mutate;
 mod pages;
@@ -19,6 +20,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam::sync::Parker;
 
+pub use self::files::FilesDesk;
+use self::files::Filing;
 use self::mcp::Mcp;
 pub use self::mcp::McpDesk;
 pub use self::mutate::StoreDesk;
@@ -29,7 +32,6 @@ use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
 use super::jobs::Jobs;
 use super::relief::{Measure, Relief};
-use crate::api::steer::RestError;
 use crate::api::steer::SteerFacts;
 use crate::base::Handle;
 use crate::base::clock::{monotonic_ns, unix_ms};
@@ -38,7 +40,6 @@ use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
     Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
-use crate::mcp::CallKey;
 use crate::metrics::{Health, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
 
@@ -80,6 +81,8 @@ pub struct ControlLanes {
     pub jobs: Jobs,
     /// Where changes are kept; `None` when they are not.
     pub store: Option<StoreDesk>,
+    /// Files of graphs.
+    pub files: FilesDesk,
     /// Agents; `None` without a door for them.
     pub mcp: Option<McpDesk>,
 }
@@ -141,8 +144,7 @@ pub struct Control {
     steering: Steering,
     mutations: Mutations,
     mcp: Mcp,
-    /// Calls of agents that were answered while their lanes were in use.
-    mcp_done: Vec<(Handle, CallKey, Option<RestError>)>,
+    filing: Filing,
     /// Requests that wait for a frame of the present structure, and since when.
     early: Vec<(Handle, HttpQuery, u64)>,
 }
@@ -203,7 +205,7 @@ impl Control {
             steering,
             mutations,
             mcp,
-            mcp_done: Vec::new(),
+            filing: Filing::default(),
             early: Vec::new(),
         };
         control.steer_anew();
@@ -220,7 +222,6 @@ impl Control {
                     let soon = !self.held_back.is_empty()
                         || self.mutations.is_busy()
                         || !self.early.is_empty()
-                        || !self.mcp_done.is_empty()
                         || self.mcp.is_busy();
                     parker.park_timeout(if soon { SHORT_NAP } else { NAP });
                 }
@@ -242,6 +243,7 @@ impl Control {
     fn nothing_waits(&self) -> bool {
         self.lanes.jobs.is_quiet()
             && self.mcp_is_quiet()
+            && self.files_are_quiet()
             && self.lanes.store.as_ref().is_none_or(|store| store.reports.is_empty())
             && self.lanes.requests.is_empty()
             && self.lanes.sim_events.is_empty()
@@ -277,6 +279,7 @@ impl Control {
         let now_ns = monotonic_ns();
         taken += self.take_jobs(now_ns);
         taken += self.take_mcp(now_ns);
+        taken += self.take_files(now_ns);
         taken += self.take_store_reports();
         self.keep_layout(now_ns);
         taken += self.take_mutations(now_ns);

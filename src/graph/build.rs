@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Edge, EdgeId, Graph, IdIndex, Node, NodeClass, NodeId, NodeIndex};
+use super::{Edge, EdgeId, Graph, IdIndex, More, Node, NodeId, NodeIndex};
 use crate::limits::{NODE_ID_MAX, TEXT_BYTES_MAX};
 
 /// Why a graph could not be built.
@@ -80,18 +80,7 @@ impl GraphBuilder {
         }
         let index = NodeIndex(self.nodes.len() as u32);
         self.by_key.insert(key.into(), index);
-        self.nodes.push(Node {
-            id: NodeId::UNASSIGNED,
-            key: key.into(),
-            label: key.into(),
-            class: NodeClass::default(),
-            group: None,
-            weight: 1.0,
-            colour: None,
-            position: None,
-            pinned: false,
-            attributes: Vec::new(),
-        });
+        self.nodes.push(Node::new(NodeId::UNASSIGNED, key.into()));
         Ok(index)
     }
 
@@ -129,8 +118,7 @@ impl GraphBuilder {
             return Err(BuildError::Weight { weight });
         }
         let id = EdgeId(self.edges.len() as u32);
-        let edge =
-            Edge { id, source, target, weight: narrow, directed, relation: None, label: None, attributes: Vec::new() };
+        let edge = Edge { id, source, target, weight: narrow, directed, relation: None, more: More::default() };
         Ok(self.edges.push_mut(edge))
     }
 

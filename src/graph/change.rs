@@ -189,6 +189,16 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether, and how.
+    #[must_use]
+    pub const fn deed(&self) -> Deed {
+        match self {
+            Self::Node { deed, .. } | Self::Edge { deed, .. } => *deed,
+        }
+    }
+}
+
 /// Whether something was changed, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
-use super::{Change, Csr, Edge, EdgeId, EdgeRow, IdIndex, Node, NodeId, NodeIndex};
+use super::{Change, Csr, Edge, EdgeId, EdgeRow, IdIndex, More, Node, NodeId, NodeIndex};
 use crate::limits::NODE_ID_MAX;
 
 /// A whole graph. Built by [`super::GraphBuilder`] or [`Graph::from_rows`], changed by [`Graph::commit`].
@@ -103,7 +103,13 @@ impl Graph {
             let ends = (end(row.source)?, end(row.target)?);
             graph.push_edge(row, ends);
         }
+        graph.fit();
         Ok(graph)
+    }
+
+    /// Gives back the room that the lists of incident edges grew by.
+    fn fit(&mut self) {
+        self.incident.iter_mut().for_each(Vec::shrink_to_fit);
     }
 
     /// What a builder made: ids and keys are unique, edges are numbered in order.
@@ -116,6 +122,7 @@ impl Graph {
             graph.note_edge(edge.id, (edge.source, edge.target));
         }
         graph.edges = edges;
+        graph.fit();
         graph
     }
 
@@ -176,8 +183,8 @@ impl Graph {
             weight: edge.weight,
             directed: edge.directed,
             relation: edge.relation.clone(),
-            label: edge.label.clone(),
-            attributes: edge.attributes.clone(),
+            label: edge.label().map(Into::into),
+            attributes: edge.attributes().to_vec(),
         })
     }
 
@@ -416,7 +423,7 @@ fn has(nodes: &[Node], index: NodeIndex, is: impl Fn(&Node) -> bool) -> bool {
 
 fn edge_of(row: EdgeRow, (source, target): (NodeIndex, NodeIndex)) -> Edge {
     let EdgeRow { id, weight, directed, relation, label, attributes, .. } = row;
-    Edge { id, source, target, weight, directed, relation, label, attributes }
+    Edge { id, source, target, weight, directed, relation, more: More::new(label, attributes) }
 }
 
 const _: () = assert!(NODE_ID_MAX < u32::MAX, "the next id is a number");

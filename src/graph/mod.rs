@@ -23,5 +23,5 @@ pub use class::{NodeClass, NodeKind};
 pub use csr::Csr;
 pub use graph::{Graph, Restructured, RowsError};
 pub use id::{EdgeId, IdIndex, NodeId, NodeIndex};
-pub use model::{Attributes, Edge, EdgeRow, Node, Value, attributes, colour_of};
+pub use model::{Attributes, Edge, EdgeRow, More, Node, Value, attributes, colour_of};
 pub use stage::{GraphLimits, Pending, Staged};

@@ -83,6 +83,25 @@ pub struct Node {
     pub attributes: Attributes,
 }
 
+impl Node {
+    /// A node of which nothing is known but its names.
+    #[must_use]
+    pub fn new(id: NodeId, key: Box<str>) -> Self {
+        Self {
+            id,
+            label: key.clone(),
+            key,
+            class: NodeClass::default(),
+            group: None,
+            weight: 1.0,
+            colour: None,
+            position: None,
+            pinned: false,
+            attributes: Attributes::new(),
+        }
+    }
+}
+
 /// One edge between two nodes of the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edge {
@@ -98,10 +117,42 @@ pub struct Edge {
     pub directed: bool,
     /// Relation type, where the source has one.
     pub relation: Option<Box<str>>,
-    /// What a person sees, where the source has one.
-    pub label: Option<Box<str>>,
+    /// Label and attributes.
+    pub more: More,
+}
+
+/// What most edges do not have, apart from the rest: a graph has several edges for each node, and their rows are most of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct More(Option<Box<(Option<Box<str>>, Attributes)>>);
+
+impl More {
+    /// A label and attributes; nothing is held for none of both.
+    #[must_use]
+    pub fn new(label: Option<Box<str>>, attributes: Attributes) -> Self {
+        let any = label.is_some() || !attributes.is_empty();
+        Self(any.then(|| Box::new((label, attributes))))
+    }
+
+    /// Takes them out.
+    #[must_use]
+    pub fn take(self) -> (Option<Box<str>>, Attributes) {
+        self.0.map(|more| *more).unwrap_or_default()
+    }
+}
+
+impl Edge {
+    /// What a person sees, where the source has it.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.more.0.as_ref().and_then(|more| more.0.as_deref())
+    }
+
     /// Everything else.
-    pub attributes: Attributes,
+    #[must_use]
+    pub fn attributes(&self) -> &Attributes {
+        static NONE: Attributes = Vec::new();
+        self.more.0.as_ref().map_or(&NONE, |more| &more.1)
+    }
 }
 
 /// An edge whose ends are named by their ids: the form that means the same in every epoch.
@@ -119,9 +170,9 @@ pub struct EdgeRow {
     pub directed: bool,
     /// As in [`Edge`].
     pub relation: Option<Box<str>>,
-    /// As in [`Edge`].
+    /// What a person sees, where the source has one.
     pub label: Option<Box<str>>,
-    /// As in [`Edge`].
+    /// Everything else.
     #[serde(with = "attributes", default)]
     pub attributes: Attributes,
 }
@@ -153,10 +204,12 @@ pub fn colour_of(text: &str) -> Option<u32> {
 
 /// Attributes as a JSON object, in order.
 pub mod attributes {
-    use serde::de::{Deserializer, MapAccess, Visitor};
+    use std::marker::PhantomData;
+
+    use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
     use serde::ser::Serializer;
 
-    use super::{Attributes, Value};
+    use super::Attributes;
 
     /// Writes the object.
     ///
@@ -169,25 +222,27 @@ pub mod attributes {
     /// Reads an object.
     ///
     /// # Errors
-    /// What is no object of booleans, numbers and texts.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Attributes;
+    /// What is no object of `V`.
+    pub fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(Box<str>, V)>, D::Error> {
+        struct InOrder<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for InOrder<V> {
+            type Value = Vec<(Box<str>, V)>;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.write_str("an object of attributes")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
-                let mut attributes = Attributes::new();
-                while let Some((key, value)) = map.next_entry::<Box<str>, Value>()? {
-                    attributes.push((key, value));
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut attributes = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    attributes.push(entry);
                 }
                 Ok(attributes)
             }
         }
-        deserializer.deserialize_map(InOrder)
+        deserializer.deserialize_map(InOrder(PhantomData))
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::change::{
     Batch, Change, Deed, EdgeDraft, EdgePatch, EdgeRef, NodeDraft, NodePatch, NodeRef, Op, OpError, OpProblem, Outcome,
 };
-use super::{Attributes, EdgeId, EdgeRow, Graph, Node, NodeClass, NodeId, Value, build};
+use super::{Attributes, EdgeId, EdgeRow, Graph, Node, NodeId, Value, build};
 use crate::limits::{ATTRIBUTES_MAX, COORDINATE_MAX, NODE_ID_MAX, TEXT_BYTES_MAX};
 
 /// What a batch came to, before it is true.
@@ -282,19 +282,7 @@ impl Stage<'_> {
         if let Some(other) = self.by_key(&key) {
             return Err(OpProblem::KeyTaken { key, id: other.get() });
         }
-        let node = Node {
-            id,
-            label: key.clone(),
-            key,
-            class: NodeClass::default(),
-            group: None,
-            weight: 1.0,
-            colour: None,
-            position: None,
-            pinned: false,
-            attributes: Vec::new(),
-        };
-        let node = patched_node(node, &draft.patch)?;
+        let node = patched_node(Node::new(id, key), &draft.patch)?;
         text("key", &node.key)?;
         self.own.next_node = self.own.next_node.max(id.get() + 1);
         self.own.node_count += 1;

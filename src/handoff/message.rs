@@ -506,6 +506,24 @@ pub enum DoorRequest {
     },
 }
 
+/// What stands behind the question mark of a request, decoded, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query(pub Vec<(String, String)>);
+
+impl Query {
+    /// The first value of a parameter.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The name of a parameter that is none of `known`.
+    #[must_use]
+    pub fn unknown(&self, known: &[&str]) -> Option<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).find(|name| !known.contains(name))
+    }
+}
+
 /// A request of the REST interface, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestCall {
@@ -514,7 +532,7 @@ pub struct RestCall {
     /// Before the question mark.
     pub path: String,
     /// Behind it, decoded, in order.
-    pub query: Vec<(String, String)>,
+    pub query: Query,
     /// At most [`crate::limits::HTTP_BODY_BYTES_MAX`].
     pub body: Bytes,
 }
@@ -628,13 +646,17 @@ pub enum DoorReply {
         /// The rest of the body, which many answers may share.
         body: Bytes,
     },
-    /// The answer to a request that has begun something which goes on: 202, JSON.
-    Accepted {
+    /// An answer with headers of its own.
+    Headed {
         /// The door's own name for the connection.
         token: Handle,
-        /// Where it can be asked after.
-        location: String,
-        /// JSON.
+        /// HTTP status.
+        status: u16,
+        /// MIME type.
+        content_type: &'static str,
+        /// Names and values, printable ASCII.
+        headers: Vec<(&'static str, String)>,
+        /// All of it.
         body: Bytes,
     },
 }

@@ -25,8 +25,8 @@ pub use lane::{Consumer, LaneStats, Overflow, Producer, lane};
 pub use lease::LeasePool;
 pub use mcp::{McpEvent, McpReply, McpRequest, McpSocket};
 pub use message::{
-    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Refusal, RestCall, Rung,
-    SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, ViewCommand,
+    Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Query, Refusal, RestCall,
+    Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Spent, Steer, Steered, Transport, ViewCommand,
 };
 pub use order::WireOrder;
 pub use planes::SidePlanes;

@@ -61,4 +61,6 @@ pub struct Replaced {
     pub records: Vec<NodeRecord>,
     /// Room that was used.
     pub velocity: Vec<[f32; 3]>,
+    /// Processor time that the change took `sim`, ns.
+    pub busy_ns: u64,
 }

@@ -17,7 +17,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use self::admission::Holds;
 use super::http::{self, Response};
-use super::pages::own_page;
+use super::pages::{FixedPages, own_page};
 use super::pending::{Pending, Progress, State, read_more, write_more};
 use super::routes::{Route, Trust, route};
 use super::shard_loop::WAKE;
@@ -81,8 +81,8 @@ pub struct DoorOptions {
     pub socket: SocketOptions,
     /// Whose requests are answered.
     pub trust_any_host: bool,
-    /// The viewer's page.
-    pub viewer: &'static [u8],
+    /// Pages that are always the same.
+    pub pages: FixedPages,
 }
 
 /// The lanes of the door.
@@ -406,7 +406,7 @@ impl Door {
                 let sim_age_ns = now_ns.saturating_sub(self.metrics.sim.turn_ended_ns.get());
                 let response = own_page(
                     page,
-                    self.options.viewer,
+                    self.options.pages,
                     self.health.phase(),
                     sim_age_ns,
                     self.metrics.store.failed.get() > 0.0,
@@ -470,29 +470,26 @@ impl Door {
                     self.refuse(token, refusal.code(), &refusal.to_string(), status, now_ns);
                 }
                 DoorReply::Http { token, status, content_type, lead, body } => {
-                    let Some(Pending { state: State::Asking { keep_alive, head_only }, .. }) =
-                        self.pending.get_mut(token)
-                    else {
-                        continue;
-                    };
-                    let (keep_alive, head_only) = (*keep_alive, *head_only);
-                    let response = Response { lead, ..Response::new(status, content_type, body) };
-                    let response = if status == 503 { response.with("Retry-After", "1") } else { response };
-                    self.answer(token, response, keep_alive, head_only, now_ns);
-                    self.serve(token, now_ns);
+                    let response = Response { lead, ..Response::new(status, content_type, body) }.with_retry_after();
+                    self.answer_asked(token, response, now_ns);
                 }
-                DoorReply::Accepted { token, location, body } => {
-                    let Some(Pending { state: State::Asking { keep_alive, .. }, .. }) = self.pending.get_mut(token)
-                    else {
-                        continue;
-                    };
-                    let keep_alive = *keep_alive;
-                    let response = Response::new(202, "application/json", body).with("Location", &location);
-                    self.answer(token, response, keep_alive, false, now_ns);
-                    self.serve(token, now_ns);
+                DoorReply::Headed { token, status, content_type, headers, body } => {
+                    let response = Response::new(status, content_type, body);
+                    let add = |response: Response, (name, value): &(&str, String)| response.with(name, value);
+                    self.answer_asked(token, headers.iter().fold(response, add), now_ns);
                 }
             }
         }
+    }
+
+    /// The answer to whoever still waits for one.
+    fn answer_asked(&mut self, token: Handle, response: Response, now_ns: u64) {
+        let Some(Pending { state: State::Asking { keep_alive, head_only }, .. }) = self.pending.get_mut(token) else {
+            return;
+        };
+        let (keep_alive, head_only) = (*keep_alive, *head_only);
+        self.answer(token, response, keep_alive, head_only, now_ns);
+        self.serve(token, now_ns);
     }
 
     /// Tells a stream that it is not let in, in its own language.

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::wire::{ErrorCategory, ServerError, ServerMessage};
+use crate::handoff::Query;
+use crate::wire::{PROBLEM_JSON, RETRY_AFTER_S, problem};
 
 /// Bytes of a request line and its headers.
 pub const HEAD_BYTES_MAX: usize = 8 << 10;
@@ -18,7 +19,7 @@ pub struct Request {
     /// Before the question mark.
     pub path: String,
     /// Behind it, decoded, in order.
-    pub query: Vec<(String, String)>,
+    pub query: Query,
     /// Lower-case names, in order.
     pub headers: Vec<(String, String)>,
     /// HTTP/1.1 rather than 1.0, which knows no upgrade.
@@ -50,7 +51,7 @@ impl Request {
     /// The value of a query parameter.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.query.get(name)
     }
 
     /// Whether a comma-separated header holds `token`, case apart.
@@ -166,14 +167,15 @@ pub fn parse_chunks(bytes: &[u8], limit: usize) -> Result<Option<(Vec<u8>, usize
     }
 }
 
-fn parse_query(query: &str) -> Option<Vec<(String, String)>> {
+fn parse_query(query: &str) -> Option<Query> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Some((decode(name)?, decode(value)?))
         })
-        .collect()
+        .collect::<Option<_>>()
+        .map(Query)
 }
 
 /// Percent-decodes one part of a query; `None` when an escape is broken or the result is not UTF-8.
@@ -216,23 +218,16 @@ impl Response {
         Self { status, content_type, lead: Bytes::new(), body: body.into(), extra: String::new() }
     }
 
-    /// An error as JSON, with the fields of an `error` message.
+    /// An error as problem details.
     #[must_use]
     pub fn error(status: u16, code: &str, message: &str, paths: &[&str]) -> Self {
-        let retryable = status == 503;
-        let error = ServerError {
-            code,
-            message,
-            category: if status >= 500 { ErrorCategory::Server } else { ErrorCategory::Validation },
-            retryable,
-            retry_after: retryable.then_some(1.0),
-            affected_paths: paths,
-        };
-        let mut response = Self::new(status, "application/json", ServerMessage::Error(error).to_vec());
-        if retryable {
-            response.extra.push_str("Retry-After: 1\r\n");
-        }
-        response
+        Self::new(status, PROBLEM_JSON, problem(status, code, message, paths)).with_retry_after()
+    }
+
+    /// Says when to come again, if there is a point in it.
+    #[must_use]
+    pub fn with_retry_after(self) -> Self {
+        if self.status == 503 { self.with("Retry-After", &RETRY_AFTER_S.to_string()) } else { self }
     }
 
     /// Adds a header.

@@ -34,6 +34,8 @@ pub enum Route {
 pub enum OwnPage {
     /// The viewer.
     Viewer,
+    /// The interface, described.
+    OpenApi,
     /// Name, version, health.
     Root,
     /// The process turns.
@@ -49,7 +51,7 @@ const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
 pub const AGENTS_PATH: &str = "/mcp";
 
 /// Paths of the REST interface with the methods they answer. A path that ends in a slash stands for all with one more part.
-const REST_PATHS: [(&str, &str); 29] = [
+pub const REST_PATHS: [(&str, &str); 34] = [
     ("/api/analytics/anomaly", "POST"),
     ("/api/analytics/clustering", "POST"),
     ("/api/analytics/community", "POST"),
@@ -63,10 +65,15 @@ const REST_PATHS: [(&str, &str); 29] = [
     ("/api/constraints/", "GET, HEAD, PUT, DELETE"),
     ("/api/graph/batch", "POST"),
     ("/api/graph/changes", "GET, HEAD"),
+    ("/api/graph/data/paginated", "GET, HEAD"),
     ("/api/graph/edges", "GET, HEAD, POST"),
     ("/api/graph/edges/", "GET, HEAD, PATCH, DELETE"),
+    ("/api/graph/export", "GET, HEAD"),
+    ("/api/graph/import", "POST"),
     ("/api/graph/nodes", "GET, HEAD, POST"),
     ("/api/graph/nodes/", "GET, HEAD, PATCH, DELETE"),
+    ("/api/graph/refresh", "POST"),
+    ("/api/graph/update", "POST"),
     ("/api/simulation", "GET, HEAD"),
     ("/api/simulation/layout", "GET, HEAD, PUT"),
     ("/api/simulation/pause", "POST"),
@@ -117,6 +124,7 @@ pub fn route(request: &Request, trust: Trust) -> Route {
     let page = match request.path.as_str() {
         "/" | "/index.html" if prefers_json(request) => Route::Own(OwnPage::Root),
         "/" | "/index.html" => Route::Own(OwnPage::Viewer),
+        "/openapi.json" => Route::Own(OwnPage::OpenApi),
         "/healthz" | "/health" => Route::Own(OwnPage::Healthz),
         "/readyz" | "/ready" => Route::Own(OwnPage::Readyz),
         "/health/detail" => Route::Ask(HttpQuery::HealthDetail),
@@ -154,6 +162,9 @@ fn rest_parameters(request: &Request) -> &'static [&'static str] {
         ("GET" | "HEAD", "/api/graph/changes") => &["since", "limit"],
         ("GET" | "HEAD", "/api/graph/nodes") => &["limit", "cursor", "class", "group", "key", "q"],
         ("GET" | "HEAD", "/api/graph/edges") => &["limit", "cursor", "node", "relation"],
+        ("GET" | "HEAD", "/api/graph/data/paginated") => &["page", "page_size"],
+        ("GET" | "HEAD", "/api/graph/export") => &["format", "positions"],
+        ("POST", "/api/graph/import") => &["format", "mode", "skip_bad", "if_version", "idempotency_key", "author"],
         ("PATCH" | "DELETE", _) if changes_graph(request) => &["if_version", "idempotency_key", "author"],
         _ => &[],
     }
@@ -176,7 +187,7 @@ fn rest(request: &Request, methods: &str) -> Route {
         });
     }
     let known = rest_parameters(request);
-    if let Some((name, _)) = request.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+    if let Some(name) = request.query.unknown(known) {
         let takes = if known.is_empty() { "no parameter".to_owned() } else { known.join(", ") };
         let message = format!("this path takes {takes}, found {}", name.escape_debug());
         return Route::Respond(Response::error(400, "unknown_parameter", &message, &[name]));
@@ -192,7 +203,9 @@ fn rest(request: &Request, methods: &str) -> Route {
         return Route::Respond(Response::error(413, "body", &message, &["Content-Length"]));
     }
     let needs_body = matches!(request.method.as_str(), "PUT" | "PATCH")
-        || request.method == "POST" && (request.path.starts_with("/api/analytics/") || changes_graph(request));
+        || request.method == "POST"
+            && request.path != "/api/graph/refresh"
+            && (request.path.starts_with("/api/analytics/") || changes_graph(request));
     if needs_body && request.header("content-length").is_none() {
         let message = "this needs a body, and a Content-Length that says how long it is";
         return Route::Respond(Response::error(411, "length_required", message, &["Content-Length"]));
@@ -235,7 +248,7 @@ fn prefers_json(request: &Request) -> bool {
 }
 
 fn class_parameter(request: &Request) -> Result<Option<u16>, Response> {
-    if let Some((name, _)) = request.query.iter().find(|(name, _)| name != "class") {
+    if let Some(name) = request.query.unknown(&["class"]) {
         let message = format!("unknown parameter {}; known: class", name.escape_debug());
         return Err(Response::error(400, "unknown_parameter", &message, &[name]));
     }
@@ -270,7 +283,7 @@ fn upgrade(request: &Request) -> Route {
 /// Profile and rate from query and sub-protocol, and the sub-protocol to echo.
 fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response> {
     const KNOWN: [&str; 5] = ["profile", "rate", "bits", "dimensions", "compression"];
-    if let Some((name, _)) = request.query.iter().find(|(name, _)| !KNOWN.contains(&name.as_str())) {
+    if let Some(name) = request.query.unknown(&KNOWN) {
         let message = format!("unknown parameter {}; known: {}", name.escape_debug(), KNOWN.join(", "));
         return Err(Response::error(400, "unknown_parameter", &message, &[name]));
     }

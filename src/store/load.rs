@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, Statement};
 
-use super::{Entry, Loaded, LogPage, Retry, StoreError, layout, rows};
+use super::backup::existing;
+use super::{Entry, Loaded, LogPage, Retry, StoreError, file, layout, rows};
 use crate::limits::{STORE_PAGE_BYTES_MAX, STORE_RETRIES_MAX};
 
 /// What [`super::sqlite`] keeps in memory of `meta`.
@@ -56,7 +57,17 @@ impl Counters {
     }
 }
 
-/// Reads everything, as of one moment.
+/// Everything that the store at `path` has, also beside a running engine.
+///
+/// # Errors
+/// When there is no store, or it cannot be read.
+pub fn read(path: &Path) -> Result<Loaded, StoreError> {
+    let path = existing(path)?;
+    file::examine(&path)?;
+    load(&file::connect_to_read(&path)?, &path)
+}
+
+/// Everything, as of one moment.
 pub(super) fn load(connection: &Connection, path: &Path) -> Result<Loaded, StoreError> {
     let sqlite = |error| StoreError::sqlite("reading", path, &error);
     let moment = connection.unchecked_transaction().map_err(sqlite)?;

@@ -244,8 +244,8 @@ fn put_rows(transaction: &Transaction<'_>, graph: &Graph) -> rusqlite::Result<()
             weight: edge.weight,
             directed: edge.directed,
             relation: edge.relation.as_deref(),
-            label: edge.label.as_deref(),
-            attributes: &edge.attributes,
+            label: edge.label(),
+            attributes: edge.attributes(),
         })?;
     }
     Ok(())

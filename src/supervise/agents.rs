@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use super::run::listen;
+use crate::bridge::{SOCKET_NAME, TOKEN_NAME, home};
 use crate::config::{AnonymousAgents, McpOptions};
 use crate::mcp::{Principal, Scopes, Server};
 use crate::net::McpListeners;
@@ -59,7 +60,7 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
     let runtime = runtime_folder();
     let socket = match (&options.socket, &runtime) {
         (Some(path), _) => Some((path.clone(), true)),
-        (None, Some(folder)) => Some((folder.join("mcp.sock"), false)),
+        (None, Some(folder)) => Some((folder.join(SOCKET_NAME), false)),
         (None, None) => None,
     };
     let unix = match socket {
@@ -83,10 +84,10 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
     let everything = Principal { name: "agent".into(), scopes: Scopes::ALL };
     let token_file = match tcp.is_some() || http {
         true => {
-            let path = options.token_file.clone().or_else(|| runtime.as_ref().map(|folder| folder.join("mcp.token")));
+            let path = options.token_file.clone().or_else(|| runtime.as_ref().map(|folder| folder.join(TOKEN_NAME)));
             let path = path.or_else(|| {
                 let store = default_path(|name| std::env::var_os(name))?;
-                Some(store.with_file_name("mcp.token"))
+                Some(store.with_file_name(TOKEN_NAME))
             });
             let path = path.ok_or(StartError::NoTokenPlace)?;
             let mut fresh = [0; SECRET_BYTES];
@@ -119,7 +120,7 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
 
 /// `swarmcast` in the user's runtime folder, where there is such a folder; it is made for the user alone.
 fn runtime_folder() -> Option<PathBuf> {
-    let folder = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?).join("swarmcast");
+    let folder = home(std::env::var_os("XDG_RUNTIME_DIR").as_deref().map(Path::new))?;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.ok().map(|()| folder)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{StartError, load, logging};
 use crate::config::Resolved;
+use crate::graph::Graph;
 use crate::graph::formats::export::{ExportFormat, Losses, export};
 
 /// Imports the graph of the configuration and writes it to `output`, or to standard output for `-`, in the format called
@@ -14,28 +15,43 @@ use crate::graph::formats::export::{ExportFormat, Losses, export};
 /// # Errors
 /// [`StartError::Import`], [`StartError::Format`], [`StartError::Output`]. A file that was there stays as it was.
 pub fn convert(resolved: &Resolved, output: &Path, to: Option<&str>) -> Result<(), StartError> {
-    let format = match to {
-        Some(name) => name.parse().map_err(|error| StartError::Format(format!("--to: {error}")))?,
+    let format = format_of(output, to)?;
+    logging::start(&resolved.config.log);
+    let loaded = load(&resolved.config.graph)?;
+    let losses = write(output, format, &loaded.graph, None)?;
+    let (nodes, edges) = (loaded.graph.nodes().len(), loaded.graph.edges().len());
+    eprintln!("{} ({}): {nodes} nodes, {edges} edges to {} ({format})", loaded.name, loaded.format, output.display());
+    tell(&losses);
+    Ok(())
+}
+
+/// The format called `to`, or the one that the file's extension asks for.
+pub(super) fn format_of(output: &Path, to: Option<&str>) -> Result<ExportFormat, StartError> {
+    match to {
+        Some(name) => name.parse().map_err(|error| StartError::Format(format!("--to: {error}"))),
         None => ExportFormat::of_extension(output).ok_or_else(|| {
             let shown = output.display();
             StartError::Format(format!(
                 "{shown}: its extension names no format; give one of {} with --to",
                 ExportFormat::NAMES
             ))
-        })?,
-    };
-    logging::start(&resolved.config.log);
-    let loaded = load(&resolved.config.graph)?;
+        }),
+    }
+}
+
+/// Writes the graph, with positions by index where there are some.
+pub(super) fn write(
+    output: &Path,
+    format: ExportFormat,
+    graph: &Graph,
+    positions: Option<&[[f32; 3]]>,
+) -> Result<Losses, StartError> {
     let written = if output.as_os_str() == "-" {
-        export(format, &loaded.graph, None, &mut io::stdout().lock())
+        export(format, graph, positions, &mut io::stdout().lock())
     } else {
-        to_file(output, |file| export(format, &loaded.graph, None, file))
+        to_file(output, |file| export(format, graph, positions, file))
     };
-    let losses = written.map_err(|reason| StartError::Output { path: output.into(), reason })?;
-    let (nodes, edges) = (loaded.graph.nodes().len(), loaded.graph.edges().len());
-    eprintln!("{} ({}): {nodes} nodes, {edges} edges to {} ({format})", loaded.name, loaded.format, output.display());
-    tell(&losses);
-    Ok(())
+    written.map_err(|reason| StartError::Output { path: output.into(), reason })
 }
 
 /// Writes beside the file and puts it in its place when it is whole and on the disk.
@@ -56,7 +72,8 @@ fn to_file(output: &Path, write: impl FnOnce(&mut File) -> io::Result<Losses>) -
     done
 }
 
-fn tell(losses: &Losses) {
+/// Says what the file could not hold.
+pub(super) fn tell(losses: &Losses) {
     for loss in losses.list() {
         eprintln!("  {loss}");
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::graph::OpError;
 use crate::graph::formats::ImportError;
 use crate::sim::cuda::NoCuda;
 use crate::sim::{BackendError, ParamError};
@@ -57,6 +58,12 @@ pub enum StartError {
         "there is no home folder to keep the store in: name a file with --store FILE (store.path), or keep nothing with --ephemeral"
     )]
     NoHome,
+    /// A file asks for what the graph cannot be.
+    #[error("nothing was imported: {0}")]
+    Batch(OpError),
+    /// A source is to be followed, and there is none.
+    #[error("graph.watch is true, and graph.path names nothing to follow: give it with --graph PATH")]
+    NothingToWatch,
     /// A command for the store, and none is kept.
     #[error("store.ephemeral is true, so there is no store; name one with --store FILE and leave --ephemeral out")]
     NothingKept,
@@ -164,6 +171,8 @@ impl StartError {
             | Self::Params(_)
             | Self::NoHome
             | Self::NothingKept
+            | Self::NothingToWatch
+            | Self::Batch(_)
             | Self::NoTokenPlace
             | Self::OtherGraph { .. }
             | Self::KeptGraph { .. } => 2,

@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Loaded, StartError, load};
-use crate::config::{Config, Resolved, StoreAction, StoreOptions};
-use crate::graph::formats::Format;
-use crate::graph::{Graph, NodeId, RowsError};
-use crate::store::{About, CheckReport, Retry, SqliteStore, Store, backup, check, compact, default_path, restore};
+use super::load::follow;
+use super::{Loaded, StartError, convert, load};
+use crate::base::clock::unix_ms;
+use crate::config::{Config, GraphOptions, Resolved, StoreAction, StoreOptions};
+use crate::graph::formats::{Format, difference};
+use crate::graph::{Batch, Deed, EdgeRow, Graph, GraphLimits, Node, NodeId, Pending};
+use crate::store::{
+    About, CheckReport, Entry, Retry, SqliteStore, Store, backup, check, compact, default_path, read, restore,
+};
 
 /// What the engine begins with.
 pub struct Beginning {
@@ -89,10 +93,9 @@ fn begin_with(config: &Config, may_keep: bool) -> Result<Beginning, StartError> 
                 let from = if from.is_empty() { "the graph built in".to_owned() } else { from.into() };
                 return Err(StartError::OtherGraph { store: store.place(), from, asked: source });
             }
-            let refused = |reason: RowsError| StartError::KeptGraph { store: store.place(), reason };
             let next = (kept.next_node_id, kept.next_edge_id);
-            let graph = Graph::from_rows(kept.nodes, kept.edges, next).map_err(refused)?;
-            let loaded = Loaded { graph, name: name.into(), format: Format::Auto };
+            let graph = graph_of(kept.nodes, kept.edges, next, &store.place())?;
+            let loaded = Loaded { graph, name: name.into(), format: Format::Auto, source: follow(&config.graph)? };
             let layout = kept.layout.map(|layout| layout.positions).unwrap_or_default();
             Ok(Beginning {
                 loaded,
@@ -108,7 +111,7 @@ fn begin_with(config: &Config, may_keep: bool) -> Result<Beginning, StartError> 
 }
 
 /// A path as it is the same from every folder.
-fn absolute(path: &std::path::Path) -> String {
+fn absolute(path: &Path) -> String {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
@@ -154,9 +157,74 @@ pub fn store_command(resolved: &Resolved, action: &StoreAction) -> Result<(), St
             let size = compact(&path)?;
             format!("{shown}: {} bytes, it had {}", size.after, size.before)
         }
+        StoreAction::Export { output, to } => return export(&path, output, to.as_deref()),
+        StoreAction::Import { replace } => import(&resolved.config, *replace)?,
     };
     print(&said);
     Ok(())
+}
+
+/// Writes the graph of a store, where its layout left it.
+fn export(path: &Path, output: &Path, to: Option<&str>) -> Result<(), StartError> {
+    let format = convert::format_of(output, to)?;
+    let kept = read(path)?;
+    let graph = graph_of(kept.nodes, kept.edges, (kept.next_node_id, kept.next_edge_id), path)?;
+    let positions = kept.layout.map(|layout| {
+        let place = |node: &Node| {
+            let found = layout.positions.binary_search_by_key(&node.id, |(id, _)| *id).ok();
+            found.and_then(|at| layout.positions.get(at)).map_or([f32::NAN; 3], |(_, place)| *place)
+        };
+        graph.nodes().iter().map(place).collect::<Vec<_>>()
+    });
+    let losses = convert::write(output, format, &graph, positions.as_deref())?;
+    let (nodes, edges) = (graph.nodes().len(), graph.edges().len());
+    eprintln!("version {}: {nodes} nodes, {edges} edges to {} ({format})", kept.version, output.display());
+    convert::tell(&losses);
+    Ok(())
+}
+
+/// Brings the graph of the configuration's source into a store, as one batch; an empty store begins with it.
+fn import(config: &Config, replace: bool) -> Result<String, StartError> {
+    let mut store = open_store(&config.store)?;
+    let wanted = load(&GraphOptions { watch: false, ..config.graph.clone() })?;
+    let kept = store.load()?;
+    let (version, epoch) = (kept.version, kept.epoch.wrapping_add(1).max(1));
+    let shown = store.place().display().to_string();
+    if kept.about.is_none() {
+        let source = config.graph.path.as_deref().map(absolute).unwrap_or_default();
+        let about = About { name: wanted.name.as_str().into(), source: source.into(), version, epoch };
+        store.put_graph(&wanted.graph, &about)?;
+        let (nodes, edges) = (wanted.graph.nodes().len(), wanted.graph.edges().len());
+        return Ok(format!("{shown}: begins with {nodes} nodes, {edges} edges"));
+    }
+    let present = graph_of(kept.nodes, kept.edges, (kept.next_node_id, kept.next_edge_id), &store.place())?;
+    let nothing = Graph::default();
+    let ops = difference(if replace { &present } else { &nothing }, &wanted.graph, &present);
+    let limits = GraphLimits { nodes: config.graph.nodes_max as usize, edges: config.graph.edges_max as usize };
+    let batch = Batch { ops, author: "import".into(), ..Batch::default() };
+    let staged = Pending::default().stage(&present, &batch, limits).map_err(StartError::Batch)?;
+    let count = |wanted: Deed| staged.outcomes.iter().filter(|outcome| outcome.deed() == wanted).count();
+    let (created, updated, removed) = (count(Deed::Created), count(Deed::Updated), count(Deed::Removed));
+    if created + updated + removed == 0 {
+        return Ok(format!("{shown}: version {version}, it has all of that already"));
+    }
+    let entry = Entry {
+        version: version + 1,
+        epoch,
+        at_unix_ms: unix_ms(),
+        author: batch.author,
+        idempotency_key: None,
+        changes: staged.changes.into(),
+        settings: Vec::new(),
+        answer: "".into(),
+    };
+    store.append(&[entry])?;
+    Ok(format!("{shown}: version {}, {created} made, {updated} changed, {removed} removed", version + 1))
+}
+
+/// The graph of a store's rows.
+fn graph_of(nodes: Vec<Node>, edges: Vec<EdgeRow>, next: (u32, u32), store: &Path) -> Result<Graph, StartError> {
+    Graph::from_rows(nodes, edges, next).map_err(|reason| StartError::KeptGraph { store: store.to_owned(), reason })
 }
 
 fn path_of(options: &StoreOptions) -> Result<PathBuf, StartError> {

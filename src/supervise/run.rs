@@ -15,28 +15,29 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::agents::{self, AgentsDoor};
 use super::latency_file::LatencyFile;
 use super::topology::{
-    ADOPT, COMMANDS, FRAMES, LATEST, LOOKED, LOOKS, LaneMaker, MCP_ADOPT, MCP_BACK, MCP_EVENTS, MCP_REPLIES, MCP_STOP,
-    ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM, SIM_EVENTS, STOP, STORE_ORDERS,
-    STORE_REPORTS,
+    ADOPT, COMMANDS, FILE_ORDERS, FILE_REPORTS, FRAMES, LATEST, LOOKED, LOOKS, LaneMaker, MCP_ADOPT, MCP_BACK,
+    MCP_EVENTS, MCP_REPLIES, MCP_STOP, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM,
+    SIM_EVENTS, STOP, STORE_ORDERS, STORE_REPORTS,
 };
 use super::{Beginning, Plan, StartError, begin, logging, look};
+use crate::api::OPENAPI;
 use crate::api::steer::SteerFacts;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{cores, host};
 use crate::config::{BackendChoice, BudgetOptions, NetOptions, Resolved};
-use crate::control::{Control, ControlFacts, ControlLanes, Jobs, McpDesk, Past, StoreDesk};
+use crate::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, McpDesk, Past, StoreDesk};
 use crate::graph::GraphLimits;
 use crate::handoff::{Doorbell, FramePool, Producer, RuleScale, ShardMessage};
 use crate::metrics::{Budgets, Health, Metrics, Phase};
 use crate::net::{
-    Door, DoorLanes, DoorOptions, McpDoor, McpLanes, McpListeners, Patience, ShardLanes, ShardLoop, ShardOptions,
-    SocketOptions, poll_with_bell,
+    Door, DoorLanes, DoorOptions, FixedPages, McpDoor, McpLanes, McpListeners, Patience, ShardLanes, ShardLoop,
+    ShardOptions, SocketOptions, poll_with_bell,
 };
 use crate::sim::cpu::CpuBackend;
 use crate::sim::{Backend, Dimensions, Identity, Sim, SimLanes, Topology, cuda};
 use crate::store::{StoreLanes, StoreThread};
 use crate::wire::CloseCode;
-use crate::worker::{Looker, Worker, WorkerLanes};
+use crate::worker::{Files, Looker, Worker, WorkerLanes};
 
 /// The viewer, one self-contained page.
 const VIEWER: &[u8] = include_bytes!("../../clients/viewer/dist/index.html");
@@ -280,6 +281,7 @@ struct Engine {
     door: Role,
     control: Role,
     worker: Role,
+    files: Role,
     agents: Option<AgentsSide>,
     store: Option<Role>,
     stop_store: Arc<AtomicBool>,
@@ -288,6 +290,7 @@ struct Engine {
     stop_control: Arc<AtomicBool>,
     stop_worker: Arc<AtomicBool>,
     wake_worker: Arc<Doorbell>,
+    wake_files: Arc<Doorbell>,
     stop_door: Producer<()>,
     wake_control: Arc<Doorbell>,
     health: Arc<Health>,
@@ -375,7 +378,7 @@ impl Engine {
             shards.push(ShardLoop::new(index as u8, poll, bell, own, options, block, Arc::clone(&pool_low)));
         }
 
-        let Beginning { loaded, store, version, epoch, retries, .. } = beginning;
+        let Beginning { mut loaded, store, version, epoch, retries, .. } = beginning;
         let (desk, store) = match store {
             Some(store) => {
                 let (orders, orders_in) = lanes.make(&STORE_ORDERS, None, &store_bell);
@@ -387,6 +390,14 @@ impl Engine {
             }
             None => (None, None),
         };
+        let files_parker = Parker::new();
+        let unparker = files_parker.unparker().clone();
+        let files_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
+        let (file_orders, file_orders_in) = lanes.make(&FILE_ORDERS, None, &files_bell);
+        let (file_reports_out, file_reports) = lanes.make(&FILE_REPORTS, None, &control_bell);
+        let follow_ns = loaded.source.is_some().then_some(config.graph.watch_interval.as_nanos() as u64);
+        let files_desk = FilesDesk { orders: file_orders, reports: file_reports, follow_ns };
+        let files = Files::new(file_orders_in, file_reports_out, Arc::clone(&files_bell), loaded.source.take());
         let stop_look = Arc::new(AtomicBool::new(false));
         let look_parker = Parker::new();
         let unparker = look_parker.unparker().clone();
@@ -471,6 +482,7 @@ impl Engine {
                 latest: latest_in,
                 jobs: Jobs::new(orders_out, reports_in),
                 store: desk,
+                files: files_desk,
                 mcp: mcp_desk,
             },
             Arc::clone(&control_bell),
@@ -489,7 +501,7 @@ impl Engine {
                 stall_ns_max: config.net.stall.as_nanos() as u64,
             },
             trust_any_host: config.net.allow_remote,
-            viewer: VIEWER,
+            pages: FixedPages { viewer: VIEWER, openapi: OPENAPI },
         };
         let own = DoorLanes {
             requests: requests_out,
@@ -519,6 +531,11 @@ impl Engine {
         let stop = Arc::clone(&stop_worker);
         let worker = Role::spawn("worker", None, move || {
             worker.run(&worker_parker, &stop);
+            Ok(())
+        })?;
+        let stop = Arc::clone(&stop_worker);
+        let files = Role::spawn("files", None, move || {
+            files.run(&files_parker, &stop);
             Ok(())
         })?;
         let agents = match agents_side {
@@ -551,6 +568,7 @@ impl Engine {
             door,
             control,
             worker,
+            files,
             agents,
             store: store.transpose()?,
             stop_store,
@@ -559,6 +577,7 @@ impl Engine {
             stop_control,
             stop_worker,
             wake_worker: worker_bell,
+            wake_files: files_bell,
             stop_door,
             wake_control: control_bell,
             health,
@@ -599,7 +618,7 @@ impl Engine {
     }
 
     fn roles(&self) -> impl Iterator<Item = &Role> {
-        [&self.sim, &self.door, &self.control, &self.worker]
+        [&self.sim, &self.door, &self.control, &self.worker, &self.files]
             .into_iter()
             .chain(&self.store)
             .chain(self.agents.iter().flat_map(|agents| &agents.roles))
@@ -614,6 +633,7 @@ impl Engine {
         self.wake_control.ring();
         self.stop_worker.store(true, Ordering::Relaxed);
         self.wake_worker.ring();
+        self.wake_files.ring();
         wait_for(GOODBYE_MAX, || self.shards.iter().all(Role::is_over) && self.door.is_over());
         self.stop_sim.store(true, Ordering::Relaxed);
         if let Some(agents) = &mut self.agents {

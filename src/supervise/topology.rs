@@ -6,9 +6,9 @@ use crate::handoff::{
     Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Frame, LaneStats, McpEvent, McpReply, McpSocket, Overflow,
     Producer, ShardEvent, ShardMessage, SimCommand, SimEvent, ViewCommand, lane,
 };
-use crate::limits::{BATCHES_IN_FLIGHT_MAX, MCP_READS_MAX};
+use crate::limits::{BATCHES_IN_FLIGHT_MAX, FILE_ORDERS_MAX, MCP_READS_MAX};
 use crate::store::{StoreOrder, StoreReport};
-use crate::worker::{LookOrder, LookReport, WorkOrder, WorkReport};
+use crate::worker::{FileOrder, FileReport, LookOrder, LookReport, WorkOrder, WorkReport};
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -101,8 +101,18 @@ pub(super) const LOOKED: LaneSpec =
 pub(super) const MCP_STOP: LaneSpec = spec::<()>(("main", "mcp", "stop"), 1, Overflow::Conflate, "told once", false);
 pub(super) const STOP: LaneSpec = spec::<()>(("main", "door", "stop"), 1, Overflow::Conflate, "told once", false);
 
+pub(super) const FILE_ORDERS: LaneSpec = spec::<FileOrder>(
+    ("control", "files", "order"),
+    FILE_ORDERS_MAX + 2,
+    Overflow::Refuse,
+    "never: control refuses files before",
+    false,
+);
+pub(super) const FILE_REPORTS: LaneSpec =
+    spec::<FileReport>(("files", "control", "report"), 2, Overflow::Refuse, "the thread waits", false);
+
 /// Every lane there is.
-pub(super) const LANES: [LaneSpec; 22] = [
+pub(super) const LANES: [LaneSpec; 24] = [
     FRAMES,
     LATEST,
     SIM_EVENTS,
@@ -123,6 +133,8 @@ pub(super) const LANES: [LaneSpec; 22] = [
     MCP_BACK,
     LOOKS,
     LOOKED,
+    FILE_ORDERS,
+    FILE_REPORTS,
     MCP_STOP,
     STOP,
 ];

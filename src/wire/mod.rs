@@ -16,6 +16,7 @@ mod lines;
 mod node;
 mod packed;
 pub mod planes;
+mod problem;
 mod profile;
 mod server;
 mod side;
@@ -46,6 +47,7 @@ pub use legacy::{
 pub use lines::{Framed, LineFramer};
 pub use node::NodeRecord;
 pub use packed::{FLAG_COMPRESSED, PACK_BYTES_MIN, PackedError, pack, parse_own};
+pub use problem::{PROBLEM_JSON, RETRY_AFTER_S, problem};
 pub use profile::{
     BITS_DEFAULT, BITS_MAX, BITS_MIN, ClassSpec, Detail, PROFILE_NAMES, PROFILES, Profile, RATE_HZ_MAX, RECORDS,
     Records,

@@ -14,6 +14,8 @@ pub enum ErrorCategory {
     Server,
     /// The order or kind of messages.
     Protocol,
+    /// Who asks.
+    Auth,
     /// Too much of it.
     RateLimit,
 }

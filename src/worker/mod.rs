@@ -3,10 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+mod files;
 mod look;
 mod order;
 mod turn;
 
+pub use files::{FileOrder, FileReport, Files, Meeting, Remarks};
 pub use look::{LookOrder, LookReport, Looker};
 pub use order::{Failure, Product, Snapshot, Ticket, WorkOrder, WorkReport};
 pub use turn::{Worker, WorkerLanes};

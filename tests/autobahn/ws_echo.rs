@@ -15,7 +15,7 @@ use bytes::Bytes;
 use swarmcast::handoff::{ClassRef, DoorReply, DoorRequest, Doorbell, Grant, Overflow, SessionId, ShardMessage, lane};
 use swarmcast::metrics::{Health, Metrics};
 use swarmcast::net::{
-    Door, DoorLanes, DoorOptions, Patience, ShardLanes, ShardLoop, ShardOptions, SocketOptions, begin_echo,
+    Door, DoorLanes, DoorOptions, FixedPages, Patience, ShardLanes, ShardLoop, ShardOptions, SocketOptions, begin_echo,
     poll_with_bell,
 };
 use swarmcast::wire::{CloseCode, Profile};
@@ -61,7 +61,7 @@ fn main() {
             stall_ns_max: 60_000_000_000,
         },
         trust_any_host: false,
-        viewer: b"",
+        pages: FixedPages { viewer: b"", openapi: "" },
     };
     let lanes = DoorLanes { requests, replies: replies_in, adopt: vec![adopt], agents: None, stop: stop_in };
     let door = Door::new(door_poll, door_bell, listener, None, lanes, options, metrics, Arc::new(Health::default()));

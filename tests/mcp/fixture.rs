@@ -27,7 +27,7 @@ use swarmcast::mcp::{
 };
 use swarmcast::metrics::{Health, Metrics};
 use swarmcast::net::{
-    Door, DoorLanes, DoorOptions, McpDoor, McpLanes, McpListeners, Patience, SocketOptions, poll_with_bell,
+    Door, DoorLanes, DoorOptions, FixedPages, McpDoor, McpLanes, McpListeners, Patience, SocketOptions, poll_with_bell,
 };
 
 /// One red pixel.
@@ -548,7 +548,7 @@ fn main() {
             stall_ns_max: 60_000_000_000,
         },
         trust_any_host: false,
-        viewer: b"",
+        pages: FixedPages { viewer: b"", openapi: "" },
     };
     let lanes = DoorLanes {
         requests,

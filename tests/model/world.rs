@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use swarmcast::api::steer::SteerFacts;
 use swarmcast::base::Handle;
-use swarmcast::control::{Control, ControlFacts, ControlLanes, Jobs, Past};
+use swarmcast::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past};
 use swarmcast::graph::{GraphBuilder, GraphLimits, NodeClass, NodeKind};
 use swarmcast::handoff::{
     Adopt, Bounds, Consumer, DoorReply, DoorRequest, Doorbell, FramePool, Grant, Overflow, Producer, RuleScale,
@@ -182,6 +182,11 @@ impl World {
                 lane("worker->control.report", 2, Overflow::Refuse, Arc::clone(&quiet)).1,
             ),
             store: None,
+            files: FilesDesk {
+                orders: lane("control->files.order", 1, Overflow::Refuse, Arc::clone(&quiet)).0,
+                reports: lane("files->control.report", 1, Overflow::Refuse, Arc::clone(&quiet)).1,
+                follow_ns: None,
+            },
             mcp: None,
         };
         let health = Arc::new(Health::default());
@@ -306,7 +311,7 @@ impl World {
             let (token, grant) = match reply {
                 DoorReply::Granted { token, grant } => (token, Some(grant)),
                 DoorReply::Refused { token, .. } => (token, None),
-                DoorReply::Http { .. } | DoorReply::Accepted { .. } => panic!("nobody asked"),
+                DoorReply::Http { .. } | DoorReply::Headed { .. } => panic!("nobody asked"),
             };
             let place = self.asking.iter().position(|client| client.number == u64::from(token.slot)).unwrap();
             let client = self.asking.swap_remove(place);

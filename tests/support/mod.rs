@@ -33,6 +33,13 @@ pub fn graph(name: &str) -> [String; 2] {
     ["--graph".to_owned(), repository("examples/graphs").join(name).display().to_string()]
 }
 
+/// A folder of this process's own, empty the first time.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("swarmcast-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 /// Runs the program to its end.
 pub fn run(flags: &[&str]) -> Output {
     Command::new(PROGRAM).args(flags).output().unwrap()
@@ -139,6 +146,12 @@ impl Server {
     pub fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n", self.http);
         self.send(head.as_bytes())
+    }
+
+    /// One request with a body on a connection of its own.
+    pub fn tell(&self, method: &str, path: &str, body: &str) -> Answer {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.http);
+        self.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
     }
 
     /// Bytes to the HTTP port, and the answer to them.

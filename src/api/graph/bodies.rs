@@ -1,13 +1,39 @@
 //! Bodies of requests that change the graph.
 
+use std::marker::PhantomData;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use crate::api::steer::RestError;
 use crate::graph::{
-    Batch, EdgeDraft, EdgeId, EdgePatch, EdgeRef, NodeDraft, NodeId, NodeKind, NodePatch, NodeRef, Op, Value, colour_of,
+    Batch, EdgeDraft, EdgeId, EdgePatch, EdgeRef, NodeDraft, NodeId, NodeKind, NodePatch, NodeRef, Op, Value,
+    attributes, colour_of,
 };
+use crate::handoff::Query;
 use crate::limits::{BATCH_OPS_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
+
+/// An object: serde alone takes a list of a type's fields for the type.
+#[derive(Debug, Default)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Only<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Only<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Only(PhantomData))
+    }
+}
 
 /// What every request that changes something may say beside the change. Written out in each body: serde cannot refuse unknown
 /// fields of a flattened one.
@@ -22,7 +48,7 @@ struct Terms {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NodesBody {
-    nodes: Vec<NodeBody>,
+    nodes: Vec<Object<NodeBody>>,
     #[serde(default)]
     mode: Mode,
     if_version: Option<u64>,
@@ -34,7 +60,7 @@ struct NodesBody {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EdgesBody {
-    edges: Vec<EdgeBody>,
+    edges: Vec<Object<EdgeBody>>,
     #[serde(default)]
     mode: Mode,
     #[serde(default)]
@@ -47,7 +73,7 @@ struct EdgesBody {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BatchBody {
-    ops: Vec<OpBody>,
+    ops: Vec<Object<OpBody>>,
     if_version: Option<u64>,
     idempotency_key: Option<Box<str>>,
     author: Option<Box<str>>,
@@ -80,7 +106,8 @@ struct NodeBody {
     #[serde(deserialize_with = "given")]
     position: Option<Option<[f32; 3]>>,
     pinned: Option<bool>,
-    attributes: Attributes,
+    #[serde(deserialize_with = "attributes::deserialize")]
+    attributes: Vec<(Box<str>, Option<Value>)>,
     replace_attributes: bool,
 }
 
@@ -97,8 +124,8 @@ struct EdgeBody {
     relation: Option<Option<Box<str>>>,
     #[serde(default, deserialize_with = "given")]
     label: Option<Option<Box<str>>>,
-    #[serde(default)]
-    attributes: Attributes,
+    #[serde(default, deserialize_with = "attributes::deserialize")]
+    attributes: Vec<(Box<str>, Option<Value>)>,
     #[serde(default)]
     replace_attributes: bool,
 }
@@ -112,7 +139,8 @@ struct EdgePatchBody {
     relation: Option<Option<Box<str>>>,
     #[serde(deserialize_with = "given")]
     label: Option<Option<Box<str>>>,
-    attributes: Attributes,
+    #[serde(deserialize_with = "attributes::deserialize")]
+    attributes: Vec<(Box<str>, Option<Value>)>,
     replace_attributes: bool,
 }
 
@@ -120,31 +148,31 @@ struct EdgePatchBody {
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 enum OpBody {
     AddNode {
-        node: NodeBody,
+        node: Object<NodeBody>,
     },
     UpsertNode {
-        node: NodeBody,
+        node: Object<NodeBody>,
     },
     UpdateNode {
         id: Name,
-        set: NodeBody,
+        set: Object<NodeBody>,
     },
     RemoveNode {
         id: Name,
     },
     AddEdge {
-        edge: EdgeBody,
+        edge: Object<EdgeBody>,
         #[serde(default)]
         create_missing: bool,
     },
     UpsertEdge {
-        edge: EdgeBody,
+        edge: Object<EdgeBody>,
         #[serde(default)]
         create_missing: bool,
     },
     UpdateEdge {
         id: u32,
-        set: EdgePatchBody,
+        set: Object<EdgePatchBody>,
     },
     RemoveEdge {
         id: Option<u32>,
@@ -194,32 +222,6 @@ impl<'de> Deserialize<'de> for Colour {
     }
 }
 
-/// Attributes in order; null takes one out.
-#[derive(Debug, Default)]
-struct Attributes(Vec<(Box<str>, Option<Value>)>);
-
-impl<'de> Deserialize<'de> for Attributes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> serde::de::Visitor<'de> for InOrder {
-            type Value = Attributes;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("an object of attributes")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
-                let mut attributes = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    attributes.push(entry);
-                }
-                Ok(Attributes(attributes))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
-
 /// Tells a field that is null from one that is missing.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
@@ -237,7 +239,7 @@ impl NodeBody {
             colour: self.colour.map(|colour| colour.map(|Colour(rgb)| rgb)),
             position: self.position,
             pinned: self.pinned,
-            attributes: self.attributes.0,
+            attributes: self.attributes,
             replace_attributes: self.replace_attributes,
         }
     }
@@ -263,20 +265,20 @@ impl EdgeBody {
 impl EdgePatchBody {
     fn patch(self) -> EdgePatch {
         let Self { weight, directed, relation, label, attributes, replace_attributes } = self;
-        EdgePatch { weight, directed, relation, label, attributes: attributes.0, replace_attributes }
+        EdgePatch { weight, directed, relation, label, attributes, replace_attributes }
     }
 }
 
 impl OpBody {
     fn op(self, place: usize) -> Result<Op, RestError> {
         Ok(match self {
-            Self::AddNode { node } => Op::AddNode(node.draft()),
-            Self::UpsertNode { node } => Op::UpsertNode(node.draft()),
-            Self::UpdateNode { id, set } => Op::UpdateNode { node: id.0, patch: set.change() },
+            Self::AddNode { node } => Op::AddNode(node.0.draft()),
+            Self::UpsertNode { node } => Op::UpsertNode(node.0.draft()),
+            Self::UpdateNode { id, set } => Op::UpdateNode { node: id.0, patch: set.0.change() },
             Self::RemoveNode { id } => Op::RemoveNode { node: id.0 },
-            Self::AddEdge { edge, create_missing } => Op::AddEdge(edge.draft(create_missing)),
-            Self::UpsertEdge { edge, create_missing } => Op::UpsertEdge(edge.draft(create_missing)),
-            Self::UpdateEdge { id, set } => Op::UpdateEdge { edge: EdgeRef::Id(EdgeId(id)), patch: set.patch() },
+            Self::AddEdge { edge, create_missing } => Op::AddEdge(edge.0.draft(create_missing)),
+            Self::UpsertEdge { edge, create_missing } => Op::UpsertEdge(edge.0.draft(create_missing)),
+            Self::UpdateEdge { id, set } => Op::UpdateEdge { edge: EdgeRef::Id(EdgeId(id)), patch: set.0.patch() },
             Self::RemoveEdge { id: Some(id), source: None, target: None, relation: None } => {
                 Op::RemoveEdge { edge: EdgeRef::Id(EdgeId(id)) }
             }
@@ -287,7 +289,7 @@ impl OpBody {
                 let field = format!("ops[{place}]");
                 let message =
                     format!("{field} must name the edge by its id, or by source, target and perhaps relation");
-                return Err(RestError { status: 400, code: "missing_field", message, field: Some(field) });
+                return Err(RestError::at(400, "missing_field", field, message));
             }
         })
     }
@@ -296,19 +298,15 @@ impl OpBody {
 /// A body as a type; an error names the path of the field.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, RestError> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let Object(read) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
             serde_json::error::Category::Data => {
-                let field = if path == "." { String::new() } else { path };
-                let message = if field.is_empty() { inner.to_string() } else { format!("{field}: {inner}") };
-                RestError {
-                    status: 400,
-                    code: "invalid",
-                    message,
-                    field: Some(field).filter(|field| !field.is_empty()),
+                if path == "." {
+                    return RestError::new(400, "invalid", inner.to_string());
                 }
+                RestError::at(400, "invalid", path.as_str(), format!("{path}: {inner}"))
             }
             _ => RestError::new(400, "json", format!("the body is not JSON: {inner}")),
         }
@@ -319,40 +317,49 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, RestError> {
 
 /// A batch of operations under some terms.
 fn batch(ops: Vec<Op>, terms: Terms, field: &str) -> Result<Batch, RestError> {
-    let refuse = |field: &str, message: String| {
-        Err(RestError { status: 400, code: "out_of_range", message, field: Some(field.to_owned()) })
-    };
     if ops.is_empty() || ops.len() > BATCH_OPS_MAX {
-        return refuse(field, format!("{field} must have 1 to {BATCH_OPS_MAX} entries, found {}", ops.len()));
+        let message = format!("{field} must have 1 to {BATCH_OPS_MAX} entries, found {}", ops.len());
+        return Err(RestError::at(400, "out_of_range", field, message));
     }
-    let named = [("idempotency_key", &terms.idempotency_key), ("author", &terms.author)];
-    for (name, text) in named {
+    Ok(Batch { ops, ..under(terms)? })
+}
+
+/// A batch under some terms, without operations yet.
+fn under(terms: Terms) -> Result<Batch, RestError> {
+    let Terms { if_version, idempotency_key, author } = terms;
+    for (name, text) in [("idempotency_key", &idempotency_key), ("author", &author)] {
         let bytes = text.as_ref().map_or(1, |text| text.len());
         if bytes == 0 || bytes > IDEMPOTENCY_KEY_BYTES_MAX {
-            return refuse(name, format!("{name} must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes long, found {bytes}"));
+            let message = format!("{name} must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes long, found {bytes}");
+            return Err(RestError::at(400, "out_of_range", name, message));
         }
     }
-    let author = terms.author.unwrap_or_else(|| "rest".into());
-    Ok(Batch { ops, if_version: terms.if_version, idempotency_key: terms.idempotency_key, author })
+    Ok(Batch { ops: Vec::new(), if_version, idempotency_key, author: author.unwrap_or_else(|| "rest".into()) })
 }
 
 /// A batch of one operation that its path names; `query` has the terms.
 ///
 /// # Errors
 /// `out_of_range`, `invalid`.
-pub fn batch_of(op: Op, query: &[(String, String)]) -> Result<Batch, RestError> {
-    let find = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let if_version = match find("if_version").map(str::parse) {
+pub fn batch_of(op: Op, query: &Query) -> Result<Batch, RestError> {
+    Ok(Batch { ops: vec![op], ..terms_of(query)? })
+}
+
+/// The terms of a batch in a query: `if_version`, `idempotency_key`, `author`. Its operations are yet to come.
+///
+/// # Errors
+/// `out_of_range`, `invalid`.
+pub fn terms_of(query: &Query) -> Result<Batch, RestError> {
+    let if_version = match query.get("if_version").map(str::parse) {
         None => None,
         Some(Ok(version)) => Some(version),
         Some(Err(_)) => {
-            let field = Some("if_version".to_owned());
-            let message = "if_version must be a whole number from 0".to_owned();
-            return Err(RestError { status: 400, code: "invalid", message, field });
+            let message = "if_version must be a whole number from 0";
+            return Err(RestError::at(400, "invalid", "if_version", message));
         }
     };
-    let idempotency_key = find("idempotency_key").map(Into::into);
-    batch(vec![op], Terms { if_version, idempotency_key, author: find("author").map(Into::into) }, "ops")
+    let idempotency_key = query.get("idempotency_key").map(Into::into);
+    under(Terms { if_version, idempotency_key, author: query.get("author").map(Into::into) })
 }
 
 /// `POST /api/graph/nodes`.
@@ -362,7 +369,9 @@ pub fn batch_of(op: Op, query: &[(String, String)]) -> Result<Batch, RestError> 
 pub fn read_nodes(body: &[u8]) -> Result<Batch, RestError> {
     let NodesBody { nodes, mode, if_version, idempotency_key, author } = parse(body)?;
     let terms = Terms { if_version, idempotency_key, author };
-    let op = |node: NodeBody| if mode == Mode::Add { Op::AddNode(node.draft()) } else { Op::UpsertNode(node.draft()) };
+    let op = |Object(node): Object<NodeBody>| {
+        if mode == Mode::Add { Op::AddNode(node.draft()) } else { Op::UpsertNode(node.draft()) }
+    };
     batch(nodes.into_iter().map(op).collect(), terms, "nodes")
 }
 
@@ -373,7 +382,7 @@ pub fn read_nodes(body: &[u8]) -> Result<Batch, RestError> {
 pub fn read_edges(body: &[u8]) -> Result<Batch, RestError> {
     let EdgesBody { edges, mode, create_missing, if_version, idempotency_key, author } = parse(body)?;
     let terms = Terms { if_version, idempotency_key, author };
-    let draft = |edge: EdgeBody| edge.draft(create_missing);
+    let draft = |Object(edge): Object<EdgeBody>| edge.draft(create_missing);
     let op = |edge| if mode == Mode::Add { Op::AddEdge(draft(edge)) } else { Op::UpsertEdge(draft(edge)) };
     batch(edges.into_iter().map(op).collect(), terms, "edges")
 }
@@ -385,7 +394,7 @@ pub fn read_edges(body: &[u8]) -> Result<Batch, RestError> {
 pub fn read_batch(body: &[u8]) -> Result<Batch, RestError> {
     let BatchBody { ops, if_version, idempotency_key, author } = parse(body)?;
     let terms = Terms { if_version, idempotency_key, author };
-    let ops = ops.into_iter().enumerate().map(|(place, op)| op.op(place)).collect::<Result<_, _>>()?;
+    let ops = ops.into_iter().enumerate().map(|(place, Object(op))| op.op(place)).collect::<Result<_, _>>()?;
     batch(ops, terms, "ops")
 }
 

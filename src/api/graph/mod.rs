@@ -2,8 +2,6 @@
 
 mod bodies;
 mod rows;
-#[cfg(test)]
-mod tests;
 
-pub use bodies::{batch_of, read_batch, read_edges, read_nodes, read_one_edge, read_one_node};
-pub use rows::{EdgeFilter, NodeFilter, Page, edge_page, node_page, one_edge, one_node};
+pub use bodies::{batch_of, read_batch, read_edges, read_nodes, read_one_edge, read_one_node, terms_of};
+pub use rows::{EdgeFilter, NodeFilter, Numbered, Page, edge_page, node_page, numbered_page, one_edge, one_node};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::api::data::{EdgeRow, NodeRow};
 use crate::api::steer::RestError;
 use crate::graph::{EdgeId, Graph, NodeId, NodeIndex, NodeKind};
-use crate::handoff::Frame;
+use crate::handoff::{Frame, Query};
 
 /// Rows of a page unless told otherwise.
 const PAGE_ROWS: usize = 100;
@@ -43,15 +43,8 @@ pub struct EdgeFilter {
     relation: Option<String>,
 }
 
-type Query = [(String, String)];
-
-fn find<'query>(query: &'query Query, name: &str) -> Option<&'query str> {
-    query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-}
-
 fn wrong(field: &str, message: &str) -> RestError {
-    let message = format!("{field} must be {message}");
-    RestError { status: 400, code: "out_of_range", message, field: Some(field.to_owned()) }
+    RestError::at(400, "out_of_range", field, format!("{field} must be {message}"))
 }
 
 impl Page {
@@ -60,12 +53,12 @@ impl Page {
     /// # Errors
     /// `out_of_range`.
     pub fn of(query: &Query) -> Result<Self, RestError> {
-        let limit = match find(query, "limit").map(str::parse) {
+        let limit = match query.get("limit").map(str::parse) {
             None => PAGE_ROWS,
             Some(Ok(limit @ 1..=PAGE_ROWS_MAX)) => limit,
             Some(_) => return Err(wrong("limit", "a whole number from 1 to 1000")),
         };
-        let after = match find(query, "cursor").map(|cursor| cursor.strip_prefix('c').map(str::parse)) {
+        let after = match query.get("cursor").map(|cursor| cursor.strip_prefix('c').map(str::parse)) {
             None => None,
             Some(Some(Ok(after))) => Some(after),
             Some(_) => return Err(wrong("cursor", "the next_cursor of an answer before")),
@@ -80,11 +73,11 @@ impl NodeFilter {
     /// # Errors
     /// `out_of_range`.
     pub fn of(query: &Query) -> Result<Self, RestError> {
-        let kind = find(query, "class").map(|name| {
+        let kind = query.get("class").map(|name| {
             let known = "knowledge, agent, ontology_class, ontology_individual or ontology_property";
             NodeKind::from_name(name).ok_or_else(|| wrong("class", known))
         });
-        let text = |name| find(query, name).map(str::to_owned);
+        let text = |name| query.get(name).map(str::to_owned);
         Ok(Self {
             kind: kind.transpose()?,
             group: text("group"),
@@ -110,10 +103,7 @@ impl EdgeFilter {
     /// `out_of_range`.
     pub fn of(query: &Query) -> Result<Self, RestError> {
         let id = |text: &str| text.parse().ok().and_then(NodeId::new).ok_or_else(|| wrong("node", "the id of a node"));
-        Ok(Self {
-            node: find(query, "node").map(id).transpose()?,
-            relation: find(query, "relation").map(str::to_owned),
-        })
+        Ok(Self { node: query.get("node").map(id).transpose()?, relation: query.get("relation").map(str::to_owned) })
     }
 }
 
@@ -172,6 +162,76 @@ pub fn edge_page(graph: &Graph, filter: &EdgeFilter, page: Page, (version, epoch
     let id = |index: NodeIndex| graph.node(index).map(|node| node.id.get());
     let rows = taken.into_iter().map(|edge| EdgeRow::new(edge, id(edge.source), id(edge.target))).collect();
     json_of(&Rows::<EdgeRow<'_>> { version, epoch, rows, next_cursor })
+}
+
+/// Part of the whole, by number: for clients that ask for pages rather than follow a cursor.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbered {
+    /// From 1.
+    page: usize,
+    /// Nodes of a page.
+    size: usize,
+}
+
+impl Numbered {
+    /// From `page` and `page_size` of a query.
+    ///
+    /// # Errors
+    /// `out_of_range`.
+    pub fn of(query: &Query) -> Result<Self, RestError> {
+        let whole = |name: &'static str, otherwise: usize, most: usize| match query.get(name).map(str::parse) {
+            None => Ok(otherwise),
+            Some(Ok(found)) if (1..=most).contains(&found) => Ok(found),
+            Some(_) => Err(wrong(name, &format!("a whole number from 1 to {most}"))),
+        };
+        Ok(Self { page: whole("page", 1, u32::MAX as usize)?, size: whole("page_size", PAGE_ROWS, PAGE_ROWS_MAX)? })
+    }
+}
+
+#[derive(Serialize)]
+struct Part<'graph> {
+    version: u64,
+    epoch: u32,
+    page: usize,
+    page_size: usize,
+    total_pages: usize,
+    node_count: usize,
+    edge_count: usize,
+    nodes: Vec<NodeRow<'graph>>,
+    edges: Vec<EdgeRow<'graph>>,
+}
+
+/// Nodes of one page by ascending id, and the edges that begin at them: all pages together have each edge once. A page behind the last
+/// one is empty.
+#[must_use]
+pub fn numbered_page(
+    graph: &Graph,
+    order: &[NodeId],
+    Numbered { page, size }: Numbered,
+    (version, epoch): (u64, u32),
+    frame: Option<&Frame>,
+) -> Vec<u8> {
+    let first = page.saturating_sub(1).saturating_mul(size).min(order.len());
+    let indices = order.iter().skip(first).take(size).filter_map(|id| graph.index_of(*id));
+    let (mut nodes, mut edges) = (Vec::new(), Vec::new());
+    let id = |index: NodeIndex| graph.node(index).map(|node| node.id.get());
+    for index in indices {
+        nodes.extend(row(graph, index, epoch, frame));
+        let starting =
+            graph.incident(index).iter().filter_map(|id| graph.edge(*id)).filter(|edge| edge.source == index);
+        edges.extend(starting.map(|edge| EdgeRow::new(edge, id(edge.source), id(edge.target))));
+    }
+    json_of(&Part {
+        version,
+        epoch,
+        page,
+        page_size: size,
+        total_pages: order.len().div_ceil(size),
+        node_count: graph.nodes().len(),
+        edge_count: graph.edges().len(),
+        nodes,
+        edges,
+    })
 }
 
 /// One node, with its degree.

@@ -90,7 +90,7 @@ impl RuleBook {
         if others + of(&spec) > CONSTRAINT_NODES_MAX {
             let message =
                 format!("all constraints together may name {CONSTRAINT_NODES_MAX} nodes, the others name {others}");
-            return Err(RestError { field: Some("nodes".to_owned()), ..RestError::new(400, "out_of_range", message) });
+            return Err(RestError::at(400, "out_of_range", "nodes", message));
         }
         self.revision += 1;
         self.constraints.insert(key, spec);
@@ -334,7 +334,7 @@ fn value_range(graph: &Graph, attribute: Option<&str>) -> ValueRange {
 /// The number that an edge has in an attribute; its weight when no attribute is named.
 fn edge_value(edge: &crate::graph::Edge, attribute: Option<&str>) -> Option<f32> {
     let Some(name) = attribute else { return Some(edge.weight) };
-    number(&edge.attributes, name).filter(|value| value.is_finite())
+    number(edge.attributes(), name).filter(|value| value.is_finite())
 }
 
 fn number(attributes: &Attributes, name: &str) -> Option<f32> {

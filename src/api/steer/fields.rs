@@ -25,8 +25,10 @@ impl RestError {
         Self { status, code, message: message.into(), field: None }
     }
 
-    fn field(code: &'static str, field: String, message: String) -> Self {
-        Self { status: 400, code, message, field: Some(field) }
+    /// An error whose cause is the field at this path.
+    #[must_use]
+    pub fn at(status: u16, code: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), field: Some(field.into()) }
     }
 }
 
@@ -67,7 +69,7 @@ impl<'json> Fields<'json> {
     fn wrong(&self, name: &str, wanted: &str, found: &Value) -> RestError {
         let path = self.path(name);
         let message = format!("{path} must be {wanted}, found {}", shown(found));
-        RestError::field("wrong_type", path, message)
+        RestError::at(400, "wrong_type", path, message)
     }
 
     /// A field that must be there.
@@ -78,7 +80,7 @@ impl<'json> Fields<'json> {
         let path = self.path(name);
         value.ok_or_else(|| {
             let message = format!("{path} is missing: it must be {wanted}");
-            RestError::field("missing_field", path, message)
+            RestError::at(400, "missing_field", path, message)
         })
     }
 
@@ -87,7 +89,7 @@ impl<'json> Fields<'json> {
     pub fn refuse(&self, name: &str, code: &'static str, message: &str) -> RestError {
         let path = self.path(name);
         let message = format!("{path} {message}");
-        RestError::field(code, path, message)
+        RestError::at(400, code, path, message)
     }
 
     /// A number from `min` to `max`.
@@ -263,7 +265,7 @@ impl<'json> Fields<'json> {
                 Some(object) => Ok((key.as_str(), Fields { path, object, asked: Vec::new() })),
                 None => {
                     let message = format!("{path} must be an object, found {}", shown(value));
-                    Err(RestError::field("wrong_type", path, message))
+                    Err(RestError::at(400, "wrong_type", path, message))
                 }
             }
         });

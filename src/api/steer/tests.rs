@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::graph::{GraphBuilder, NodeKind, Value};
+use crate::graph::{GraphBuilder, More, NodeKind, Value};
 use crate::handoff::{Bounds, Demand, RuleScale, UNTYPED};
 
 fn facts() -> SteerFacts {
@@ -30,7 +30,7 @@ fn graph() -> crate::graph::Graph {
         let edge = builder.edge(nodes[from], nodes[to], 1.0, directed).unwrap();
         if let Some(value) = value {
             edge.relation = Some("cites".into());
-            edge.attributes.push(("score".into(), Value::Float(value)));
+            edge.more = More::new(None, vec![("score".into(), Value::Float(value))]);
         }
     }
     builder.finish()

@@ -56,7 +56,7 @@ impl Control {
             Answer::Json { status, lead, body } => {
                 self.reply(DoorReply::Http { token, status, content_type: JSON, lead, body });
             }
-            Answer::Accepted { location, body } => self.reply(DoorReply::Accepted { token, location, body }),
+            Answer::Accepted { location, body } => self.answer_accepted(token, location, body),
             Answer::Refused { status, code, message, field } if field.is_empty() => {
                 self.refuse_http(token, status, code, &message, &[]);
             }

@@ -16,7 +16,7 @@ use crate::handoff::{Consumer, McpEvent, McpReply, Producer, Steer};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
     Agents, Bounds, Call, CallKey, Done, Line, Plan, Principal, Recent, Reply, RpcError, Scopes, Server, SimFacts,
-    SimulationChange, Step, Talks, ToolError, Touched, View, Write, code, plan, read, reply, steered,
+    SimulationChange, Step, Talks, ToolError, Touched, View, Write, plan, read, reply, steered,
 };
 use crate::worker::{LookOrder, LookReport, Ticket};
 
@@ -84,6 +84,8 @@ pub(super) struct Mcp {
     /// Positions of the newest frame, and its tick and epoch.
     positions: (u64, u32, Vec<[f32; 3]>),
     agents_ns: u64,
+    /// Batches of agents that are done, or are not, since the pending calls were looked at.
+    written: Vec<(Handle, CallKey, Option<RestError>)>,
     looks: usize,
 }
 
@@ -99,13 +101,16 @@ impl Mcp {
             touched: Touched::default(),
             positions: (0, 0, Vec::new()),
             agents_ns: 0,
+            written: Vec::new(),
             looks: 0,
         }
     }
 
     /// Whether something is due before a lane rings.
     pub(super) fn is_busy(&mut self) -> bool {
-        self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. })) || self.talks.is_busy()
+        !self.written.is_empty()
+            || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. }))
+            || self.talks.is_busy()
     }
 
     /// A batch has become true.
@@ -315,16 +320,9 @@ impl Control {
         }
     }
 
-    /// A batch of an agent is done, or is not: its call is answered when it is looked at next.
+    /// A batch of an agent is done, or is not: its call is answered in this turn or the next.
     pub(super) fn mcp_written(&mut self, conn: Handle, key: CallKey, error: Option<&RestError>) {
-        let Some(desk) = self.lanes.mcp.take() else { return self.mcp_later(conn, key, error) };
-        self.answer_write(&desk, conn, key, error);
-        self.lanes.mcp = Some(desk);
-    }
-
-    /// The same while the lanes are in use: the call is answered in this very turn.
-    fn mcp_later(&mut self, conn: Handle, key: CallKey, error: Option<&RestError>) {
-        self.mcp_done.push((conn, key, error.cloned()));
+        self.mcp.written.push((conn, key, error.cloned()));
     }
 
     fn answer_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, error: Option<&RestError>) {
@@ -347,7 +345,7 @@ impl Control {
 
     /// Calls whose time has come.
     fn look_at_pending(&mut self, desk: &McpDesk, now_ns: u64) {
-        for (conn, key, error) in std::mem::take(&mut self.mcp_done) {
+        for (conn, key, error) in std::mem::take(&mut self.mcp.written) {
             self.answer_write(desk, conn, key, error.as_ref());
         }
         if self.mcp.pending.is_empty() {
@@ -499,5 +497,3 @@ impl Control {
         self.lanes.mcp = Some(desk);
     }
 }
-
-const _: () = assert!(code::INTERNAL == -32_603, "as JSON-RPC has it");

@@ -6,9 +6,10 @@
 
 mod history;
 mod keep;
+mod retry;
 mod structure;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,17 +18,19 @@ use serde_json::{Value, json};
 use self::history::History;
 use self::keep::Keeping;
 pub use self::keep::StoreDesk;
+use self::retry::Retries;
+pub(super) use self::retry::RetryKey;
+use super::steer::merge;
 use super::{Control, HELD_BACK_MAX, JSON, Past};
 use crate::api::graph as pages;
 use crate::api::steer::RestError;
 use crate::base::Handle;
-use crate::base::clock::{monotonic_ns, unix_ms};
+use crate::base::clock::{monotonic_ns, thread_cpu_ns, unix_ms};
 use crate::graph::{
     Batch, Change, Deed, EdgeId, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op, OpError, Outcome,
     Pending,
 };
 use crate::handoff::{DoorReply, Origin, Replaced, RestCall, SimCommand};
-use crate::limits::{BATCHES_IN_FLIGHT_MAX, IDEMPOTENCY_KEYS_MAX};
 use crate::mcp::CallKey;
 use crate::wire::ServerMessage;
 
@@ -53,19 +56,19 @@ pub(super) struct Mutations {
     structural: bool,
     /// Nodes next to what they changed.
     touched: HashSet<NodeId>,
+    /// Nodes that are to stand elsewhere, or to be pinned or free, than they were. The last word counts.
+    moved: BTreeMap<NodeId, Moved>,
     /// Nodes that had no edge and have one now: they look for a place among their neighbours, as new ones do.
     adrift: HashSet<NodeId>,
     /// Told, and not taken by `sim` yet.
     untaken: Vec<Waiting>,
-    /// The epoch that `sim` has been sent and has not answered, since when, and what making it took, ns.
+    /// The epoch that `sim` has been sent and has not answered, since when, and the processor time of making it, ns.
     sent: Option<(u32, u64, u64)>,
     /// The next structure waits until then.
     due_ns: u64,
     /// Indices that `sim` knows nodes by.
     known: IdIndex,
-    /// Answers by idempotency key, and the keys, oldest first.
-    answers: HashMap<Box<str>, Bytes>,
-    keys: VecDeque<Box<str>>,
+    retries: Retries,
     history: History,
     keeping: Keeping,
     /// Ids in ascending order, of an epoch.
@@ -79,11 +82,20 @@ struct Waiting {
     author: Box<str>,
     at_unix_ms: u64,
     /// The key that makes a retry safe.
-    key: Option<Box<str>>,
+    key: Option<RetryKey>,
     answer: Bytes,
     reply: Reply,
     /// It has a place among the pending ones.
     staged: bool,
+}
+
+/// What of a node `sim` is told besides the structure.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moved {
+    /// Where it is put, world units.
+    place: Option<[f32; 3]>,
+    /// Pinned, or free.
+    pinned: Option<bool>,
 }
 
 /// Who is told that a batch is done.
@@ -95,8 +107,19 @@ pub(super) enum Reply {
     Pin { origin: Origin, node: u32, pinned: bool },
     /// An agent's call.
     Mcp { conn: Handle, key: CallKey },
+    /// The source that the graph follows.
+    Source,
     /// Nobody.
     Nobody,
+}
+
+/// What an answer says of a batch.
+#[derive(Debug)]
+pub(super) enum Answering {
+    /// Every operation's outcome.
+    Rows,
+    /// How many there were of each kind, besides these fields.
+    Counts(Value),
 }
 
 /// Why nothing of a batch is done.
@@ -114,10 +137,7 @@ impl From<Refused> for RestError {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Op(error) => of_op(&error),
-            Refused::Version { at } => {
-                let message = format!("the graph is at version {at}");
-                Self { status: 409, code: "version", message, field: Some("if_version".to_owned()) }
-            }
+            Refused::Version { at } => Self::at(409, "version", "if_version", format!("the graph is at version {at}")),
             Refused::Other(error) => error,
         }
     }
@@ -136,19 +156,20 @@ impl Mutations {
             untold: Vec::new(),
             structural: false,
             touched: HashSet::new(),
+            moved: BTreeMap::new(),
             adrift: HashSet::new(),
             untaken: Vec::new(),
             sent: None,
             due_ns: 0,
             known,
-            answers: HashMap::new(),
-            keys: VecDeque::new(),
+            retries: Retries::default(),
             history: History::new(version),
             keeping: Keeping::default(),
             order: None,
         };
-        for (key, answer) in past.answers {
-            mutations.remember(key, String::from(answer).into());
+        for (key, kept) in past.answers {
+            let (retry, answer) = RetryKey::of_kept(key, &kept);
+            mutations.retries.remember(retry, answer);
         }
         mutations
     }
@@ -162,22 +183,8 @@ impl Mutations {
         !self.untold.is_empty() || self.sent.is_some()
     }
 
-    fn is_under_way(&self, key: Option<&str>) -> bool {
-        self.unsafe_yet.iter().any(|waiting| waiting.key.as_deref() == key)
-    }
-
     fn in_flight(&self) -> usize {
         self.unsafe_yet.len() + self.untold.len() + self.untaken.len()
-    }
-
-    fn remember(&mut self, key: Box<str>, answer: Bytes) {
-        if self.keys.len() >= IDEMPOTENCY_KEYS_MAX
-            && let Some(oldest) = self.keys.pop_front()
-        {
-            self.answers.remove(&oldest);
-        }
-        self.keys.push_back(key.clone());
-        self.answers.insert(key, answer);
     }
 }
 
@@ -197,7 +204,21 @@ impl Control {
         match (call.method.as_str(), part, id) {
             ("POST", "nodes", None) => self.mutate(&read(pages::read_nodes)?, Reply::Rest { token, status: 201 }),
             ("POST", "edges", None) => self.mutate(&read(pages::read_edges)?, Reply::Rest { token, status: 201 }),
-            ("POST", "batch", None) => self.mutate(&read(pages::read_batch)?, Reply::Rest { token, status: 200 }),
+            ("GET" | "HEAD", "data", Some("paginated")) => {
+                let page = pages::Numbered::of(&call.query)?;
+                let order = self.ascending();
+                self.take_latest();
+                let state = (self.mutations.version, self.epoch);
+                let body = pages::numbered_page(&self.graph, &order, page, state, self.latest.as_deref());
+                self.answer_bytes(token, 200, body.into());
+                Ok(())
+            }
+            ("POST", "batch" | "update", None) => {
+                self.mutate(&read(pages::read_batch)?, Reply::Rest { token, status: 200 })
+            }
+            ("GET" | "HEAD", "export", None) => self.export_by_rest(token, &call.query),
+            ("POST", "import", None) => self.import_by_rest(token, call),
+            ("POST", "refresh", None) => self.refresh_by_rest(token),
             ("GET" | "HEAD", "changes", None) => {
                 let body = self.mutations.history.since(&call.query)?;
                 self.answer_bytes(token, 200, body);
@@ -273,12 +294,38 @@ impl Control {
     /// # Errors
     /// Why nothing of it is done.
     pub(super) fn mutate(&mut self, batch: &Batch, reply: Reply) -> Result<(), RestError> {
-        let key = batch.idempotency_key.as_ref();
-        if let Some(answer) = key.and_then(|key| self.mutations.answers.get(key)).cloned() {
-            self.deliver(reply, &answer);
-            return Ok(());
+        let retry = RetryKey::of(batch);
+        if !self.answer_retry(retry.as_ref(), reply)? {
+            self.mutate_as(batch, retry, reply, Answering::Rows)?;
         }
-        Ok(self.send_batch(batch, reply).map(|_| ())?)
+        Ok(())
+    }
+
+    /// Gives the answer of before to a retry; false when it is none.
+    ///
+    /// # Errors
+    /// `key_reused`.
+    pub(super) fn answer_retry(&mut self, retry: Option<&RetryKey>, reply: Reply) -> Result<bool, RestError> {
+        let answer = self.mutations.retries.answer(retry)?;
+        if let Some(answer) = &answer {
+            self.deliver(reply, answer);
+        }
+        Ok(answer.is_some())
+    }
+
+    /// As [`Self::mutate`], of something that is known not to be a retry, and with another answer.
+    ///
+    /// # Errors
+    /// Why nothing of it is done.
+    pub(super) fn mutate_as(
+        &mut self,
+        batch: &Batch,
+        retry: Option<RetryKey>,
+        reply: Reply,
+        answering: Answering,
+    ) -> Result<(), RestError> {
+        self.send_batch(batch, retry, reply, answering)?;
+        Ok(())
     }
 
     /// The same for an agent: what each operation came to, and the version that it makes.
@@ -286,12 +333,14 @@ impl Control {
     /// # Errors
     /// Why nothing of it is done.
     pub(super) fn mutate_for(&mut self, batch: &Batch, reply: Reply) -> Result<(u64, Vec<Outcome>), Refused> {
-        let key = batch.idempotency_key.as_ref();
-        let Some(answer) = key.and_then(|key| self.mutations.answers.get(key)).cloned() else {
-            return self.send_batch(batch, reply);
-        };
-        self.deliver(reply, &answer);
-        Ok(outcomes_of(&answer))
+        let retry = RetryKey::of(batch);
+        match self.mutations.retries.answer(retry.as_ref()).map_err(Refused::Other)? {
+            Some(answer) => {
+                self.deliver(reply, &answer);
+                Ok(outcomes_of(&answer))
+            }
+            None => self.send_batch(batch, retry, reply, Answering::Rows),
+        }
     }
 
     /// What a batch would come to.
@@ -306,19 +355,23 @@ impl Control {
         staged.map(|staged| staged.outcomes)
     }
 
-    fn send_batch(&mut self, batch: &Batch, reply: Reply) -> Result<(u64, Vec<Outcome>), Refused> {
+    fn send_batch(
+        &mut self,
+        batch: &Batch,
+        key: Option<RetryKey>,
+        reply: Reply,
+        answering: Answering,
+    ) -> Result<(u64, Vec<Outcome>), Refused> {
         if let Some(refused) = self.refuse_changes() {
             return Err(Refused::Other(refused));
         }
-        if batch.idempotency_key.is_some() && self.mutations.is_under_way(batch.idempotency_key.as_deref()) {
+        let under_way = self.mutations.unsafe_yet.iter().filter_map(|waiting| waiting.key.as_ref());
+        if let Some(retry) = &key
+            && let Some(before) = under_way.into_iter().find(|before| before.key == retry.key)
+        {
+            retry.agrees_with(before).map_err(Refused::Other)?;
             let message = "the batch with this key is being done; ask again for its answer";
-            let field = Some("idempotency_key".to_owned());
-            let error = RestError { status: 409, code: "in_progress", message: message.to_owned(), field };
-            return Err(Refused::Other(error));
-        }
-        if self.mutations.in_flight() >= BATCHES_IN_FLIGHT_MAX || self.held_back.len() >= HELD_BACK_MAX {
-            let error = RestError::new(503, "busy", "too many changes are on their way; send it again");
-            return Err(Refused::Other(error));
+            return Err(Refused::Other(RestError::at(409, "in_progress", "idempotency_key", message)));
         }
         if batch.if_version.is_some_and(|wanted| wanted != self.mutations.staged) {
             return Err(Refused::Version { at: self.mutations.staged });
@@ -327,7 +380,7 @@ impl Control {
         let staged = pending.stage(&self.graph, batch, *limits).map_err(Refused::Op)?;
         self.mutations.staged += 1;
         let version = self.mutations.staged;
-        let answer = Bytes::from(answer(version, &staged.outcomes).to_string());
+        let answer = Bytes::from(answer(version, &staged.outcomes, answering).to_string());
         if self.graph.is_restructured_by(&staged.changes) {
             self.mutations.staged_epoch = self.mutations.staged_epoch.max(self.epoch).wrapping_add(1).max(1);
         }
@@ -337,7 +390,7 @@ impl Control {
             changes: staged.changes.into(),
             author: batch.author.clone(),
             at_unix_ms: unix_ms(),
-            key: batch.idempotency_key.clone(),
+            key,
             answer,
             reply,
             staged: true,
@@ -352,7 +405,7 @@ impl Control {
         while let Some(waiting) = self.mutations.unsafe_yet.pop_front_if(|waiting| waiting.version <= version) {
             self.mutations.structural |= self.graph.is_restructured_by(&waiting.changes);
             if let Some(key) = &waiting.key {
-                self.mutations.remember(key.clone(), waiting.answer.clone());
+                self.mutations.retries.remember(key.clone(), waiting.answer.clone());
             }
             self.mutations.untold.push(waiting);
         }
@@ -365,7 +418,9 @@ impl Control {
         for waiting in batches {
             self.note_touched(&waiting.changes);
             structural |= Arc::make_mut(&mut self.graph).commit(&waiting.changes).any();
-            self.mcp.note(waiting.version, &waiting.author, &waiting.changes);
+            if self.lanes.mcp.is_some() {
+                self.mcp.note(waiting.version, &waiting.author, &waiting.changes);
+            }
             let mutations = &mut self.mutations;
             if waiting.staged {
                 mutations.pending.settle();
@@ -391,10 +446,19 @@ impl Control {
                 Change::RemoveEdge(id) => {
                     mutations.touched.extend(graph.edge_row(*id).into_iter().flat_map(|row| [row.source, row.target]));
                 }
-                Change::PutNode(node) if node.position.is_some() => {
-                    mutations.touched.insert(node.id);
+                Change::PutNode(node) => {
+                    let before = graph.index_of(node.id).and_then(|index| graph.node(index));
+                    let place = node.position.filter(|_| before.is_none_or(|before| before.position != node.position));
+                    let pinned = before.is_none_or(|before| before.pinned != node.pinned).then_some(node.pinned);
+                    if place.is_some() {
+                        mutations.touched.insert(node.id);
+                    }
+                    if place.is_some() || pinned.is_some() {
+                        let moved = mutations.moved.entry(node.id).or_default();
+                        (moved.place, moved.pinned) = (place.or(moved.place), pinned.or(moved.pinned));
+                    }
                 }
-                Change::PutNode(_) | Change::RemoveNode(_) => {}
+                Change::RemoveNode(_) => {}
             }
         }
     }
@@ -405,20 +469,21 @@ impl Control {
         if self.mutations.untold.is_empty() || must_wait || self.held_back.len() >= HELD_BACK_MAX {
             return 0;
         }
+        let began_cpu_ns = thread_cpu_ns();
         let told = std::mem::take(&mut self.mutations.untold);
         let structural = self.make_true(&told);
-        let moved = self.moved(&told);
+        let moved = self.moved();
         if structural {
             self.epoch = self.epoch.wrapping_add(1).max(1);
         }
         self.tell_changes(&told);
         if structural {
-            self.restructure(now_ns);
+            self.restructure(now_ns, began_cpu_ns);
         }
         for command in moved {
             self.command(command);
         }
-        self.outdate_data(structural);
+        self.outdate_data();
         let count = told.len();
         match structural {
             true => self.mutations.untaken.extend(told),
@@ -427,31 +492,27 @@ impl Control {
         count
     }
 
-    /// What `sim` is told of nodes that it knew before: another pin, another place. The last word counts.
-    fn moved(&self, told: &[Waiting]) -> Vec<SimCommand> {
-        let known = |node: &&crate::graph::Node| self.mutations.known.get(node.id).is_some();
-        let put = told.iter().flat_map(|waiting| waiting.changes.iter()).filter_map(|change| match change {
-            Change::PutNode(node) => Some(node),
-            _ => None,
-        });
+    /// What `sim` is told of nodes that it knew before: another pin, another place. New ones bring theirs with the structure.
+    fn moved(&mut self) -> Vec<SimCommand> {
+        let moved = std::mem::take(&mut self.mutations.moved);
         let mut commands = Vec::new();
-        for node in put.filter(known) {
-            let Some(index) = self.graph.index_of(node.id) else { continue };
-            if let Some(position) = node.position {
-                commands.push(SimCommand::Place { node: index, position });
-            }
-            commands.push(SimCommand::Pin { node: index, pinned: node.pinned });
+        for (id, Moved { place, pinned }) in moved {
+            let known = self.mutations.known.get(id).and_then(|_| self.graph.index_of(id));
+            let Some(node) = known else { continue };
+            commands.extend(place.map(|position| SimCommand::Place { node, position }));
+            commands.extend(pinned.map(|pinned| SimCommand::Pin { node, pinned }));
         }
         commands
     }
 
     /// `sim` has taken a structure: whoever waits for it is answered.
     pub(super) fn restructured(&mut self, epoch: u32, replaced: Replaced) {
+        let busy_ns = replaced.busy_ns;
         // Freed here, where nothing waits for it.
         drop(replaced);
         let Some((_, since_ns, made_ns)) = self.mutations.sent.take_if(|(sent, ..)| *sent == epoch) else { return };
         let now_ns = monotonic_ns();
-        let busy_ns = made_ns.max(self.metrics.sim.structure_ns.get() as u64);
+        let busy_ns = made_ns.max(busy_ns);
         self.mutations.due_ns = (since_ns + busy_ns * STRUCTURE_REST).min(now_ns + 2_000_000_000);
         for waiting in std::mem::take(&mut self.mutations.untaken) {
             self.deliver(waiting.reply, &waiting.answer);
@@ -468,6 +529,7 @@ impl Control {
                 self.say(origin, &ServerMessage::PinConfirmed { node_id: node, pinned });
             }
             Reply::Mcp { conn, key } => self.mcp_written(conn, key, None),
+            Reply::Source => self.source_done(Ok(answer)),
             Reply::Nobody => {}
         }
     }
@@ -477,6 +539,7 @@ impl Control {
             Reply::Rest { token, .. } => self.refuse_rest(token, error),
             Reply::Pin { origin, .. } => self.refuse_origin(origin, error.code, &error.message, &["nodeId"], true),
             Reply::Mcp { conn, key } => self.mcp_written(conn, key, Some(error)),
+            Reply::Source => self.source_done(Err(error)),
             Reply::Nobody => {}
         }
     }
@@ -497,6 +560,11 @@ impl Control {
         };
         let ops = vec![Op::UpdateNode { node: NodeRef::Id(id), patch }];
         self.mutate(&Batch { ops, author, ..Batch::default() }, reply)
+    }
+
+    /// Batches that are true.
+    pub(super) fn version(&self) -> u64 {
+        self.mutations.version
     }
 
     fn answer_bytes(&mut self, token: Handle, status: u16, body: Bytes) {
@@ -538,28 +606,27 @@ fn of_op(error: &OpError) -> RestError {
         _ => 400,
     };
     let field = format!("ops[{}].{}", error.op, error.reason.field());
-    RestError { status, code: error.reason.code(), message: error.to_string(), field: Some(field) }
+    RestError::at(status, error.reason.code(), field, error.to_string())
 }
 
 /// What a batch is answered with: the version that it made, and each operation's outcome.
-fn answer(version: u64, outcomes: &[Outcome]) -> Value {
+fn answer(version: u64, outcomes: &[Outcome], answering: Answering) -> Value {
     let row = |outcome: &Outcome| match outcome {
         Outcome::Node { id, deed } => json!({ "node": id, "deed": deed }),
         Outcome::Edge { id, deed } => json!({ "edge": id, "deed": deed }),
     };
-    let count = |wanted: Deed| {
-        let has = |outcome: &&Outcome| {
-            let (Outcome::Node { deed, .. } | Outcome::Edge { deed, .. }) = outcome;
-            *deed == wanted
-        };
-        outcomes.iter().filter(has).count()
+    let count = |wanted: Deed| outcomes.iter().filter(|outcome| outcome.deed() == wanted).count();
+    let rest = match answering {
+        Answering::Rows => json!({ "results": outcomes.iter().map(row).collect::<Vec<_>>() }),
+        Answering::Counts(about) => about,
     };
-    json!({
+    let mut answer = json!({
         "version": version,
         "created": count(Deed::Created),
         "updated": count(Deed::Updated),
         "removed": count(Deed::Removed),
         "unchanged": count(Deed::Unchanged),
-        "results": outcomes.iter().map(row).collect::<Vec<_>>(),
-    })
+    });
+    merge(&mut answer, rest);
+    answer
 }

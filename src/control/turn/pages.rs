@@ -13,7 +13,7 @@ use crate::base::{Handle, host};
 use crate::control::classes::Entry;
 use crate::handoff::{ClassRef, DoorReply, HttpQuery};
 use crate::metrics::{Gauge, LatencyLog};
-use crate::wire::{ErrorCategory, ServerError, ServerMessage};
+use crate::wire::{PROBLEM_JSON, problem};
 
 /// How long a rendered graph is handed out again, at least. Its sequence stays true: the stream goes on from there.
 const DATA_AGE_NS_MIN: u64 = 250 * MILLISECOND_NS;
@@ -28,6 +28,7 @@ const EARLY_NS_MAX: u64 = 5_000 * MILLISECOND_NS;
 /// The whole graph as JSON, for all who ask about the same time.
 pub(super) struct RenderedData {
     body: Bytes,
+    version: u64,
     /// Class serials and their sequences in the frame of the positions.
     sequences: Vec<(u16, u64)>,
     stale_ns: u64,
@@ -36,15 +37,10 @@ pub(super) struct RenderedData {
 }
 
 impl Control {
-    /// The rendered graph is of the past now. After another structure it is rendered again as soon as that costs a tenth of the time.
-    pub(super) fn outdate_data(&mut self, structural: bool) {
+    /// The rendered graph is of the past now: it is rendered again as soon as that costs a tenth of the time.
+    pub(super) fn outdate_data(&mut self) {
         if let Some(data) = &mut self.data {
-            let soonest_ns = if structural {
-                data.rendered_ns + data.took_ns * DATA_AGE_RENDERINGS
-            } else {
-                monotonic_ns() + DATA_AGE_NS_MIN
-            };
-            data.stale_ns = data.stale_ns.min(soonest_ns);
+            data.stale_ns = data.stale_ns.min(data.rendered_ns + data.took_ns * DATA_AGE_RENDERINGS);
         }
     }
 
@@ -53,7 +49,7 @@ impl Control {
         if let (HttpQuery::GraphData { .. }, None) = (&query, &self.latest) {
             return self.refuse_http(token, 503, "starting", "the first positions are being computed", &[]);
         }
-        if matches!(query, HttpQuery::GraphData { .. }) && self.is_between_structures() {
+        if matches!(query, HttpQuery::GraphData { .. }) && self.is_data_early(monotonic_ns()) {
             return self.early.push((token, query, monotonic_ns()));
         }
         let (lead, content_type, body) = match query {
@@ -87,6 +83,13 @@ impl Control {
         self.latest.as_ref().is_some_and(|frame| frame.stamp().epoch != self.epoch)
     }
 
+    /// Whether the whole graph is to be asked for a moment later: whoever was told of a change finds it there.
+    fn is_data_early(&self, now_ns: u64) -> bool {
+        let version = self.mutations.version();
+        let is_past = |data: &RenderedData| data.version != version && now_ns < data.stale_ns;
+        self.is_between_structures() || self.data.as_ref().is_some_and(is_past)
+    }
+
     /// Answers requests that waited for the first frame of a structure; after a while it is to ask again.
     pub(super) fn take_early(&mut self, now_ns: u64) {
         if self.early.is_empty() {
@@ -94,7 +97,7 @@ impl Control {
         }
         self.take_latest();
         let late = self.early.first().is_some_and(|(_, _, since_ns)| now_ns.saturating_sub(*since_ns) > EARLY_NS_MAX);
-        if self.is_between_structures() && !late {
+        if self.is_data_early(now_ns) && !late {
             return;
         }
         let between = self.is_between_structures();
@@ -117,17 +120,8 @@ impl Control {
         message: &str,
         affected_paths: &[&str],
     ) {
-        let retryable = status == 503;
-        let error = ServerError {
-            code,
-            message,
-            category: if retryable { ErrorCategory::Server } else { ErrorCategory::Validation },
-            retryable,
-            retry_after: retryable.then_some(1.0),
-            affected_paths,
-        };
-        let (lead, body) = (Bytes::new(), ServerMessage::Error(error).to_vec().into());
-        self.reply(DoorReply::Http { token, status, content_type: JSON, lead, body });
+        let (lead, body) = (Bytes::new(), problem(status, code, message, affected_paths).into());
+        self.reply(DoorReply::Http { token, status, content_type: PROBLEM_JSON, lead, body });
     }
 
     /// The whole graph, with the sequence of the class that is asked for in front.
@@ -151,7 +145,14 @@ impl Control {
         let took_ns = monotonic_ns().saturating_sub(now_ns);
         let age_ns = DATA_AGE_NS_MIN.max(took_ns * DATA_AGE_RENDERINGS);
         let sequences = frame.map(sequences).unwrap_or_default();
-        RenderedData { body, sequences, stale_ns: now_ns + took_ns + age_ns, rendered_ns: now_ns, took_ns }
+        RenderedData {
+            body,
+            version: self.mutations.version(),
+            sequences,
+            stale_ns: now_ns + took_ns + age_ns,
+            rendered_ns: now_ns,
+            took_ns,
+        }
     }
 
     fn state(&self) -> StateFacts<'_> {

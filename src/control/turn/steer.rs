@@ -494,7 +494,8 @@ fn body(call: &RestCall) -> Result<Value, RestError> {
         .map_err(|error| RestError::new(400, "json", format!("the body is not JSON: {error}")))
 }
 
-fn merge(into: &mut Value, more: Value) {
+/// Adds fields to an object.
+pub(super) fn merge(into: &mut Value, more: Value) {
     if let (Value::Object(into), Value::Object(more)) = (into, more) {
         into.extend(more);
     }

@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(anna.attributes, [("url".into(), Value::Text("u".into()))]);
         assert_eq!((graph.nodes()[1].group.as_deref(), graph.nodes()[1].colour), (Some("7"), Some(0x00_ff00)));
         let [first, second] = graph.edges() else { panic!("two edges") };
-        assert_eq!((first.weight, first.directed, first.label.as_deref()), (2.0, true, Some("likes")));
+        assert_eq!((first.weight, first.directed, first.label()), (2.0, true, Some("likes")));
         assert_eq!((first.relation.as_deref(), second.directed), (Some("friend"), false));
     }
 

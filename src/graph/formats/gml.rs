@@ -394,7 +394,7 @@ mod tests {
             [("age".into(), Value::Int(4)), ("f".into(), Value::Float(1500.0)), ("graphics.w".into(), Value::Int(9))];
         assert_eq!(node.attributes, expected);
         let edge = &graph.edges()[0];
-        assert_eq!((edge.weight, edge.directed, edge.label.as_deref()), (2.5, true, Some("to")));
+        assert_eq!((edge.weight, edge.directed, edge.label()), (2.5, true, Some("to")));
     }
 
     #[test]

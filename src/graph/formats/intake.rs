@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::note::{Note, Notes};
 use super::properties::{EdgeParts, NodeParts};
 use super::{BAD_LINES_KEPT, BadLine, Format, Found, ImportError, ImportOptions, Imported, Problem};
-use crate::graph::{BuildError, GraphBuilder, NodeIndex};
+use crate::graph::{BuildError, GraphBuilder, More, NodeIndex};
 
 /// Bytes of attributes that records may have from defaults and from statements about many of them. Without it a file
 /// of a megabyte could ask for terabytes. A million nodes with the defaults that Graphviz writes have a tenth of it. Unit
@@ -122,8 +122,7 @@ impl Intake {
     ) -> Result<(), Problem> {
         let edge = self.builder.edge(source, target, parts.weight, parts.directed.unwrap_or(directed))?;
         edge.relation = parts.relation;
-        edge.label = parts.label;
-        edge.attributes = parts.attributes;
+        edge.more = More::new(parts.label, parts.attributes);
         Ok(())
     }
 

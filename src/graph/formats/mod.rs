@@ -23,6 +23,7 @@ mod note;
 mod properties;
 mod source;
 mod vault;
+mod watch;
 mod xml;
 
 pub use difference::difference;
@@ -31,7 +32,8 @@ pub use format::{Format, UnknownFormat};
 pub use import::{ImportOptions, Imported, import_bytes, import_path};
 pub use note::Note;
 pub use source::Progress;
-pub use vault::{VaultChanges, VaultWatch};
+pub use vault::SourceChanges;
+pub use watch::SourceWatch;
 
 #[cfg(test)]
 mod tests;

@@ -34,8 +34,8 @@ pub(super) fn facts(graph: &Graph) -> Vec<String> {
         format!("{plain:?} {}", sorted(&node.attributes))
     });
     let edges = graph.edges().iter().map(|edge| {
-        let how = (edge.weight, edge.directed, &edge.relation, &edge.label);
-        format!("{} {} {how:?} {}", key(edge.source), key(edge.target), sorted(&edge.attributes))
+        let how = (edge.weight, edge.directed, &edge.relation, edge.label());
+        format!("{} {} {how:?} {}", key(edge.source), key(edge.target), sorted(edge.attributes()))
     });
     let mut all: Vec<String> = nodes.chain(edges).collect();
     all.sort();

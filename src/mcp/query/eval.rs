@@ -145,10 +145,10 @@ pub(super) fn of_edge<'g>(graph: &'g Graph, id: EdgeId, name: &str) -> Val<'g> {
     match name {
         "id" => Val::Int(i64::from(edge.id.0)),
         "type" => text(edge.relation.as_deref()),
-        "label" => text(edge.label.as_deref()),
+        "label" => text(edge.label()),
         "weight" => Val::Float(f64::from(edge.weight)),
         "directed" => Val::Bool(edge.directed),
-        _ => property(&edge.attributes, name),
+        _ => property(edge.attributes(), name),
     }
 }
 

@@ -110,10 +110,10 @@ fn of_node<'a>(view: &View<'a>, index: usize, node: &'a Node, key: &str) -> Opti
 fn of_edge<'a>(edge: &'a Edge, key: &str) -> Option<Found<'a>> {
     Some(match key {
         "type" => Found::Text(edge.relation.as_deref()?),
-        "label" => Found::Text(edge.label.as_deref()?),
+        "label" => Found::Text(edge.label()?),
         "weight" => Found::Number(f64::from(edge.weight)),
         "directed" => Found::Bool(edge.directed),
-        _ => return attribute(&edge.attributes, key),
+        _ => return attribute(edge.attributes(), key),
     })
 }
 

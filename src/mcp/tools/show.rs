@@ -180,10 +180,10 @@ pub fn edge<'a>(graph: &'a Graph, edge: &'a Edge) -> ShownEdge<'a> {
         from: key(graph, edge.source),
         to: key(graph, edge.target),
         relation: edge.relation.as_deref().map(|relation| cut(relation, LABEL_SHOWN_MAX)),
-        label: edge.label.as_deref().map(|label| cut(label, LABEL_SHOWN_MAX)),
+        label: edge.label().map(|label| cut(label, LABEL_SHOWN_MAX)),
         weight: edge.weight,
         directed: edge.directed,
-        props: Props(&edge.attributes),
+        props: Props(edge.attributes()),
     }
 }
 

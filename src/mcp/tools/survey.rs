@@ -154,7 +154,7 @@ pub(super) fn schema(asked: &GetSchema<'_>, view: &View<'_>, bounds: &Bounds<'_>
     for edge in view.graph.edges() {
         bounds.spend(1)?;
         if types.len() < KEYS_MAX || types.contains_key(&edge.relation.as_deref()) {
-            types.entry(edge.relation.as_deref()).or_default().add(&edge.attributes, sample);
+            types.entry(edge.relation.as_deref()).or_default().add(edge.attributes(), sample);
         }
     }
     let mut budget = Budget::default();

@@ -1,7 +1,7 @@
 //! Another structure of the graph between two ticks: everything that knows an index changes at once.
 
 use super::Sim;
-use crate::base::clock::monotonic_ns;
+use crate::base::clock::{monotonic_ns, thread_cpu_ns};
 use crate::graph::NodeIndex;
 use crate::handoff::{NEW_NODE, Replaced, SimEvent, Structure};
 use crate::sim::{BackendError, Topology};
@@ -10,7 +10,7 @@ impl Sim {
     /// Goes on with another structure. Nodes that stay go on from where they are, as fast as they were; frames have the new
     /// epoch from this tick on. Allocates: the backend builds its arrays, and each frame grows when it is written next.
     pub(super) fn restructure(&mut self, structure: Box<Structure>) {
-        let started_ns = monotonic_ns();
+        let (started_ns, started_cpu_ns) = (monotonic_ns(), thread_cpu_ns());
         let Structure {
             epoch,
             words,
@@ -23,10 +23,9 @@ impl Sim {
             adrift,
             chains,
             mut home,
-            records,
-            velocity,
+            mut records,
+            mut velocity,
         } = *structure;
-        let (mut records, mut velocity) = (records, velocity);
         self.backend.write_into(&mut records);
         for (node, before) in from.iter().enumerate().filter(|(_, before)| **before != NEW_NODE) {
             let Some(record) = records.get(*before as usize) else { continue };
@@ -75,6 +74,7 @@ impl Sim {
         self.owed = true;
         self.metrics.sim.structures.add(1);
         self.metrics.sim.structure_ns.set(monotonic_ns().saturating_sub(started_ns) as f64);
+        replaced.busy_ns = thread_cpu_ns().saturating_sub(started_cpu_ns);
         self.untold.push(SimEvent::Restructured { epoch, tick: self.tick, replaced: Box::new(replaced) });
     }
 

@@ -331,6 +331,8 @@ struct Pen {
     socket: Arc<Mutex<TcpStream>>,
     index: u64,
     shared: Arc<Shared>,
+    /// A write has been told of the client's reset. The kernel tells it once: who reads next finds an end like any other.
+    was_reset: Arc<AtomicBool>,
 }
 
 impl Connection {
@@ -352,6 +354,7 @@ impl Connection {
             socket: Arc::new(Mutex::new(self.socket.try_clone().unwrap())),
             index: self.index,
             shared: Arc::clone(&self.shared),
+            was_reset: Arc::default(),
         };
         match self.script.speak.clone() {
             Speak::Stream(stream) => {
@@ -427,7 +430,8 @@ impl Connection {
             }
             Door::Endless(head, again) => {
                 let socket = Arc::new(Mutex::new(self.socket.try_clone().unwrap()));
-                Pen { socket, index: self.index, shared: Arc::clone(&self.shared) }.endless(&head, &again);
+                Pen { socket, index: self.index, shared: Arc::clone(&self.shared), was_reset: Arc::default() }
+                    .endless(&head, &again);
                 return self.end(End::Ours);
             }
             Door::Status(status, reason) => {
@@ -480,7 +484,12 @@ impl Connection {
                 }
                 let mut part = [0; 16_384];
                 match socket.read(&mut part) {
-                    Ok(0) => return pen.end(End::Fin),
+                    Ok(0) => {
+                        // Whoever writes just now has told before it lets go.
+                        drop(lock(&pen.socket));
+                        let was_reset = pen.was_reset.load(Ordering::SeqCst);
+                        return pen.end(if was_reset { End::Reset } else { End::Fin });
+                    }
                     Ok(count) => {
                         pen.note(|seen| seen.bytes_read += count as u64);
                         bytes.extend_from_slice(&part[..count]);
@@ -545,11 +554,16 @@ fn reset(socket: &TcpStream) {
 impl Pen {
     /// Writes all of it; `false` when the connection is gone.
     fn write(&self, bytes: &[u8]) -> bool {
-        let written = lock(&self.socket).write_all(bytes).is_ok();
-        if written {
+        let mut socket = lock(&self.socket);
+        let written = socket.write_all(bytes);
+        if matches!(&written, Err(error) if error.kind() == ErrorKind::ConnectionReset) {
+            self.was_reset.store(true, Ordering::SeqCst);
+        }
+        drop(socket);
+        if written.is_ok() {
             self.note(|seen| seen.bytes_written += bytes.len() as u64);
         }
-        written
+        written.is_ok()
     }
 
     fn endless(&self, head: &[u8], again: &[u8]) {

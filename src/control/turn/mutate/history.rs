@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::steer::RestError;
 use crate::graph::Change;
+use crate::handoff::Query;
 use crate::limits::{CHANGES_KEPT_BYTES_MAX, CHANGES_KEPT_MAX};
 
 /// Batches of one answer, unless fewer are asked for.
@@ -62,16 +63,13 @@ impl History {
     }
 
     /// `GET /api/graph/changes?since=V&limit=N`.
-    pub(super) fn since(&self, query: &[(String, String)]) -> Result<Bytes, RestError> {
-        let find = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        let wrong = |field: &str, wanted: &str| {
-            let message = format!("{field} must be {wanted}");
-            RestError { status: 400, code: "out_of_range", message, field: Some(field.to_owned()) }
-        };
-        let since = find("since").and_then(|text| text.parse::<u64>().ok());
+    pub(super) fn since(&self, query: &Query) -> Result<Bytes, RestError> {
+        let wrong =
+            |field: &str, wanted: &str| RestError::at(400, "out_of_range", field, format!("{field} must be {wanted}"));
+        let since = query.get("since").and_then(|text| text.parse::<u64>().ok());
         let since = since.filter(|since| *since <= self.newest);
         let since = since.ok_or_else(|| wrong("since", &format!("a version from 0 to {}", self.newest)))?;
-        let limit = match find("limit").map(str::parse) {
+        let limit = match query.get("limit").map(str::parse) {
             None => BATCHES_MAX,
             Some(Ok(limit @ 1..=BATCHES_MAX)) => limit,
             Some(_) => return Err(wrong("limit", "a whole number from 1 to 1000")),
@@ -79,7 +77,7 @@ impl History {
         let oldest = self.kept.front().map_or(self.newest, |kept| kept.version - 1);
         if since < oldest {
             let message = format!("changes are kept from version {oldest} on; fetch the graph again");
-            return Err(RestError { status: 410, code: "too_old", message, field: Some("since".to_owned()) });
+            return Err(RestError::at(410, "too_old", "since", message));
         }
         let first = self.kept.partition_point(|kept| kept.version <= since);
         let rows: Vec<&Kept> = self.kept.iter().skip(first).take(limit).collect();
@@ -136,7 +134,7 @@ mod tests {
     }
 
     fn ask(history: &History, since: &str, limit: &str) -> Result<Value, RestError> {
-        let query = [("since".to_owned(), since.to_owned()), ("limit".to_owned(), limit.to_owned())];
+        let query = Query(vec![("since".to_owned(), since.to_owned()), ("limit".to_owned(), limit.to_owned())]);
         history.since(&query).map(|body| serde_json::from_slice(&body).unwrap())
     }
 

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::retry::RetryKey;
 use super::{Reply, Waiting};
 use crate::api::steer::RestError;
 use crate::base::clock::unix_ms;
-use crate::control::turn::Control;
+use crate::control::turn::{Control, HELD_BACK_MAX};
 use crate::graph::NodeId;
 use crate::handoff::{Consumer, Producer};
+use crate::limits::BATCHES_IN_FLIGHT_MAX;
 use crate::store::{Entry, Layout, StoreOrder, StoreReport};
 
 /// The lanes to and from the store, and how often the layout is kept.
@@ -41,8 +45,14 @@ impl Control {
         if let Some(why) = &keeping.failed {
             return Some(RestError::new(503, "read_only", format!("the graph is read-only: {why}")));
         }
-        let behind = self.mutations.version < keeping.catching_up;
-        behind.then(|| RestError::new(503, "busy", "what was committed before a failure is being taken; send it again"))
+        let message = if self.mutations.version < keeping.catching_up {
+            "what was committed before a failure is being taken; send it again"
+        } else if self.mutations.in_flight() >= BATCHES_IN_FLIGHT_MAX || self.held_back.len() >= HELD_BACK_MAX {
+            "too many changes are on their way; send it again"
+        } else {
+            return None;
+        };
+        Some(RestError::new(503, "busy", message))
     }
 
     /// Sends a batch to the disk; without a store it is as durable as it gets.
@@ -56,10 +66,10 @@ impl Control {
             epoch: self.mutations.staged_epoch,
             at_unix_ms: waiting.at_unix_ms,
             author: waiting.author.clone(),
-            idempotency_key: waiting.key.clone(),
+            idempotency_key: waiting.key.as_ref().map(|retry| retry.key.clone()),
             changes: Arc::clone(&waiting.changes),
             settings: Vec::new(),
-            answer: std::str::from_utf8(&waiting.answer).unwrap_or_default().into(),
+            answer: waiting.key.as_ref().map(|retry| retry.kept(&waiting.answer)).unwrap_or_default(),
         };
         let sent = desk.orders.push(StoreOrder::Append { term, entries: vec![entry] });
         debug_assert!(sent.is_ok(), "the lane has room for every batch in flight");
@@ -108,13 +118,18 @@ impl Control {
         mutations.keeping.catching_up = version;
         mutations.staged = version;
         for entry in late {
+            let known = entry.idempotency_key.map(|key| RetryKey::of_kept(key, &entry.answer));
+            let (key, answer) = known.map_or((None, Bytes::new()), |(retry, answer)| (Some(retry), answer));
+            if let Some(retry) = &key {
+                mutations.retries.remember(retry.clone(), answer.clone());
+            }
             let waiting = Waiting {
                 version: entry.version,
                 changes: entry.changes,
                 author: entry.author,
                 at_unix_ms: entry.at_unix_ms,
-                key: entry.idempotency_key,
-                answer: String::from(entry.answer).into(),
+                key,
+                answer,
                 reply: Reply::Nobody,
                 staged: false,
             };

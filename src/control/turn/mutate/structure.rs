@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Waiting;
 use super::history::told;
-use crate::base::clock::monotonic_ns;
+use crate::base::clock::thread_cpu_ns;
 use crate::control::turn::Control;
 use crate::graph::NodeIndex;
 use crate::handoff::{ChainWriter, ClassRef, NEW_NODE, ShardMessage, SimCommand, Structure};
@@ -31,8 +31,8 @@ impl Control {
         }
     }
 
-    /// Sends `sim` the graph as it is.
-    pub(super) fn restructure(&mut self, now_ns: u64) {
+    /// Sends `sim` the graph as it is. The thread's processor time was `began_cpu_ns` when work on it began.
+    pub(super) fn restructure(&mut self, now_ns: u64, began_cpu_ns: u64) {
         self.expel_narrow();
         let nodes = self.graph.nodes();
         let node_count = nodes.len();
@@ -64,7 +64,7 @@ impl Control {
             velocity: vec![[0.0; 3]; node_count],
         };
         self.command(SimCommand::Restructure { structure: Box::new(structure) });
-        let made_ns = monotonic_ns().saturating_sub(now_ns);
+        let made_ns = thread_cpu_ns().saturating_sub(began_cpu_ns);
         self.mutations.sent = Some((self.epoch, now_ns, made_ns));
         self.steer_anew();
     }

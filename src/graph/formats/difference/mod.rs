@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::graph::{
-    Attributes, Edge, EdgeDraft, EdgeId, EdgePatch, EdgeRef, Graph, Node, NodeClass, NodeDraft, NodePatch, NodeRef, Op,
-    Value,
+    Attributes, Edge, EdgeDraft, EdgeId, EdgePatch, EdgeRef, Graph, Node, NodeDraft, NodePatch, NodeRef, Op, Value,
 };
 use crate::limits::COORDINATE_MAX;
 
@@ -35,7 +34,7 @@ pub fn difference(before: &Graph, wanted: &Graph, present: &Graph) -> Vec<Op> {
     let mut made: HashSet<&str> = HashSet::new();
     for node in wanted.nodes() {
         let old = before.by_key(&node.key).and_then(|index| before.node(index));
-        let patch = node_patch(old.unwrap_or(&blank(node)), node);
+        let patch = node_patch(old.unwrap_or(&Node::new(node.id, node.key.clone())), node);
         let is_same = old.is_some() && patch == NodePatch::default();
         if is_same {
             // Somebody may have removed it; the source has nothing new to say of it.
@@ -43,7 +42,7 @@ pub fn difference(before: &Graph, wanted: &Graph, present: &Graph) -> Vec<Op> {
             ops.push(Op::UpdateNode { node: NodeRef::Key(node.key.clone()), patch });
         } else {
             made.insert(&node.key);
-            let patch = if old.is_some() { node_patch(&blank(node), node) } else { patch };
+            let patch = if old.is_some() { node_patch(&Node::new(node.id, node.key.clone()), node) } else { patch };
             ops.push(Op::UpsertNode(NodeDraft { key: Some(node.key.clone()), patch }));
         }
     }
@@ -51,14 +50,17 @@ pub fn difference(before: &Graph, wanted: &Graph, present: &Graph) -> Vec<Op> {
     for (ends, edges) in in_order(&new_links).into_iter().filter(|(ends, _)| there(ends.source) && there(ends.target)) {
         let old = old_links.get(ends).map_or(&[][..], Vec::as_slice);
         let again = made.contains(ends.source) || made.contains(ends.target);
-        let mut present_ids = ids(&links, ends);
+        let mut there_already = links.get(ends).map_or(&[][..], Vec::as_slice).iter();
         for (place, edge) in edges.iter().enumerate() {
             let patch = old.get(place).map(|old| edge_patch(old, edge));
-            match (patch, present_ids.next()) {
-                (Some(patch), Some(id)) if patch != EdgePatch::default() => {
-                    ops.push(Op::UpdateEdge { edge: EdgeRef::Id(id), patch });
+            match (patch, there_already.next()) {
+                (patch, Some(present)) => {
+                    // One that the source did not have, and somebody else made.
+                    let patch = patch.unwrap_or_else(|| edge_patch(present, edge));
+                    if patch != EdgePatch::default() {
+                        ops.push(Op::UpdateEdge { edge: EdgeRef::Id(present.id), patch });
+                    }
                 }
-                (Some(_), Some(_)) => {}
                 // Somebody removed it, and not with a node that comes back.
                 (Some(patch), None) if patch == EdgePatch::default() && !again => {}
                 (_, _) => ops.push(Op::AddEdge(draft(ends, edge))),
@@ -69,7 +71,7 @@ pub fn difference(before: &Graph, wanted: &Graph, present: &Graph) -> Vec<Op> {
 }
 
 fn draft(ends: &Ends<'_>, edge: &Edge) -> EdgeDraft {
-    let attributes = edge.attributes.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+    let attributes = edge.attributes().iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
     EdgeDraft {
         source: NodeRef::Key(ends.source.into()),
         target: NodeRef::Key(ends.target.into()),
@@ -78,7 +80,7 @@ fn draft(ends: &Ends<'_>, edge: &Edge) -> EdgeDraft {
             weight: Some(edge.weight),
             directed: Some(edge.directed),
             relation: edge.relation.clone().map(Some),
-            label: edge.label.clone().map(Some),
+            label: edge.label().map(|label| Some(label.into())),
             attributes,
             replace_attributes: false,
         },
@@ -117,21 +119,6 @@ fn in_order<'a, 'g>(by_ends: &'a ByEnds<'g>) -> Vec<(&'a Ends<'g>, &'a Vec<&'g E
 }
 
 /// A node of this key that says nothing.
-fn blank(node: &Node) -> Node {
-    Node {
-        id: node.id,
-        key: node.key.clone(),
-        label: node.key.clone(),
-        class: NodeClass::default(),
-        group: None,
-        weight: 1.0,
-        colour: None,
-        position: None,
-        pinned: false,
-        attributes: Attributes::new(),
-    }
-}
-
 fn changed<T: Clone + PartialEq>(old: &T, new: &T) -> Option<T> {
     (old != new).then(|| new.clone())
 }
@@ -159,8 +146,8 @@ fn edge_patch(old: &Edge, new: &Edge) -> EdgePatch {
         weight: changed(&old.weight, &new.weight),
         directed: changed(&old.directed, &new.directed),
         relation: None,
-        label: changed(&old.label, &new.label),
-        attributes: attribute_patch(&old.attributes, &new.attributes),
+        label: (old.label() != new.label()).then(|| new.label().map(Into::into)),
+        attributes: attribute_patch(old.attributes(), new.attributes()),
         replace_attributes: false,
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::graph::formats::tests::facts;
-use crate::graph::{Batch, GraphBuilder, GraphLimits, NodeIndex, NodeKind, Pending};
+use crate::graph::{Batch, GraphBuilder, GraphLimits, More, NodeIndex, NodeKind, Pending};
 
 const LIMITS: GraphLimits = GraphLimits { nodes: 1_000, edges: 1_000 };
 
@@ -41,8 +41,8 @@ fn graph((nodes, edges): &Parts, prefix: &str) -> Graph {
         let end = |key: u8| NodeIndex(u32::from(key) % count as u32);
         let edge = builder.edge(end(*source), end(*target), f64::from(says % 3), says & 8 == 8).unwrap();
         edge.relation = (says & 16 == 16).then(|| "r".into());
-        edge.label = (says & 32 == 32).then(|| "l".into());
-        edge.attributes = vec![("a".into(), Value::Bool(says & 64 == 64))];
+        let label = (says & 32 == 32).then(|| "l".into());
+        edge.more = More::new(label, vec![("a".into(), Value::Bool(says & 64 == 64))]);
     }
     builder.finish()
 }
@@ -76,10 +76,10 @@ proptest! {
         if let (Some(end), Some(start)) = (before.nodes().get(usize::from(between) % 8), own.nodes().first()) {
             let ends = Ends { source: &start.key, target: &end.key, relation: Some("theirs") };
             let edge = Edge { id: EdgeId(0), source: NodeIndex(0), target: NodeIndex(0), weight: 1.0, directed: true,
-                relation: Some("theirs".into()), label: None, attributes: Attributes::new() };
+                relation: Some("theirs".into()), more: More::default() };
             apply(&mut present, vec![Op::AddEdge(draft(&ends, &edge))]);
             if wanted.by_key(&end.key).is_some() {
-                theirs.push(format!("{} {} {:?} ", start.key, end.key, (1.0, true, Some("theirs"), None::<Box<str>>)));
+                theirs.push(format!("{} {} {:?} ", start.key, end.key, (1.0, true, Some("theirs"), None::<&str>)));
             }
         }
         let ops = difference(&before, &wanted, &present);

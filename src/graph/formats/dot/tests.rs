@@ -9,7 +9,7 @@ fn edges(imported: &Imported) -> Vec<String> {
     let key = |index| graph.node(index).unwrap().key.to_string();
     let arrow = |directed| if directed { "->" } else { "--" };
     let line = |edge: &crate::graph::Edge| {
-        let label = edge.label.as_deref().map(|label| format!(" {label}")).unwrap_or_default();
+        let label = edge.label().map(|label| format!(" {label}")).unwrap_or_default();
         format!("{}{}{}{label}", key(edge.source), arrow(edge.directed), key(edge.target))
     };
     graph.edges().iter().map(line).collect()

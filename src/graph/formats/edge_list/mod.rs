@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(snap.graph.nodes()[2].id.get(), 900);
         let konect = import("out.ucidata", "% asym positive\n% 2 3 3\n1 2\t4 1082008561\n2 3\t5 1082008562\n");
         assert_eq!(edges(&konect), [edge("1", "2", 4.0), edge("2", "3", 5.0)]);
-        assert_eq!(konect.graph.edges()[0].attributes, [("column4".into(), Value::Int(1_082_008_561))]);
+        assert_eq!(*konect.graph.edges()[0].attributes(), [("column4".into(), Value::Int(1_082_008_561))]);
         let sides = import("out.bip", "% bip unweighted\n1 1\n1 2\n");
         assert_eq!(edges(&sides), [edge("left/1", "right/1", 1.0), edge("left/1", "right/2", 1.0)]);
         assert_eq!(sides.graph.nodes()[0].group.as_deref(), Some("left"));
@@ -358,9 +358,9 @@ mod tests {
             "Source,Target,Type,Id,Label,Weight,since\na,b,Directed,0,likes,2,1999\nb,a,Undirected,1,,1,\n",
         );
         let [first, second] = imported.graph.edges() else { panic!("two edges") };
-        assert_eq!((first.directed, first.label.as_deref(), first.weight), (true, Some("likes"), 2.0));
-        assert_eq!(first.attributes, [("Id".into(), Value::Int(0)), ("since".into(), Value::Int(1999))]);
-        assert_eq!((second.directed, second.label.as_deref()), (false, None));
+        assert_eq!((first.directed, first.label(), first.weight), (true, Some("likes"), 2.0));
+        assert_eq!(*first.attributes(), [("Id".into(), Value::Int(0)), ("since".into(), Value::Int(1999))]);
+        assert_eq!((second.directed, second.label()), (false, None));
     }
 
     #[test]

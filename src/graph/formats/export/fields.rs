@@ -171,8 +171,8 @@ pub(super) fn of_edge<'a>(
     reserved: &[&str],
     losses: &mut Losses,
 ) -> Vec<Named<'a>> {
-    let list = Vec::with_capacity(edge.attributes.len() + 4);
-    let mut record = Record { list, attributes: &edge.attributes, losses };
+    let list = Vec::with_capacity(edge.attributes().len() + 4);
+    let mut record = Record { list, attributes: edge.attributes(), losses };
     if edge.weight.to_bits() != 1.0_f32.to_bits() || record.has(&["value"]) {
         record.push("weight", widen(edge.weight));
     }
@@ -180,7 +180,7 @@ pub(super) fn of_edge<'a>(
         record.push("directed", Datum::Bool(edge.directed));
     }
     let related = record.push_text("relation", edge.relation.as_deref(), "relation");
-    let labelled = record.push_text("label", edge.label.as_deref(), "label");
+    let labelled = record.push_text("label", edge.label(), "label");
     record.push_attributes(|name, value| {
         one_of(name, &["weight", "directed", "relation", "label"])
             || one_of(name, reserved)

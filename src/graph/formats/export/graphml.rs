@@ -42,7 +42,7 @@ impl Columns {
 
 /// An edge's attribute `id`, which is the element's own.
 pub(super) fn own_id(edge: &Edge) -> Option<&str> {
-    edge.attributes.iter().find_map(|(name, value)| match value {
+    edge.attributes().iter().find_map(|(name, value)| match value {
         Value::Text(id) if &**name == "id" => Some(&**id),
         _ => None,
     })

@@ -44,15 +44,15 @@ pub(super) fn write(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
     for edge in graph.edges() {
         write!(out, "  n{} {}", id(graph, edge.source), if edge.directed { "-->" } else { "---" })?;
-        let shown = edge.label.as_deref().or(edge.relation.as_deref()).filter(|shown| !shown.is_empty());
+        let shown = edge.label().or(edge.relation.as_deref()).filter(|shown| !shown.is_empty());
         if let Some(shown) = shown {
             out.write_all(b"|")?;
             text(shown, &mut job.losses, out)?;
             out.write_all(b"|")?;
         }
         writeln!(out, " n{}", id(graph, edge.target))?;
-        let both = edge.label.is_some() && edge.relation.is_some();
-        if both || edge.weight.to_bits() != 1.0_f32.to_bits() || !edge.attributes.is_empty() {
+        let both = edge.label().is_some() && edge.relation.is_some();
+        if both || edge.weight.to_bits() != 1.0_f32.to_bits() || !edge.attributes().is_empty() {
             job.losses.add(Lost::EdgeData, shown.unwrap_or_default());
         }
     }

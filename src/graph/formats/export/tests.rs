@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::graph::formats::{Format, ImportOptions, import_bytes};
-use crate::graph::{Attributes, Edge, GraphBuilder, Node, NodeKind, Value};
+use crate::graph::{Attributes, Edge, GraphBuilder, More, Node, NodeKind, Value};
 
 const OPTIONS: ImportOptions =
     ImportOptions { format: Format::Auto, skip_bad: false, vault_all_pages: false, nodes_max: 100, edges_max: 100 };
@@ -211,7 +211,7 @@ fn graph(wild: bool) -> impl Strategy<Value = Graph> {
         for (source, target, (weight, directed), relation, label, attributes) in links {
             let end = |place: usize| NodeIndex((place % count) as u32);
             let edge = builder.edge(end(source), end(target), f64::from(weight), directed).unwrap();
-            (edge.relation, edge.label, edge.attributes) = (some(relation), some(label), attributes);
+            (edge.relation, edge.more) = (some(relation), More::new(some(label), attributes));
         }
         builder.finish()
     })
@@ -241,7 +241,7 @@ fn plain_node(node: &Node) -> Node {
 }
 
 fn plain_edge(edge: &Edge) -> Edge {
-    Edge { attributes: sorted(&edge.attributes), ..edge.clone() }
+    Edge { more: More::new(edge.label().map(Into::into), sorted(edge.attributes())), ..edge.clone() }
 }
 
 /// Whether two graphs are one, but for the order of attributes, and if not, where.

@@ -29,7 +29,7 @@ use self::journal::Day;
 use self::names::{End, Names, plain};
 use self::page::{Contents, logseq_name};
 use self::reader::Reader;
-pub use self::reader::{VaultChanges, VaultWatch};
+pub use self::reader::{SourceChanges, VaultWatch};
 use self::walk::PageFile;
 use super::intake::Intake;
 use super::note::Note;

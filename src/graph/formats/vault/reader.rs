@@ -134,7 +134,7 @@ pub struct VaultWatch {
 
 /// What a reading found to be otherwise.
 #[derive(Debug)]
-pub struct VaultChanges {
+pub struct SourceChanges {
     /// To be done in one batch. After it, [`VaultWatch::applied`].
     pub ops: Vec<Op>,
     /// As in [`Imported::skipped`].
@@ -171,7 +171,7 @@ impl VaultWatch {
         &mut self,
         present: &Graph,
         progress: &mut dyn Progress,
-    ) -> Result<Option<VaultChanges>, ImportError> {
+    ) -> Result<Option<SourceChanges>, ImportError> {
         let (imported, same) = self.reader.read_all(progress)?;
         if same && self.wanted.is_none() {
             return Ok(None);
@@ -183,7 +183,12 @@ impl VaultWatch {
             return Ok(None);
         }
         let Imported { skipped, skipped_count, warnings, .. } = imported;
-        Ok(Some(VaultChanges { ops, skipped, skipped_count, warnings }))
+        Ok(Some(SourceChanges { ops, skipped, skipped_count, warnings }))
+    }
+
+    /// From here on the whole of what is read is told as changes.
+    pub fn forget(&mut self) {
+        self.wanted = Some(std::mem::take(&mut self.before));
     }
 
     /// Says that the last changes are in the graph.
@@ -194,8 +199,8 @@ impl VaultWatch {
     }
 
     /// Pages that the last reading parsed because their bytes were new.
-    #[must_use]
-    pub fn parsed(&self) -> usize {
+    #[cfg(test)]
+    fn parsed(&self) -> usize {
         self.reader.parsed
     }
 }

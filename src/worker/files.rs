@@ -1,0 +1,257 @@
+//! The `files` thread: files of graphs, read and written while the engine runs. Imports become operations, the graph becomes a file, and
+//! the file or folder that the graph came from is read again when it changes. One order at a time, over a graph that `control` shares.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam::sync::Parker;
+
+use crate::base::Handle;
+use crate::graph::formats::export::{ExportFormat, export};
+use crate::graph::formats::{Format, ImportOptions, SourceWatch, difference, import_bytes};
+use crate::graph::{Batch, Graph, GraphLimits, Op};
+use crate::handoff::{Consumer, Doorbell, Frame, Producer};
+use crate::limits::EXPORT_BYTES_MAX;
+
+/// Longest sleep.
+const NAP: Duration = Duration::from_millis(500);
+
+/// Bad records and warnings that are told; the rest is counted.
+const TOLD_MAX: usize = 5;
+
+/// How an import meets the graph that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meeting {
+    /// What the file has is added or changed; nothing is removed.
+    Merge,
+    /// The graph becomes what the file has, up to ids.
+    Replace,
+}
+
+/// control → files.
+#[derive(Debug)]
+pub enum FileOrder {
+    /// Write the graph.
+    Export {
+        /// Who waits.
+        token: Handle,
+        /// The graph of the moment.
+        graph: Arc<Graph>,
+        /// Where its nodes are. Positions are copied, and the frame let go of at once.
+        frame: Option<Arc<Frame>>,
+        /// As what.
+        format: ExportFormat,
+    },
+    /// Make operations of a file.
+    Import {
+        /// Who waits.
+        token: Handle,
+        /// The graph of the moment.
+        graph: Arc<Graph>,
+        /// Its version.
+        version: u64,
+        /// The file.
+        body: Bytes,
+        /// What it is.
+        format: Format,
+        /// Bad records are left out.
+        skip_bad: bool,
+        /// What of the graph stays.
+        meeting: Meeting,
+        /// What the graph may grow to.
+        limits: GraphLimits,
+        /// Author, key and version of the batch; its operations are to be made.
+        terms: Batch,
+    },
+    /// See whether the source has changed.
+    Follow {
+        /// The graph of the moment.
+        graph: Arc<Graph>,
+    },
+    /// The last changes of the source are in the graph.
+    Followed,
+}
+
+/// What a reading left out and would have somebody know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// The first records that were left out, in words.
+    pub skipped: Vec<String>,
+    /// All of them.
+    pub skipped_count: u64,
+    /// What the user may not expect.
+    pub warnings: Vec<String>,
+}
+
+/// files → control.
+#[derive(Debug)]
+pub enum FileReport {
+    /// A file.
+    Exported {
+        /// Who waits.
+        token: Handle,
+        /// As what.
+        format: ExportFormat,
+        /// Its bytes and what they could not hold, in words; or why there are none.
+        outcome: Result<(Bytes, Vec<String>), String>,
+    },
+    /// Operations.
+    Read {
+        /// Who waits.
+        token: Handle,
+        /// The batch, what it was read as, and remarks; or what is wrong with the file.
+        outcome: Result<(Batch, Format, Remarks), String>,
+    },
+    /// The source has changed; `None` when it has not.
+    Changed {
+        /// What to do, and remarks; or why it cannot be read.
+        outcome: Result<Option<(Vec<Op>, Remarks)>, String>,
+    },
+}
+
+/// Everything the thread owns.
+pub struct Files {
+    orders: Consumer<FileOrder>,
+    reports: Producer<FileReport>,
+    bell: Arc<Doorbell>,
+    /// What the graph came from, when it is followed.
+    source: Option<SourceWatch>,
+    unsent: Option<FileReport>,
+}
+
+impl Files {
+    /// A thread whose parker `bell` unparks.
+    #[must_use]
+    pub fn new(
+        orders: Consumer<FileOrder>,
+        reports: Producer<FileReport>,
+        bell: Arc<Doorbell>,
+        source: Option<SourceWatch>,
+    ) -> Self {
+        Self { orders, reports, bell, source, unsent: None }
+    }
+
+    /// Works until `stop` is set.
+    pub fn run(mut self, parker: &Parker, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            if let Some(report) = self.unsent.take() {
+                if let Err(report) = self.reports.push(report) {
+                    self.unsent = Some(report);
+                    parker.park_timeout(Duration::from_millis(1));
+                }
+                continue;
+            }
+            if let Some(order) = self.orders.pop() {
+                self.unsent = self.serve(order);
+                continue;
+            }
+            self.bell.arm();
+            if self.orders.is_empty() && !stop.load(Ordering::Relaxed) {
+                parker.park_timeout(NAP);
+            }
+            self.bell.disarm();
+        }
+    }
+
+    /// Does what is asked; a panic is an answer.
+    fn serve(&mut self, order: FileOrder) -> Option<FileReport> {
+        let panicked = || {
+            tracing::error!("a file of a graph made the engine panic; the thread goes on");
+            "the engine failed at this file; nothing was done".to_owned()
+        };
+        match order {
+            FileOrder::Export { token, graph, frame, format } => {
+                let work = || write(&graph, frame, format);
+                let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
+                Some(FileReport::Exported { token, format, outcome })
+            }
+            FileOrder::Import { token, graph, version, body, format, skip_bad, meeting, limits, terms } => {
+                let options = ImportOptions {
+                    format,
+                    skip_bad,
+                    vault_all_pages: false,
+                    nodes_max: limits.nodes,
+                    edges_max: limits.edges,
+                };
+                let work = || read(&graph, version, &body, &options, meeting, terms);
+                let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
+                Some(FileReport::Read { token, outcome })
+            }
+            FileOrder::Follow { graph } => {
+                let source = self.source.as_mut()?;
+                let found = catch_unwind(AssertUnwindSafe(|| source.changes(&graph)));
+                let outcome = found.unwrap_or_else(|_| Err(panicked())).map(|changes| {
+                    changes.map(|changes| {
+                        let skipped = changes.skipped.iter().map(ToString::to_string);
+                        let warnings = changes.warnings.iter().map(ToString::to_string);
+                        (changes.ops, Remarks::of(skipped, changes.skipped_count, warnings))
+                    })
+                });
+                Some(FileReport::Changed { outcome })
+            }
+            FileOrder::Followed => {
+                if let Some(source) = &mut self.source {
+                    source.applied();
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Remarks {
+    fn of(skipped: impl Iterator<Item = String>, skipped_count: u64, warnings: impl Iterator<Item = String>) -> Self {
+        Self { skipped: skipped.take(TOLD_MAX).collect(), skipped_count, warnings: warnings.take(TOLD_MAX).collect() }
+    }
+}
+
+/// A file of at most [`EXPORT_BYTES_MAX`].
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > EXPORT_BYTES_MAX {
+            return Err(std::io::Error::other(format!(
+                "the file has more than {EXPORT_BYTES_MAX} bytes; `swarmcast export` writes it to a disk"
+            )));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write(graph: &Graph, frame: Option<Arc<Frame>>, format: ExportFormat) -> Result<(Bytes, Vec<String>), String> {
+    let positions: Option<Vec<[f32; 3]>> =
+        frame.map(|frame| frame.nodes().iter().map(|record| record.position()).collect());
+    let mut file = Bounded(Vec::new());
+    let losses = export(format, graph, positions.as_deref(), &mut file).map_err(|error| error.to_string())?;
+    Ok((file.0.into(), losses.list().iter().map(ToString::to_string).collect()))
+}
+
+fn read(
+    graph: &Graph,
+    version: u64,
+    body: &[u8],
+    options: &ImportOptions,
+    meeting: Meeting,
+    terms: Batch,
+) -> Result<(Batch, Format, Remarks), String> {
+    let imported = import_bytes("the body", body, options).map_err(|error| error.to_string())?;
+    let (before, if_version) = match meeting {
+        Meeting::Merge => (&Graph::default(), terms.if_version),
+        // Of this very graph: what somebody adds meanwhile would be missed.
+        Meeting::Replace => (graph, terms.if_version.or(Some(version))),
+    };
+    let ops = difference(before, &imported.graph, graph);
+    let skipped = imported.skipped.iter().map(ToString::to_string);
+    let warnings = imported.warnings.iter().map(ToString::to_string);
+    let remarks = Remarks::of(skipped, imported.skipped_count, warnings);
+    Ok((Batch { ops, if_version, ..terms }, imported.format, remarks))
+}
