@@ -403,3 +403,85 @@ fn without_a_token_only_what_the_setting_allows() {
     off.send("GET", "/mcp", "", &[]);
     assert_eq!(off.answer().status, 404);
 }
+
+#[test]
+fn the_log_and_the_layout_are_told_to_who_asks() {
+    let engine = Engine::start("log", &[]);
+    let mut http = engine.session();
+    let mut notices = engine.connect();
+    notices.headers = http.headers.clone();
+    notices.send("GET", "/mcp", "", &[("Accept", "text/event-stream")]);
+    notices.stream();
+    // Above the level that is set nothing is left out, below it nothing is said.
+    assert_eq!(http.post(&request(2, "tools/call", node("quiet")), &[]).status, 200);
+    assert_eq!(http.post(&request(3, "logging/setLevel", json!({ "level": "info" })), &[]).status, 200);
+    assert_eq!(http.post(&request(4, "tools/call", node("told")), &[]).status, 200);
+    let told = notices.event().unwrap();
+    assert_eq!(
+        (&told["method"], &told["params"]["level"]),
+        (&json!("notifications/message"), &json!("info")),
+        "{told}"
+    );
+    assert_eq!(told["params"]["data"]["event"], "changed");
+    assert_eq!(told["params"]["data"]["revision"], json!(2), "the change before it was not said: {told}");
+    assert_eq!(http.post(&request(5, "logging/setLevel", json!({ "level": "emergency" })), &[]).status, 200);
+    for uri in ["graph://layout", "graph://stats"] {
+        assert_eq!(http.post(&request(6, "resources/subscribe", json!({ "uri": uri })), &[]).status, 200);
+    }
+    let reheat = json!({ "name": "set_simulation", "arguments": { "reheat": true } });
+    assert_eq!(http.post(&request(7, "tools/call", reheat), &[]).status, 200);
+    let mut seen = std::collections::HashSet::new();
+    while seen.len() < 2 {
+        seen.insert(notices.event().unwrap()["params"]["uri"].as_str().unwrap().to_owned());
+    }
+    assert!(seen.contains("graph://layout") && seen.contains("graph://stats"), "{seen:?}");
+}
+
+fn tcp(engine: &Engine) -> TcpStream {
+    let line = engine.server.banner.lines().find(|line| line.contains("mcp at")).unwrap();
+    let address = line.split("mcp at ").nth(1).unwrap().split(',').next().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hello = request(0, "swarmcast/authenticate", json!({ "token": engine.token }));
+    stream.write_all(format!("{hello}\n").as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn a_client_that_does_not_read_is_held_back_and_costs_nobody_else() {
+    let engine = Engine::start("slow", &[]);
+    let list = modern(1, "tools/list", json!({}));
+    let headers = [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/list")];
+    let mut slow = tcp(&engine);
+    let mut web = engine.connect();
+    for stream in [&slow, &web.to] {
+        stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    }
+    // Each answer is a hundred times as long as its question: the kernel's buffers, four megabytes of answers, and no more.
+    let held_back = (0..200_000).any(|_| slow.write_all(format!("{list}\n").as_bytes()).is_err());
+    assert!(held_back, "lines");
+    let head: String = web.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let ask = format!("POST /mcp HTTP/1.1\r\n{head}{more}Content-Length: {}\r\n\r\n{list}", list.len());
+    assert!((0..100_000).any(|_| web.to.write_all(ask.as_bytes()).is_err()), "HTTP");
+    let mut other = engine.connect();
+    assert_eq!(other.modern(1, "server/discover", json!({}), &[]).status, 200);
+}
+
+#[test]
+fn what_was_asked_before_the_end_of_the_stream_is_answered() {
+    let engine = Engine::start("half", &[]);
+    let mut stream = tcp(&engine);
+    let mut from = BufReader::new(stream.try_clone().unwrap());
+    let call = |id| modern(id, "tools/call", json!({ "name": "graph_overview" })) + "\r\n";
+    let all: String = (1..=300).map(call).collect();
+    stream.write_all(all.as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    for id in 0..=300 {
+        let mut line = String::new();
+        from.read_line(&mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&answer["id"], answer["error"].is_null()), (&json!(id), true), "{answer}");
+    }
+    assert_eq!(from.read(&mut [0]).unwrap(), 0, "everything was answered, then it was closed");
+}

@@ -35,7 +35,7 @@ pub use reply::{Body, Content, Reply, ToolResult};
 pub use resources::read;
 pub use rpc::{RpcError, code};
 pub use server::{Principal, Server};
-pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, Session, Step};
+pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, LogLevel, Session, Step};
 pub use subscribe::Touched;
 pub use talks::{Line, Talks};
 pub use tools::{Done, Plan, Register, Report, SimulationChange, Write, done as structured, plan, reply, steered};

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use super::http::{self, Asked, Refused, accepts};
 use super::reply::Reply;
 use super::rpc::{RpcError, code};
-use super::session::{Call, CallKey, Session, Step};
+use super::session::{Call, CallKey, LogLevel, Session, Step};
 use super::subscribe::Touched;
 use super::{Principal, Server, Version};
 use crate::base::{Handle, Slab};
@@ -529,6 +529,26 @@ impl Talks {
                     lines.out.extend_from_slice(&out);
                     self.busy.insert(handle);
                 }
+                Peer::Http(http) => {
+                    let Some(conn) = http.listener() else { continue };
+                    self.replies.push_back(McpReply::Events { conn, lines: out.into(), end: false });
+                }
+            }
+        }
+    }
+
+    /// Writes a line of the log to everybody who wants such; `data` is JSON, and is put together when somebody does.
+    pub fn log(&mut self, level: LogLevel, logger: &str, data: impl Fn() -> String) {
+        let mut line = None;
+        for (handle, talk) in self.talks.iter_mut().filter(|(_, talk)| talk.session.logs(level)) {
+            let mut out = Vec::new();
+            talk.session.log(level, logger, line.get_or_insert_with(&data), &mut out);
+            match &mut talk.peer {
+                Peer::Lines(lines) => {
+                    lines.out.extend_from_slice(&out);
+                    self.busy.insert(handle);
+                }
+                // A session that holds no stream open hears of nothing.
                 Peer::Http(http) => {
                     let Some(conn) = http.listener() else { continue };
                     self.replies.push_back(McpReply::Events { conn, lines: out.into(), end: false });

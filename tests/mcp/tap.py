@@ -58,7 +58,8 @@ class Wire:
             meta = (value.get("params") or {}).get("_meta") or {}
             version = meta.get("io.modelcontextprotocol/protocolVersion") or self.version
             if method == "initialize":
-                version = value["params"]["protocolVersion"]
+                # Until the server says otherwise: the two directions are looked at one after the other.
+                version = self.version = value["params"]["protocolVersion"]
             if "id" in value and method:
                 self.asked[ident] = (version, method)
         elif method is None:

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::mutate::Reply as Told;
 use super::{Control, SHORT_NAP};
 use crate::analytics::{AnalyticsError, Watch};
@@ -15,8 +17,8 @@ use crate::graph::{Batch, Change, Outcome};
 use crate::handoff::{Consumer, McpEvent, McpReply, Producer, Steer};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
-    Agents, Bounds, Call, CallKey, Done, Line, Plan, Principal, Recent, Reply, RpcError, Scopes, Server, SimFacts,
-    SimulationChange, Step, Talks, ToolError, Touched, View, Write, plan, read, reply, steered,
+    Agents, Bounds, Call, CallKey, Done, Line, LogLevel, Plan, Principal, Recent, Reply, RpcError, Scopes, Server,
+    SimFacts, SimulationChange, Step, Talks, ToolError, Touched, View, Write, plan, read, reply, steered,
 };
 use crate::worker::{LookOrder, LookReport, Ticket};
 
@@ -31,6 +33,12 @@ const EVENTS_PER_TURN_MAX: usize = 64;
 
 /// Time for lines in one turn.
 const LINES_NS_MAX: u64 = 2 * MILLISECOND_NS;
+
+/// Time between two words about how far a long look is.
+const PROGRESS_NS: u64 = 100 * MILLISECOND_NS;
+
+/// Time between two notices of the engine's figures.
+const STATS_NS: u64 = 1_000 * MILLISECOND_NS;
 
 /// How long an order to the simulation is waited for.
 const STEER_NS_MAX: u64 = 1_000 * MILLISECOND_NS;
@@ -84,6 +92,12 @@ pub(super) struct Mcp {
     /// Positions of the newest frame, and its tick and epoch.
     positions: (u64, u32, Vec<[f32; 3]>),
     agents_ns: u64,
+    /// When calls under way were told how far they are, and the figures were news.
+    told_ns: (u64, u64),
+    /// What the log has told of last: the store fails, the simulation has fallen back to the processor.
+    told: (bool, bool),
+    /// The last turn of the simulation whose places were news.
+    moved_ns: u64,
     /// Batches of agents that are done, or are not, since the pending calls were looked at.
     written: Vec<(Handle, CallKey, Option<RestError>)>,
     looks: usize,
@@ -101,6 +115,9 @@ impl Mcp {
             touched: Touched::default(),
             positions: (0, 0, Vec::new()),
             agents_ns: 0,
+            told_ns: (0, 0),
+            told: (false, false),
+            moved_ns: 0,
             written: Vec::new(),
             looks: 0,
         }
@@ -116,6 +133,8 @@ impl Mcp {
     /// A batch has become true.
     pub(super) fn note(&mut self, version: u64, author: &str, changes: &[Change]) {
         self.recent.push(version, author, changes);
+        let line = || json!({ "event": "changed", "revision": version, "by": author, "changes": changes.len() });
+        self.talks.log(LogLevel::Info, "graph", || line().to_string());
         self.touched.structure = true;
         if self.talks.has_subscriptions() {
             let keys = changes.iter().filter_map(|change| match change {
@@ -162,6 +181,8 @@ impl Control {
             self.finish(&desk, conn, key, &result);
         }
         self.look_at_pending(&desk, now_ns);
+        self.tell_progress(now_ns);
+        self.log_state();
         self.keep_agents(now_ns);
         self.notify(now_ns);
         self.send_mcp(&mut desk);
@@ -384,6 +405,36 @@ impl Control {
         }
     }
 
+    /// Tells those who wait for long looks how far these are.
+    fn tell_progress(&mut self, now_ns: u64) {
+        if self.mcp.looks == 0 || now_ns < self.mcp.told_ns.0 + PROGRESS_NS {
+            return;
+        }
+        self.mcp.told_ns.0 = now_ns;
+        let Mcp { pending, talks, .. } = &mut self.mcp;
+        for Pending { conn, key, what } in pending {
+            if let Awaited::Look { ticket } = what {
+                talks.progress(*conn, *key, ticket.progress(), 1.0);
+            }
+        }
+    }
+
+    /// Has the log say what has become of the store and the simulation.
+    fn log_state(&mut self) {
+        let store = self.metrics.store.failed.get() > 0.0;
+        let processor = self.metrics.sim.fell_back.get() > 0.0;
+        let (store_was, processor_was) = std::mem::replace(&mut self.mcp.told, (store, processor));
+        let talks = &mut self.mcp.talks;
+        if store != store_was {
+            let level = if store { LogLevel::Error } else { LogLevel::Notice };
+            let event = if store { "changes_refused" } else { "changes_taken" };
+            talks.log(level, "store", || json!({ "event": event }).to_string());
+        }
+        if processor && !processor_was {
+            talks.log(LogLevel::Warning, "simulation", || json!({ "event": "fell_back_to_cpu" }).to_string());
+        }
+    }
+
     /// Orders of a change of the simulation; the ticket of the last one.
     fn mcp_steer(&mut self, change: SimulationChange) -> Result<u64, RestError> {
         let SimulationChange { layout, reheat, running, steps } = change;
@@ -428,6 +479,8 @@ impl Control {
     fn mutate_unasked(&mut self, batch: &Batch) {
         if let Err(error) = self.mutate(batch, Told::Nobody) {
             tracing::warn!(author = &*batch.author, "not done: {}", error.message);
+            let line = || json!({ "event": "not_done", "by": batch.author, "why": error.message });
+            self.mcp.talks.log(LogLevel::Warning, "agents", || line().to_string());
         }
     }
 
@@ -440,7 +493,18 @@ impl Control {
 
     /// Tells subscribers what has changed.
     fn notify(&mut self, now_ns: u64) {
-        let touched = std::mem::take(&mut self.mcp.touched);
+        let mut touched = std::mem::take(&mut self.mcp.touched);
+        if self.mcp.talks.has_subscriptions() {
+            let paused = self.is_paused();
+            let sim = &self.metrics.sim;
+            let moved_ns = sim.turn_ended_ns.get();
+            touched.layout |=
+                !paused && sim.settled.get() == 0.0 && moved_ns != std::mem::replace(&mut self.mcp.moved_ns, moved_ns);
+            if now_ns >= self.mcp.told_ns.1 + STATS_NS {
+                self.mcp.told_ns.1 = now_ns;
+                touched.stats = true;
+            }
+        }
         self.mcp.talks.notify(&touched, now_ns);
     }
 
