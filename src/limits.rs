@@ -149,6 +149,15 @@ pub const ANALYTICS_WAITING_MAX: usize = 64;
 /// Connections of the agents' door.
 pub const MCP_CONNECTIONS_MAX: usize = 1_024;
 
+/// Sessions of MCP by HTTP. One more takes the place of the one that was idle for longest.
+pub const MCP_SESSIONS_MAX: usize = 1_024;
+
+/// How long a session of MCP by HTTP may be idle, ns.
+pub const MCP_SESSION_IDLE_NS: u64 = 1_800_000_000_000;
+
+/// Streams of notices that one session may have open.
+pub const MCP_SESSION_STREAMS_MAX: usize = 4;
+
 /// Bytes of answers that may lie unread at one of them until it is not read any more.
 pub const MCP_OUTPUT_BYTES_PAUSE: usize = 4 << 20;
 

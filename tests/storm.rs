@@ -125,7 +125,7 @@ fn gate(hold_max: usize, hold: Duration) -> Gate {
         trust_any_host: false,
         pages: FixedPages { viewer: b"", openapi: "" },
     };
-    let lanes = DoorLanes { requests, replies: replies_in, adopt: vec![adopt], stop: stop_in };
+    let lanes = DoorLanes { requests, replies: replies_in, adopt: vec![adopt], agents: None, stop: stop_in };
     let health = Arc::new(Health::default());
     let door = Door::new(poll, bell, http, Some(tcp), lanes, options, Arc::clone(&metrics), health).unwrap();
     let door = thread::spawn(move || door.run().unwrap());

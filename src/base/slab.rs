@@ -42,6 +42,13 @@ impl<T> Slab<T> {
     }
 
     /// The value that `handle` names, unless its slot was freed since.
+    #[must_use]
+    pub fn get(&self, handle: Handle) -> Option<&T> {
+        let (generation, value) = self.slots.get(handle.slot as usize)?;
+        if *generation == handle.generation { value.as_ref() } else { None }
+    }
+
+    /// The same, to be changed.
     pub fn get_mut(&mut self, handle: Handle) -> Option<&mut T> {
         let (generation, value) = self.slots.get_mut(handle.slot as usize)?;
         if *generation == handle.generation { value.as_mut() } else { None }

@@ -193,7 +193,7 @@ impl Control {
         let steering = Steering::new(facts.steer);
         let settings = Settings::new(facts.settings.clone());
         let epoch = past.epoch;
-        let mcp = Mcp::new(past.version);
+        let mcp = Mcp::new(past.version, lanes.mcp.as_ref());
         let mutations = Mutations::new(facts.limits, graph.ids(), past);
         let mut control = Self {
             graph: Arc::new(graph),

@@ -1,4 +1,7 @@
-//! What crosses between the agents' door and `control`: lines one way, bytes the other.
+//! What crosses between the doors and `control` about agents: lines or HTTP requests one way, lines or parts of answers the other; and
+//! the sockets of HTTP that the door and the agents' door pass to each other.
+
+use std::net::{SocketAddr, TcpStream};
 
 use bytes::Bytes;
 
@@ -23,6 +26,13 @@ pub enum McpEvent {
         /// The end of the stream is behind them.
         ended: bool,
     },
+    /// A request to `/mcp`. The door reads on when it is answered to its end.
+    Http {
+        /// Whose. There was no [`McpEvent::Open`] for it.
+        conn: Handle,
+        /// What is asked.
+        request: Box<McpRequest>,
+    },
     /// It is gone.
     Closed {
         /// Which.
@@ -30,15 +40,69 @@ pub enum McpEvent {
     },
 }
 
+/// An HTTP request to `/mcp` that came whole. Host and origin are right already.
+#[derive(Debug, Default)]
+pub struct McpRequest {
+    /// As sent.
+    pub method: String,
+    /// Lower-case names, in order.
+    pub headers: Vec<(String, String)>,
+    /// At most [`crate::limits::MCP_LINE_BYTES_MAX`] bytes.
+    pub body: Bytes,
+}
+
+impl McpRequest {
+    /// The value of the first header called `name` (lower case).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// control → mcp.
 #[derive(Debug)]
-pub struct McpReply {
-    /// To whom.
-    pub conn: Handle,
-    /// Whole lines; may be empty.
-    pub bytes: Bytes,
-    /// The lines of the last [`McpEvent::Lines`] are done with.
-    pub taken: bool,
-    /// Close it when the bytes are out.
-    pub close: bool,
+pub enum McpReply {
+    /// To a connection of lines.
+    Lines {
+        /// To whom.
+        conn: Handle,
+        /// Whole lines; may be empty.
+        bytes: Bytes,
+        /// The lines of the last [`McpEvent::Lines`] are done with.
+        taken: bool,
+        /// Close it when the bytes are out.
+        close: bool,
+    },
+    /// The whole answer to a request of HTTP.
+    Http {
+        /// To whom.
+        conn: Handle,
+        /// HTTP status.
+        status: u16,
+        /// Headers beside those of every answer, each with its line end.
+        extra: String,
+        /// JSON, or nothing.
+        body: Bytes,
+    },
+    /// Messages of an answer that is a stream of events. The first one begins it.
+    Events {
+        /// To whom.
+        conn: Handle,
+        /// Lines, each a message; may be empty.
+        lines: Bytes,
+        /// Nothing follows: the door may read the next request.
+        end: bool,
+    },
+}
+
+/// A connection that the other of the two doors is to go on with: to the agents' door when it asks for `/mcp`, back when it asks for
+/// anything else.
+#[derive(Debug)]
+pub struct McpSocket {
+    /// Non-blocking.
+    pub stream: TcpStream,
+    /// Its other end.
+    pub peer: SocketAddr,
+    /// What was read of it and not acted on: it begins with a whole request head.
+    pub received: Vec<u8>,
 }

@@ -65,6 +65,8 @@ pub struct ToolRow {
     pub scope: Scopes,
     /// The names of its arguments.
     pub arguments: Vec<Box<str>>,
+    /// Arguments that a client of HTTP says again in a header: the way to each, and the header's name in lower case.
+    pub headers: Vec<(Vec<Box<str>>, Box<str>)>,
     /// As it stands in the list of the newest revision.
     pub shown: Map<String, Value>,
 }
@@ -237,8 +239,28 @@ fn tool_row(tool: &Value) -> Result<ToolRow, CatalogueError> {
     input.entry("additionalProperties").or_insert(json!(false));
     let properties = input.entry("properties").or_insert_with(|| json!({}));
     let arguments = properties.as_object().ok_or_else(|| at("inputSchema.properties"))?;
+    let headers = mirrored(arguments);
     let arguments = arguments.keys().map(|name| name.as_str().into()).collect();
-    Ok(ToolRow { name, scope, arguments, shown })
+    Ok(ToolRow { name, scope, arguments, headers, shown })
+}
+
+/// The arguments with `x-mcp-header`, at any depth that `properties` alone lead to.
+fn mirrored(properties: &Map<String, Value>) -> Vec<(Vec<Box<str>>, Box<str>)> {
+    let mut headers = Vec::new();
+    let mut left = vec![(Vec::new(), properties)];
+    while let Some((above, properties)) = left.pop() {
+        for (name, schema) in properties {
+            let mut path: Vec<Box<str>> = above.clone();
+            path.push(name.as_str().into());
+            if let Some(header) = schema.get("x-mcp-header").and_then(Value::as_str) {
+                headers.push((path.clone(), format!("mcp-param-{}", header.to_ascii_lowercase()).into()));
+            }
+            if let Some(inner) = schema.get("properties").and_then(Value::as_object) {
+                left.push((path, inner));
+            }
+        }
+    }
+    headers
 }
 
 fn prompt_row(prompt: &Value) -> Result<PromptRow, CatalogueError> {

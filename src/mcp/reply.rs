@@ -77,6 +77,13 @@ pub enum Reply {
         /// How many there are.
         total: usize,
     },
+    /// Of any of these, as it stands on the wire.
+    Members {
+        /// `resultType` of 2026-07-28: `complete`, or `input_required` where the client is asked for more.
+        kind: &'static str,
+        /// The members of the result, without their braces.
+        members: String,
+    },
 }
 
 /// What a resource holds.
@@ -90,8 +97,12 @@ pub enum Body {
 
 /// Writes the line of a result.
 pub fn write(server: &Server, version: Version, id: &RawValue, reply: &Reply, out: &mut Vec<u8>) {
-    begin(server, version, id, out);
     match reply {
+        Reply::Members { kind, .. } => begin_as(server, version, id, kind, out),
+        _ => begin(server, version, id, out),
+    }
+    match reply {
+        Reply::Members { members, .. } => visible(members, out),
         Reply::Tool(result) => tool(version, result, out),
         Reply::Resource { uri, mime, body, ttl_ms } => {
             cache(version, *ttl_ms, "private", out);
@@ -131,10 +142,16 @@ pub fn write(server: &Server, version: Version, id: &RawValue, reply: &Reply, ou
 
 /// The beginning of a result's line, up to and with what every result of the revision carries.
 pub fn begin(server: &Server, version: Version, id: &RawValue, out: &mut Vec<u8>) {
+    begin_as(server, version, id, "complete", out);
+}
+
+fn begin_as(server: &Server, version: Version, id: &RawValue, kind: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
     out.extend_from_slice(id.get().as_bytes());
     out.extend_from_slice(br#","result":{"#);
     if version.is_modern() {
+        out.extend_from_slice(br#""resultType":""#);
+        out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(&server.modern_lead);
     }
 }

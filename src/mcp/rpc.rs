@@ -23,6 +23,10 @@ pub mod code {
     pub const RESOURCE: i32 = -32002;
     /// The protocol version is not spoken here.
     pub const VERSION: i32 = -32022;
+    /// The client has not said that it can do what this needs.
+    pub const CAPABILITY: i32 = -32021;
+    /// A header of HTTP does not say what the message says.
+    pub const HEADER: i32 = -32020;
     /// Who asks has not said who it is, or may not do this.
     pub const FORBIDDEN: i32 = 4_001;
 }
@@ -97,7 +101,12 @@ pub enum Message<'line> {
         params: Option<&'line RawValue>,
     },
     /// An answer to something that was asked of the client.
-    Response,
+    Response {
+        /// As it was asked.
+        id: &'line RawValue,
+        /// The result, or the error.
+        answer: Result<&'line RawValue, &'line RawValue>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -168,8 +177,12 @@ pub fn parse(line: &[u8]) -> Result<Message<'_>, Refused<'_>> {
         }
         (Some(method), Some(id)) => Ok(Message::Request { id, method, params: envelope.params }),
         (Some(method), None) => Ok(Message::Notification { method, params: envelope.params }),
-        (None, Some(_)) if envelope.result.is_some() || envelope.error.is_some() => Ok(Message::Response),
-        (None, _) => Err((id, RpcError::new(code::REQUEST, "method is missing"))),
+        (None, Some(id)) => match (envelope.result, envelope.error) {
+            (_, Some(error)) => Ok(Message::Response { id, answer: Err(error) }),
+            (Some(result), None) => Ok(Message::Response { id, answer: Ok(result) }),
+            (None, None) => Err((Some(id), RpcError::new(code::REQUEST, "method is missing"))),
+        },
+        (None, None) => Err((id, RpcError::new(code::REQUEST, "method is missing"))),
     }
 }
 
@@ -283,7 +296,7 @@ mod tests {
             assert_eq!(refusal(line), expected, "{}", &line[..line.len().min(80)]);
         }
         assert!(parse(b"{\"jsonrpc\":\"2.0\",\"method\":\"\xff\"}").is_err());
-        assert!(matches!(parse(br#"{"jsonrpc":"2.0","id":1,"result":null}"#), Ok(Message::Response)));
+        assert!(matches!(parse(br#"{"jsonrpc":"2.0","id":1,"result":null}"#), Ok(Message::Response { .. })));
         assert!(matches!(parse(br#"{"jsonrpc":"2.0","method":"n"}"#), Ok(Message::Notification { .. })));
     }
 

@@ -25,7 +25,7 @@ pub struct Server {
     pub catalogue: Catalogue,
     /// `serverInfo`, as JSON.
     pub(super) info: Vec<u8>,
-    /// What every result of 2026-07-28 begins with.
+    /// What every result of 2026-07-28 begins with, behind its kind.
     pub(super) modern_lead: Vec<u8>,
     secret: [u8; 32],
     /// Digests of tokens, and whose they are.
@@ -34,6 +34,9 @@ pub struct Server {
 
 /// Bytes of a signature in a cursor.
 const SIGNATURE_BYTES: usize = 12;
+
+/// Bytes of the name of a session.
+const SESSION_ID_BYTES: usize = 16;
 
 impl Server {
     /// A server with the engine's own catalogue. `secret` is random and kept from everybody.
@@ -52,7 +55,7 @@ impl Server {
         info.extend_from_slice(br#","version":"#);
         text(version, &mut info);
         info.push(b'}');
-        let mut modern_lead = br#""resultType":"complete","_meta":{"#.to_vec();
+        let mut modern_lead = br#"","_meta":{"#.to_vec();
         text(SERVER_INFO, &mut modern_lead);
         modern_lead.push(b':');
         modern_lead.extend_from_slice(&info);
@@ -80,6 +83,13 @@ impl Server {
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
+    }
+
+    /// The name of the `count`th session of HTTP: nobody can guess it who does not have the secret.
+    #[must_use]
+    pub(super) fn session_id(&self, count: u64) -> Box<str> {
+        let digest = self.digest(&[b"session", &count.to_le_bytes()]);
+        digest.iter().take(SESSION_ID_BYTES).map(|byte| format!("{byte:02x}")).collect::<String>().into()
     }
 
     /// A cursor that only this principal can use, for this tool with these arguments.

@@ -2,16 +2,19 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::era::Version;
+use super::methods::{
+    Filter, Params, ask, capabilities, discover, is_method, listen_ended, missing, not_authenticated, not_watched,
+    require, wrong_token,
+};
 use super::reply::{self, Reply};
 use super::rpc::{self, Message, RpcError, code, is_foreign, is_http_header, text};
-use super::subscribe::{NotWatched, Subscriptions, Touched};
+use super::subscribe::{Subscriptions, Touched};
 use super::{Principal, Scopes, Server};
-use crate::limits::{MCP_IN_FLIGHT_MAX, MCP_SUBSCRIPTION_URIS_MAX};
+use crate::limits::MCP_IN_FLIGHT_MAX;
 
 /// The `_meta` member that says who asks, on any request.
 pub const AUTHORIZATION: &str = "swarmcast/authorization";
@@ -19,20 +22,42 @@ pub const AUTHORIZATION: &str = "swarmcast/authorization";
 /// The method that says who asks, for the rest of the connection.
 pub const AUTHENTICATE: &str = "swarmcast/authenticate";
 
-/// The levels of `logging/setLevel`.
+/// The levels of `logging/setLevel`, each with those above it.
 const LOG_LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+/// How much a line of the log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// What happens all the time: `info`.
+    Info = 1,
+    /// What happens now and then, and is right: `notice`.
+    Notice = 2,
+    /// What somebody may have to look at: `warning`.
+    Warning = 3,
+    /// What somebody has to look at: `error`.
+    Error = 4,
+}
 
 /// What a connection's bytes mean for the connection.
 #[derive(Debug)]
 pub enum Step<'line> {
     /// Nothing more to do: what there was to say is in the output.
     Done,
+    /// The message is not what its revision asks for: the output says so with this code.
+    Refused(i32),
     /// Close without a word.
     Close,
     /// Run this, now or later, and answer it with [`Session::answer`] or, after [`Session::defer`], [`Session::finish`].
     Call(Box<Call<'line>>),
     /// Nobody waits for this call any more.
     Cancel(CallKey),
+    /// The client answers what it was asked with [`Session::say`].
+    Answered {
+        /// Of the question.
+        id: &'line RawValue,
+        /// The result, or the error.
+        answer: Result<&'line RawValue, &'line RawValue>,
+    },
 }
 
 /// A call that was deferred: counts up in its session.
@@ -50,6 +75,8 @@ pub struct Call<'line> {
     pub principal: Principal,
     /// What notices of progress are to carry.
     pub progress: Option<&'line RawValue>,
+    /// The parameters, whole.
+    pub params: Option<&'line RawValue>,
     /// What is asked.
     pub ask: Ask<'line>,
 }
@@ -130,75 +157,6 @@ pub struct Session {
     log_level: usize,
 }
 
-#[derive(Default, Deserialize)]
-struct Meta<'line> {
-    #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
-    version: Option<Cow<'line, str>>,
-    #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities")]
-    capabilities: Option<&'line RawValue>,
-    #[serde(borrow, rename = "progressToken")]
-    progress: Option<&'line RawValue>,
-    #[serde(borrow, rename = "swarmcast/authorization")]
-    token: Option<Cow<'line, str>>,
-}
-
-/// The parameters of every method; each reads its own.
-#[derive(Default, Deserialize)]
-struct Params<'line> {
-    #[serde(borrow, rename = "_meta")]
-    meta: Option<Meta<'line>>,
-    #[serde(borrow)]
-    name: Option<Cow<'line, str>>,
-    #[serde(borrow)]
-    arguments: Option<&'line RawValue>,
-    #[serde(borrow)]
-    cursor: Option<&'line RawValue>,
-    #[serde(borrow)]
-    uri: Option<Cow<'line, str>>,
-    #[serde(borrow)]
-    level: Option<Cow<'line, str>>,
-    #[serde(borrow, rename = "requestId")]
-    request_id: Option<&'line RawValue>,
-    #[serde(borrow, rename = "protocolVersion")]
-    version: Option<Cow<'line, str>>,
-    #[serde(borrow)]
-    token: Option<Cow<'line, str>>,
-    #[serde(borrow, rename = "ref")]
-    reference: Option<Reference<'line>>,
-    #[serde(borrow)]
-    argument: Option<Argument<'line>>,
-    #[serde(borrow)]
-    notifications: Option<Filter<'line>>,
-}
-
-#[derive(Deserialize)]
-struct Reference<'line> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'line, str>,
-    #[serde(borrow)]
-    name: Option<Cow<'line, str>>,
-    #[serde(borrow)]
-    uri: Option<Cow<'line, str>>,
-}
-
-#[derive(Deserialize)]
-struct Argument<'line> {
-    #[serde(borrow)]
-    name: Cow<'line, str>,
-    #[serde(borrow)]
-    value: Cow<'line, str>,
-}
-
-#[derive(Deserialize)]
-struct Filter<'line> {
-    #[serde(borrow, default, rename = "resourceSubscriptions")]
-    resources: Vec<Cow<'line, str>>,
-}
-
-fn missing(what: &str) -> RpcError {
-    RpcError::new(code::PARAMS, format!("params.{what} is missing"))
-}
-
 impl Session {
     /// A connection. `principal` is who asks where the door knows (peer credentials, an HTTP token, anonymous reading).
     #[must_use]
@@ -211,8 +169,26 @@ impl Session {
             in_flight: Vec::new(),
             last_key: 0,
             subscriptions: Subscriptions::default(),
-            log_level: 1,
+            log_level: LogLevel::Warning as usize,
         }
+    }
+
+    /// A session of HTTP, where the door has seen to it that nobody but a client of MCP speaks.
+    #[must_use]
+    pub fn over_http(principal: Principal) -> Self {
+        Self { begun: true, ..Self::new(Some(principal)) }
+    }
+
+    /// The revision that `initialize` has agreed on.
+    #[must_use]
+    pub fn agreed(&self) -> Option<Version> {
+        self.legacy
+    }
+
+    /// Whether a `subscriptions/listen` goes on.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        self.subscriptions.listens()
     }
 
     /// Whether no more is to be read until something was answered.
@@ -254,18 +230,17 @@ impl Session {
         if self.closed {
             return Step::Close;
         }
-        let answered = match rpc::parse(line) {
-            Err((id, error)) => Err((id, error)),
-            Ok(Message::Response) => return Step::Done,
-            Ok(Message::Notification { method, params }) => return self.notified(&method, params),
+        match rpc::parse(line) {
+            Err((id, error)) => refused(id, &error, out),
+            Ok(Message::Response { id, answer }) => Step::Answered { id, answer },
+            Ok(Message::Notification { method, params }) => self.notified(&method, params),
             Ok(Message::Request { id, method, params }) => {
-                self.request(server, id, &method, params, out).map_err(|error| (Some(id), error))
+                self.request(server, id, &method, params, out).unwrap_or_else(|error| {
+                    error.write(Some(id), out);
+                    Step::Done
+                })
             }
-        };
-        answered.unwrap_or_else(|(id, error)| {
-            error.write(id, out);
-            Step::Done
-        })
+        }
     }
 
     fn notified<'line>(&mut self, method: &str, params: Option<&'line RawValue>) -> Step<'line> {
@@ -294,15 +269,21 @@ impl Session {
         if self.in_flight.iter().any(|call| call.id.get() == id.get()) || self.subscriptions.listens_as(id) {
             return Err(RpcError::new(code::REQUEST, "a request with this id is under way on this connection"));
         }
-        let params: Params<'line> = match params {
-            None => Params::default(),
-            Some(params) => serde_json::from_str(params.get())
-                .map_err(|error| RpcError::new(code::PARAMS, format!("params are not what {method} takes: {error}")))?,
+        let raw = params;
+        let params: Params<'line> = match raw.map_or(Ok(Params::default()), |raw| serde_json::from_str(raw.get())) {
+            Ok(params) => params,
+            Err(error) => {
+                let error = RpcError::new(code::PARAMS, format!("params are not what {method} takes: {error}"));
+                return Ok(refused(Some(id), &error, out));
+            }
         };
         if method == AUTHENTICATE {
             return self.authenticate(server, id, &params, out);
         }
-        let version = self.version(method, &params)?;
+        let version = match self.version(method, &params) {
+            Ok(version) => version,
+            Err(error) => return Ok(refused(Some(id), &error, out)),
+        };
         let principal = match params.meta.as_ref().and_then(|meta| meta.token.as_deref()) {
             Some(token) => Some(server.admit(token).ok_or_else(wrong_token)?),
             None => self.principal.clone(),
@@ -315,14 +296,12 @@ impl Session {
                 reply::end(out);
             }
             _ => {
-                let known = is_method(method, version);
-                let principal = principal.filter(|_| known).ok_or_else(|| match known {
-                    true => not_authenticated(),
-                    false => {
-                        RpcError::new(code::METHOD, format!("there is no method {method:?} in {}", version.name()))
-                    }
-                })?;
-                return self.known(server, id, (method, version), params, principal, out);
+                if !is_method(method, version) {
+                    let message = format!("there is no method {method:?} in {}", version.name());
+                    return Ok(refused(Some(id), &RpcError::new(code::METHOD, message), out));
+                }
+                let principal = principal.ok_or_else(not_authenticated)?;
+                return self.known(server, id, (method, version), (params, raw), principal, out);
             }
         }
         Ok(Step::Done)
@@ -399,7 +378,7 @@ impl Session {
         server: &Server,
         id: &'line RawValue,
         (method, version): (&str, Version),
-        params: Params<'line>,
+        (params, raw): (Params<'line>, Option<&'line RawValue>),
         principal: Principal,
         out: &mut Vec<u8>,
     ) -> Result<Step<'line>, RpcError> {
@@ -424,7 +403,7 @@ impl Session {
             "resources/subscribe" => {
                 let uri = params.uri.as_deref().ok_or_else(|| missing("uri"))?;
                 require(&principal, Scopes::READ)?;
-                self.subscriptions.subscribe(uri).map_err(|why| not_watched(why, uri))?;
+                self.subscriptions.subscribe(uri, catalogue.static_uris()).map_err(|why| not_watched(why, uri))?;
                 self.empty(server, version, id, out);
             }
             "resources/unsubscribe" => {
@@ -439,7 +418,7 @@ impl Session {
             _ => {
                 let progress = params.meta.as_ref().and_then(|meta| meta.progress).filter(|token| rpc::is_id(token));
                 let ask = ask(server, method, params, &principal)?;
-                return Ok(Step::Call(Box::new(Call { id, version, principal, progress, ask })));
+                return Ok(Step::Call(Box::new(Call { id, version, principal, progress, params: raw, ask })));
             }
         }
         Ok(Step::Done)
@@ -453,7 +432,7 @@ impl Session {
     /// Acknowledges first, saying what will be heard of. With too many listens nothing will, and it ends at once.
     fn listen(&mut self, server: &Server, id: &RawValue, filter: &Filter<'_>, out: &mut Vec<u8>) {
         let uris: Vec<&str> = filter.resources.iter().map(AsRef::as_ref).collect();
-        let honoured = self.subscriptions.listen(id, &uris);
+        let honoured = self.subscriptions.listen(id, &uris, server.catalogue.static_uris());
         out.extend_from_slice(
             br#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"#,
         );
@@ -515,6 +494,24 @@ impl Session {
         out.extend_from_slice(format!(",\"progress\":{done},\"total\":{total}}}}}\n").as_bytes());
     }
 
+    /// Whether lines of this level are sent. Up to 2025-11-25 alone: later revisions log with the call that asks for it.
+    #[must_use]
+    pub fn logs(&self, level: LogLevel) -> bool {
+        self.legacy.is_some() && level as usize >= self.log_level
+    }
+
+    /// Writes a line of the log; `data` is JSON.
+    pub fn log(&self, level: LogLevel, logger: &str, data: &str, out: &mut Vec<u8>) {
+        let Some(level) = LOG_LEVELS.get(level as usize) else { return };
+        out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"#);
+        text(level, out);
+        out.extend_from_slice(br#","logger":"#);
+        text(logger, out);
+        out.extend_from_slice(br#","data":"#);
+        reply::visible(data, out);
+        out.extend_from_slice(b"}}\n");
+    }
+
     /// Notes what has changed, for [`Self::notices`].
     pub fn touch(&mut self, touched: &Touched) {
         self.subscriptions.touch(touched);
@@ -545,6 +542,12 @@ impl Session {
     }
 }
 
+/// Writes the error of a message that is not what its revision asks for.
+fn refused(id: Option<&RawValue>, error: &RpcError, out: &mut Vec<u8>) -> Step<'static> {
+    error.write(id, out);
+    Step::Refused(error.code)
+}
+
 fn write_result(server: &Server, version: Version, id: &RawValue, result: &Result<Reply, RpcError>, out: &mut Vec<u8>) {
     match result {
         Ok(reply) => reply::write(server, version, id, reply, out),
@@ -554,134 +557,4 @@ fn write_result(server: &Server, version: Version, id: &RawValue, result: &Resul
         }
         Err(error) => error.write(Some(id), out),
     }
-}
-
-/// What a method that runs on the graph asks.
-fn ask<'line>(
-    server: &Server,
-    method: &str,
-    params: Params<'line>,
-    principal: &Principal,
-) -> Result<Ask<'line>, RpcError> {
-    let object = |raw: Option<&'line RawValue>| match raw.map(RawValue::get) {
-        None | Some("null") => Ok(Cow::Borrowed("{}")),
-        Some(text) if text.starts_with('{') => Ok(Cow::Borrowed(text)),
-        Some(_) => Err(RpcError::new(code::PARAMS, "params.arguments must be an object")),
-    };
-    match method {
-        "tools/call" => {
-            let name = params.name.ok_or_else(|| missing("name"))?;
-            let found = server.catalogue.tool(&name);
-            let (tool, row) =
-                found.ok_or_else(|| unknown("tool", &name, server.catalogue.tools().iter().map(|it| &*it.name)))?;
-            require(principal, row.scope)?;
-            Ok(Ask::Tool { tool, arguments: object(params.arguments)? })
-        }
-        "resources/read" => {
-            require(principal, Scopes::READ)?;
-            Ok(Ask::Resource { uri: params.uri.ok_or_else(|| missing("uri"))? })
-        }
-        "prompts/get" => {
-            require(principal, Scopes::READ)?;
-            let name = params.name.ok_or_else(|| missing("name"))?;
-            if server.catalogue.prompt(&name).is_none() {
-                return Err(unknown("prompt", &name, server.catalogue.prompt_names()));
-            }
-            Ok(Ask::Prompt { name, arguments: object(params.arguments)? })
-        }
-        _ => {
-            require(principal, Scopes::READ)?;
-            let reference = params.reference.ok_or_else(|| missing("ref"))?;
-            let of = match &*reference.kind {
-                "ref/prompt" => reference.name.ok_or_else(|| missing("ref.name"))?,
-                "ref/resource" => reference.uri.ok_or_else(|| missing("ref.uri"))?,
-                _ => return Err(RpcError::new(code::PARAMS, "params.ref.type must be ref/prompt or ref/resource")),
-            };
-            let argument = params.argument.ok_or_else(|| missing("argument"))?;
-            Ok(Ask::Complete { of, name: argument.name, value: argument.value })
-        }
-    }
-}
-
-fn is_method(method: &str, version: Version) -> bool {
-    match method {
-        "tools/list"
-        | "tools/call"
-        | "resources/list"
-        | "resources/templates/list"
-        | "resources/read"
-        | "prompts/list"
-        | "prompts/get"
-        | "completion/complete" => true,
-        "subscriptions/listen" => version.is_modern(),
-        "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => !version.is_modern(),
-        _ => false,
-    }
-}
-
-/// What the server can do. Lists never change while it runs.
-fn capabilities(version: Version) -> &'static str {
-    match version {
-        Version::V2024_11_05 => r#"{"tools":{},"resources":{"subscribe":true},"prompts":{},"logging":{}}"#,
-        Version::V2026_07_28 => r#"{"tools":{},"resources":{"subscribe":true},"prompts":{},"completions":{}}"#,
-        _ => r#"{"tools":{},"resources":{"subscribe":true},"prompts":{},"completions":{},"logging":{}}"#,
-    }
-}
-
-fn discover(server: &Server, id: &RawValue, out: &mut Vec<u8>) {
-    let version = Version::V2026_07_28;
-    reply::begin(server, version, id, out);
-    reply::cache(version, 3_600_000, "public", out);
-    out.extend_from_slice(br#""supportedVersions":["#);
-    text(version.name(), out);
-    out.extend_from_slice(br#"],"capabilities":"#);
-    out.extend_from_slice(capabilities(version).as_bytes());
-    out.extend_from_slice(br#","instructions":"#);
-    text(server.catalogue.instructions(), out);
-    reply::end(out);
-}
-
-fn listen_ended(server: &Server, id: &RawValue, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
-    out.extend_from_slice(id.get().as_bytes());
-    out.extend_from_slice(br#","result":{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":"#);
-    out.extend_from_slice(&server.info);
-    out.extend_from_slice(br#","io.modelcontextprotocol/subscriptionId":"#);
-    out.extend_from_slice(id.get().as_bytes());
-    out.extend_from_slice(b"}}}\n");
-}
-
-fn require(principal: &Principal, scope: Scopes) -> Result<(), RpcError> {
-    if principal.scopes.allow(scope) {
-        return Ok(());
-    }
-    let error = RpcError::new(code::FORBIDDEN, format!("this needs the scope {}", scope.name()));
-    Err(error.with(json!({ "scope": scope.name() })))
-}
-
-fn not_authenticated() -> RpcError {
-    RpcError::new(code::FORBIDDEN, "say who you are first: swarmcast/authenticate, or a token in params._meta")
-        .with(json!({ "authenticate": AUTHENTICATE, "meta": AUTHORIZATION }))
-}
-
-fn wrong_token() -> RpcError {
-    RpcError::new(code::FORBIDDEN, "this token is not known, or has expired")
-}
-
-fn not_watched(why: NotWatched, uri: &str) -> RpcError {
-    match why {
-        NotWatched::Unknown => {
-            RpcError::new(code::RESOURCE, "there is no such resource, or it never changes").with(json!({ "uri": uri }))
-        }
-        NotWatched::Full => RpcError::new(
-            code::PARAMS,
-            format!("a connection subscribes to at most {MCP_SUBSCRIPTION_URIS_MAX} resources"),
-        ),
-    }
-}
-
-fn unknown<'names>(what: &str, name: &str, names: impl Iterator<Item = &'names str>) -> RpcError {
-    let shown: String = name.chars().take(64).collect();
-    let near = super::args::nearest(name, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-    RpcError::new(code::PARAMS, format!("there is no {what} {shown:?}{near}"))
 }

@@ -34,8 +34,12 @@ enum Topic {
 }
 
 impl Topic {
-    fn of(uri: &str) -> Option<Self> {
-        Some(match parse(uri)? {
+    /// `fixed` are resources that are always there.
+    fn of(uri: &str, fixed: &[Box<str>]) -> Option<Self> {
+        let Some(parsed) = parse(uri) else {
+            return fixed.iter().any(|known| **known == *uri).then(|| Self::Node(uri.into()));
+        };
+        Some(match parsed {
             Uri::Overview | Uri::Schema | Uri::Changes => Self::Structure,
             Uri::Agents => Self::Agents,
             Uri::Layout => Self::Layout,
@@ -98,6 +102,12 @@ impl Subscriptions {
         self.listens.iter().any(|listen| listen.id.get() == id.get())
     }
 
+    /// Whether a listen goes on.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        !self.listens.is_empty()
+    }
+
     /// Whether there are any.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -108,8 +118,8 @@ impl Subscriptions {
     ///
     /// # Errors
     /// [`NotWatched`].
-    pub fn subscribe(&mut self, uri: &str) -> Result<(), NotWatched> {
-        let topic = Topic::of(uri).filter(|_| uri.len() <= MCP_URI_BYTES_MAX).ok_or(NotWatched::Unknown)?;
+    pub fn subscribe(&mut self, uri: &str, fixed: &[Box<str>]) -> Result<(), NotWatched> {
+        let topic = Topic::of(uri, fixed).filter(|_| uri.len() <= MCP_URI_BYTES_MAX).ok_or(NotWatched::Unknown)?;
         let mut own = self.watched.iter().filter(|watched| watched.listen.is_none());
         if own.clone().any(|watched| &*watched.uri == uri) {
             return Ok(());
@@ -127,7 +137,7 @@ impl Subscriptions {
     }
 
     /// `subscriptions/listen`: what of `uris` will be heard of. `None` when there are too many listens: nothing is kept then.
-    pub fn listen(&mut self, id: &RawValue, uris: &[&str]) -> Option<Vec<Box<str>>> {
+    pub fn listen(&mut self, id: &RawValue, uris: &[&str], fixed: &[Box<str>]) -> Option<Vec<Box<str>>> {
         if self.listens.len() >= MCP_SUBSCRIPTIONS_MAX {
             return None;
         }
@@ -136,7 +146,7 @@ impl Subscriptions {
         self.listens.push(Listen { serial, id: id.to_owned() });
         let mut honoured: Vec<Box<str>> = Vec::new();
         for uri in uris {
-            let Some(topic) = Topic::of(uri).filter(|_| uri.len() <= MCP_URI_BYTES_MAX) else { continue };
+            let Some(topic) = Topic::of(uri, fixed).filter(|_| uri.len() <= MCP_URI_BYTES_MAX) else { continue };
             if honoured.len() < MCP_SUBSCRIPTION_URIS_MAX && !honoured.iter().any(|known| **known == **uri) {
                 honoured.push((*uri).into());
                 let watched = Watched { uri: (*uri).into(), topic, listen: Some(serial), waits: false, sent_ns: None };
@@ -214,7 +224,7 @@ mod tests {
     #[test]
     fn a_thousand_changes_are_one_notice_and_the_last_is_not_lost() {
         let mut subscriptions = Subscriptions::default();
-        subscriptions.subscribe("graph://overview").unwrap();
+        subscriptions.subscribe("graph://overview", &[]).unwrap();
         let touched = Touched { structure: true, ..Touched::default() };
         let mut notices = 0;
         for millisecond in 0..1_000u64 {
@@ -230,9 +240,10 @@ mod tests {
     #[test]
     fn a_notice_names_the_listen_it_belongs_to_and_only_what_it_asked_for() {
         let mut subscriptions = Subscriptions::default();
-        let honoured = subscriptions.listen(&id("\"l1\""), &["graph://node/a%20b", "graph://help/tools", "file:///x"]);
+        let honoured =
+            subscriptions.listen(&id("\"l1\""), &["graph://node/a%20b", "graph://help/tools", "file:///x"], &[]);
         assert_eq!(honoured, Some(vec!["graph://node/a%20b".into()]));
-        subscriptions.subscribe("graph://agents").unwrap();
+        subscriptions.subscribe("graph://agents", &[]).unwrap();
         let nodes = HashSet::from(["a b".into(), "other".into()]);
         subscriptions.touch(&Touched { nodes, ..Touched::default() });
         let out = flushed(&mut subscriptions, 0);
@@ -247,13 +258,13 @@ mod tests {
         let uris: Vec<String> = (0..150).map(|node| format!("graph://node/{node}")).collect();
         let uris: Vec<&str> = uris.iter().map(String::as_str).collect();
         for listen in 0..MCP_SUBSCRIPTIONS_MAX {
-            assert_eq!(subscriptions.listen(&id(&listen.to_string()), &uris).unwrap().len(), 100);
+            assert_eq!(subscriptions.listen(&id(&listen.to_string()), &uris, &[]).unwrap().len(), 100);
         }
-        assert_eq!(subscriptions.listen(&id("\"more\""), &uris), None);
+        assert_eq!(subscriptions.listen(&id("\"more\""), &uris, &[]), None);
         for uri in &uris[..100] {
-            subscriptions.subscribe(uri).unwrap();
+            subscriptions.subscribe(uri, &[]).unwrap();
         }
-        assert_eq!(subscriptions.subscribe("graph://agents"), Err(NotWatched::Full));
-        assert_eq!(subscriptions.subscribe("graph://help/tools"), Err(NotWatched::Unknown));
+        assert_eq!(subscriptions.subscribe("graph://agents", &[]), Err(NotWatched::Full));
+        assert_eq!(subscriptions.subscribe("graph://help/tools", &[]), Err(NotWatched::Unknown));
     }
 }

@@ -25,7 +25,8 @@ use super::socket::SocketOptions;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
 use crate::handoff::{
-    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, Producer, Refusal, RestCall, SessionId, Transport,
+    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, McpSocket, Producer, Refusal, RestCall, SessionId,
+    Transport,
 };
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
 use crate::metrics::{Health, Metrics};
@@ -93,6 +94,8 @@ pub struct DoorLanes {
     pub replies: Consumer<DoorReply>,
     /// door → shard, one each.
     pub adopt: Vec<Producer<Adopt>>,
+    /// door → mcp and mcp → door, where agents may come in by HTTP.
+    pub agents: Option<(Producer<McpSocket>, Consumer<McpSocket>)>,
     /// main → door: stop accepting.
     pub stop: Consumer<()>,
 }
@@ -175,13 +178,15 @@ impl Door {
         let mut events = Events::with_capacity(1_024);
         loop {
             self.take_replies();
+            self.take_back();
             self.give_back_abandoned();
             self.let_go(monotonic_ns());
             if self.lanes.stop.pop().is_some() {
                 return Ok(());
             }
             self.bell.arm();
-            let work = !(self.again.is_empty() && self.lanes.replies.is_empty() && self.lanes.stop.is_empty());
+            let back = self.lanes.agents.as_ref().is_some_and(|(_, back)| !back.is_empty());
+            let work = !(self.again.is_empty() && self.lanes.replies.is_empty() && self.lanes.stop.is_empty()) || back;
             let timeout = match (work, self.holds.len() > 0, self.accept_again) {
                 (true, ..) => Duration::ZERO,
                 (false, true, _) => Duration::from_nanos(HOLD_RETRY_NS),
@@ -236,7 +241,7 @@ impl Door {
                 (Transport::Tcp, None) => return false,
             };
             match accepted {
-                Ok((stream, peer)) => self.take(stream, peer, transport, now_ns),
+                Ok((stream, peer)) => self.take(stream, peer, transport, Vec::new(), now_ns),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -253,11 +258,12 @@ impl Door {
         true
     }
 
-    fn take(&mut self, stream: TcpStream, peer: SocketAddr, transport: Transport, now_ns: u64) {
+    fn take(&mut self, stream: TcpStream, peer: SocketAddr, transport: Transport, received: Vec<u8>, now_ns: u64) {
         self.metrics.door.accepted.add(1);
         let _ = stream.set_nodelay(true);
         let deadline_ns = now_ns + self.options.handshake_ns_max;
-        let made = self.pending.insert_with(|_| Pending::new(stream, peer, transport, deadline_ns));
+        let made =
+            self.pending.insert_with(|_| Pending { received, ..Pending::new(stream, peer, transport, deadline_ns) });
         let Some(handle) = made else { return };
         let registry = self.poll.registry();
         if let Some(pending) = self.pending.get_mut(handle) {
@@ -375,14 +381,19 @@ impl Door {
                 return true;
             }
         };
-        let routed = route(&request, Trust { any_host: self.options.trust_any_host });
+        let trust = Trust { any_host: self.options.trust_any_host, agents: self.lanes.agents.is_some() };
+        let routed = route(&request, trust);
+        if matches!(routed, Route::Agents) {
+            self.pass_on(handle, now_ns);
+            return true;
+        }
         let body_bytes = if matches!(routed, Route::Rest) { request.content_length as usize } else { 0 };
         let Some(body) = pending.received.get(taken..taken + body_bytes).map(Bytes::copy_from_slice) else {
             return false;
         };
         pending.received.drain(..taken + body_bytes);
         let head_only = request.method == "HEAD";
-        let keep_alive = request.keep_alive && request.content_length == body_bytes as u64;
+        let keep_alive = request.keep_alive && request.content_length == body_bytes as u64 && !request.chunked;
         match routed {
             Route::Rest => {
                 let method = if head_only { "GET".to_owned() } else { request.method };
@@ -404,6 +415,8 @@ impl Door {
             }
             Route::Ask(query) => self.ask_http(handle, query, keep_alive, head_only, now_ns),
             Route::Upgrade { hello, switching } => self.open(handle, hello, switching, now_ns),
+            // Passed on above, with its head.
+            Route::Agents => {}
         }
         true
     }

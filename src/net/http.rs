@@ -28,6 +28,8 @@ pub struct Request {
     pub keep_alive: bool,
     /// Announced bytes of a body.
     pub content_length: u64,
+    /// The body comes in chunks instead.
+    pub chunked: bool,
 }
 
 /// Why bytes are not a request; carries the status to answer with.
@@ -94,9 +96,17 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, BadRequest> {
         http_1_1: parsed.version == Some(1),
         keep_alive: false,
         content_length: 0,
+        chunked: false,
     };
-    if request.header("transfer-encoding").is_some() {
-        return Err(bad(501, "chunked request bodies are not read"));
+    if let Some(coding) = request.header("transfer-encoding") {
+        if !coding.eq_ignore_ascii_case("chunked") || !request.http_1_1 {
+            return Err(bad(501, "of transfer codings, chunked alone is known, and that of HTTP/1.1"));
+        }
+        // Who believes the one and who the other would see different requests.
+        if request.header("content-length").is_some() {
+            return Err(bad(400, "a chunked body has no Content-Length"));
+        }
+        request.chunked = true;
     }
     let mut lengths = request.headers.iter().filter(|(name, _)| name == "content-length");
     if let Some((_, length)) = lengths.next() {
@@ -113,6 +123,48 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, BadRequest> {
         return Err(bad(400, "an HTTP/1.1 request names its Host"));
     }
     Ok(Some((request, taken)))
+}
+
+/// The chunked body at the front of `bytes`, put together, and the bytes it took; `None` while it is unfinished.
+///
+/// # Errors
+/// [`BadRequest`] when it is no such body, or longer than `limit`.
+pub fn parse_chunks(bytes: &[u8], limit: usize) -> Result<Option<(Vec<u8>, usize)>, BadRequest> {
+    let broken = BadRequest { status: 400, message: "the chunked body is broken" };
+    let (mut at, mut body) = (0, Vec::new());
+    loop {
+        let rest = bytes.get(at..).unwrap_or(&[]);
+        let (head, size) = match httparse::parse_chunk_size(rest) {
+            Ok(httparse::Status::Complete((head, size))) => (head, usize::try_from(size).unwrap_or(usize::MAX)),
+            Ok(httparse::Status::Partial) if rest.len() < HEAD_BYTES_MAX => return Ok(None),
+            _ => return Err(broken),
+        };
+        at += head;
+        if size == 0 {
+            break;
+        }
+        if size > limit.saturating_sub(body.len()) {
+            return Err(BadRequest { status: 413, message: "the body is too long" });
+        }
+        let Some(chunk) = bytes.get(at..at + size) else { return Ok(None) };
+        body.extend_from_slice(chunk);
+        at += size;
+        match bytes.get(at..at + 2) {
+            Some(b"\r\n") => at += 2,
+            Some(_) => return Err(broken),
+            None => return Ok(None),
+        }
+    }
+    // Trailers say nothing that is asked for here.
+    let rest = bytes.get(at..).unwrap_or(&[]);
+    if rest.starts_with(b"\r\n") {
+        return Ok(Some((body, at + 2)));
+    }
+    match rest.windows(4).position(|four| four == b"\r\n\r\n") {
+        Some(end) => Ok(Some((body, at + end + 4))),
+        None if rest.len() < HEAD_BYTES_MAX => Ok(None),
+        None => Err(broken),
+    }
 }
 
 fn parse_query(query: &str) -> Option<Query> {
@@ -229,13 +281,30 @@ mod tests {
         assert_eq!(status(b"\x16\x03\x01 tls\r\n\r\n"), 400);
         assert_eq!(status(b"GET / HTTP/1.1\r\n\r\n"), 400, "no host");
         assert_eq!(status(b"GET /?a=%zz HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
-        assert_eq!(status(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"), 501);
+        assert_eq!(status(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"), 501);
+        let both = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n";
+        assert_eq!(status(both), 400);
         assert_eq!(status(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), 400);
         let mut long = b"GET / HTTP/1.1\r\nHost: h\r\nX: ".to_vec();
         long.resize(HEAD_BYTES_MAX + 1, b'x');
         assert_eq!(status(&long), 431);
         let many = format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "A: b\r\n".repeat(70));
         assert_eq!(status(many.as_bytes()), 431);
+    }
+
+    #[test]
+    fn chunks_are_put_together_and_their_end_is_found() {
+        let whole = b"4;x=y\r\nWiki\r\nB\r\npedia in \r\nc\r\n0\r\nA: b\r\n\r\nGET /";
+        for cut in 0..whole.len() - 5 {
+            assert_eq!(parse_chunks(&whole[..cut], 64), Ok(None), "cut at {cut}");
+        }
+        let (body, taken) = parse_chunks(whole, 64).unwrap().unwrap();
+        assert_eq!((&body[..], &whole[taken..]), (&b"Wikipedia in \r\nc"[..], &b"GET /"[..]));
+        assert_eq!(parse_chunks(b"0\r\n\r\n", 0), Ok(Some((Vec::new(), 5))));
+        assert_eq!(parse_chunks(whole, 5).unwrap_err().status, 413);
+        assert_eq!(parse_chunks(b"4\r\nWikix\r\n", 64).unwrap_err().status, 400);
+        assert_eq!(parse_chunks(b"zz\r\n", 64).unwrap_err().status, 400);
+        assert_eq!(parse_chunks(b"ffffffffffffffff\r\n", 64).unwrap_err().status, 413);
     }
 
     #[test]
@@ -251,6 +320,7 @@ mod tests {
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
             let _ = parse(&bytes);
+            let _ = parse_chunks(&bytes, 100);
         }
     }
 }

@@ -1,9 +1,11 @@
-//! The agents' door: MCP over raw TCP and a Unix socket, as lines. A thread of its own, so that neither a handshake nor a frame waits
+//! The agents' door: MCP over raw TCP and a Unix socket, as lines, and over HTTP. A thread of its own, so that neither a handshake nor a frame waits
 //! for an agent.
 //!
-//! It knows lines and limits and nothing else: what a line says is `control`'s business. A connection has one batch of lines with
+//! It knows lines, requests and limits and nothing else: what a line says is `control`'s business. A connection has one batch of lines with
 //! `control` at a time and is not read meanwhile, so one that asks faster than it is answered fills its own socket and nobody's
 //! memory. Syscalls of a turn: `epoll_wait`, `accept4`, one `read` and one `write` for each connection that has something.
+
+mod http;
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -14,10 +16,12 @@ use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 
+use self::http::HttpSide;
+use super::routes::Trust;
 use super::shard_loop::WAKE;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
-use crate::handoff::{Consumer, Doorbell, McpEvent, McpReply, Producer};
+use crate::handoff::{Consumer, Doorbell, McpEvent, McpReply, McpSocket, Producer};
 use crate::limits::{MCP_CONNECTIONS_MAX, MCP_OUTPUT_BYTES_MAX, MCP_OUTPUT_BYTES_PAUSE};
 use crate::metrics::Metrics;
 use crate::wire::{Framed, LineFramer};
@@ -53,6 +57,10 @@ pub struct McpLanes {
     pub events: Producer<McpEvent>,
     /// control → mcp.
     pub replies: Consumer<McpReply>,
+    /// door → mcp: connections that ask for `/mcp`.
+    pub adopted: Consumer<McpSocket>,
+    /// mcp → door: those that then ask for something else.
+    pub back: Producer<McpSocket>,
     /// main → mcp: stop.
     pub stop: Consumer<()>,
 }
@@ -86,6 +94,14 @@ impl Stream {
         }
     }
 
+    fn shutdown_write(&self) {
+        // A connection that is gone already needs no end.
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(std::net::Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(std::net::Shutdown::Write),
+        };
+    }
+
     fn source(&mut self) -> &mut dyn Source {
         match self {
             Self::Tcp(stream) => stream,
@@ -96,24 +112,45 @@ impl Stream {
 
 struct Conn {
     stream: Stream,
-    framer: LineFramer,
+    speaks: Speaks,
     /// Answers, of which `sent` bytes are out.
     out: Vec<u8>,
     sent: usize,
-    /// Lines that found the lane full.
+    /// What found the lane full.
     unsent: Option<McpEvent>,
-    /// Lines are with `control`.
-    waits: bool,
     /// The kernel may have more to read.
     readable: bool,
-    /// The other end has said its last.
-    ended: bool,
-    /// `control` has been told of the end.
-    end_told: bool,
     /// Closed when everything is out.
     closing: bool,
     /// By when something has to have happened, ns.
     deadline_ns: Option<u64>,
+}
+
+enum Speaks {
+    Lines(LinesSide),
+    Http(Box<HttpSide>),
+}
+
+/// What is known of a connection of lines.
+#[derive(Default)]
+struct LinesSide {
+    framer: LineFramer,
+    /// Lines are with `control`.
+    waits: bool,
+    /// The other end has said its last.
+    ended: bool,
+    /// `control` has been told of the end.
+    end_told: bool,
+}
+
+impl Speaks {
+    /// Whether an answer is still to come.
+    fn waits(&self) -> bool {
+        match self {
+            Self::Lines(side) => side.waits,
+            Self::Http(side) => side.waits(),
+        }
+    }
 }
 
 /// Everything the thread owns.
@@ -123,6 +160,7 @@ pub struct McpDoor {
     tcp: Option<TcpListener>,
     unix: Option<UnixListener>,
     lanes: McpLanes,
+    trust: Trust,
     metrics: Arc<Metrics>,
     conns: Slab<Conn>,
     scratch: Box<[u8]>,
@@ -135,7 +173,7 @@ pub struct McpDoor {
 }
 
 impl McpDoor {
-    /// A door over bound listeners and a poll whose waker `bell` rings.
+    /// A door over bound listeners and a poll whose waker `bell` rings. HTTP asks for a `Host` of this machine unless `any_host`.
     ///
     /// # Errors
     /// When a listener cannot be registered.
@@ -144,6 +182,7 @@ impl McpDoor {
         bell: Arc<Doorbell>,
         listeners: McpListeners,
         lanes: McpLanes,
+        any_host: bool,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let mut tcp = listeners.tcp.map(TcpListener::from_std);
@@ -160,6 +199,7 @@ impl McpDoor {
             tcp,
             unix,
             lanes,
+            trust: Trust { any_host, agents: true },
             metrics,
             conns: Slab::new(MCP_CONNECTIONS_MAX),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -179,13 +219,16 @@ impl McpDoor {
         loop {
             let now_ns = monotonic_ns();
             self.take_replies(now_ns);
+            while let Some(socket) = self.lanes.adopted.pop() {
+                self.adopt(socket, now_ns);
+            }
             self.try_again();
             if self.lanes.stop.pop().is_some() {
                 self.take_replies(now_ns);
                 return Ok(());
             }
             self.bell.arm();
-            let waits = self.lanes.replies.is_empty() && self.lanes.stop.is_empty();
+            let waits = self.lanes.replies.is_empty() && self.lanes.adopted.is_empty() && self.lanes.stop.is_empty();
             let timeout = match (waits, self.held.is_empty() && self.gone.is_empty() && !self.accept_again) {
                 (false, _) => Some(Duration::ZERO),
                 (true, false) => Some(RETRY),
@@ -257,32 +300,38 @@ impl McpDoor {
             // The file's rights let nobody else in.
             Stream::Unix(_) => true,
         };
-        let made = self.conns.insert_with(|_| Conn {
-            stream,
-            framer: LineFramer::default(),
-            out: Vec::new(),
-            sent: 0,
-            unsent: None,
-            waits: false,
-            readable: true,
-            ended: false,
-            end_told: false,
-            closing: false,
-            deadline_ns: Some(now_ns + FIRST_LINE_NS_MAX),
-        });
-        let Some(handle) = made else { return };
-        let registry = self.poll.registry();
-        let Some(conn) = self.conns.get_mut(handle) else { return };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let watched = registry.register(conn.stream.source(), Token(handle.slot as usize), interest);
+        let speaks = Speaks::Lines(LinesSide::default());
+        let Some(handle) = self.insert(stream, speaks, FIRST_LINE_NS_MAX, now_ns) else { return };
         // Without a word to `control` it is nobody; a lane that is full is full of those before it.
-        if watched.is_err() || self.lanes.events.push(McpEvent::Open { conn: handle, own_user }).is_err() {
+        if self.lanes.events.push(McpEvent::Open { conn: handle, own_user }).is_err() {
             self.conns.remove(handle);
             return;
         }
+        self.serve(handle, now_ns);
+    }
+
+    /// Watches a connection, which is to have said something within `allowed_ns`; `None` when there is no room for it.
+    fn insert(&mut self, stream: Stream, speaks: Speaks, allowed_ns: u64, now_ns: u64) -> Option<Handle> {
+        let handle = self.conns.insert_with(|_| Conn {
+            stream,
+            speaks,
+            out: Vec::new(),
+            sent: 0,
+            unsent: None,
+            readable: true,
+            closing: false,
+            deadline_ns: Some(now_ns + allowed_ns),
+        })?;
+        let registry = self.poll.registry();
+        let conn = self.conns.get_mut(handle)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if registry.register(conn.stream.source(), Token(handle.slot as usize), interest).is_err() {
+            self.conns.remove(handle);
+            return None;
+        }
         self.metrics.mcp.accepted.add(1);
         self.metrics.mcp.connections.set(self.conns.len() as f64);
-        self.serve(handle, now_ns);
+        Some(handle)
     }
 
     /// Goes on with one connection as far as it can.
@@ -290,15 +339,24 @@ impl McpDoor {
         if !self.write(handle, now_ns) {
             return self.drop_conn(handle);
         }
+        match self.conns.get_mut(handle).map(|conn| &conn.speaks) {
+            Some(Speaks::Lines(_)) => self.serve_lines(handle, now_ns),
+            Some(Speaks::Http(_)) => self.serve_http(handle, now_ns),
+            None => {}
+        }
+    }
+
+    fn serve_lines(&mut self, handle: Handle, now_ns: u64) {
         loop {
             let Self { conns, lanes, scratch, held, metrics, .. } = self;
             let Some(conn) = conns.get_mut(handle) else { return };
-            if conn.waits || conn.unsent.is_some() || conn.closing {
+            let Speaks::Lines(side) = &mut conn.speaks else { return };
+            if side.waits || conn.unsent.is_some() || conn.closing {
                 return;
             }
             let mut lines = Vec::new();
             let mut hopeless = false;
-            while let Some(framed) = conn.framer.next_line() {
+            while let Some(framed) = side.framer.next_line() {
                 match framed {
                     Framed::Line(line) => lines.extend_from_slice(line),
                     Framed::TooLong => {}
@@ -306,15 +364,15 @@ impl McpDoor {
                 }
                 lines.push(b'\n');
             }
-            let ends = conn.ended && !conn.end_told;
+            let ends = side.ended && !side.end_told;
             if !lines.is_empty() || ends {
                 metrics.mcp.lines.add(lines.iter().filter(|byte| **byte == b'\n').count() as u64);
                 conn.deadline_ns = None;
-                conn.end_told |= ends;
+                side.end_told |= ends;
                 conn.closing |= hopeless;
-                let event = McpEvent::Lines { conn: handle, lines: Bytes::from(lines), ended: conn.ended };
+                let event = McpEvent::Lines { conn: handle, lines: Bytes::from(lines), ended: side.ended };
                 match lanes.events.push(event) {
-                    Ok(_) => conn.waits = true,
+                    Ok(_) => side.waits = true,
                     Err(event) => {
                         conn.unsent = Some(event);
                         held.push(handle);
@@ -322,15 +380,15 @@ impl McpDoor {
                 }
                 return;
             }
-            if !conn.readable || conn.ended || conn.out.len() - conn.sent > MCP_OUTPUT_BYTES_PAUSE {
-                if conn.deadline_ns.is_none() && !conn.framer.is_empty() {
+            if !conn.readable || side.ended || conn.out.len() - conn.sent > MCP_OUTPUT_BYTES_PAUSE {
+                if conn.deadline_ns.is_none() && !side.framer.is_empty() {
                     conn.deadline_ns = Some(now_ns + LINE_NS_MAX);
                 }
                 return;
             }
             match conn.stream.read(scratch) {
-                Ok(0) => conn.ended = true,
-                Ok(taken) => conn.framer.push(scratch.get(..taken).unwrap_or(&[])),
+                Ok(0) => side.ended = true,
+                Ok(taken) => side.framer.push(scratch.get(..taken).unwrap_or(&[])),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => conn.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return self.drop_conn(handle),
@@ -359,7 +417,7 @@ impl McpDoor {
         if conn.sent == conn.out.len() {
             conn.out.clear();
             conn.sent = 0;
-            return !conn.closing || conn.waits;
+            return !conn.closing || conn.speaks.waits() || self.drains(handle, now_ns);
         }
         if conn.sent > MCP_OUTPUT_BYTES_PAUSE {
             conn.out.drain(..conn.sent);
@@ -369,12 +427,19 @@ impl McpDoor {
     }
 
     fn take_replies(&mut self, now_ns: u64) {
-        while let Some(McpReply { conn: handle, bytes, taken, close }) = self.lanes.replies.pop() {
-            let Some(conn) = self.conns.get_mut(handle) else { continue };
-            conn.out.extend_from_slice(&bytes);
-            conn.waits &= !taken;
-            conn.closing |= close;
-            self.serve(handle, now_ns);
+        while let Some(reply) = self.lanes.replies.pop() {
+            match reply {
+                McpReply::Lines { conn: handle, bytes, taken, close } => {
+                    let Some(conn) = self.conns.get_mut(handle) else { continue };
+                    let Speaks::Lines(side) = &mut conn.speaks else { continue };
+                    side.waits &= !taken;
+                    conn.out.extend_from_slice(&bytes);
+                    conn.closing |= close;
+                    self.serve(handle, now_ns);
+                }
+                McpReply::Http { conn, status, extra, body } => self.answer_http(conn, status, extra, body, now_ns),
+                McpReply::Events { conn, lines, end } => self.stream_http(conn, &lines, end, now_ns),
+            }
         }
     }
 
@@ -390,7 +455,11 @@ impl McpDoor {
             let Some(conn) = self.conns.get_mut(handle) else { continue };
             let Some(event) = conn.unsent.take() else { continue };
             match self.lanes.events.push(event) {
-                Ok(_) => conn.waits = true,
+                Ok(_) => {
+                    if let Speaks::Lines(side) = &mut conn.speaks {
+                        side.waits = true;
+                    }
+                }
                 Err(event) => {
                     conn.unsent = Some(event);
                     self.held.push(handle);
@@ -419,6 +488,8 @@ impl McpDoor {
             if let Some(handle) = self.conns.handle_at(slot).filter(|_| late) {
                 self.metrics.mcp.timeouts.add(1);
                 self.drop_conn(handle);
+            } else if let Some(handle) = self.conns.handle_at(slot) {
+                self.comment(handle, now_ns);
             }
         }
     }

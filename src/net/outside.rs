@@ -17,7 +17,7 @@ pub fn http_head(bytes: &[u8]) {
         let head = bytes.get(..taken).unwrap_or(bytes);
         assert_eq!(http::parse(head), Ok(Some((request.clone(), taken))), "what follows a head does not change it");
         for any_host in [false, true] {
-            drop(route(&request, Trust { any_host }));
+            drop(route(&request, Trust { any_host, agents: true }));
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum Route {
     Ask(HttpQuery),
     /// Ask `control` with the body that follows, of the announced length.
     Rest,
+    /// Have the agents' door go on with the connection.
+    Agents,
     /// Become a stream.
     Upgrade {
         /// What it asks for.
@@ -44,6 +46,9 @@ pub enum OwnPage {
 
 /// Paths that stream.
 const STREAM_PATHS: [&str; 3] = ["/stream", "/ws", "/wss"];
+
+/// Where agents come in.
+pub const AGENTS_PATH: &str = "/mcp";
 
 /// Paths of the REST interface with the methods they answer. A path that ends in a slash stands for all with one more part.
 pub const REST_PATHS: [(&str, &str); 42] = [
@@ -91,11 +96,13 @@ pub const REST_PATHS: [(&str, &str); 42] = [
     ("/api/snapshots/", "DELETE"),
 ];
 
-/// Which hosts and origins may ask.
+/// Which hosts and origins may ask, and for what.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Trust {
     /// Any `Host` is right: the engine is bound to an address that others reach.
     pub any_host: bool,
+    /// Agents may come in here.
+    pub agents: bool,
 }
 
 /// Decides what to do about `request`.
@@ -103,6 +110,14 @@ pub struct Trust {
 pub fn route(request: &Request, trust: Trust) -> Route {
     if let Some(refused) = refuse_foreign(request, trust) {
         return Route::Respond(refused);
+    }
+    if request.path == AGENTS_PATH && trust.agents {
+        return Route::Agents;
+    }
+    if request.chunked {
+        let message = "chunked request bodies are not read here";
+        let response = Response::error(411, "length_required", message, &["Content-Length"]);
+        return Route::Respond(response);
     }
     if let Some(methods) = rest_methods(&request.path) {
         return rest(request, methods);
@@ -210,7 +225,7 @@ fn rest(request: &Request, methods: &str) -> Route {
 
 /// A page of another site may not use a browser to reach this server: the origin must be the host asked for, and
 /// the host must be a name of this machine (a foreign name that resolves here is DNS rebinding).
-fn refuse_foreign(request: &Request, trust: Trust) -> Option<Response> {
+pub fn refuse_foreign(request: &Request, trust: Trust) -> Option<Response> {
     let host = request.header("host").unwrap_or("");
     // HTTP/1.0 may come without a host.
     let own = matches!(host_name(host), "" | "localhost" | "[::1]") || is_loopback(host_name(host));

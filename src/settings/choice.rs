@@ -69,6 +69,18 @@ choice! {
 }
 
 choice! {
+    /// Whether agents connect by HTTP.
+    AgentsHttp {
+        /// While they do by TCP.
+        Auto = "auto",
+        /// They do.
+        On = "on",
+        /// They do not.
+        Off = "off",
+    }
+}
+
+choice! {
     /// What agents may do that show no token.
     AnonymousAgents {
         /// Nothing.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel, SimParams};
+use super::{AgentsHttp, AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel, SimParams};
 
 /// Everything that is read once at start. Ranges are those of the key table, kept by `resolve`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,22 +88,40 @@ impl Default for StoreOptions {
 pub struct McpOptions {
     /// Raw TCP; `None` is off.
     pub tcp: Option<SocketAddr>,
+    /// HTTP at `/mcp`.
+    pub http: AgentsHttp,
     /// The Unix socket; `None` is the one in the user's runtime folder, where there is such a folder.
     pub socket: Option<PathBuf>,
     /// The file of the token; `None` is beside the socket, or in the user's data folder.
     pub token_file: Option<PathBuf>,
-    /// What may be done over TCP without the token.
+    /// What may be done over TCP and HTTP without the token.
     pub anonymous: AnonymousAgents,
 }
 
 impl McpOptions {
     /// The customary address. Somebody else having it is no reason not to start.
     pub const TCP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7402);
+
+    /// Whether agents connect by HTTP.
+    #[must_use]
+    pub fn serves_http(&self) -> bool {
+        match self.http {
+            AgentsHttp::Auto => self.tcp.is_some(),
+            AgentsHttp::On => true,
+            AgentsHttp::Off => false,
+        }
+    }
 }
 
 impl Default for McpOptions {
     fn default() -> Self {
-        Self { tcp: Some(Self::TCP), socket: None, token_file: None, anonymous: AnonymousAgents::None }
+        Self {
+            tcp: Some(Self::TCP),
+            http: AgentsHttp::Auto,
+            socket: None,
+            token_file: None,
+            anonymous: AnonymousAgents::None,
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::value::{Kind, Setting, Value};
 use super::{
-    AnonymousAgents, BackendChoice, Config, CpuId, ForceModel, GraphFormat, IdleStrategy, LogFormat, LogLevel,
+    AgentsHttp, AnonymousAgents, BackendChoice, Config, CpuId, ForceModel, GraphFormat, IdleStrategy, LogFormat,
+    LogLevel,
 };
 use crate::limits::NODE_ID_MAX;
 
@@ -400,19 +401,23 @@ pub static KEYS: &[Key] = &[
               engine starts without it, and says so.",
     },
     Key {
+        name: "mcp.http", kind: Kind::Choice(AgentsHttp::NAMES), unit: "", flag: "", field: field!(mcp.http),
+        doc: "Whether agents connect by HTTP as well, at /mcp of net.http: on, off, or auto, which is on while mcp.tcp is.",
+    },
+    Key {
         name: "mcp.socket", kind: Kind::Text, unit: "", flag: "", field: field!(mcp.socket),
         doc: "The Unix socket for agents of the same user, who need no token. \"\" is swarmcast/mcp.sock in $XDG_RUNTIME_DIR, where \
               there is such a folder.",
     },
     Key {
         name: "mcp.token_file", kind: Kind::Text, unit: "", flag: "", field: field!(mcp.token_file),
-        doc: "The file with the token that agents show over TCP; it is made, for its user alone, when it is not there. \"\" is \
+        doc: "The file with the token that agents show over TCP and HTTP; it is made, for its user alone, when it is not there. \"\" is \
               mcp.token beside the socket, or in swarmcast in the user's data folder.",
     },
     Key {
         name: "mcp.anonymous", kind: Kind::Choice(AnonymousAgents::NAMES), unit: "", flag: "",
         field: field!(mcp.anonymous),
-        doc: "What may be done over TCP without the token: none, read, or write. Any program and any web page of this machine can \
+        doc: "What may be done over TCP and HTTP without the token: none, read, or write. Any program and any web page of this machine can \
               reach a loopback address.",
     },
     Key {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    AnonymousAgents, BackendChoice, CpuId, Dimensions, ForceModel, GraphFormat, IdleStrategy, LogFormat, LogLevel,
+    AgentsHttp, AnonymousAgents, BackendChoice, CpuId, Dimensions, ForceModel, GraphFormat, IdleStrategy, LogFormat,
+    LogLevel,
 };
 
 /// A value as a source gave it. Displays as TOML.
@@ -368,4 +369,4 @@ macro_rules! choice_setting {
     )+};
 }
 
-choice_setting!(AnonymousAgents BackendChoice ForceModel GraphFormat IdleStrategy LogFormat LogLevel);
+choice_setting!(AgentsHttp AnonymousAgents BackendChoice ForceModel GraphFormat IdleStrategy LogFormat LogLevel);

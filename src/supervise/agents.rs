@@ -27,6 +27,8 @@ pub(super) struct AgentsDoor {
     pub(super) anonymous: Option<Principal>,
     /// Where agents connect, for the user to read.
     pub(super) tcp: Option<SocketAddr>,
+    /// They come in by `/mcp` as well.
+    pub(super) http: bool,
     pub(super) socket: Option<PathBuf>,
     pub(super) token_file: Option<PathBuf>,
 }
@@ -65,7 +67,8 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         Some((path, named)) => bind(&path, named)?.map(|listener| (listener, path)),
         None => None,
     };
-    if tcp.is_none() && unix.is_none() {
+    let http = options.serves_http();
+    if tcp.is_none() && unix.is_none() && !http {
         return Ok(None);
     }
     let failed_random = |error: getrandom::Error| StartError::System {
@@ -79,8 +82,8 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         reason: std::io::Error::other(error.to_string()),
     })?;
     let everything = Principal { name: "agent".into(), scopes: Scopes::ALL };
-    let token_file = match &tcp {
-        Some(_) => {
+    let token_file = match tcp.is_some() || http {
+        true => {
             let path = options.token_file.clone().or_else(|| runtime.as_ref().map(|folder| folder.join(TOKEN_NAME)));
             let path = path.or_else(|| {
                 let store = default_path(|name| std::env::var_os(name))?;
@@ -92,7 +95,7 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
             server.add_token(&token(&path, &fresh)?, everything.clone());
             Some(path)
         }
-        None => None,
+        false => None,
     };
     let anonymous = match options.anonymous {
         AnonymousAgents::None => None,
@@ -109,6 +112,7 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         own_user: everything,
         anonymous,
         tcp: address,
+        http,
         socket,
         token_file,
     }))

@@ -16,9 +16,9 @@ use super::agents::{self, AgentsDoor};
 use super::latency_file::LatencyFile;
 use super::saved::with_saved;
 use super::topology::{
-    ADOPT, COMMANDS, FILE_ORDERS, FILE_REPORTS, FRAMES, LATEST, LOOKED, LOOKS, LaneMaker, MCP_EVENTS, MCP_REPLIES,
-    MCP_STOP, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM, SIM_EVENTS, STOP, STORE_ORDERS,
-    STORE_REPORTS,
+    ADOPT, COMMANDS, FILE_ORDERS, FILE_REPORTS, FRAMES, LATEST, LOOKED, LOOKS, LaneMaker, MCP_ADOPT, MCP_BACK,
+    MCP_EVENTS, MCP_REPLIES, MCP_STOP, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM,
+    SIM_EVENTS, STOP, STORE_ORDERS, STORE_REPORTS,
 };
 use super::{Beginning, Plan, StartError, begin, logging, look};
 use crate::api::OPENAPI;
@@ -98,7 +98,7 @@ pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     let address = |listener: &TcpListener| listener.local_addr().ok();
     let addresses = (address(&http), tcp.as_ref().and_then(address));
     let backend = backend(config, &plan, &beginning, csr)?;
-    let agents_lines = agents_lines(agents.as_ref());
+    let agents_lines = agents_lines(agents.as_ref(), addresses.0);
     let engine = Engine::start(&settings, &plan, beginning, backend, http, tcp, agents)?;
     at_once.store(false, Ordering::Release);
     engine.await_first_frame(&stop);
@@ -129,12 +129,13 @@ fn host_lines(beginning: &Beginning, plan: &Plan) -> String {
     )
 }
 
-fn agents_lines(agents: Option<&AgentsDoor>) -> String {
-    let Some(AgentsDoor { tcp, socket, token_file, .. }) = agents else { return String::new() };
+fn agents_lines(agents: Option<&AgentsDoor>, address: Option<SocketAddr>) -> String {
+    let Some(AgentsDoor { tcp, socket, token_file, http, .. }) = agents else { return String::new() };
     let token = token_file.as_ref().map_or_else(String::new, |file| format!(", token in {}", file.display()));
     let tcp = tcp.map(|address| format!("  agents  mcp at {address}{token}\n")).unwrap_or_default();
     let socket = socket.as_ref().map(|path| format!("  agents  mcp at {}\n", path.display())).unwrap_or_default();
-    format!("{tcp}{socket}")
+    let http = address.filter(|_| *http).map(|address| format!("  agents  mcp at http://{address}/mcp{token}\n"));
+    format!("{tcp}{socket}{}", http.unwrap_or_default())
 }
 
 fn address_lines((http, tcp): (Option<SocketAddr>, Option<SocketAddr>), agents: &str) -> String {
@@ -398,7 +399,7 @@ impl Engine {
         let look_parker = Parker::new();
         let unparker = look_parker.unparker().clone();
         let look_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
-        let (mut mcp_desk, mut agents_side) = (None, None);
+        let (mut mcp_desk, mut agents_side, mut agents_http) = (None, None, None);
         if let Some(mut agents) = agents {
             let (poll, bell) = poll_with_bell().map_err(loops)?;
             let (events_out, events) = lanes.make(&MCP_EVENTS, None, &control_bell);
@@ -409,9 +410,13 @@ impl Engine {
             let (server, own_user) = (Arc::clone(&agents.server), agents.own_user.clone());
             let anonymous = agents.anonymous.clone();
             mcp_desk = Some(McpDesk { events, replies, looks, looked, server, own_user, anonymous });
-            let own = McpLanes { events: events_out, replies: replies_in, stop: mcp_stop };
+            let (adopt, adopted) = lanes.make(&MCP_ADOPT, None, &bell);
+            let (back, taken_back) = lanes.make(&MCP_BACK, None, &door_bell);
+            let own = McpLanes { events: events_out, replies: replies_in, adopted, back, stop: mcp_stop };
+            agents_http = agents.http.then_some((adopt, taken_back));
             let listeners = std::mem::replace(&mut agents.listeners, McpListeners { tcp: None, unix: None });
-            let door = McpDoor::new(poll, bell, listeners, own, Arc::clone(&metrics)).map_err(loops)?;
+            let door = McpDoor::new(poll, bell, listeners, own, config.net.allow_remote, Arc::clone(&metrics))
+                .map_err(loops)?;
             let looker = Looker::new(looks_in, looked_out, Arc::clone(&look_bell));
             agents_side = Some((agents, door, looker, stop_mcp));
         }
@@ -487,7 +492,13 @@ impl Engine {
             trust_any_host: config.net.allow_remote,
             pages: FixedPages { viewer: VIEWER, openapi: OPENAPI },
         };
-        let own = DoorLanes { requests: requests_out, replies: replies_in, adopt: adopts, stop: stop_in };
+        let own = DoorLanes {
+            requests: requests_out,
+            replies: replies_in,
+            adopt: adopts,
+            agents: agents_http,
+            stop: stop_in,
+        };
         let door = Door::new(door_poll, door_bell, http, tcp, own, options, Arc::clone(&metrics), Arc::clone(&health))
             .map_err(loops)?;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::handoff::{
-    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Frame, LaneStats, McpEvent, McpReply, Overflow, Producer,
-    ShardEvent, ShardMessage, SimCommand, SimEvent, ViewCommand, lane,
+    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Frame, LaneStats, McpEvent, McpReply, McpSocket, Overflow,
+    Producer, ShardEvent, ShardMessage, SimCommand, SimEvent, ViewCommand, lane,
 };
 use crate::limits::{BATCHES_IN_FLIGHT_MAX, FILE_ORDERS_MAX, MCP_READS_MAX};
 use crate::store::{StoreOrder, StoreReport};
@@ -85,6 +85,10 @@ pub(super) const MCP_EVENTS: LaneSpec =
     spec::<McpEvent>(("mcp", "control", "event"), 4_096, Overflow::Refuse, "the connection is not read", false);
 pub(super) const MCP_REPLIES: LaneSpec =
     spec::<McpReply>(("control", "mcp", "reply"), 4_096, Overflow::Refuse, "control waits a turn", false);
+pub(super) const MCP_ADOPT: LaneSpec =
+    spec::<McpSocket>(("door", "mcp", "connection"), 256, Overflow::Refuse, "the client is told: busy", false);
+pub(super) const MCP_BACK: LaneSpec =
+    spec::<McpSocket>(("mcp", "door", "connection"), 256, Overflow::Refuse, "the connection is closed", false);
 pub(super) const LOOKS: LaneSpec = spec::<LookOrder>(
     ("control", "look", "order"),
     MCP_READS_MAX,
@@ -108,7 +112,7 @@ pub(super) const FILE_REPORTS: LaneSpec =
     spec::<FileReport>(("files", "control", "report"), 2, Overflow::Refuse, "the thread waits", false);
 
 /// Every lane there is.
-pub(super) const LANES: [LaneSpec; 22] = [
+pub(super) const LANES: [LaneSpec; 24] = [
     FRAMES,
     LATEST,
     SIM_EVENTS,
@@ -125,6 +129,8 @@ pub(super) const LANES: [LaneSpec; 22] = [
     STORE_REPORTS,
     MCP_EVENTS,
     MCP_REPLIES,
+    MCP_ADOPT,
+    MCP_BACK,
     LOOKS,
     LOOKED,
     FILE_ORDERS,

@@ -63,7 +63,7 @@ fn main() {
         trust_any_host: false,
         pages: FixedPages { viewer: b"", openapi: "" },
     };
-    let lanes = DoorLanes { requests, replies: replies_in, adopt: vec![adopt], stop: stop_in };
+    let lanes = DoorLanes { requests, replies: replies_in, adopt: vec![adopt], agents: None, stop: stop_in };
     let door = Door::new(door_poll, door_bell, listener, None, lanes, options, metrics, Arc::new(Health::default()));
     thread::spawn(move || door.unwrap().run().unwrap());
 

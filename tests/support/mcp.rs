@@ -111,7 +111,7 @@ impl Engine {
         let mut out = Vec::new();
         let step = session.feed(&self.server, line, &mut out);
         match step {
-            Step::Done | Step::Cancel(_) => {}
+            Step::Done | Step::Refused(_) | Step::Answered { .. } | Step::Cancel(_) => {}
             Step::Close => return None,
             Step::Call(call) => {
                 let principal = call.principal.clone();

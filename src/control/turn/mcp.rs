@@ -3,10 +3,9 @@
 //! Short looks are answered at once, from the live graph; long ones by a thread of their own, over a snapshot. Everything else waits for
 //! what it asked for, and nothing waits here.
 
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use serde_json::json;
 
 use super::mutate::Reply as Told;
 use super::{Control, SHORT_NAP};
@@ -18,8 +17,8 @@ use crate::graph::{Batch, Change, Outcome};
 use crate::handoff::{Consumer, McpEvent, McpReply, Producer, Steer};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
-    Agents, Bounds, Call, CallKey, Done, Plan, Principal, Recent, Reply, RpcError, Server, Session, SimFacts,
-    SimulationChange, Step, ToolError, Touched, View, Write, plan, read, reply, steered,
+    Agents, Bounds, Call, CallKey, Done, Line, LogLevel, Plan, Principal, Recent, Reply, RpcError, Scopes, Server,
+    SimFacts, SimulationChange, Step, Talks, ToolError, Touched, View, Write, plan, read, reply, steered,
 };
 use crate::worker::{LookOrder, LookReport, Ticket};
 
@@ -32,11 +31,14 @@ const AGENTS_NS: u64 = 200 * MILLISECOND_NS;
 /// Lines taken in one turn before others have theirs.
 const EVENTS_PER_TURN_MAX: usize = 64;
 
-/// Lines of one connection, before others have theirs.
-const LINES_PER_TURN_MAX: usize = 16;
-
 /// Time for lines in one turn.
 const LINES_NS_MAX: u64 = 2 * MILLISECOND_NS;
+
+/// Time between two words about how far a long look is.
+const PROGRESS_NS: u64 = 100 * MILLISECOND_NS;
+
+/// Time between two notices of the engine's figures.
+const STATS_NS: u64 = 1_000 * MILLISECOND_NS;
 
 /// How long an order to the simulation is waited for.
 const STEER_NS_MAX: u64 = 1_000 * MILLISECOND_NS;
@@ -60,21 +62,9 @@ pub struct McpDesk {
     pub anonymous: Option<Principal>,
 }
 
-/// One connection.
-struct Talk {
-    session: Session,
-    out: BytesMut,
-    /// Lines that nothing was made of yet.
-    rest: Bytes,
-    /// The door waits to hear that its lines were taken.
-    untold: bool,
-    /// The other end has said its last.
-    ended: bool,
-    close: bool,
-}
-
 /// A call that waits.
 struct Pending {
+    /// The talk it is of.
     conn: Handle,
     key: CallKey,
     what: Awaited,
@@ -93,7 +83,7 @@ enum Awaited {
 
 /// Everything that has to do with agents.
 pub(super) struct Mcp {
-    talks: HashMap<Handle, Talk>,
+    talks: Talks,
     pending: Vec<Pending>,
     agents: Agents,
     recent: Recent,
@@ -102,47 +92,51 @@ pub(super) struct Mcp {
     /// Positions of the newest frame, and its tick and epoch.
     positions: (u64, u32, Vec<[f32; 3]>),
     agents_ns: u64,
-    /// Connections with lines, first come first served.
-    queue: VecDeque<Handle>,
-    /// Connections with something to send.
-    busy: HashSet<Handle>,
+    /// When calls under way were told how far they are, and the figures were news.
+    told_ns: (u64, u64),
+    /// What the log has told of last: the store fails, the simulation has fallen back to the processor.
+    told: (bool, bool),
+    /// The last turn of the simulation whose places were news.
+    moved_ns: u64,
     /// Batches of agents that are done, or are not, since the pending calls were looked at.
     written: Vec<(Handle, CallKey, Option<RestError>)>,
-    /// Replies that found the lane full.
-    unsent: Vec<McpReply>,
     looks: usize,
 }
 
 impl Mcp {
-    pub(super) fn new(revision: u64) -> Self {
+    pub(super) fn new(revision: u64, desk: Option<&McpDesk>) -> Self {
+        let nobody = || Principal { name: "nobody".into(), scopes: Scopes::NONE };
+        let own_user = desk.map_or_else(nobody, |desk| desk.own_user.clone());
         Self {
-            talks: HashMap::new(),
+            talks: Talks::new(own_user, desk.and_then(|desk| desk.anonymous.clone())),
             pending: Vec::new(),
             agents: Agents::default(),
             recent: Recent::at(revision),
             touched: Touched::default(),
             positions: (0, 0, Vec::new()),
             agents_ns: 0,
-            queue: VecDeque::new(),
-            busy: HashSet::new(),
+            told_ns: (0, 0),
+            told: (false, false),
+            moved_ns: 0,
             written: Vec::new(),
-            unsent: Vec::new(),
             looks: 0,
         }
     }
 
     /// Whether something is due before a lane rings.
-    pub(super) fn is_busy(&self) -> bool {
-        !(self.unsent.is_empty() && self.written.is_empty())
+    pub(super) fn is_busy(&mut self) -> bool {
+        !self.written.is_empty()
             || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. }))
-            || self.talks.values().any(|talk| talk.session.has_notices())
+            || self.talks.is_busy()
     }
 
     /// A batch has become true.
     pub(super) fn note(&mut self, version: u64, author: &str, changes: &[Change]) {
         self.recent.push(version, author, changes);
+        let line = || json!({ "event": "changed", "revision": version, "by": author, "changes": changes.len() });
+        self.talks.log(LogLevel::Info, "graph", || line().to_string());
         self.touched.structure = true;
-        if self.talks.values().any(|talk| talk.session.has_subscriptions()) {
+        if self.talks.has_subscriptions() {
             let keys = changes.iter().filter_map(|change| match change {
                 Change::PutNode(node) => Some(node.key.clone()),
                 _ => None,
@@ -174,9 +168,12 @@ impl Control {
         for _ in 0..EVENTS_PER_TURN_MAX {
             let Some(event) = desk.events.pop() else { break };
             taken += 1;
-            self.mcp_event(&mut desk, event);
+            if let Some(talk) = self.mcp.talks.event(&desk.server, event, now_ns) {
+                self.forget(talk);
+            }
         }
         taken += self.take_lines(&mut desk, now_ns);
+        self.mcp.talks.sweep(now_ns);
         while let Some(LookReport { conn, key, result }) = desk.looked.pop() {
             taken += 1;
             self.mcp.looks -= 1;
@@ -184,6 +181,8 @@ impl Control {
             self.finish(&desk, conn, key, &result);
         }
         self.look_at_pending(&desk, now_ns);
+        self.tell_progress(now_ns);
+        self.log_state();
         self.keep_agents(now_ns);
         self.notify(now_ns);
         self.send_mcp(&mut desk);
@@ -191,95 +190,34 @@ impl Control {
         taken
     }
 
-    fn mcp_event(&mut self, desk: &mut McpDesk, event: McpEvent) {
-        match event {
-            McpEvent::Open { conn, own_user } => {
-                let principal = if own_user { Some(desk.own_user.clone()) } else { desk.anonymous.clone() };
-                let session = Session::new(principal);
-                let talk = Talk {
-                    session,
-                    out: BytesMut::new(),
-                    rest: Bytes::new(),
-                    untold: false,
-                    ended: false,
-                    close: false,
-                };
-                self.mcp.talks.insert(conn, talk);
-            }
-            McpEvent::Closed { conn } => {
-                self.mcp.talks.remove(&conn);
-                self.mcp.busy.remove(&conn);
-                for pending in self.mcp.pending.iter().filter(|pending| pending.conn == conn) {
-                    if let Awaited::Look { ticket } = &pending.what {
-                        ticket.cancel();
-                    }
-                }
-                // What changes the graph goes on; nobody hears of it.
-                self.mcp.pending.retain(|pending| pending.conn != conn);
-            }
-            McpEvent::Lines { conn, lines, ended } => {
-                let Some(talk) = self.mcp.talks.get_mut(&conn) else { return };
-                talk.untold = true;
-                talk.ended |= ended;
-                talk.rest = lines;
-                self.mcp.queue.push_back(conn);
+    /// Nobody waits for the calls of this talk any more. What changes the graph goes on; nobody hears of it.
+    fn forget(&mut self, talk: Handle) {
+        for pending in self.mcp.pending.iter().filter(|pending| pending.conn == talk) {
+            if let Awaited::Look { ticket } = &pending.what {
+                ticket.cancel();
             }
         }
+        self.mcp.pending.retain(|pending| pending.conn != talk);
     }
 
-    /// Makes something of lines: of each connection some, in turn, for so long. What is left waits for the next turn, so that nobody
-    /// else waits for agents. Returns how many lines that were.
+    /// Makes something of lines: of each talk one, in turn, for so long. What is left waits for the next turn, so that nobody else
+    /// waits for agents. Returns how many lines that were.
     fn take_lines(&mut self, desk: &mut McpDesk, now_ns: u64) -> usize {
         let mut taken = 0;
-        for _ in 0..self.mcp.queue.len() {
-            if taken > 0 && monotonic_ns().saturating_sub(now_ns) > LINES_NS_MAX {
-                break;
-            }
-            let Some(conn) = self.mcp.queue.pop_front() else { break };
-            let Some(mut talk) = self.mcp.talks.remove(&conn) else { continue };
-            let mut out = Vec::new();
-            for _ in 0..LINES_PER_TURN_MAX {
-                if talk.rest.is_empty() || talk.close || talk.session.is_full() {
-                    break;
-                }
-                let end = talk.rest.iter().position(|byte| *byte == b'\n').unwrap_or(talk.rest.len());
-                let mut line = talk.rest.split_to((end + 1).min(talk.rest.len()));
-                line.truncate(end);
-                self.mcp_line(desk, conn, &mut talk, &line, &mut out, now_ns);
-                taken += 1;
-            }
-            talk.out.extend_from_slice(&out);
-            if talk.close {
-                talk.rest.clear();
-            }
-            if !talk.rest.is_empty() {
-                self.mcp.queue.push_back(conn);
-            }
-            self.mcp.talks.insert(conn, talk);
-            self.mcp.busy.insert(conn);
+        while taken == 0 || monotonic_ns().saturating_sub(now_ns) <= LINES_NS_MAX {
+            let Some(line) = self.mcp.talks.next_line() else { break };
+            self.mcp_line(desk, &line, now_ns);
+            taken += 1;
         }
         taken
     }
 
-    fn mcp_line(
-        &mut self,
-        desk: &mut McpDesk,
-        conn: Handle,
-        talk: &mut Talk,
-        line: &[u8],
-        out: &mut Vec<u8>,
-        now_ns: u64,
-    ) {
-        if line.is_empty() {
-            talk.close |= !talk.session.too_long(out);
-            return;
-        }
+    fn mcp_line(&mut self, desk: &mut McpDesk, line: &Line, now_ns: u64) {
         let server = Arc::clone(&desk.server);
-        match talk.session.feed(&server, line, out) {
-            Step::Done => {}
-            Step::Close => talk.close = true,
+        match self.mcp.talks.feed(&server, line) {
+            Step::Done | Step::Refused(_) | Step::Close | Step::Answered { .. } => {}
             Step::Cancel(key) => {
-                let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key));
+                let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (line.talk, key));
                 let Some(Pending { what: Awaited::Look { ticket }, .. }) =
                     place.map(|place| self.mcp.pending.swap_remove(place))
                 else {
@@ -287,37 +225,29 @@ impl Control {
                 };
                 ticket.cancel();
             }
-            Step::Call(call) => self.mcp_call(desk, conn, talk, &call, out, now_ns),
+            Step::Call(call) => self.mcp_call(desk, line, &call, now_ns),
         }
     }
 
     /// Does what a call asks for, or has it done.
-    fn mcp_call(
-        &mut self,
-        desk: &mut McpDesk,
-        conn: Handle,
-        talk: &mut Talk,
-        call: &Call<'_>,
-        out: &mut Vec<u8>,
-        now_ns: u64,
-    ) {
+    fn mcp_call(&mut self, desk: &mut McpDesk, line: &Line, call: &Call<'_>, now_ns: u64) {
         self.refresh_positions();
-        let server = &desk.server;
+        let (server, conn) = (&desk.server, line.talk);
         let sim = self.sim_facts();
         let planned = plan(server, &call.ask, &call.principal, &self.view(&sim));
         let tool = |done: Done| Ok(reply(done));
         match planned {
-            Err(error) => talk.session.answer(server, call, &tool(Err(error)), out),
+            Err(error) => self.mcp.talks.answer(server, line, call, &tool(Err(error))),
             Ok(Plan::Read { long: false, .. }) => {
                 let result = self.look(server, call, &sim, now_ns);
-                talk.session.answer(server, call, &result, out);
+                self.mcp.talks.answer(server, line, call, &result);
             }
             Ok(Plan::Read { long: true, limit_ms }) => {
                 if self.mcp.looks >= MCP_READS_MAX {
                     let busy = ToolError::new("too many long looks wait already; ask again in a second");
-                    return talk.session.answer(server, call, &tool(Err(busy)), out);
+                    return self.mcp.talks.answer(server, line, call, &tool(Err(busy)));
                 }
-                let key = talk.session.defer(call);
+                let key = self.mcp.talks.defer(line, call);
                 let ticket = Arc::new(Ticket::default());
                 let order = LookOrder {
                     conn,
@@ -340,19 +270,19 @@ impl Control {
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Look { ticket } });
             }
             Ok(Plan::Wait { since, wait_ms }) => {
-                let key = talk.session.defer(call);
+                let key = self.mcp.talks.defer(line, call);
                 let asked = Box::new((call.ask.clone().into_owned(), call.principal.clone()));
                 let until_ns = now_ns + wait_ms * MILLISECOND_NS;
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Change { since, until_ns, call: asked } });
             }
-            Ok(Plan::Write(write)) => self.mcp_write(desk, conn, talk, call, write, out),
+            Ok(Plan::Write(write)) => self.mcp_write(desk, line, call, write),
             Ok(Plan::Steer(change)) => match self.mcp_steer(change) {
                 Ok(ticket) => {
-                    let key = talk.session.defer(call);
+                    let key = self.mcp.talks.defer(line, call);
                     let until_ns = now_ns + STEER_NS_MAX;
                     self.mcp.pending.push(Pending { conn, key, what: Awaited::Steer { ticket, until_ns } });
                 }
-                Err(error) => talk.session.answer(server, call, &tool(Err(ToolError::new(error.message))), out),
+                Err(error) => self.mcp.talks.answer(server, line, call, &tool(Err(ToolError::new(error.message)))),
             },
             Ok(Plan::Register(asked)) => {
                 let mut random = [0; 16];
@@ -364,14 +294,14 @@ impl Control {
                     Err(error) => Err(ToolError::new(format!("no random bits for a handle: {error}"))),
                 };
                 let result = tool(done.and_then(|registered| crate::mcp::structured(&registered)));
-                talk.session.answer(server, call, &result, out);
+                self.mcp.talks.answer(server, line, call, &result);
                 self.show_agents(now_ns);
             }
             Ok(Plan::Report(asked)) => {
                 let (by, now) = (&*call.principal.name, (now_ns, unix_ms()));
                 let done = self.mcp.agents.report(&asked, by, &self.graph, now, self.mutations.version());
                 let result = tool(done.and_then(|reported| crate::mcp::structured(&reported)));
-                talk.session.answer(server, call, &result, out);
+                self.mcp.talks.answer(server, line, call, &result);
                 self.show_agents(now_ns);
             }
         }
@@ -382,28 +312,20 @@ impl Control {
         read(server, &call.ask, &self.view(sim), &Bounds::new(server, &call.principal.name, &until))
     }
 
-    fn mcp_write(
-        &mut self,
-        desk: &McpDesk,
-        conn: Handle,
-        talk: &mut Talk,
-        call: &Call<'_>,
-        write: Box<Write>,
-        out: &mut Vec<u8>,
-    ) {
-        let server = &desk.server;
+    fn mcp_write(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, write: Box<Write>) {
+        let (server, conn) = (&desk.server, line.talk);
         if write.dry_run {
             let done = match self.try_out(&write.batch) {
                 Ok(outcomes) => write.answer(&self.graph, &outcomes, self.mutations.version()),
                 Err(error) => Err(write.refused(&self.graph, &error)),
             };
-            return talk.session.answer(server, call, &Ok(reply(done)), out);
+            return self.mcp.talks.answer(server, line, call, &Ok(reply(done)));
         }
         if write.batch.ops.is_empty() {
             let done = write.answer(&self.graph, &[], self.mutations.version());
-            return talk.session.answer(server, call, &Ok(reply(done)), out);
+            return self.mcp.talks.answer(server, line, call, &Ok(reply(done)));
         }
-        let key = talk.session.defer(call);
+        let key = self.mcp.talks.defer(line, call);
         match self.mutate_for(&write.batch, Told::Mcp { conn, key }) {
             Ok((version, outcomes)) => {
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Write { write, outcomes, version } });
@@ -414,7 +336,7 @@ impl Control {
                     super::mutate::Refused::Version { at } => write.stale(at),
                     super::mutate::Refused::Other(error) => ToolError::new(error.message),
                 };
-                talk.session.finish(server, key, &Ok(reply(Err(error))), out);
+                self.mcp.talks.finish(server, conn, key, &Ok(reply(Err(error))));
             }
         }
     }
@@ -439,11 +361,7 @@ impl Control {
     }
 
     fn finish(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, result: &Result<Reply, RpcError>) {
-        let Some(talk) = self.mcp.talks.get_mut(&conn) else { return };
-        let mut out = Vec::new();
-        talk.session.finish(&desk.server, key, result, &mut out);
-        talk.out.extend_from_slice(&out);
-        self.mcp.busy.insert(conn);
+        self.mcp.talks.finish(&desk.server, conn, key, result);
     }
 
     /// Calls whose time has come.
@@ -484,6 +402,36 @@ impl Control {
                 _ => Ok(reply(steered(&self.view(&sim)))),
             };
             self.finish(desk, conn, key, &result);
+        }
+    }
+
+    /// Tells those who wait for long looks how far these are.
+    fn tell_progress(&mut self, now_ns: u64) {
+        if self.mcp.looks == 0 || now_ns < self.mcp.told_ns.0 + PROGRESS_NS {
+            return;
+        }
+        self.mcp.told_ns.0 = now_ns;
+        let Mcp { pending, talks, .. } = &mut self.mcp;
+        for Pending { conn, key, what } in pending {
+            if let Awaited::Look { ticket } = what {
+                talks.progress(*conn, *key, ticket.progress(), 1.0);
+            }
+        }
+    }
+
+    /// Has the log say what has become of the store and the simulation.
+    fn log_state(&mut self) {
+        let store = self.metrics.store.failed.get() > 0.0;
+        let processor = self.metrics.sim.fell_back.get() > 0.0;
+        let (store_was, processor_was) = std::mem::replace(&mut self.mcp.told, (store, processor));
+        let talks = &mut self.mcp.talks;
+        if store != store_was {
+            let level = if store { LogLevel::Error } else { LogLevel::Notice };
+            let event = if store { "changes_refused" } else { "changes_taken" };
+            talks.log(level, "store", || json!({ "event": event }).to_string());
+        }
+        if processor && !processor_was {
+            talks.log(LogLevel::Warning, "simulation", || json!({ "event": "fell_back_to_cpu" }).to_string());
         }
     }
 
@@ -531,6 +479,8 @@ impl Control {
     fn mutate_unasked(&mut self, batch: &Batch) {
         if let Err(error) = self.mutate(batch, Told::Nobody) {
             tracing::warn!(author = &*batch.author, "not done: {}", error.message);
+            let line = || json!({ "event": "not_done", "by": batch.author, "why": error.message });
+            self.mcp.talks.log(LogLevel::Warning, "agents", || line().to_string());
         }
     }
 
@@ -543,44 +493,24 @@ impl Control {
 
     /// Tells subscribers what has changed.
     fn notify(&mut self, now_ns: u64) {
-        let touched = std::mem::take(&mut self.mcp.touched);
-        let any = touched.structure || touched.agents;
-        for (conn, talk) in &mut self.mcp.talks {
-            if any {
-                talk.session.touch(&touched);
-            }
-            if talk.session.has_notices() {
-                let mut out = Vec::new();
-                if talk.session.notices(now_ns, &mut out) > 0 {
-                    talk.out.extend_from_slice(&out);
-                    self.mcp.busy.insert(*conn);
-                }
+        let mut touched = std::mem::take(&mut self.mcp.touched);
+        if self.mcp.talks.has_subscriptions() {
+            let paused = self.is_paused();
+            let sim = &self.metrics.sim;
+            let moved_ns = sim.turn_ended_ns.get();
+            touched.layout |=
+                !paused && sim.settled.get() == 0.0 && moved_ns != std::mem::replace(&mut self.mcp.moved_ns, moved_ns);
+            if now_ns >= self.mcp.told_ns.1 + STATS_NS {
+                self.mcp.told_ns.1 = now_ns;
+                touched.stats = true;
             }
         }
+        self.mcp.talks.notify(&touched, now_ns);
     }
 
     /// One message for each connection that has something.
     fn send_mcp(&mut self, desk: &mut McpDesk) {
-        for reply in std::mem::take(&mut self.mcp.unsent) {
-            if let Err(reply) = desk.replies.push(reply) {
-                self.mcp.unsent.push(reply);
-            }
-        }
-        for conn in std::mem::take(&mut self.mcp.busy) {
-            let Some(talk) = self.mcp.talks.get_mut(&conn) else { continue };
-            let done = talk.rest.is_empty();
-            let close = talk.close || (talk.ended && done && talk.session.in_flight() == 0);
-            // Not read on until there is room for another call.
-            let taken = talk.untold && done && !talk.session.is_full();
-            talk.untold &= !taken;
-            let bytes: Bytes = talk.out.split().freeze();
-            if bytes.is_empty() && !taken && !close {
-                continue;
-            }
-            if let Err(reply) = desk.replies.push(McpReply { conn, bytes, taken, close }) {
-                self.mcp.unsent.push(reply);
-            }
-        }
+        self.mcp.talks.send(|reply| desk.replies.push(reply).map(|_| ()));
     }
 
     fn refresh_positions(&mut self) {
@@ -625,13 +555,7 @@ impl Control {
     /// The last words to agents that listen.
     pub(super) fn leave_agents(&mut self) {
         let Some(mut desk) = self.lanes.mcp.take() else { return };
-        for (conn, talk) in &mut self.mcp.talks {
-            let mut out = Vec::new();
-            talk.session.goodbye(&desk.server, &mut out);
-            talk.out.extend_from_slice(&out);
-            talk.close = true;
-            self.mcp.busy.insert(*conn);
-        }
+        self.mcp.talks.leave(&desk.server);
         self.send_mcp(&mut desk);
         std::thread::sleep(SHORT_NAP);
         self.lanes.mcp = Some(desk);

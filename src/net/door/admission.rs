@@ -3,7 +3,8 @@
 
 use super::Door;
 use crate::base::Handle;
-use crate::handoff::{Adopt, DoorRequest, Grant, Producer, SessionId};
+use crate::base::clock::monotonic_ns;
+use crate::handoff::{Adopt, DoorRequest, Grant, McpSocket, Producer, SessionId, Transport};
 use crate::net::hold::Hold;
 use crate::net::http::Response;
 use crate::net::pending::{Pending, State};
@@ -132,6 +133,34 @@ impl Door {
             Err(adopt) => self.abandon(adopt.grant.session),
         }
         Ok(())
+    }
+
+    /// A connection asks for what the agents' door answers: that one goes on with it, from this request on.
+    pub(super) fn pass_on(&mut self, handle: Handle, now_ns: u64) {
+        let Some((lane, _)) = &mut self.lanes.agents else { return };
+        // An upper bound of the depth: only this thread fills the lane.
+        let stats = lane.stats();
+        if stats.depth() >= stats.slots() as u64 {
+            self.metrics.door.turned_away.add(1);
+            let response = Response::error(503, "busy", "too many agents come in at once", &[]);
+            return self.answer(handle, response, false, false, now_ns);
+        }
+        let Some(mut pending) = self.pending.remove(handle) else { return };
+        let _ = self.poll.registry().deregister(&mut pending.stream);
+        let Pending { stream, peer, received, .. } = pending;
+        let sent = lane.push(McpSocket { stream: std::net::TcpStream::from(stream), peer, received });
+        debug_assert!(sent.is_ok(), "the lane had room, and only this thread fills it");
+    }
+
+    /// Takes connections back that agents have used and that now ask for something else.
+    pub(super) fn take_back(&mut self) {
+        while let Some(McpSocket { stream, peer, received }) =
+            self.lanes.agents.as_mut().and_then(|(_, back)| back.pop())
+        {
+            let now_ns = monotonic_ns();
+            let stream = mio::net::TcpStream::from_std(stream);
+            self.take(stream, peer, Transport::WebSocket, received, now_ns);
+        }
     }
 
     /// There is no room for it, and none to wait either: its answer is to come back.

@@ -1,0 +1,653 @@
+//! Everybody who speaks MCP with this engine: connections of lines, sessions of HTTP, and single requests of HTTP. What the doors send
+//! goes in; messages for whoever has the graph come out, and replies for the doors.
+//!
+//! A session of HTTP is a talk that outlives its connections: an answer goes to the connection that asked, a notice to the newest
+//! stream that the client holds open. A request of 2026-07-28 is a talk of its own, and ends with its connection.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+
+use super::http::{self, Asked, Refused, accepts};
+use super::reply::Reply;
+use super::rpc::{RpcError, code};
+use super::session::{Call, CallKey, LogLevel, Session, Step};
+use super::subscribe::Touched;
+use super::{Principal, Server, Version};
+use crate::base::{Handle, Slab};
+use crate::handoff::{McpEvent, McpReply, McpRequest};
+use crate::limits::{MCP_CONNECTIONS_MAX, MCP_SESSION_IDLE_NS, MCP_SESSION_STREAMS_MAX, MCP_SESSIONS_MAX};
+
+/// A message that waits to be understood.
+#[derive(Debug)]
+pub struct Line {
+    /// Whose.
+    pub talk: Handle,
+    /// The connection of HTTP it came by.
+    conn: Option<Handle>,
+    /// Without its end.
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+struct Talk {
+    session: Session,
+    peer: Peer,
+    /// It waits in the queue.
+    queued: bool,
+}
+
+#[derive(Debug)]
+enum Peer {
+    Lines(Lines),
+    Http(Http),
+}
+
+/// A connection of lines.
+#[derive(Debug)]
+struct Lines {
+    conn: Handle,
+    out: BytesMut,
+    /// Lines that nothing was made of yet.
+    rest: Bytes,
+    /// The door waits to hear that its lines were taken.
+    untold: bool,
+    /// The other end has said its last.
+    ended: bool,
+    close: bool,
+}
+
+/// A session of HTTP, or one request of it.
+#[derive(Debug)]
+struct Http {
+    /// `None` is a request that stands for itself.
+    id: Option<Box<str>>,
+    /// Whose session: nobody else may go on with it.
+    owner: Principal,
+    exchanges: Vec<Exchange>,
+    /// Connections that a session's notices may go to, the newest last.
+    streams: Vec<Handle>,
+    /// Messages that nothing was made of yet.
+    waiting: VecDeque<(Handle, Bytes)>,
+    used_ns: u64,
+}
+
+/// A request of HTTP that is not answered to its end.
+#[derive(Debug)]
+struct Exchange {
+    conn: Handle,
+    /// The call it waits for.
+    key: Option<CallKey>,
+    version: Version,
+    /// Its answer may be a stream.
+    may_stream: bool,
+    /// It is one already.
+    streams: bool,
+}
+
+/// Everybody.
+#[derive(Debug)]
+pub struct Talks {
+    talks: Slab<Talk>,
+    /// The talk of each connection of the doors.
+    conns: HashMap<Handle, Handle>,
+    sessions: HashMap<Box<str>, Handle>,
+    /// Sessions that there ever were.
+    sessions_count: u64,
+    /// Talks with lines, first come first served.
+    queue: VecDeque<Handle>,
+    /// Connections of lines with something to send.
+    busy: HashSet<Handle>,
+    replies: VecDeque<McpReply>,
+    own_user: Principal,
+    anonymous: Option<Principal>,
+    swept_ns: u64,
+}
+
+/// Time between two looks at sessions that are idle.
+const SWEEP_NS: u64 = 1_000_000_000;
+
+impl Talks {
+    /// Nobody yet. `own_user` is who comes where only this engine's user can, `anonymous` who shows no token elsewhere.
+    #[must_use]
+    pub fn new(own_user: Principal, anonymous: Option<Principal>) -> Self {
+        Self {
+            talks: Slab::new(MCP_CONNECTIONS_MAX + MCP_SESSIONS_MAX),
+            conns: HashMap::new(),
+            sessions: HashMap::new(),
+            sessions_count: 0,
+            queue: VecDeque::new(),
+            busy: HashSet::new(),
+            replies: VecDeque::new(),
+            own_user,
+            anonymous,
+            swept_ns: 0,
+        }
+    }
+
+    /// Takes what a door sends. A talk that this ends is returned: nobody waits for its calls any more.
+    pub fn event(&mut self, server: &Server, event: McpEvent, now_ns: u64) -> Option<Handle> {
+        match event {
+            McpEvent::Open { conn, own_user } => {
+                let principal = if own_user { Some(self.own_user.clone()) } else { self.anonymous.clone() };
+                let lines =
+                    Lines { conn, out: BytesMut::new(), rest: Bytes::new(), untold: false, ended: false, close: false };
+                let talk = Talk { session: Session::new(principal), peer: Peer::Lines(lines), queued: false };
+                if let Some(talk) = self.talks.insert_with(|_| talk) {
+                    self.conns.insert(conn, talk);
+                }
+                None
+            }
+            McpEvent::Lines { conn, lines, ended } => {
+                let talk = *self.conns.get(&conn)?;
+                if let Some(Talk { peer: Peer::Lines(peer), .. }) = self.talks.get_mut(talk) {
+                    peer.untold = true;
+                    peer.ended |= ended;
+                    peer.rest = lines;
+                }
+                self.enqueue(talk);
+                None
+            }
+            McpEvent::Http { conn, request } => {
+                self.request(server, conn, *request, now_ns).unwrap_or_else(|refused| {
+                    let Refused { status, extra, body } = refused;
+                    self.replies.push_back(McpReply::Http { conn, status, extra, body: body.into() });
+                    None
+                })
+            }
+            McpEvent::Closed { conn } => self.closed(conn, now_ns),
+        }
+    }
+
+    fn request(
+        &mut self,
+        server: &Server,
+        conn: Handle,
+        request: McpRequest,
+        now_ns: u64,
+    ) -> Result<Option<Handle>, Refused> {
+        let principal = http::principal(server, &request, self.anonymous.as_ref())?;
+        let may_stream = accepts(&request, "text/event-stream");
+        let asked = http::read(server, &request)?;
+        let talk = match asked {
+            Asked::Stateless | Asked::Begin => {
+                if matches!(asked, Asked::Begin) && self.sessions.len() >= MCP_SESSIONS_MAX {
+                    self.make_room()?;
+                }
+                let http = Http {
+                    id: None,
+                    owner: principal.clone(),
+                    exchanges: Vec::new(),
+                    streams: Vec::new(),
+                    waiting: VecDeque::new(),
+                    used_ns: now_ns,
+                };
+                let talk = Talk { session: Session::over_http(principal), peer: Peer::Http(http), queued: false };
+                self.talks.insert_with(|_| talk).ok_or_else(too_many)?
+            }
+            Asked::Message(id) | Asked::Stream(id) | Asked::End(id) => self.session(id, &principal)?,
+        };
+        match asked {
+            Asked::End(_) => {
+                let (status, extra) = (200, String::new());
+                self.replies.push_back(McpReply::Http { conn, status, extra, body: Bytes::new() });
+                self.remove(talk);
+                return Ok(Some(talk));
+            }
+            Asked::Stream(_) => {
+                let Some(Talk { peer: Peer::Http(http), .. }) = self.talks.get_mut(talk) else { return Ok(None) };
+                if http.streams.len() >= MCP_SESSION_STREAMS_MAX {
+                    let message = format!("a session has at most {MCP_SESSION_STREAMS_MAX} streams of notices");
+                    return Err(Refused::new(409, code::REQUEST, message));
+                }
+                http.streams.push(conn);
+                self.conns.insert(conn, talk);
+                self.replies.push_back(McpReply::Events { conn, lines: Bytes::new(), end: false });
+            }
+            _ => {
+                let Some(Talk { session, peer: Peer::Http(http), .. }) = self.talks.get_mut(talk) else {
+                    return Ok(None);
+                };
+                let version = session.agreed().unwrap_or(match asked {
+                    Asked::Stateless => Version::V2026_07_28,
+                    _ => Version::LAST_LEGACY,
+                });
+                http.exchanges.push(Exchange { conn, key: None, version, may_stream, streams: false });
+                http.waiting.push_back((conn, request.body));
+                http.used_ns = now_ns;
+                self.conns.insert(conn, talk);
+                self.enqueue(talk);
+            }
+        }
+        Ok(None)
+    }
+
+    fn session(&self, id: &str, principal: &Principal) -> Result<Handle, Refused> {
+        let gone = || Refused::new(404, code::REQUEST, "there is no such session, or it has expired: initialize again");
+        let talk = self.sessions.get(id).copied().ok_or_else(gone)?;
+        match self.talks.get(talk) {
+            Some(Talk { peer: Peer::Http(http), .. }) if http.owner == *principal => Ok(talk),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Makes room for a session: the one that was idle for longest goes.
+    fn make_room(&mut self) -> Result<(), Refused> {
+        let idle = self.talks.iter_mut().filter_map(|(handle, talk)| match &talk.peer {
+            Peer::Http(http) if http.id.is_some() && http.is_idle() && talk.session.in_flight() == 0 => {
+                Some((http.used_ns, handle))
+            }
+            _ => None,
+        });
+        let (_, oldest) = idle.min_by_key(|(used_ns, _)| *used_ns).ok_or_else(too_many)?;
+        self.remove(oldest);
+        Ok(())
+    }
+
+    fn closed(&mut self, conn: Handle, now_ns: u64) -> Option<Handle> {
+        let handle = self.conns.remove(&conn)?;
+        let talk = self.talks.get_mut(handle)?;
+        let ends = match &mut talk.peer {
+            Peer::Lines(_) => true,
+            Peer::Http(http) => {
+                http.exchanges.retain(|exchange| exchange.conn != conn);
+                http.streams.retain(|stream| *stream != conn);
+                http.waiting.retain(|(waiting, _)| *waiting != conn);
+                http.used_ns = now_ns;
+                // What a session has asked for goes on: only it can say that it does not want it any more.
+                http.id.is_none()
+            }
+        };
+        if ends {
+            self.remove(handle);
+        }
+        ends.then_some(handle)
+    }
+
+    /// Takes a talk out, and ends what its client still reads.
+    fn remove(&mut self, handle: Handle) {
+        let Some(talk) = self.talks.remove(handle) else { return };
+        self.busy.remove(&handle);
+        match talk.peer {
+            Peer::Lines(lines) => {
+                self.conns.remove(&lines.conn);
+            }
+            Peer::Http(http) => {
+                if let Some(id) = &http.id {
+                    self.sessions.remove(id);
+                }
+                let open = http.exchanges.iter().map(|exchange| (exchange.conn, exchange.streams));
+                for (conn, streams) in open.chain(http.streams.iter().map(|conn| (*conn, true))) {
+                    if self.conns.remove(&conn).is_none() {
+                        continue;
+                    }
+                    self.replies.push_back(match streams {
+                        true => McpReply::Events { conn, lines: Bytes::new(), end: true },
+                        false => {
+                            let gone = Refused::new(404, code::REQUEST, "the session was ended");
+                            McpReply::Http { conn, status: gone.status, extra: gone.extra, body: gone.body.into() }
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn enqueue(&mut self, handle: Handle) {
+        let Some(talk) = self.talks.get_mut(handle) else { return };
+        let waits = match &talk.peer {
+            Peer::Lines(lines) => !lines.rest.is_empty() && !lines.close,
+            Peer::Http(http) => !http.waiting.is_empty(),
+        };
+        if waits && !talk.session.is_full() && !std::mem::replace(&mut talk.queued, true) {
+            self.queue.push_back(handle);
+        }
+        if matches!(talk.peer, Peer::Lines(_)) {
+            self.busy.insert(handle);
+        }
+    }
+
+    /// The next message: of each talk one, in turn. One with as many calls under way as it may have waits for an answer first.
+    pub fn next_line(&mut self) -> Option<Line> {
+        while let Some(handle) = self.queue.pop_front() {
+            let Some(talk) = self.talks.get_mut(handle) else { continue };
+            talk.queued = false;
+            if talk.session.is_full() {
+                continue;
+            }
+            let (conn, bytes) = match &mut talk.peer {
+                Peer::Lines(lines) if lines.rest.is_empty() || lines.close => continue,
+                Peer::Lines(lines) => {
+                    let end = lines.rest.iter().position(|byte| *byte == b'\n').unwrap_or(lines.rest.len());
+                    let mut line = lines.rest.split_to((end + 1).min(lines.rest.len()));
+                    line.truncate(end);
+                    (None, line)
+                }
+                Peer::Http(http) => match http.waiting.pop_front() {
+                    Some((conn, body)) => (Some(conn), body),
+                    None => continue,
+                },
+            };
+            self.enqueue(handle);
+            return Some(Line { talk: handle, conn, bytes });
+        }
+        None
+    }
+
+    /// Finds out what a message says. A [`Step::Call`] is then to be answered, or deferred; the rest is done.
+    pub fn feed<'line>(&mut self, server: &Server, line: &'line Line) -> Step<'line> {
+        let Some(talk) = self.talks.get_mut(line.talk) else { return Step::Done };
+        let mut out = Vec::new();
+        if let Peer::Lines(lines) = &mut talk.peer {
+            let step = if line.bytes.is_empty() {
+                lines.close |= !talk.session.too_long(&mut out);
+                Step::Done
+            } else {
+                talk.session.feed(server, &line.bytes, &mut out)
+            };
+            lines.close |= matches!(step, Step::Close);
+            if lines.close {
+                lines.rest.clear();
+            }
+            lines.out.extend_from_slice(&out);
+            if matches!(step, Step::Cancel(_)) {
+                self.enqueue(line.talk);
+            }
+            return step;
+        }
+        let step = talk.session.feed(server, &line.bytes, &mut out);
+        let Some(conn) = line.conn else { return step };
+        self.fed(server, (line.talk, conn), &step, out);
+        step
+    }
+
+    /// Answers a request of HTTP as far as that can be done without the graph.
+    fn fed(&mut self, server: &Server, (handle, conn): (Handle, Handle), step: &Step<'_>, out: Vec<u8>) {
+        let Some(Talk { session, peer: Peer::Http(http), .. }) = self.talks.get_mut(handle) else { return };
+        let Some(at) = http.exchanges.iter().position(|exchange| exchange.conn == conn) else { return };
+        let Some(exchange) = http.exchanges.get_mut(at) else { return };
+        let (mut status, mut extra) = (200, String::new());
+        match step {
+            Step::Call(_) => return,
+            Step::Refused(code) => status = http::status(exchange.version, *code, true),
+            Step::Close => status = 400,
+            Step::Cancel(key) => self.cancelled(handle, *key),
+            Step::Done if session.listens() => {
+                exchange.streams = true;
+                return self.replies.push_back(McpReply::Events { conn, lines: out.into(), end: false });
+            }
+            // Acknowledged and ended at once.
+            Step::Done if out.iter().filter(|byte| **byte == b'\n').count() > 1 => {
+                self.replies.push_back(McpReply::Events { conn, lines: out.into(), end: true });
+                return self.ended(handle, conn);
+            }
+            Step::Done if http.id.is_none() && session.agreed().is_some() => {
+                self.sessions_count += 1;
+                let id = server.session_id(self.sessions_count);
+                extra = format!("Mcp-Session-Id: {id}\r\n");
+                http.id = Some(id.clone());
+                self.sessions.insert(id, handle);
+            }
+            Step::Done | Step::Answered { .. } => {}
+        }
+        if out.is_empty() && status == 200 {
+            status = 202;
+        }
+        self.replies.push_back(McpReply::Http { conn, status, extra, body: out.into() });
+        self.ended(handle, conn);
+    }
+
+    /// A request of HTTP is answered to its end; so is a talk that was nothing but it.
+    fn ended(&mut self, handle: Handle, conn: Handle) {
+        self.conns.remove(&conn);
+        let Some(Talk { peer: Peer::Http(http), .. }) = self.talks.get_mut(handle) else { return };
+        http.exchanges.retain(|exchange| exchange.conn != conn);
+        if http.id.is_none() {
+            self.talks.remove(handle);
+        }
+    }
+
+    /// A session has cancelled a call: what waits for it gets an end and nothing else.
+    fn cancelled(&mut self, handle: Handle, key: CallKey) {
+        let Some(Talk { peer: Peer::Http(http), .. }) = self.talks.get_mut(handle) else { return };
+        let waiting = http.exchanges.iter().find(|exchange| exchange.key == Some(key)).map(|exchange| exchange.conn);
+        if let Some(conn) = waiting {
+            self.replies.push_back(McpReply::Events { conn, lines: Bytes::new(), end: true });
+            self.ended(handle, conn);
+        }
+        self.enqueue(handle);
+    }
+
+    /// Answers a call at once.
+    pub fn answer(&mut self, server: &Server, line: &Line, call: &Call<'_>, result: &Result<Reply, RpcError>) {
+        let Some(talk) = self.talks.get_mut(line.talk) else { return };
+        let mut out = Vec::new();
+        talk.session.answer(server, call, result, &mut out);
+        self.deliver(line.talk, line.conn, result, out);
+    }
+
+    /// Keeps a call as under way, for [`Self::finish`].
+    pub fn defer(&mut self, line: &Line, call: &Call<'_>) -> CallKey {
+        let Some(talk) = self.talks.get_mut(line.talk) else { return CallKey(0) };
+        let key = talk.session.defer(call);
+        if let Peer::Http(http) = &mut talk.peer
+            && let Some(exchange) = http.exchanges.iter_mut().find(|exchange| Some(exchange.conn) == line.conn)
+        {
+            exchange.key = Some(key);
+        }
+        key
+    }
+
+    /// Answers a deferred call; nothing happens when it was cancelled, or nobody is there any more.
+    pub fn finish(&mut self, server: &Server, handle: Handle, key: CallKey, result: &Result<Reply, RpcError>) {
+        let Some(talk) = self.talks.get_mut(handle) else { return };
+        let mut out = Vec::new();
+        talk.session.finish(server, key, result, &mut out);
+        let conn = talk.peer.waits_for(key);
+        self.deliver(handle, conn, result, out);
+        self.enqueue(handle);
+    }
+
+    fn deliver(&mut self, handle: Handle, conn: Option<Handle>, result: &Result<Reply, RpcError>, out: Vec<u8>) {
+        let Some(talk) = self.talks.get_mut(handle) else { return };
+        match &mut talk.peer {
+            Peer::Lines(lines) => {
+                lines.out.extend_from_slice(&out);
+                self.busy.insert(handle);
+            }
+            Peer::Http(http) => {
+                let exchange = http.exchanges.iter().find(|exchange| Some(exchange.conn) == conn);
+                let Some(Exchange { conn, version, streams, .. }) = exchange else { return };
+                let (conn, streams) = (*conn, *streams);
+                let status = result.as_ref().err().map_or(200, |error| http::status(*version, error.code, false));
+                self.replies.push_back(match streams {
+                    true => McpReply::Events { conn, lines: out.into(), end: true },
+                    false => McpReply::Http { conn, status, extra: String::new(), body: out.into() },
+                });
+                self.ended(handle, conn);
+            }
+        }
+    }
+
+    /// Tells how far a deferred call is, where that was asked for.
+    pub fn progress(&mut self, handle: Handle, key: CallKey, done: f64, total: f64) {
+        let Some(talk) = self.talks.get_mut(handle) else { return };
+        let mut out = Vec::new();
+        talk.session.progress(key, done, total, &mut out);
+        self.beside(handle, key, out);
+    }
+
+    /// Sends a message of the server's own on the way of a deferred call: a question to the client, or a line of its log.
+    pub fn say(&mut self, handle: Handle, key: CallKey, message: &str) {
+        self.beside(handle, key, format!("{message}\n").into_bytes());
+    }
+
+    fn beside(&mut self, handle: Handle, key: CallKey, out: Vec<u8>) {
+        let Some(talk) = self.talks.get_mut(handle).filter(|_| !out.is_empty()) else { return };
+        match &mut talk.peer {
+            Peer::Lines(lines) => {
+                lines.out.extend_from_slice(&out);
+                self.busy.insert(handle);
+            }
+            Peer::Http(http) => {
+                let exchange = http.exchanges.iter_mut().find(|exchange| exchange.key == Some(key));
+                if let Some(exchange) = exchange.filter(|exchange| exchange.may_stream) {
+                    exchange.streams = true;
+                    let conn = exchange.conn;
+                    self.replies.push_back(McpReply::Events { conn, lines: out.into(), end: false });
+                }
+            }
+        }
+    }
+
+    /// Whether anybody hears of changes.
+    pub fn has_subscriptions(&mut self) -> bool {
+        self.talks.iter_mut().any(|(_, talk)| talk.session.has_subscriptions())
+    }
+
+    /// Whether something waits to be sent or understood.
+    pub fn is_busy(&mut self) -> bool {
+        !self.replies.is_empty() || !self.queue.is_empty() || self.talks.iter_mut().any(|(_, talk)| talk.has_notices())
+    }
+
+    /// Tells subscribers what has changed.
+    pub fn notify(&mut self, touched: &Touched, now_ns: u64) {
+        let any = touched.structure || touched.agents || touched.layout || touched.stats || !touched.nodes.is_empty();
+        for (handle, talk) in self.talks.iter_mut() {
+            if any {
+                talk.session.touch(touched);
+            }
+            if !talk.has_notices() {
+                continue;
+            }
+            let mut out = Vec::new();
+            if talk.session.notices(now_ns, &mut out) == 0 {
+                continue;
+            }
+            match &mut talk.peer {
+                Peer::Lines(lines) => {
+                    lines.out.extend_from_slice(&out);
+                    self.busy.insert(handle);
+                }
+                Peer::Http(http) => {
+                    let Some(conn) = http.listener() else { continue };
+                    self.replies.push_back(McpReply::Events { conn, lines: out.into(), end: false });
+                }
+            }
+        }
+    }
+
+    /// Writes a line of the log to everybody who wants such; `data` is JSON, and is put together when somebody does.
+    pub fn log(&mut self, level: LogLevel, logger: &str, data: impl Fn() -> String) {
+        let mut line = None;
+        for (handle, talk) in self.talks.iter_mut().filter(|(_, talk)| talk.session.logs(level)) {
+            let mut out = Vec::new();
+            talk.session.log(level, logger, line.get_or_insert_with(&data), &mut out);
+            match &mut talk.peer {
+                Peer::Lines(lines) => {
+                    lines.out.extend_from_slice(&out);
+                    self.busy.insert(handle);
+                }
+                // A session that holds no stream open hears of nothing.
+                Peer::Http(http) => {
+                    let Some(conn) = http.listener() else { continue };
+                    self.replies.push_back(McpReply::Events { conn, lines: out.into(), end: false });
+                }
+            }
+        }
+    }
+
+    /// Ends sessions of HTTP that were idle for too long; nothing of theirs is under way.
+    pub fn sweep(&mut self, now_ns: u64) {
+        if now_ns < self.swept_ns + SWEEP_NS {
+            return;
+        }
+        self.swept_ns = now_ns;
+        let idle = self.talks.iter_mut().filter_map(|(handle, talk)| match &talk.peer {
+            Peer::Http(http) if http.is_idle() && talk.session.in_flight() == 0 => {
+                (now_ns.saturating_sub(http.used_ns) > MCP_SESSION_IDLE_NS).then_some(handle)
+            }
+            _ => None,
+        });
+        for handle in idle.collect::<Vec<_>>() {
+            self.remove(handle);
+        }
+    }
+
+    /// What is to be sent, oldest first. What `send` gives back is kept for the next time.
+    pub fn send(&mut self, mut send: impl FnMut(McpReply) -> Result<(), McpReply>) {
+        for handle in std::mem::take(&mut self.busy) {
+            let Some(Talk { session, peer: Peer::Lines(lines), .. }) = self.talks.get_mut(handle) else { continue };
+            let done = lines.rest.is_empty();
+            let close = lines.close || (lines.ended && done && session.in_flight() == 0);
+            // Not read on until there is room for another call.
+            let taken = lines.untold && done && !session.is_full();
+            lines.untold &= !taken;
+            let bytes: Bytes = lines.out.split().freeze();
+            if !bytes.is_empty() || taken || close {
+                self.replies.push_back(McpReply::Lines { conn: lines.conn, bytes, taken, close });
+            }
+        }
+        while let Some(reply) = self.replies.pop_front() {
+            if let Err(reply) = send(reply) {
+                return self.replies.push_front(reply);
+            }
+        }
+    }
+
+    /// The last words: what listens is told that it ends, and everybody is let go.
+    pub fn leave(&mut self, server: &Server) {
+        for (handle, talk) in self.talks.iter_mut() {
+            let mut out = Vec::new();
+            talk.session.goodbye(server, &mut out);
+            match &mut talk.peer {
+                Peer::Lines(lines) => {
+                    lines.out.extend_from_slice(&out);
+                    lines.close = true;
+                    self.busy.insert(handle);
+                }
+                Peer::Http(http) => {
+                    if let Some(conn) = http.listener() {
+                        self.replies.push_back(McpReply::Events { conn, lines: out.into(), end: true });
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Talk {
+    /// Whether a notice waits, and somebody for it.
+    fn has_notices(&self) -> bool {
+        let hears = match &self.peer {
+            Peer::Lines(_) => true,
+            Peer::Http(http) => http.listener().is_some(),
+        };
+        hears && self.session.has_notices()
+    }
+}
+
+impl Peer {
+    /// The connection of HTTP that waits for a call.
+    fn waits_for(&self, key: CallKey) -> Option<Handle> {
+        let Self::Http(http) = self else { return None };
+        http.exchanges.iter().find(|exchange| exchange.key == Some(key)).map(|exchange| exchange.conn)
+    }
+}
+
+impl Http {
+    /// The connection that notices go to: the newest stream of a session, or the request that listens.
+    fn listener(&self) -> Option<Handle> {
+        let listens = |exchange: &&Exchange| exchange.streams && self.id.is_none();
+        self.streams.last().copied().or_else(|| self.exchanges.iter().find(listens).map(|exchange| exchange.conn))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.exchanges.is_empty() && self.streams.is_empty() && self.waiting.is_empty()
+    }
+}
+
+fn too_many() -> Refused {
+    let refused = Refused::new(503, code::INTERNAL, "too many sessions are open; come back in a second");
+    Refused { extra: "Retry-After: 1\r\n".to_owned(), ..refused }
+}
