@@ -47,7 +47,7 @@ class Wire:
     """What goes by on one connection, or in one session of HTTP."""
 
     def __init__(self, report):
-        self.report, self.version, self.asked = report, None, {}
+        self.report, self.version, self.asked, self.seen = report, None, {}, None
 
     def message(self, value, from_client):
         method, ident = value.get("method"), json.dumps(value.get("id"))
@@ -56,7 +56,9 @@ class Wire:
             return
         if from_client:
             meta = (value.get("params") or {}).get("_meta") or {}
-            version = meta.get("io.modelcontextprotocol/protocolVersion") or self.version
+            # A notification names no revision: it is of that of the requests before it.
+            version = meta.get("io.modelcontextprotocol/protocolVersion") or self.version or self.seen
+            self.seen = version
             if method == "initialize":
                 # Until the server says otherwise: the two directions are looked at one after the other.
                 version = self.version = value["params"]["protocolVersion"]
