@@ -17,7 +17,7 @@ pub enum McpEvent {
         /// Only this engine's own user can have made it.
         own_user: bool,
     },
-    /// Lines of a connection. The door reads on when they are answered with [`McpReply::taken`].
+    /// Lines of a connection. The door reads on when it is told that they were taken.
     Lines {
         /// Whose.
         conn: Handle,

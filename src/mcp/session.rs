@@ -51,7 +51,7 @@ pub enum Step<'line> {
     Call(Box<Call<'line>>),
     /// Nobody waits for this call any more.
     Cancel(CallKey),
-    /// The client answers what it was asked with [`Session::say`].
+    /// The client answers what it was asked over the same connection.
     Answered {
         /// Of the question.
         id: &'line RawValue,

@@ -3,18 +3,23 @@
 //! A target may do with its bytes what it likes but panic, hang, or take more memory than its bytes announce.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use swarmcast::analytics::Unwatched;
 use swarmcast::graph::formats::export::{ExportFormat, export};
 use swarmcast::graph::formats::{Format, ImportOptions, import_bytes};
 use swarmcast::graph::{Graph, Node};
 use swarmcast::limits::{BLOCKS_MAX, NODE_ID_MAX};
+use swarmcast::mcp::{
+    Ask, Bounds, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, Step, View, plan, read as look,
+};
 use swarmcast::net::outside;
 use swarmcast::wire::compact::{Coding, CompactFrame, Decoder, Encoder, Info};
 use swarmcast::wire::{
-    BinaryMessage, FrameHeader, InterestAsk, NodeRecord, PROFILES, Profile, SettingsBody, SettingsMessage,
-    SettingsPath, SettingsValue, decode_26, decode_28, decode_ids, decode_v1, decode_v1_lead, decode_v2, decode_v3,
-    decode_v5, decode_v42, decode_vf0, encode_frame, encode_ids, parse_binary, parse_hello, parse_interest,
-    parse_message, parse_own, planes, write_client_error,
+    BinaryMessage, FrameHeader, Framed, InterestAsk, LineFramer, NodeRecord, PROFILES, Profile, SettingsBody,
+    SettingsMessage, SettingsPath, SettingsValue, decode_26, decode_28, decode_ids, decode_v1, decode_v1_lead,
+    decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, encode_frame, encode_ids, parse_binary, parse_hello,
+    parse_interest, parse_message, parse_own, planes, write_client_error,
 };
 
 /// Nodes that a decoder here takes: memory stays small, and several blocks are reached.
@@ -31,7 +36,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 19] = [
     Target { name: "compact", run: compact, seeds: compact_seeds },
     Target { name: "planes", run: unpack, seeds: planes_seeds },
     Target { name: "columns", run: columns, seeds: columns_seeds },
@@ -42,6 +47,8 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "settings", run: settings, seeds: settings_seeds },
     Target { name: "http", run: outside::http_head, seeds: http_seeds },
     Target { name: "stream", run: outside::stream_input, seeds: stream_seeds },
+    Target { name: "mcp", run: mcp, seeds: mcp_seeds },
+    Target { name: "query", run: query, seeds: query_seeds },
     Target { name: "edges", run: edges, seeds: || imports(&["csv", "tsv", "txt", "edges", "edgelist", "ucidata"]) },
     Target { name: "json", run: |bytes| import(Format::Json, bytes), seeds: || imports(&["json"]) },
     Target { name: "gexf", run: |bytes| import(Format::Gexf, bytes), seeds: || imports(&["gexf"]) },
@@ -385,6 +392,92 @@ fn imports(extensions: &[&str]) -> Vec<Vec<u8>> {
 /// The golden files of a profile.
 fn golden(prefix: &str) -> Vec<Vec<u8>> {
     files("tests/golden", |name| name.starts_with(prefix))
+}
+
+/// Its lists are put together once.
+static SERVER: LazyLock<Server> = LazyLock::new(|| Server::new("0", [7; 32]).unwrap());
+
+/// An agent who may do everything, and whose lines are read as the door reads them. What a call asks is planned and, where it is a
+/// look, done over a graph of three nodes.
+fn mcp(bytes: &[u8]) {
+    let everything = Principal { name: "fuzz".into(), scopes: Scopes::ALL };
+    let server = &*SERVER;
+    let mut session = Session::new(Some(everything));
+    let mut framer = LineFramer::new(16 << 10);
+    framer.push(bytes);
+    let mut out = Vec::new();
+    while let Some(framed) = framer.next_line() {
+        match framed {
+            Framed::Line(line) => {
+                if let Step::Call(call) = session.feed(server, line, &mut out) {
+                    answer(server, &call.ask, &call.principal);
+                }
+            }
+            Framed::TooLong => drop(session.too_long(&mut out)),
+            Framed::Hopeless => break,
+        }
+    }
+    for line in out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        assert!(serde_json::from_slice::<serde_json::Value>(line).is_ok(), "an answer is JSON");
+    }
+}
+
+/// The query language, behind the tool that reads it.
+fn query(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let arguments = serde_json::json!({ "query": text }).to_string();
+    let server = &*SERVER;
+    let (tool, _) = server.catalogue.tool("query_graph").expect("there is such a tool");
+    let everything = Principal { name: "fuzz".into(), scopes: Scopes::ALL };
+    answer(server, &Ask::Tool { tool, arguments: arguments.into() }, &everything);
+}
+
+fn answer(server: &Server, ask: &Ask<'_>, principal: &Principal) {
+    let json = br#"{"nodes":[{"id":"a"},{"id":"b"},{"id":"c"}],"edges":[{"source":"a","target":"b"},{"source":"b","target":"c"}]}"#;
+    let options =
+        ImportOptions { format: Format::Json, skip_bad: false, vault_all_pages: true, nodes_max: 10, edges_max: 10 };
+    let graph = import_bytes("fuzz", json, &options).expect("two edges are a graph");
+    let (sim, recent) = (SimFacts::default(), Recent::at(0));
+    let view = View {
+        graph: &graph.graph,
+        positions: None,
+        tick: None,
+        revision: 0,
+        sim: &sim,
+        recent: &recent,
+        agents: &[],
+        graph_limits: (1_000, 1_000),
+    };
+    if let Ok(Plan::Read { .. } | Plan::Wait { .. }) = plan(server, ask, principal, &view) {
+        drop(look(server, ask, &view, &Bounds::new(server, &principal.name, &Unwatched)));
+    }
+}
+
+fn mcp_seeds() -> Vec<Vec<u8>> {
+    let call = |name: &str, arguments: serde_json::Value| {
+        serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+            "_meta": { "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} },
+            "name": name, "arguments": arguments,
+        } })
+        .to_string()
+    };
+    let lines = [
+        r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#.to_owned(),
+        call("find_nodes", serde_json::json!({ "text": "a", "where": [{ "key": "x", "op": "eq", "value": 1 }] })),
+        call("upsert_edges", serde_json::json!({ "edges": [{ "from": "a", "to": "b", "type": "t" }] })),
+        call("render_view", serde_json::json!({ "format": "svg", "width": 64, "height": 64 })),
+    ];
+    let mut seeds: Vec<Vec<u8>> = lines.iter().map(|line| format!("{line}\n").into_bytes()).collect();
+    seeds.push((lines.join("\r\n") + "\n").into_bytes());
+    seeds
+}
+
+fn query_seeds() -> Vec<Vec<u8>> {
+    let queries = [
+        "MATCH (a)-[r]->(b) WHERE a.degree > 1 RETURN a.id, count(*) AS n ORDER BY n DESC LIMIT 5",
+        "MATCH p = (a {id: 'a'})-[*1..3]-(b) RETURN b.id",
+    ];
+    queries.iter().map(|query| query.as_bytes().to_vec()).collect()
 }
 
 /// The engine's folder, whichever of its packages this is compiled into.

@@ -83,7 +83,7 @@ pub struct PeerRow {
     pub rounds: Vec<Entry>,
     /// Of a live one: its tick over that of the engine's run just before, by round.
     pub ratios: Vec<f64>,
-    /// Of d3-force in the plane: the engine's runs just before it at [`D3_THETA`], and its tick over theirs, by round.
+    /// Of d3-force in the plane: the engine's runs just before it at the accuracy of d3-force, and its tick over theirs, by round.
     pub even: Vec<(Taken, f64)>,
 }
 
@@ -270,7 +270,7 @@ impl PeerRow {
         }
     }
 
-    /// Median of the ratios to the engine at [`D3_THETA`], and of its error there; none without one.
+    /// Median of the ratios to the engine at the accuracy of d3-force, and of its error there; none without one.
     #[must_use]
     pub fn even(&self) -> Option<(f64, f64)> {
         let errors: Vec<f64> = self.even.iter().filter_map(|(taken, _)| taken.repulsion_error).collect();

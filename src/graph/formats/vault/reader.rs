@@ -135,7 +135,7 @@ pub struct VaultWatch {
 /// What a reading found to be otherwise.
 #[derive(Debug)]
 pub struct SourceChanges {
-    /// To be done in one batch. After it, [`VaultWatch::applied`].
+    /// To be done in one batch. Then the watch is told that they are applied.
     pub ops: Vec<Op>,
     /// As in [`Imported::skipped`].
     pub skipped: Vec<BadLine>,
