@@ -70,7 +70,7 @@ closes_with("ws", "close_of_1_byte", 1002, frame(CLOSE, b"\x03"))
 closes_with("ws", "close_with_1005", 1002, frame(CLOSE, struct.pack(">H", 1005)))
 closes_with("ws", "close_with_999", 1002, frame(CLOSE, struct.pack(">H", 999)))
 closes_with("ws", "close_reason_not_utf8", 1007, frame(CLOSE, struct.pack(">H", 1000) + b"\xff"))
-closes_with("ws", "binary_message", 1003, frame(BINARY, b"\x00\x01\x02"))
+closes_with("ws", "binary_message", 1003, frame(BINARY, b"\x5a\x01\x02"))
 closes_with("ws", "close_1000_is_echoed", 1000, frame(CLOSE, struct.pack(">H", 1000) + b"done"))
 closes_with("ws", "close_4321_is_echoed", 4321, frame(CLOSE, struct.pack(">H", 4321)))
 
