@@ -524,16 +524,8 @@ impl Talks {
             if talk.session.notices(now_ns, &mut out) == 0 {
                 continue;
             }
-            match &mut talk.peer {
-                Peer::Lines(lines) => {
-                    lines.out.extend_from_slice(&out);
-                    self.busy.insert(handle);
-                }
-                Peer::Http(http) => {
-                    let Some(conn) = http.listener() else { continue };
-                    self.replies.push_back(McpReply::Events { conn, lines: out.into(), end: false });
-                }
-            }
+            self.replies.extend(talk.notice(out));
+            self.busy.insert(handle);
         }
     }
 
@@ -543,17 +535,8 @@ impl Talks {
         for (handle, talk) in self.talks.iter_mut().filter(|(_, talk)| talk.session.logs(level)) {
             let mut out = Vec::new();
             talk.session.log(level, logger, line.get_or_insert_with(&data), &mut out);
-            match &mut talk.peer {
-                Peer::Lines(lines) => {
-                    lines.out.extend_from_slice(&out);
-                    self.busy.insert(handle);
-                }
-                // A session that holds no stream open hears of nothing.
-                Peer::Http(http) => {
-                    let Some(conn) = http.listener() else { continue };
-                    self.replies.push_back(McpReply::Events { conn, lines: out.into(), end: false });
-                }
-            }
+            self.replies.extend(talk.notice(out));
+            self.busy.insert(handle);
         }
     }
 
@@ -617,6 +600,18 @@ impl Talks {
 }
 
 impl Talk {
+    /// Says something that nobody asked for: lines take it with what else they get, a stream of HTTP by the reply that is returned.
+    /// A session that holds no stream open hears of nothing.
+    fn notice(&mut self, out: Vec<u8>) -> Option<McpReply> {
+        match &mut self.peer {
+            Peer::Lines(lines) => {
+                lines.out.extend_from_slice(&out);
+                None
+            }
+            Peer::Http(http) => http.listener().map(|conn| McpReply::Events { conn, lines: out.into(), end: false }),
+        }
+    }
+
     /// Whether a notice waits, and somebody for it.
     fn has_notices(&self) -> bool {
         let hears = match &self.peer {

@@ -6,21 +6,19 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::atomic::AtomicBool;
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use crossbeam::sync::Parker;
 
+use super::serve;
 use crate::base::Handle;
 use crate::graph::formats::export::{ExportFormat, export};
 use crate::graph::formats::{Format, ImportOptions, SourceWatch, difference, import_bytes};
 use crate::graph::{Batch, Graph, GraphLimits, Op};
 use crate::handoff::{Consumer, Doorbell, Frame, Producer};
 use crate::limits::EXPORT_BYTES_MAX;
-
-/// Longest sleep.
-const NAP: Duration = Duration::from_millis(500);
 
 /// Bad records and warnings that are told; the rest is counted.
 const TOLD_MAX: usize = 5;
@@ -152,7 +150,6 @@ pub struct Files {
     bell: Arc<Doorbell>,
     /// What the graph came from, when it is followed.
     source: Option<SourceWatch>,
-    unsent: Option<FileReport>,
 }
 
 impl Files {
@@ -164,85 +161,69 @@ impl Files {
         bell: Arc<Doorbell>,
         source: Option<SourceWatch>,
     ) -> Self {
-        Self { orders, reports, bell, source, unsent: None }
+        Self { orders, reports, bell, source }
     }
 
     /// Works until `stop` is set.
-    pub fn run(mut self, parker: &Parker, stop: &AtomicBool) {
-        while !stop.load(Ordering::Relaxed) {
-            if let Some(report) = self.unsent.take() {
-                if let Err(report) = self.reports.push(report) {
-                    self.unsent = Some(report);
-                    parker.park_timeout(Duration::from_millis(1));
-                }
-                continue;
-            }
-            if let Some(order) = self.orders.pop() {
-                self.unsent = self.serve(order);
-                continue;
-            }
-            self.bell.arm();
-            if self.orders.is_empty() && !stop.load(Ordering::Relaxed) {
-                parker.park_timeout(NAP);
-            }
-            self.bell.disarm();
-        }
+    pub fn run(self, parker: &Parker, stop: &AtomicBool) {
+        let Self { orders, reports, bell, mut source } = self;
+        serve(orders, reports, &bell, parker, stop, |order| obey(source.as_mut(), order));
     }
+}
 
-    /// Does what is asked; a panic is an answer.
-    fn serve(&mut self, order: FileOrder) -> Option<FileReport> {
-        let panicked = || {
-            tracing::error!("a file of a graph made the engine panic; the thread goes on");
-            "the engine failed at this file; nothing was done".to_owned()
-        };
-        match order {
-            FileOrder::Export { token, graph, frame, format } => {
-                let work = || write(&graph, frame, format);
-                let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
-                Some(FileReport::Exported { token, format, outcome })
+/// Does what is asked; a panic is an answer.
+fn obey(source: Option<&mut SourceWatch>, order: FileOrder) -> Option<FileReport> {
+    let panicked = || {
+        tracing::error!("a file of a graph made the engine panic; the thread goes on");
+        "the engine failed at this file; nothing was done".to_owned()
+    };
+    match order {
+        FileOrder::Export { token, graph, frame, format } => {
+            let work = || write(&graph, frame, format);
+            let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
+            Some(FileReport::Exported { token, format, outcome })
+        }
+        FileOrder::Import { token, graph, version, body, format, skip_bad, meeting, limits, terms } => {
+            let options = ImportOptions {
+                format,
+                skip_bad,
+                vault_all_pages: false,
+                nodes_max: limits.nodes,
+                edges_max: limits.edges,
+            };
+            let work = || read(&graph, version, &body, &options, meeting, terms);
+            let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
+            Some(FileReport::Read { token, outcome })
+        }
+        FileOrder::Follow { graph } => {
+            let source = source?;
+            let found = catch_unwind(AssertUnwindSafe(|| source.changes(&graph)));
+            let outcome = found.unwrap_or_else(|_| Err(panicked())).map(|changes| {
+                changes.map(|changes| {
+                    let skipped = changes.skipped.iter().map(ToString::to_string);
+                    let warnings = changes.warnings.iter().map(ToString::to_string);
+                    (changes.ops, Remarks::of(skipped, changes.skipped_count, warnings))
+                })
+            });
+            Some(FileReport::Changed { outcome })
+        }
+        FileOrder::List { token, folder, ending } => {
+            let outcome = list(&folder, ending).map_err(|reason| format!("{}: {reason}", folder.display()));
+            Some(FileReport::Listed { token, outcome })
+        }
+        FileOrder::Remove { token, path } => {
+            let outcome = match fs::remove_file(&path) {
+                Ok(()) => Ok(true),
+                Err(reason) if reason.kind() == ErrorKind::NotFound => Ok(false),
+                Err(reason) => Err(format!("{}: {reason}", path.display())),
+            };
+            Some(FileReport::Removed { token, outcome })
+        }
+        FileOrder::Followed => {
+            if let Some(source) = source {
+                source.applied();
             }
-            FileOrder::Import { token, graph, version, body, format, skip_bad, meeting, limits, terms } => {
-                let options = ImportOptions {
-                    format,
-                    skip_bad,
-                    vault_all_pages: false,
-                    nodes_max: limits.nodes,
-                    edges_max: limits.edges,
-                };
-                let work = || read(&graph, version, &body, &options, meeting, terms);
-                let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
-                Some(FileReport::Read { token, outcome })
-            }
-            FileOrder::Follow { graph } => {
-                let source = self.source.as_mut()?;
-                let found = catch_unwind(AssertUnwindSafe(|| source.changes(&graph)));
-                let outcome = found.unwrap_or_else(|_| Err(panicked())).map(|changes| {
-                    changes.map(|changes| {
-                        let skipped = changes.skipped.iter().map(ToString::to_string);
-                        let warnings = changes.warnings.iter().map(ToString::to_string);
-                        (changes.ops, Remarks::of(skipped, changes.skipped_count, warnings))
-                    })
-                });
-                Some(FileReport::Changed { outcome })
-            }
-            FileOrder::List { token, folder, ending } => {
-                let outcome = list(&folder, ending).map_err(|reason| format!("{}: {reason}", folder.display()));
-                Some(FileReport::Listed { token, outcome })
-            }
-            FileOrder::Remove { token, path } => {
-                let outcome = match fs::remove_file(&path) {
-                    Ok(()) => Ok(true),
-                    Err(reason) if reason.kind() == ErrorKind::NotFound => Ok(false),
-                    Err(reason) => Err(format!("{}: {reason}", path.display())),
-                };
-                Some(FileReport::Removed { token, outcome })
-            }
-            FileOrder::Followed => {
-                if let Some(source) = &mut self.source {
-                    source.applied();
-                }
-                None
-            }
+            None
         }
     }
 }

@@ -4,20 +4,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crossbeam::sync::Parker;
 
-use super::Ticket;
+use super::{Ticket, serve};
 use crate::analytics::{AnalyticsError, Watch};
 use crate::base::Handle;
 use crate::base::clock::monotonic_ns;
 use crate::graph::Graph;
 use crate::handoff::{Consumer, Doorbell, Frame, Producer};
 use crate::mcp::{AgentRow, Ask, Bounds, CallKey, Principal, Recent, Reply, RpcError, Server, SimFacts, View, read};
-
-/// Longest sleep.
-const NAP: Duration = Duration::from_millis(500);
 
 /// control → look.
 #[derive(Debug)]
@@ -81,36 +77,19 @@ pub struct Looker {
     orders: Consumer<LookOrder>,
     reports: Producer<LookReport>,
     bell: Arc<Doorbell>,
-    unsent: Option<LookReport>,
 }
 
 impl Looker {
     /// A thread whose parker `bell` unparks.
     #[must_use]
     pub fn new(orders: Consumer<LookOrder>, reports: Producer<LookReport>, bell: Arc<Doorbell>) -> Self {
-        Self { orders, reports, bell, unsent: None }
+        Self { orders, reports, bell }
     }
 
     /// Looks until `stop` is set.
-    pub fn run(mut self, parker: &Parker, stop: &AtomicBool) {
-        while !stop.load(Ordering::Relaxed) {
-            if let Some(report) = self.unsent.take() {
-                if let Err(report) = self.reports.push(report) {
-                    self.unsent = Some(report);
-                    parker.park_timeout(Duration::from_millis(1));
-                }
-                continue;
-            }
-            if let Some(order) = self.orders.pop() {
-                self.unsent = Some(look(order, stop));
-                continue;
-            }
-            self.bell.arm();
-            if self.orders.is_empty() && !stop.load(Ordering::Relaxed) {
-                parker.park_timeout(NAP);
-            }
-            self.bell.disarm();
-        }
+    pub fn run(self, parker: &Parker, stop: &AtomicBool) {
+        let Self { orders, reports, bell } = self;
+        serve(orders, reports, &bell, parker, stop, |order| Some(look(order, stop)));
     }
 }
 

@@ -12,7 +12,6 @@ use super::{Control, JSON};
 use crate::api::graph::terms_of;
 use crate::api::steer::RestError;
 use crate::base::Handle;
-use crate::base::clock::MILLISECOND_NS;
 use crate::graph::Batch;
 use crate::graph::formats::Format;
 use crate::graph::formats::export::ExportFormat;
@@ -166,7 +165,7 @@ impl Control {
                         self.refuse_rest(token, &error);
                     }
                 }
-                FileReport::Changed { outcome } => self.source_changed(outcome, now_ns),
+                FileReport::Changed { outcome } => self.source_changed(outcome),
                 FileReport::Listed { token, outcome } => {
                     self.filing.orders -= 1;
                     self.snapshots_listed(token, outcome);
@@ -205,7 +204,7 @@ impl Control {
         self.filing.due_ns = now_ns + follow_ns;
     }
 
-    fn source_changed(&mut self, outcome: Result<Option<(Vec<crate::graph::Op>, Remarks)>, String>, now_ns: u64) {
+    fn source_changed(&mut self, outcome: Result<Option<(Vec<crate::graph::Op>, Remarks)>, String>) {
         let ops = match outcome {
             Ok(None) => return self.followed(Ok(&json!({ "changed": false, "version": self.version() }))),
             Ok(Some((ops, remarks))) => {
@@ -230,7 +229,6 @@ impl Control {
         } else {
             self.filing.said = None;
         }
-        self.filing.due_ns = self.filing.due_ns.max(now_ns + MILLISECOND_NS);
     }
 
     /// The changes of the source are in the graph, or are not.
