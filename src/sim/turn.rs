@@ -24,8 +24,8 @@ use crate::base::Idle;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly};
 use crate::graph::{IdIndex, NodeId, NodeIndex};
 use crate::handoff::{
-    Consumer, Doorbell, DragPhase, Frame, FramePool, Origin, Producer, SidePlanes, SimCommand, SimEvent, Spent, Stamp, Steer,
-    Steered, Tuning, ViewCommand,
+    Consumer, Doorbell, DragPhase, Frame, FramePool, Origin, Producer, SidePlanes, SimCommand, SimEvent, Spent, Stamp,
+    Steer, Steered, Tuning, ViewCommand,
 };
 use crate::limits::{DRAGS_MAX, STEERS_WAITING_MAX, STEPS_OWED_MAX};
 use crate::metrics::Metrics;
