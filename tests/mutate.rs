@@ -413,6 +413,12 @@ fn a_label_moves_nothing_and_a_place_does() {
     assert_eq!(place(&server, &path), at);
     change(&json!({ "position": [1.0, 2.0, 3.0] }));
     assert!(within(PATIENCE, || place(&server, &path) == [1.0, 2.0, 3.0]), "{:?}", place(&server, &path));
+    // It wanders off, and is put there again.
+    assert_eq!(post(&server, "/api/simulation/resume", &json!({})).status, 200);
+    assert!(within(PATIENCE, || place(&server, &path) != [1.0, 2.0, 3.0]), "it stays");
+    assert_eq!(post(&server, "/api/simulation/pause", &json!({})).status, 200);
+    change(&json!({ "position": [1.0, 2.0, 3.0] }));
+    assert!(within(PATIENCE, || place(&server, &path) == [1.0, 2.0, 3.0]), "{:?}", place(&server, &path));
 }
 
 #[test]
