@@ -21,6 +21,7 @@ use self::keep::Keeping;
 pub use self::keep::StoreDesk;
 use self::retry::Retries;
 pub(super) use self::retry::RetryKey;
+pub(super) use self::structure::Missed;
 use super::steer::merge;
 use super::{Control, HELD_BACK_MAX, JSON, Past};
 use crate::api::graph as pages;
