@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::args::{ToolError, bounded, counted, short, whole};
 use super::tools::{Register, Report};
-use crate::graph::{Batch, EdgeDraft, EdgePatch, EdgeRef, Graph, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value};
+use crate::graph::{Batch, EdgeDraft, EdgePatch, EdgeRef, Graph, Node, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value};
 
 /// Agents at once.
 const AGENTS_MAX: usize = 4_096;
@@ -297,8 +297,7 @@ impl Agents {
     /// Agents of a run before this one, which the log has kept: nobody reports for them any more.
     #[must_use]
     pub fn left_over(graph: &Graph) -> Option<Batch> {
-        let left = graph.nodes().iter().filter(|node| node.class.kind == NodeKind::Agent && node.key.starts_with(KEY));
-        let left = left.filter(|node| node.attributes.iter().any(|(name, _)| &**name == "agent_by"));
+        let left = graph.nodes().iter().filter(|node| is_shown_agent(node));
         let ops: Vec<Op> = left.map(|node| Op::RemoveNode { node: NodeRef::Id(node.id) }).collect();
         (!ops.is_empty()).then(|| Batch { ops, author: AUTHOR.into(), ..Batch::default() })
     }
@@ -424,6 +423,13 @@ impl Agent {
             }
         }
     }
+}
+
+/// Whether a node shows an agent that registered, of this run or one before.
+pub(super) fn is_shown_agent(node: &Node) -> bool {
+    node.class.kind == NodeKind::Agent
+        && node.key.starts_with(KEY)
+        && node.attributes.iter().any(|(name, _)| &**name == "agent_by")
 }
 
 fn is_linked(graph: &Graph, from: &str, to: &str) -> bool {

@@ -38,5 +38,5 @@ pub use server::{Principal, Server};
 pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, LogLevel, Session, Step};
 pub use subscribe::Touched;
 pub use talks::{Line, Talks};
-pub use tools::{Done, Plan, Register, Report, SimulationChange, Write, done as structured, plan, reply, steered};
+pub use tools::{Done, Plan, Register, Report, SimulationChange, Stepped, Stepping, Write, done as structured, plan, reply, steered};
 pub use view::{Bounds, SimFacts, View};

@@ -469,8 +469,8 @@ impl Talks {
         }
     }
 
-    /// Tells how far a deferred call is, where that was asked for.
-    pub fn progress(&mut self, handle: Handle, key: CallKey, done: f64, total: f64) {
+    /// Tells how far a deferred call is, where that was asked for; `total` where it is known.
+    pub fn progress(&mut self, handle: Handle, key: CallKey, done: f64, total: Option<f64>) {
         let Some(talk) = self.talks.get_mut(handle) else { return };
         let mut out = Vec::new();
         talk.session.progress(key, done, total, &mut out);

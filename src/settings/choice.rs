@@ -107,6 +107,18 @@ choice! {
 }
 
 choice! {
+    /// Tools that are offered to agents together.
+    Toolset {
+        /// Read, change, picture, agents: what most work needs.
+        Core = "core",
+        /// The tools of the reference memory server, by its names.
+        Memory = "memory",
+        /// Stepping the simulation.
+        Sim = "sim",
+    }
+}
+
+choice! {
     /// The least severe message that is logged.
     LogLevel {
         /// What stopped something from working.

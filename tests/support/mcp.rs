@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use swarmcast::analytics::Unwatched;
 use swarmcast::graph::{Graph, GraphBuilder, GraphLimits, Pending, Value as Property};
 use swarmcast::mcp::{
-    Agents, Bounds, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, SimulationChange, Step, View, plan,
+    Agents, Bounds, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, SimulationChange, Step, Stepped, Stepping, View, plan,
     read, reply, steered,
 };
 
@@ -33,7 +33,12 @@ pub fn me() -> Principal {
 
 impl Engine {
     pub fn new(graph: Graph) -> Self {
-        let mut server = Server::new("9.9.9", [7; 32]).unwrap();
+        Self::with_sets(graph, &["core"])
+    }
+
+    /// An engine that offers the tools of these sets.
+    pub fn with_sets(graph: Graph, sets: &[&str]) -> Self {
+        let mut server = Server::new("9.9.9", [7; 32], sets).unwrap();
         server.add_token(TOKEN, me());
         let positions = (0..graph.nodes().len()).map(|node| [node as f32, (node * node % 17) as f32, 1.0]).collect();
         let sim = SimFacts { running: true, layout: "force_directed", tick_hz: 60.0, ..SimFacts::default() };
@@ -49,6 +54,12 @@ impl Engine {
             steered: Vec::new(),
             pending: Pending::default(),
         }
+    }
+
+    /// The same as [`Self::sample`], with the tools of every set.
+    pub fn complete(n: usize) -> Self {
+        let sets: Vec<&str> = swarmcast::mcp::Catalogue::set_names().collect();
+        Self::with_sets(Self::sample(n).graph, &sets)
     }
 
     /// A ring of `n` nodes "n0".. with a hub, types, groups and properties.
@@ -139,6 +150,11 @@ impl Engine {
                         self.steered.push(change);
                         self.sim.running = change.running.unwrap_or(self.sim.running);
                         Ok(reply(steered(&self.view())))
+                    }
+                    Ok(Plan::Step(stepping)) => {
+                        self.sim.settled = true;
+                        let ticks = stepping.ticks.unwrap_or(7);
+                        Ok(reply(Stepping::answer(Stepped { ticks, timed_out: false, us: 9 }, &self.view())))
                     }
                     Ok(Plan::Register(asked)) => {
                         let now = (self.now_ns, self.now_ns / 1_000_000);

@@ -3,10 +3,13 @@
 //! Short looks are answered at once, from the live graph; long ones by a thread of their own, over a snapshot. Everything else waits for
 //! what it asked for, and nothing waits here.
 
+mod step;
+
 use std::sync::Arc;
 
 use serde_json::json;
 
+use self::step::Steps;
 use super::mutate::Reply as Told;
 use super::{Control, SHORT_NAP};
 use crate::analytics::{AnalyticsError, Watch};
@@ -79,6 +82,8 @@ enum Awaited {
     Steer { ticket: u64, until_ns: u64 },
     /// A long look.
     Look { ticket: Arc<Ticket> },
+    /// Steps of the simulation.
+    Steps(Steps),
 }
 
 /// Everything that has to do with agents.
@@ -126,7 +131,7 @@ impl Mcp {
     /// Whether something is due before a lane rings.
     pub(super) fn is_busy(&mut self) -> bool {
         !self.written.is_empty()
-            || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. }))
+            || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. } | Awaited::Steps(_)))
             || self.talks.is_busy()
     }
 
@@ -181,6 +186,7 @@ impl Control {
             self.finish(&desk, conn, key, &result);
         }
         self.look_at_pending(&desk, now_ns);
+        self.look_at_steps(&desk, now_ns);
         self.tell_progress(now_ns);
         self.log_state();
         self.keep_agents(now_ns);
@@ -284,6 +290,7 @@ impl Control {
                 }
                 Err(error) => self.mcp.talks.answer(server, line, call, &tool(Err(ToolError::new(error.message)))),
             },
+            Ok(Plan::Step(stepping)) => self.begin_steps(desk, line, call, stepping, now_ns),
             Ok(Plan::Register(asked)) => {
                 let mut random = [0; 16];
                 let done = match getrandom::fill(&mut random) {
@@ -379,7 +386,7 @@ impl Control {
             let is_due = match &pending.what {
                 Awaited::Change { since, until_ns, .. } => version > *since || now_ns >= *until_ns,
                 Awaited::Steer { ticket, until_ns } => !steering.waits_for(*ticket) || now_ns >= *until_ns,
-                Awaited::Write { .. } | Awaited::Look { .. } => false,
+                Awaited::Write { .. } | Awaited::Look { .. } | Awaited::Steps(_) => false,
             };
             if is_due {
                 let what = std::mem::replace(&mut pending.what, Awaited::Steer { ticket: 0, until_ns: 0 });
@@ -414,7 +421,7 @@ impl Control {
         let Mcp { pending, talks, .. } = &mut self.mcp;
         for Pending { conn, key, what } in pending {
             if let Awaited::Look { ticket } = what {
-                talks.progress(*conn, *key, ticket.progress(), 1.0);
+                talks.progress(*conn, *key, ticket.progress(), Some(1.0));
             }
         }
     }

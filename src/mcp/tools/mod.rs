@@ -5,6 +5,7 @@ mod analyze;
 mod around;
 mod find;
 mod measure;
+mod memory;
 mod render;
 mod show;
 mod steer;
@@ -14,7 +15,7 @@ mod write;
 use serde::Serialize;
 
 pub use agent::{Register, Report};
-pub use steer::{SimulationChange, steered};
+pub use steer::{SimulationChange, Stepped, Stepping, steered};
 pub use write::Write;
 
 pub(super) use find::relevance;
@@ -77,6 +78,8 @@ pub enum Plan<'line> {
     Write(Box<Write>),
     /// It steers the simulation.
     Steer(SimulationChange),
+    /// It waits for steps of the simulation.
+    Step(Stepping),
     /// Somebody becomes an agent: [`super::Agents::register`].
     Register(Register<'line>),
     /// An agent reports: [`super::Agents::report`].
@@ -115,7 +118,14 @@ pub fn plan<'line>(
         "delete_items" => Plan::Write(write::delete_items(&read_as(row, arguments)?, view, author)?),
         "apply_mutations" => Plan::Write(write::mutations(&read_as(row, arguments)?, view, author)?),
         "pin_nodes" => Plan::Write(write::pin_nodes(&read_as(row, arguments)?, view, author)?),
+        "create_entities" => Plan::Write(memory::create_entities(&read_as(row, arguments)?, view, author)?),
+        "create_relations" => Plan::Write(memory::create_relations(&read_as(row, arguments)?, view, author)?),
+        "add_observations" => Plan::Write(memory::add_observations(&read_as(row, arguments)?, view, author)?),
+        "delete_entities" => Plan::Write(memory::delete_entities(&read_as(row, arguments)?, view, author)?),
+        "delete_observations" => Plan::Write(memory::delete_observations(&read_as(row, arguments)?, view, author)?),
+        "delete_relations" => Plan::Write(memory::delete_relations(&read_as(row, arguments)?, view, author)?),
         "set_simulation" => Plan::Steer(steer::set_simulation(&read_as(row, arguments)?, view)?),
+        "step_simulation" => Plan::Step(steer::step_simulation(&read_as(row, arguments)?)?),
         "register_agent" => Plan::Register(read_as::<agent::RegisterArguments<'_>>(row, arguments)?.into()),
         "report_agent" => Plan::Report(read_as::<agent::ReportArguments<'_>>(row, arguments)?.into()),
         "get_changes" => match read_as::<survey::GetChanges<'_>>(row, arguments)?.waits(view)? {
@@ -165,6 +175,9 @@ pub fn read_tool(server: &Server, tool: usize, json: &str, view: &View<'_>, boun
         "query_graph" => query::query_graph(&read_as(row, json)?, view, bounds),
         "render_view" => render::render_view(&read_as(row, json)?, view, bounds),
         "list_agents" => agent::list_agents(&read_as(row, json)?, view, bounds),
+        "read_graph" => memory::read_graph(&read_as(row, json)?, view, bounds),
+        "search_nodes" => memory::search_nodes(&read_as(row, json)?, view, bounds),
+        "open_nodes" => memory::open_nodes(&read_as(row, json)?, view, bounds),
         other => Err(ToolError::new(format!("{other} does not only look"))),
     }
 }

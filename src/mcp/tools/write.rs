@@ -12,6 +12,7 @@ use crate::graph::{
     Outcome, Value, colour_of,
 };
 use crate::mcp::args::{self, Id, ToolError, arguments, bounded, choice, counted, nearest, unknown_node};
+use crate::mcp::reply::{Content, ToolResult};
 use crate::mcp::view::View;
 
 /// A change of the graph that a tool asks for.
@@ -28,13 +29,25 @@ pub struct Write {
     cascaded: usize,
 }
 
+/// An answer that is known before the batch is done.
+#[derive(Debug, PartialEq)]
+pub(super) struct Given {
+    /// The argument that an operation comes from.
+    pub(super) list: &'static str,
+    /// The structure, without the revision.
+    pub(super) structured: Json,
+    /// What models read of it; `None` is the structure itself.
+    pub(super) text: Option<String>,
+}
+
 /// What the answer looks like.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 enum Shape {
     Upsert,
     Delete,
     Mutations,
     Pin { pinned: bool },
+    Given(Given),
 }
 
 /// A property's value; null takes it out.
@@ -153,6 +166,12 @@ fn write(
     let idempotency_key = key.map(|key| bounded("key", key, 128)).transpose()?.map(Into::into);
     let batch = Batch { ops, if_version, idempotency_key, author: author.into() };
     Ok(Box::new(Write { batch, dry_run, shape, missing: Vec::new(), cascaded: 0 }))
+}
+
+/// A batch whose answer is known before.
+pub(super) fn given(ops: Vec<Op>, author: &str, given: Given) -> Box<Write> {
+    let batch = Batch { ops, author: author.into(), ..Batch::default() };
+    Box::new(Write { batch, dry_run: false, shape: Shape::Given(given), missing: Vec::new(), cascaded: 0 })
 }
 
 fn replaces(mode: Option<&str>) -> Result<bool, ToolError> {
@@ -439,6 +458,14 @@ impl Write {
     /// # Errors
     /// Never in practice: the result is JSON of our own.
     pub fn answer(&self, graph: &Graph, outcomes: &[Outcome], revision: u64) -> Done {
+        if let Shape::Given(Given { structured, text, .. }) = &self.shape {
+            let mut structured = structured.clone();
+            if let Some(members) = structured.as_object_mut() {
+                members.insert("revision".to_owned(), json!(revision));
+            }
+            let result = done(&structured)?;
+            return Ok(ToolResult { content: text.iter().cloned().map(Content::Text).collect(), ..result });
+        }
         let (mut created, mut updated, mut nodes, mut edges) = (Vec::new(), Vec::new(), 0, 0);
         let mut names = Vec::new();
         for (outcome, op) in outcomes.iter().zip(&self.batch.ops) {
@@ -462,7 +489,7 @@ impl Write {
         }
         let dry_run = self.dry_run;
         let unchanged = outcomes.len() - created.len() - updated.len();
-        done(&match self.shape {
+        done(&match &self.shape {
             Shape::Upsert => json!({
                 "created": created, "updated": updated, "unchanged": unchanged, "dry_run": dry_run, "revision": revision,
             }),
@@ -475,16 +502,17 @@ impl Write {
             }),
             Shape::Pin { pinned } => {
                 names.append(&mut updated);
-                let (fixed, free) = if pinned { (names, Vec::new()) } else { (Vec::new(), names) };
+                let (fixed, free) = if *pinned { (names, Vec::new()) } else { (Vec::new(), names) };
                 json!({ "pinned": fixed, "released": free, "revision": revision })
             }
+            Shape::Given(_) => Json::Null,
         })
     }
 
     /// What a refusal of the batch means for a model.
     #[must_use]
     pub fn refused(&self, graph: &Graph, error: &OpError) -> ToolError {
-        let list = match self.shape {
+        let list = match &self.shape {
             Shape::Mutations => "ops",
             Shape::Pin { .. } => "ids",
             Shape::Delete => "nodes",
@@ -492,6 +520,15 @@ impl Write {
                 "edges"
             }
             Shape::Upsert => "nodes",
+            // One argument may come to several operations, or to none.
+            Shape::Given(given) => {
+                return ToolError::new(format!(
+                    "{}: {} ({}). Nothing was changed.",
+                    given.list,
+                    error.reason,
+                    error.reason.code()
+                ));
+            }
         };
         let near = match &error.reason {
             crate::graph::OpProblem::UnknownNode { node: NodeRef::Key(key), .. } => {
