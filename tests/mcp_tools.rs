@@ -386,8 +386,28 @@ fn value() -> impl Strategy<Value = Value> {
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {
         let names = prop_oneof![
-            "id", "key", "op", "value", "from", "to", "hops", "pos", "radius", "kind", "label", "props", "target",
-            "min", "max", "weight", "name", "entityType", "observations", "entityName", "contents", "relationType"
+            "id",
+            "key",
+            "op",
+            "value",
+            "from",
+            "to",
+            "hops",
+            "pos",
+            "radius",
+            "kind",
+            "label",
+            "props",
+            "target",
+            "min",
+            "max",
+            "weight",
+            "name",
+            "entityType",
+            "observations",
+            "entityName",
+            "contents",
+            "relationType"
         ];
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

@@ -90,8 +90,13 @@ pub struct PromptRow {
 type FurtherSet = (&'static str, &'static str);
 
 /// The engine's sets beside the core, in the order of the list.
-const FURTHER_SETS: [FurtherSet; 2] =
-    [("memory", include_str!("sets/memory.json")), ("sim", include_str!("sets/sim.json"))];
+const FURTHER_SETS: [FurtherSet; 5] = [
+    ("memory", include_str!("sets/memory.json")),
+    ("sim", include_str!("sets/sim.json")),
+    ("admin", include_str!("sets/admin.json")),
+    ("io", include_str!("sets/io.json")),
+    ("agents", include_str!("sets/agents.json")),
+];
 
 /// The set of the catalogue's own tools.
 const CORE: &str = "core";
@@ -128,7 +133,7 @@ pub struct Catalogue {
     sets: Vec<Box<str>>,
     prompts: Vec<PromptRow>,
     instructions: Box<str>,
-    /// `"tools":[..]` by shape of the revision (0 to 2) and scopes, of which no tool needs [`Scopes::ADMIN`].
+    /// `"tools":[..]` by shape of the revision (0 to 2) and scopes.
     tool_lists: Vec<Vec<u8>>,
     prompt_list: Vec<u8>,
     resource_list: Vec<u8>,
@@ -188,6 +193,7 @@ impl Catalogue {
             true => word(&whole, "instructions")?.into_string(),
             false => "Swarmcast holds one live graph that people watch in 3D.".to_owned(),
         };
+        let mut templates = part(&whole, "templates")?.to_vec();
         for (set, text) in further {
             let whole: Value = serde_json::from_str(text)?;
             for tool in part(&whole, "tools")? {
@@ -196,6 +202,7 @@ impl Catalogue {
             if is_on(set) {
                 instructions.push(' ');
                 instructions.push_str(&word(&whole, "instructions")?);
+                templates.extend(whole.get("templates").and_then(Value::as_array).into_iter().flatten().cloned());
             }
         }
         let mut prompts = Vec::new();
@@ -204,7 +211,7 @@ impl Catalogue {
         }
         let mut tool_lists = Vec::new();
         for shape in [Version::V2024_11_05, Version::V2025_03_26, Version::V2025_06_18] {
-            for scopes in 0..Scopes::ADMIN.0 {
+            for scopes in 0..=Scopes::ALL.0 {
                 let shown = tools.iter().filter(|tool| is_on(tool.set) && Scopes(scopes).allow(tool.scope));
                 let shown: Vec<Value> = shown.map(|tool| shaped(&tool.shown, shape)).collect();
                 tool_lists.push(listed("tools", &Value::Array(shown)));
@@ -221,7 +228,7 @@ impl Catalogue {
             tool_lists,
             prompt_list: listed("prompts", &Value::Array(shown_prompts)),
             resource_list: listed("resources", &json!(resources)),
-            template_list: listed("resourceTemplates", &json!(part(&whole, "templates")?)),
+            template_list: listed("resourceTemplates", &json!(templates)),
             static_uris: resources.iter().map(|resource| word(resource, "uri")).collect::<Result<_, _>>()?,
         })
     }
@@ -283,7 +290,7 @@ impl Catalogue {
     #[must_use]
     pub fn tool_list(&self, version: Version, scopes: Scopes) -> &[u8] {
         let shape = usize::from(version.has_annotations()) + usize::from(version.has_structured());
-        let at = shape * usize::from(Scopes::ADMIN.0) + usize::from(scopes.0 % Scopes::ADMIN.0);
+        let at = shape * (usize::from(Scopes::ALL.0) + 1) + usize::from(scopes.0 & Scopes::ALL.0);
         self.tool_lists.get(at).map_or(&b"\"tools\":[]"[..], Vec::as_slice)
     }
 
@@ -309,8 +316,7 @@ impl Catalogue {
 fn tool_row(tool: &Value, set: &'static str) -> Result<ToolRow, CatalogueError> {
     let name = word(tool, "name")?;
     let at = |member: &str| CatalogueError::Part { part: format!("tools.{name}.{member}") };
-    let scope =
-        Scopes::from_name(&word(tool, "scope")?).filter(|scope| *scope != Scopes::ADMIN).ok_or_else(|| at("scope"))?;
+    let scope = Scopes::from_name(&word(tool, "scope")?).ok_or_else(|| at("scope"))?;
     let mut shown = tool.as_object().cloned().unwrap_or_default();
     shown.remove("scope");
     let input = shown.get_mut("inputSchema").and_then(Value::as_object_mut).ok_or_else(|| at("inputSchema"))?;

@@ -100,8 +100,7 @@ pub(super) fn ask<'line>(
             let name = params.name.ok_or_else(|| missing("name"))?;
             let catalogue = &server.catalogue;
             let found = catalogue.tool(&name);
-            let (tool, row) =
-                found.ok_or_else(|| unknown("tool", &name, catalogue.offered().map(|it| &*it.name)))?;
+            let (tool, row) = found.ok_or_else(|| unknown("tool", &name, catalogue.offered().map(|it| &*it.name)))?;
             if !catalogue.is_on(row.set) {
                 return Err(switched_off(server, row));
             }

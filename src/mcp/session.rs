@@ -488,7 +488,8 @@ impl Session {
         call.told = done;
         out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"#);
         out.extend_from_slice(token.get().as_bytes());
-        let total = total.filter(|total| total.is_finite()).map_or_else(String::new, |total| format!(",\"total\":{total}"));
+        let total =
+            total.filter(|total| total.is_finite()).map_or_else(String::new, |total| format!(",\"total\":{total}"));
         out.extend_from_slice(format!(",\"progress\":{done}{total}}}}}\n").as_bytes());
     }
 

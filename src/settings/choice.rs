@@ -115,6 +115,12 @@ choice! {
         Memory = "memory",
         /// Stepping the simulation.
         Sim = "sim",
+        /// Snapshots, clearing, the engine's figures.
+        Admin = "admin",
+        /// Files into the graph and out of it.
+        Io = "io",
+        /// Messages and tasks among agents.
+        Agents = "agents",
     }
 }
 

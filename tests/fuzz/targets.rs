@@ -395,7 +395,8 @@ fn golden(prefix: &str) -> Vec<Vec<u8>> {
 }
 
 /// Its lists are put together once.
-static SERVER: LazyLock<Server> = LazyLock::new(|| Server::new("0", [7; 32], &Catalogue::set_names().collect::<Vec<_>>()).unwrap());
+static SERVER: LazyLock<Server> =
+    LazyLock::new(|| Server::new("0", [7; 32], &Catalogue::set_names().collect::<Vec<_>>()).unwrap());
 
 /// An agent who may do everything, and whose lines are read as the door reads them. What a call asks is planned and, where it is a
 /// look, done over a graph of three nodes.

@@ -139,13 +139,13 @@ fn news<T: Serialize>(name: &'static str, items: &[T]) -> Result<Given, ToolErro
         let found = format!("more than one call can answer ({} bytes)", text.len());
         return Err(ToolError::field(name, found, "less: make several calls of it. Nothing was changed"));
     }
-    Ok(Given { list: name, structured: json!({ name: items }), text: Some(text) })
+    Ok(Given { list: name, structured: json!({ name: items }), text: Some(text), counted: None })
 }
 
 /// The same of one that deletes, in the words of the reference.
 fn gone(list: &'static str, what: &str) -> Given {
     let text = format!("{what} deleted successfully");
-    Given { list, structured: json!({ "success": true, "message": text }), text: Some(text) }
+    Given { list, structured: json!({ "success": true, "message": text }), text: Some(text), counted: None }
 }
 
 pub(super) fn create_entities(asked: &CreateEntities<'_>, view: &View<'_>, author: &str) -> Planned {
@@ -198,7 +198,9 @@ pub(super) fn create_relations(asked: &Relations<'_>, view: &View<'_>, author: &
         for (field, name) in [("from", &relation.from), ("to", &relation.to)] {
             if view.graph.by_key(name).is_none() {
                 let name = short(name);
-                let words = format!("{at}.{field}: there is no entity {name:?}: create_entities makes it. Nothing was changed.");
+                let words = format!(
+                    "{at}.{field}: there is no entity {name:?}: create_entities makes it. Nothing was changed."
+                );
                 return Err(ToolError::new(words));
             }
         }
@@ -297,11 +299,8 @@ fn shown(view: &View<'_>, bounds: &Bounds<'_>, nodes: &[NodeIndex]) -> Done {
         if truncated {
             continue;
         }
-        let mut entity = Shown {
-            name: &node.key,
-            entity_type: type_of(node),
-            observations: observed(node).into_values().collect(),
-        };
+        let mut entity =
+            Shown { name: &node.key, entity_type: type_of(node), observations: observed(node).into_values().collect() };
         let mut whole = budget.take(&entity);
         // One that would never fit is shown with its first observations.
         while whole.is_none() && entities.is_empty() && !entity.observations.is_empty() {

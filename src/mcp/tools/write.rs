@@ -31,13 +31,15 @@ pub struct Write {
 
 /// An answer that is known before the batch is done.
 #[derive(Debug, PartialEq)]
-pub(super) struct Given {
+pub(in crate::mcp) struct Given {
     /// The argument that an operation comes from.
-    pub(super) list: &'static str,
+    pub(in crate::mcp) list: &'static str,
     /// The structure, without the revision.
-    pub(super) structured: Json,
+    pub(in crate::mcp) structured: Json,
     /// What models read of it; `None` is the structure itself.
-    pub(super) text: Option<String>,
+    pub(in crate::mcp) text: Option<String>,
+    /// What was added, removed and changed is counted and said, with so many edges that go with their nodes.
+    pub(in crate::mcp) counted: Option<usize>,
 }
 
 /// What the answer looks like.
@@ -169,7 +171,7 @@ fn write(
 }
 
 /// A batch whose answer is known before.
-pub(super) fn given(ops: Vec<Op>, author: &str, given: Given) -> Box<Write> {
+pub(in crate::mcp) fn given(ops: Vec<Op>, author: &str, given: Given) -> Box<Write> {
     let batch = Batch { ops, author: author.into(), ..Batch::default() };
     Box::new(Write { batch, dry_run: false, shape: Shape::Given(given), missing: Vec::new(), cascaded: 0 })
 }
@@ -458,9 +460,12 @@ impl Write {
     /// # Errors
     /// Never in practice: the result is JSON of our own.
     pub fn answer(&self, graph: &Graph, outcomes: &[Outcome], revision: u64) -> Done {
-        if let Shape::Given(Given { structured, text, .. }) = &self.shape {
+        if let Shape::Given(Given { structured, text, counted, .. }) = &self.shape {
             let mut structured = structured.clone();
             if let Some(members) = structured.as_object_mut() {
+                if let Some(cascaded) = counted {
+                    members.extend(counts(outcomes, *cascaded));
+                }
                 members.insert("revision".to_owned(), json!(revision));
             }
             let result = done(&structured)?;
@@ -550,6 +555,22 @@ impl Write {
             "if_revision is {asked}, and the graph is at {revision}: see get_changes since {asked}, then try again with {revision}. Nothing was changed."
         ))
     }
+}
+
+/// How many nodes and edges were added, removed and changed.
+fn counts(outcomes: &[Outcome], cascaded: usize) -> serde_json::Map<String, Json> {
+    let count = |wanted: Deed| {
+        let done = outcomes.iter().filter(|outcome| outcome.deed() == wanted);
+        let nodes = done.clone().filter(|outcome| matches!(outcome, Outcome::Node { .. })).count();
+        (nodes, done.count() - nodes)
+    };
+    let rows =
+        [("added", Deed::Created), ("removed", Deed::Removed), ("changed", Deed::Updated)].map(|(name, deed)| {
+            let (nodes, edges) = count(deed);
+            let edges = edges + if deed == Deed::Removed { cascaded } else { 0 };
+            (name.to_owned(), json!({ "nodes": nodes, "edges": edges }))
+        });
+    rows.into_iter().collect()
 }
 
 /// The key that an operation gave a node which is not in the graph: of a dry run.

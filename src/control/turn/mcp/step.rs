@@ -28,9 +28,9 @@ impl Control {
     pub(super) fn begin_steps(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, asked: Stepping, now_ns: u64) {
         if self.mcp.pending.iter().any(|pending| matches!(pending.what, Awaited::Steps(_))) {
             let words = "another step_simulation is under way; wait for it, or use get_changes with wait_ms meanwhile";
-            return self.mcp.talks.answer(&desk.server, line, call, &Ok(reply(Err(ToolError::new(words)))));
+            return self.mcp.answer(&desk.server, line, call, &Ok(reply(Err(ToolError::new(words)))));
         }
-        let key = self.mcp.talks.defer(line, call);
+        let key = self.mcp.defer(line, call);
         let first = self.metrics.sim.ticks.get();
         let steps = Steps { asked, first, ordered: 0, began_ns: now_ns, told_ns: now_ns, ticket: None };
         self.mcp.pending.push(Pending { conn: line.talk, key, what: Awaited::Steps(steps) });
