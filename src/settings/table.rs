@@ -548,7 +548,7 @@ mod tests {
             Kind::Cpus => vec![Value::List(vec![]), Value::List(vec![1_023, 0])],
             Kind::Names(names) => {
                 let all: Vec<String> = names.iter().rev().map(|name| (*name).to_owned()).collect();
-                vec![Value::Names(all[..1].to_vec()), Value::Names(all)]
+                vec![Value::Names(all.iter().take(1).cloned().collect()), Value::Names(all)]
             }
         }
     }
