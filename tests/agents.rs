@@ -279,7 +279,7 @@ fn complete(name: &str) -> (Server, Agent, PathBuf) {
 fn steps_are_counted_told_and_cancelled() {
     let (_server, mut agent, _folder) = complete("steps");
     agent.call("set_simulation", json!({ "running": false, "reheat": true }));
-    let stepped = agent.call("step_simulation", json!({ "ticks": 20 }));
+    let stepped = agent.call("step_simulation", json!({ "ticks": 20, "timeout_ms": 30_000 }));
     assert_eq!(
         (stepped["ticks"].clone(), stepped["timed_out"].clone(), stepped["running"].clone()),
         (json!(20), json!(false), json!(false))
