@@ -263,3 +263,168 @@ fn subscribers_hear_of_changes_once_and_waiters_wake() {
     assert!(line.to_string().contains("at last"), "{line}");
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+/// An engine that offers every set, keeps its graph, and has an agent who is known.
+fn complete(name: &str) -> (Server, Agent, PathBuf) {
+    let folder = folder(name);
+    let (mut flags, token) = door(&folder);
+    let sets = swarmcast::config::Toolset::NAMES.join(",");
+    flags.extend(["--toolsets".to_owned(), sets, "--store".to_owned(), folder.join("graph.db").display().to_string()]);
+    let server = Server::start(&flags);
+    let agent = Agent::known(&server, &token);
+    (server, agent, folder)
+}
+
+#[test]
+fn steps_are_counted_told_and_cancelled() {
+    let (_server, mut agent, _folder) = complete("steps");
+    agent.call("set_simulation", json!({ "running": false, "reheat": true }));
+    let stepped = agent.call("step_simulation", json!({ "ticks": 20, "timeout_ms": 30_000 }));
+    assert_eq!(
+        (stepped["ticks"].clone(), stepped["timed_out"].clone(), stepped["running"].clone()),
+        (json!(20), json!(false), json!(false))
+    );
+    let tick = stepped["tick"].as_u64().unwrap();
+    let late = agent.call("step_simulation", json!({ "ticks": 10_000, "timeout_ms": 50 }));
+    assert_eq!((late["timed_out"].clone(), late["converged"].clone()), (json!(true), json!(false)));
+    assert!(late["ticks"].as_u64().unwrap() < 100, "{late}");
+    // One at a time; progress grows; after it is cancelled nothing more is said of it, and the simulation stands still soon.
+    let params = json!({ "name": "step_simulation", "arguments": { "ticks": 10_000, "timeout_ms": 30_000 }, "_meta": { "progressToken": "p" } });
+    agent.say(&json!({ "jsonrpc": "2.0", "id": "long", "method": "tools/call", "params": params }));
+    let busy = agent.ask("tools/call", json!({ "name": "step_simulation", "arguments": { "ticks": 1 } }));
+    assert_eq!(busy["result"]["isError"], json!(true));
+    let mut told: Vec<f64> = Vec::new();
+    assert!(within(PATIENCE, || {
+        agent.ask("ping", json!({}));
+        told = agent.notices.iter().filter_map(|line| line["params"]["progress"].as_f64()).collect();
+        told.len() >= 3
+    }));
+    assert!(told.is_sorted_by(|before, after| before < after), "{told:?}");
+    assert!(agent.notices.iter().all(|line| line["params"]["total"].as_f64() == Some(10_000.0)));
+    agent.say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": "long" } }));
+    let now = |agent: &mut Agent| agent.call("get_layout", json!({ "limit": 1 }))["tick"].as_u64().unwrap();
+    // A few steps were ordered ahead; they are made yet.
+    assert!(within(PATIENCE, || {
+        let before = now(&mut agent);
+        std::thread::sleep(Duration::from_millis(500));
+        now(&mut agent) == before
+    }));
+    assert!((tick + 1..tick + 5_000).contains(&now(&mut agent)));
+    assert!(agent.notices.iter().all(|line| line["id"] != json!("long")));
+    let converged = agent.call("step_simulation", json!({ "until": "converged", "timeout_ms": 30_000 }));
+    assert!(converged["converged"] == json!(true) || converged["timed_out"] == json!(true), "{converged}");
+}
+
+#[test]
+fn snapshots_files_and_figures_of_a_running_engine() {
+    let (_server, mut agent, _folder) = complete("snapshots");
+    let before = agent.call("graph_overview", json!({}))["nodes"].as_u64().unwrap();
+    let made = agent.call("snapshot_graph", json!({ "name": "one" }));
+    assert_eq!((made["name"].clone(), made["bytes"].as_u64() > Some(0)), (json!("one"), true));
+    let refused = |agent: &mut Agent, name: &str, arguments: Value| {
+        let answer = agent.ask("tools/call", json!({ "name": name, "arguments": arguments }));
+        assert_eq!(answer["result"]["isError"], json!(true), "{answer}");
+        answer["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+    };
+    assert!(refused(&mut agent, "snapshot_graph", json!({ "name": "one" })).contains("already"));
+    assert!(refused(&mut agent, "snapshot_graph", json!({ "name": "../one" })).contains("letters"));
+    assert!(refused(&mut agent, "diff_graph", json!({ "from": "two" })).contains("there are one"));
+    assert!(
+        refused(&mut agent, "restore_snapshot", json!({ "snapshot": "../graph", "confirm": "main" }))
+            .contains("letters")
+    );
+    let nodes: Vec<Value> = (0..30).map(|n| json!({ "id": format!("extra {n}") })).collect();
+    agent.call("upsert_nodes", json!({ "nodes": nodes }));
+    let diff = agent.call("diff_graph", json!({ "from": "one" }));
+    assert_eq!((diff["counts"]["added"]["nodes"].clone(), diff["truncated"].clone()), (json!(30), json!(true)));
+    let file = agent.call("export_graph", json!({ "format": "graphml" }));
+    let mut text = String::new();
+    for uri in file["parts"].as_array().unwrap() {
+        let read = agent.ask("resources/read", json!({ "uri": uri }));
+        text.push_str(read["result"]["contents"][0]["text"].as_str().unwrap_or_else(|| panic!("{read}")));
+    }
+    assert_eq!(text.len() as u64, file["bytes"].as_u64().unwrap());
+    let back = agent.call("restore_snapshot", json!({ "snapshot": "one", "confirm": "main" }));
+    assert_eq!(back["removed"]["nodes"], json!(30));
+    assert_eq!(agent.call("graph_overview", json!({}))["nodes"], json!(before));
+    let again = agent.call("import_graph", json!({ "data": text, "format": "graphml" }));
+    assert_eq!(again["added"]["nodes"], json!(30));
+    let changes = agent.call("get_changes", json!({ "since": again["revision"].as_u64().unwrap() - 1 }));
+    assert_eq!(changes["changes"][0]["by"], json!("agent"));
+    agent.call("clear_graph", json!({ "confirm": "main" }));
+    assert_eq!(agent.call("graph_overview", json!({}))["nodes"], json!(0));
+    agent.call("restore_snapshot", json!({ "snapshot": "one", "confirm": "main" }));
+    let stats = agent.call("engine_stats", json!({}));
+    let row =
+        |name: &str| stats["tools"].as_array().unwrap().iter().find(|row| row["name"] == json!(name)).unwrap().clone();
+    assert_eq!((row("snapshot_graph")["calls"].clone(), row("snapshot_graph")["errors"].clone()), (json!(3), json!(2)));
+    let overview = row("graph_overview");
+    assert!(overview["p50_us"].as_u64().unwrap() > 0 && overview["p99_us"].as_u64() >= overview["p50_us"].as_u64());
+    assert_eq!((stats["connections"]["mcp"].clone(), stats["connections"]["viewers"].clone()), (json!(1), json!(0)));
+    assert!(
+        stats["memory"]["resident_bytes"].as_u64().unwrap() > 1 << 20
+            && stats["tick"]["p99_ms"].as_f64().unwrap() > 0.0
+    );
+}
+
+#[test]
+fn agents_write_to_each_other_and_share_tasks() {
+    let (server, mut ada, folder) = complete("society");
+    let mut bob = Agent::known(&server, &folder.join("mcp.token"));
+    let handle = |agent: &mut Agent, name: &str| {
+        agent.call("register_agent", json!({ "name": name }))["handle"].as_str().unwrap().to_owned()
+    };
+    let (ada_handle, bob_handle) = (handle(&mut ada, "ada"), handle(&mut bob, "bob"));
+    // Whoever waits for a message has it when it is sent.
+    let asked = json!({ "name": "read_inbox", "arguments": { "handle": bob_handle, "wait_ms": 10_000 } });
+    bob.say(&json!({ "jsonrpc": "2.0", "id": "inbox", "method": "tools/call", "params": asked }));
+    bob.ask("ping", json!({}));
+    let sent = Instant::now();
+    ada.call("send_agent_message", json!({ "handle": ada_handle, "to": "agent:bob", "text": "hello" }));
+    let got = match bob.notices.pop() {
+        Some(line) => line,
+        None => bob.line().unwrap(),
+    };
+    assert_eq!(got["result"]["structuredContent"]["messages"][0]["text"], json!("hello"), "{got}");
+    assert!(sent.elapsed() < Duration::from_secs(8));
+    let waited = Instant::now();
+    assert_eq!(
+        bob.call("read_inbox", json!({ "handle": bob_handle, "since": 1, "wait_ms": 200 }))["messages"],
+        json!([])
+    );
+    assert!(waited.elapsed() >= Duration::from_millis(200));
+
+    let task = ada.call("create_task", json!({ "title": "together" }))["task_id"].as_str().unwrap().to_owned();
+    let uris = [format!("graph://task/{}", task.replace(':', "%3A")), "graph://agent/agent%3Abob/events".to_owned()];
+    for uri in &uris {
+        let answer = ada.ask("resources/subscribe", json!({ "uri": uri }));
+        assert!(answer["error"].is_null(), "{answer}");
+    }
+    let claim = bob.call("update_task", json!({ "task_id": task, "status": "running", "handle": bob_handle }));
+    bob.call("report_agent", json!({ "handle": bob_handle, "events": [{ "kind": "task", "task_id": task }] }));
+    assert!(within(PATIENCE, || {
+        ada.ask("ping", json!({}));
+        uris.iter().all(|uri| ada.notices.iter().any(|line| line["params"]["uri"] == json!(uri)))
+    }));
+    // Two that claim at the same time: one has it.
+    let other = ada.call("create_task", json!({ "title": "contended" }))["task_id"].clone();
+    let asks = [(&mut ada, &ada_handle), (&mut bob, &bob_handle)].map(|(agent, handle)| {
+        let arguments = json!({ "task_id": other, "status": "running", "handle": handle });
+        agent.say(&json!({ "jsonrpc": "2.0", "id": "claim", "method": "tools/call", "params": { "name": "update_task", "arguments": arguments } }));
+        agent
+    });
+    let claims: Vec<Value> = asks
+        .into_iter()
+        .map(|agent| {
+            loop {
+                let line = agent.line().unwrap();
+                if line["id"] == json!("claim") {
+                    break line["result"]["structuredContent"]["claim"].clone();
+                }
+            }
+        })
+        .collect();
+    assert_eq!(claims.iter().filter(|claim| claim.is_string()).count(), 1, "{claims:?}");
+    bob.call("update_task", json!({ "task_id": task, "status": "done", "claim": claim["claim"], "result": "ok" }));
+    assert_eq!(ada.call("list_tasks", json!({ "status": "done" }))["tasks"][0]["result"], json!("ok"));
+}

@@ -46,11 +46,15 @@ impl Drop for Engine {
 
 impl Engine {
     fn start(name: &str) -> Self {
+        Self::with(name, &[])
+    }
+
+    fn with(name: &str, flags: &[&str]) -> Self {
         set_up();
         let folder = std::env::temp_dir().join(format!("swarmcast-clients-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let token_file = format!("mcp.token_file={}", folder.join("token").display());
-        let server = Server::start(&["--mcp", "127.0.0.1:0", "--set", &token_file]);
+        let server = Server::start(&[&["--mcp", "127.0.0.1:0", "--set", &token_file], flags].concat());
         let line = server.banner.lines().find(|line| line.contains("mcp at")).unwrap();
         let tcp = line.split("mcp at ").nth(1).unwrap().split(',').next().unwrap().to_owned();
         Self { http: server.http.to_string(), tcp, _server: server, folder }
@@ -157,6 +161,20 @@ fn the_typescript_sdks_over_http_and_the_bridge() {
             tap.hold(20, version);
         }
     }
+}
+
+#[test]
+fn a_memory_is_what_the_reference_memory_server_is() {
+    let file = std::env::temp_dir().join(format!("swarmcast-memory-{}.json", std::process::id()));
+    std::fs::write(&file, r#"{"nodes":[{"id":"anchor","group":"thing"}],"edges":[]}"#).unwrap();
+    let engine = Engine::with("memory", &["--toolsets", "memory", "--graph", &file.display().to_string()]);
+    let program = repository("tests/mcp/client_memory.mjs").display().to_string();
+    let kept = engine.folder.join("memory.jsonl").display().to_string();
+    let said = run(node(), &[&program, &kept, &engine.bridge(&engine.tcp)]);
+    ok(&said);
+    let _ = std::fs::remove_file(&file);
+    let said: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!((said["tools"].as_u64(), said["calls"].as_u64() > Some(25)), (Some(9), true), "{said}");
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn calls_that_are_deferred_can_be_cancelled_and_tell_how_far_they_are() {
     );
     out.clear();
     for part in [0.1, 0.1, 0.05, 0.7] {
-        session.progress(keys[0], part, 1.0, &mut out);
+        session.progress(keys[0], part, Some(1.0), &mut out);
     }
     let notices = support::lines(&out);
     assert_eq!(notices.iter().map(|it| it["params"]["progress"].as_f64().unwrap()).collect::<Vec<_>>(), [0.1, 0.7]);

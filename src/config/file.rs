@@ -107,6 +107,10 @@ impl File<'_> {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Float(digits) => digits.as_str().parse().map_or_else(|_| as_written(), Value::Decimal),
             integer @ DeValue::Integer(_) => number(integer).map_or_else(as_written, Value::Whole),
+            DeValue::Array(items) if items.first().is_some_and(|first| first.get_ref().as_str().is_some()) => {
+                let names = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect::<Option<_>>();
+                names.map_or_else(as_written, Value::Names)
+            }
             DeValue::Array(items) => {
                 let items = items.iter().map(|item| number(item.get_ref())).collect::<Option<_>>();
                 items.map_or_else(as_written, Value::List)

@@ -22,4 +22,5 @@ pub use resolved::{Resolved, resolve};
 pub use crate::settings::{
     AgentsHttp, AnonymousAgents, BackendChoice, BudgetOptions, Config, CpuId, GraphFormat, GraphOptions, IdleStrategy,
     LogFormat, LogLevel, LogOptions, McpOptions, MetricsOptions, NetOptions, SimOptions, StoreOptions, ThreadOptions,
+    Toolset,
 };

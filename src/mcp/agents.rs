@@ -4,13 +4,16 @@
 //! is gone from the graph; a link to what it touched stands for five seconds after the last touch. Changes of the graph are
 //! gathered, and taken as one batch a few times a second, so that 500 events a second of each agent are not 500 commits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::args::{ToolError, bounded, counted, short, whole};
 use super::tools::{Register, Report};
-use crate::graph::{Batch, EdgeDraft, EdgePatch, EdgeRef, Graph, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value};
+use crate::graph::{
+    Batch, EdgeDraft, EdgePatch, EdgeRef, Graph, Node, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value,
+};
 
 /// Agents at once.
 const AGENTS_MAX: usize = 4_096;
@@ -57,6 +60,26 @@ pub struct AgentMetrics {
     pub queue: Option<f64>,
 }
 
+/// Events of one agent that are kept.
+const EVENTS_MAX: usize = 100;
+
+/// Something that an agent reported.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AgentEvent {
+    /// When it was heard, ms since 1970.
+    pub t_ms: u64,
+    /// As `report_agent` names them.
+    pub kind: &'static str,
+    /// Where it was told.
+    pub status: Option<&'static str>,
+    /// Key of a node.
+    pub target: Option<Box<str>>,
+    /// As it was told.
+    pub task_id: Option<Box<str>>,
+    /// What it said.
+    pub text: Option<Box<str>>,
+}
+
 /// One agent, as it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AgentRow {
@@ -90,6 +113,9 @@ pub struct AgentRow {
     pub errors: u64,
     /// What it said last.
     pub last_text: Option<Box<str>>,
+    /// What it reported lately, newest last; figures alone are none.
+    #[serde(skip)]
+    pub events: Arc<VecDeque<AgentEvent>>,
 }
 
 /// One agent.
@@ -115,6 +141,8 @@ pub struct Agents {
     agents: BTreeMap<Box<str>, Agent>,
     rows: Vec<AgentRow>,
     touched: bool,
+    /// Who has reported events since the last time this was asked.
+    heard: HashSet<Box<str>>,
 }
 
 /// What a new agent is told.
@@ -200,7 +228,7 @@ impl Agents {
         }
         let created_ms = before.map_or(now_ms, |agent| agent.row.created_ms);
         let shown = before.is_some_and(|agent| agent.shown);
-        let links = self.agents.remove(&key).map(|agent| agent.links).unwrap_or_default();
+        let (links, events) = self.agents.remove(&key).map(|agent| (agent.links, agent.row.events)).unwrap_or_default();
         let row = AgentRow {
             agent_id: key.clone(),
             name: name.into(),
@@ -217,6 +245,7 @@ impl Agents {
             by: by.into(),
             errors: 0,
             last_text: None,
+            events,
         };
         let agent = Agent {
             row,
@@ -265,7 +294,10 @@ impl Agents {
         agent.seen_ns = now_ns;
         agent.row.last_seen_ms = now_ms;
         for event in checked.into_iter().take(accepted) {
-            agent.take(event, now_ns);
+            agent.take(event, (now_ns, now_ms));
+        }
+        if accepted > 0 {
+            self.heard.insert(agent.row.agent_id.clone());
         }
         self.touched = true;
         let next_ms = agent.ttl_ns / 3_000_000;
@@ -297,8 +329,7 @@ impl Agents {
     /// Agents of a run before this one, which the log has kept: nobody reports for them any more.
     #[must_use]
     pub fn left_over(graph: &Graph) -> Option<Batch> {
-        let left = graph.nodes().iter().filter(|node| node.class.kind == NodeKind::Agent && node.key.starts_with(KEY));
-        let left = left.filter(|node| node.attributes.iter().any(|(name, _)| &**name == "agent_by"));
+        let left = graph.nodes().iter().filter(|node| is_shown_agent(node));
         let ops: Vec<Op> = left.map(|node| Op::RemoveNode { node: NodeRef::Id(node.id) }).collect();
         (!ops.is_empty()).then(|| Batch { ops, author: AUTHOR.into(), ..Batch::default() })
     }
@@ -306,6 +337,24 @@ impl Agents {
     /// Whether something has changed since the last time this was asked: for subscriptions.
     pub fn take_touched(&mut self) -> bool {
         std::mem::take(&mut self.touched)
+    }
+
+    /// Who has reported events since the last time this was asked: for subscriptions.
+    pub fn take_heard(&mut self) -> HashSet<Box<str>> {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// The live agent of this handle, where it is this principal's.
+    #[must_use]
+    pub fn of_handle(&self, handle: &str, by: &str) -> Option<&AgentRow> {
+        let mine = |agent: &&Agent| agent.row.live && hex(&agent.handle) == handle && &*agent.row.by == by;
+        self.agents.values().find(mine).map(|agent| &agent.row)
+    }
+
+    /// Whether there is a record of this agent.
+    #[must_use]
+    pub fn has(&self, agent_id: &str) -> bool {
+        self.agents.contains_key(agent_id)
     }
 
     /// All, most recently heard of first. Made anew by [`Self::refresh`].
@@ -325,6 +374,7 @@ impl Agents {
 /// An event that was checked.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
+    pub(super) kind: &'static str,
     pub(super) status: Option<&'static str>,
     /// Key of a node.
     pub(super) target: Option<Box<str>>,
@@ -335,8 +385,22 @@ pub(super) struct Checked {
 }
 
 impl Agent {
-    fn take(&mut self, event: Checked, now_ns: u64) {
+    fn take(&mut self, event: Checked, (now_ns, now_ms): (u64, u64)) {
         let row = &mut self.row;
+        if event.kind != "metric" {
+            let events = Arc::make_mut(&mut row.events);
+            if events.len() >= EVENTS_MAX {
+                events.pop_front();
+            }
+            events.push_back(AgentEvent {
+                t_ms: now_ms,
+                kind: event.kind,
+                status: event.status,
+                target: event.target.clone(),
+                task_id: event.task.clone(),
+                text: event.text.clone(),
+            });
+        }
         if let Some(status) = event.status {
             self.changed |= row.status != status;
             row.status = status;
@@ -424,6 +488,13 @@ impl Agent {
             }
         }
     }
+}
+
+/// Whether a node shows an agent that registered, of this run or one before.
+pub(super) fn is_shown_agent(node: &Node) -> bool {
+    node.class.kind == NodeKind::Agent
+        && node.key.starts_with(KEY)
+        && node.attributes.iter().any(|(name, _)| &**name == "agent_by")
 }
 
 fn is_linked(graph: &Graph, from: &str, to: &str) -> bool {

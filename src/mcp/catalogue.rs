@@ -63,6 +63,8 @@ pub struct ToolRow {
     pub name: Box<str>,
     /// What calling it needs.
     pub scope: Scopes,
+    /// The set it belongs to.
+    pub set: &'static str,
     /// The names of its arguments.
     pub arguments: Vec<Box<str>>,
     /// Arguments that a client of HTTP says again in a header: the way to each, and the header's name in lower case.
@@ -84,6 +86,21 @@ pub struct PromptRow {
     pub text: Box<str>,
 }
 
+/// A set beside the core: name and text.
+type FurtherSet = (&'static str, &'static str);
+
+/// The engine's sets beside the core, in the order of the list.
+const FURTHER_SETS: [FurtherSet; 5] = [
+    ("memory", include_str!("sets/memory.json")),
+    ("sim", include_str!("sets/sim.json")),
+    ("admin", include_str!("sets/admin.json")),
+    ("io", include_str!("sets/io.json")),
+    ("agents", include_str!("sets/agents.json")),
+];
+
+/// The set of the catalogue's own tools.
+const CORE: &str = "core";
+
 /// Why a catalogue cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
@@ -96,16 +113,27 @@ pub enum CatalogueError {
         /// Which.
         part: String,
     },
+    /// There is no set of this name.
+    #[error("there is no tool set {name:?}; there are {known}")]
+    Set {
+        /// As asked for.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
 }
 
 /// Everything that is offered.
 #[derive(Debug)]
 pub struct Catalogue {
+    /// Of every set.
     tools: Vec<ToolRow>,
     by_name: BTreeMap<Box<str>, usize>,
+    /// The sets that are switched on.
+    sets: Vec<Box<str>>,
     prompts: Vec<PromptRow>,
     instructions: Box<str>,
-    /// `"tools":[..]` by shape of the revision (0 to 2) and scopes, of which no tool needs [`Scopes::ADMIN`].
+    /// `"tools":[..]` by shape of the revision (0 to 2) and scopes.
     tool_lists: Vec<Vec<u8>>,
     prompt_list: Vec<u8>,
     resource_list: Vec<u8>,
@@ -132,10 +160,50 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError`].
     pub fn new(text: &str) -> Result<Self, CatalogueError> {
+        Self::with_sets(text, &[], &[CORE])
+    }
+
+    /// The engine's own, with the tools of these sets switched on. Those of the others are known, and not offered.
+    ///
+    /// # Errors
+    /// [`CatalogueError`]: of a set that there is not.
+    pub fn of_engine(sets: &[&str]) -> Result<Self, CatalogueError> {
+        Self::with_sets(include_str!("catalogue.json"), &FURTHER_SETS, sets)
+    }
+
+    /// Names of the engine's sets.
+    pub fn set_names() -> impl Iterator<Item = &'static str> {
+        std::iter::once(CORE).chain(FURTHER_SETS.iter().map(|(name, _)| *name))
+    }
+
+    fn with_sets(text: &str, further: &[FurtherSet], on: &[&str]) -> Result<Self, CatalogueError> {
+        let mut known = std::iter::once(CORE).chain(further.iter().map(|(name, _)| *name));
+        if let Some(name) = on.iter().find(|name| !known.clone().any(|known| known == **name)) {
+            let known = known.by_ref().collect::<Vec<_>>().join(", ");
+            return Err(CatalogueError::Set { name: (*name).to_owned(), known });
+        }
+        let is_on = |set: &str| on.contains(&set);
         let whole: Value = serde_json::from_str(text)?;
         let mut tools = Vec::new();
         for tool in part(&whole, "tools")? {
-            tools.push(tool_row(tool)?);
+            tools.push(tool_row(tool, CORE)?);
+        }
+        // What a model is told names no tool that it cannot call.
+        let mut instructions = match is_on(CORE) {
+            true => word(&whole, "instructions")?.into_string(),
+            false => "Swarmcast holds one live graph that people watch in 3D.".to_owned(),
+        };
+        let mut templates = part(&whole, "templates")?.to_vec();
+        for (set, text) in further {
+            let whole: Value = serde_json::from_str(text)?;
+            for tool in part(&whole, "tools")? {
+                tools.push(tool_row(tool, set)?);
+            }
+            if is_on(set) {
+                instructions.push(' ');
+                instructions.push_str(&word(&whole, "instructions")?);
+                templates.extend(whole.get("templates").and_then(Value::as_array).into_iter().flatten().cloned());
+            }
         }
         let mut prompts = Vec::new();
         for prompt in part(&whole, "prompts")? {
@@ -143,8 +211,8 @@ impl Catalogue {
         }
         let mut tool_lists = Vec::new();
         for shape in [Version::V2024_11_05, Version::V2025_03_26, Version::V2025_06_18] {
-            for scopes in 0..Scopes::ADMIN.0 {
-                let shown = tools.iter().filter(|tool| Scopes(scopes).allow(tool.scope));
+            for scopes in 0..=Scopes::ALL.0 {
+                let shown = tools.iter().filter(|tool| is_on(tool.set) && Scopes(scopes).allow(tool.scope));
                 let shown: Vec<Value> = shown.map(|tool| shaped(&tool.shown, shape)).collect();
                 tool_lists.push(listed("tools", &Value::Array(shown)));
             }
@@ -155,22 +223,40 @@ impl Catalogue {
             by_name: tools.iter().enumerate().map(|(index, tool)| (tool.name.clone(), index)).collect(),
             tools,
             prompts,
-            instructions: word(&whole, "instructions")?,
+            sets: on.iter().map(|name| (*name).into()).collect(),
+            instructions: instructions.into(),
             tool_lists,
             prompt_list: listed("prompts", &Value::Array(shown_prompts)),
             resource_list: listed("resources", &json!(resources)),
-            template_list: listed("resourceTemplates", &json!(part(&whole, "templates")?)),
+            template_list: listed("resourceTemplates", &json!(templates)),
             static_uris: resources.iter().map(|resource| word(resource, "uri")).collect::<Result<_, _>>()?,
         })
     }
 
-    /// The tools, in the order of the list.
+    /// The tools of every set, in the order of the list.
     #[must_use]
     pub fn tools(&self) -> &[ToolRow] {
         &self.tools
     }
 
-    /// The tool of that name, with its place in the list.
+    /// The tools that are offered.
+    pub fn offered(&self) -> impl Iterator<Item = &ToolRow> {
+        self.tools.iter().filter(|tool| self.is_on(tool.set))
+    }
+
+    /// Whether a set is switched on.
+    #[must_use]
+    pub fn is_on(&self, set: &str) -> bool {
+        self.sets.iter().any(|on| **on == *set)
+    }
+
+    /// The sets that are switched on.
+    #[must_use]
+    pub fn sets(&self) -> &[Box<str>] {
+        &self.sets
+    }
+
+    /// The tool of that name, of whatever set, with its place in the list.
     #[must_use]
     pub fn tool(&self, name: &str) -> Option<(usize, &ToolRow)> {
         let index = *self.by_name.get(name)?;
@@ -204,7 +290,7 @@ impl Catalogue {
     #[must_use]
     pub fn tool_list(&self, version: Version, scopes: Scopes) -> &[u8] {
         let shape = usize::from(version.has_annotations()) + usize::from(version.has_structured());
-        let at = shape * usize::from(Scopes::ADMIN.0) + usize::from(scopes.0 % Scopes::ADMIN.0);
+        let at = shape * (usize::from(Scopes::ALL.0) + 1) + usize::from(scopes.0 & Scopes::ALL.0);
         self.tool_lists.get(at).map_or(&b"\"tools\":[]"[..], Vec::as_slice)
     }
 
@@ -227,11 +313,10 @@ impl Catalogue {
     }
 }
 
-fn tool_row(tool: &Value) -> Result<ToolRow, CatalogueError> {
+fn tool_row(tool: &Value, set: &'static str) -> Result<ToolRow, CatalogueError> {
     let name = word(tool, "name")?;
     let at = |member: &str| CatalogueError::Part { part: format!("tools.{name}.{member}") };
-    let scope =
-        Scopes::from_name(&word(tool, "scope")?).filter(|scope| *scope != Scopes::ADMIN).ok_or_else(|| at("scope"))?;
+    let scope = Scopes::from_name(&word(tool, "scope")?).ok_or_else(|| at("scope"))?;
     let mut shown = tool.as_object().cloned().unwrap_or_default();
     shown.remove("scope");
     let input = shown.get_mut("inputSchema").and_then(Value::as_object_mut).ok_or_else(|| at("inputSchema"))?;
@@ -241,7 +326,7 @@ fn tool_row(tool: &Value) -> Result<ToolRow, CatalogueError> {
     let arguments = properties.as_object().ok_or_else(|| at("inputSchema.properties"))?;
     let headers = mirrored(arguments);
     let arguments = arguments.keys().map(|name| name.as_str().into()).collect();
-    Ok(ToolRow { name, scope, arguments, headers, shown })
+    Ok(ToolRow { name, scope, set, arguments, headers, shown })
 }
 
 /// The arguments with `x-mcp-header`, at any depth that `properties` alone lead to.

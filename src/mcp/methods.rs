@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::catalogue::ToolRow;
 use super::era::Version;
 use super::rpc::{RpcError, code, text};
 use super::session::{AUTHENTICATE, AUTHORIZATION, Ask};
@@ -97,9 +98,12 @@ pub(super) fn ask<'line>(
     match method {
         "tools/call" => {
             let name = params.name.ok_or_else(|| missing("name"))?;
-            let found = server.catalogue.tool(&name);
-            let (tool, row) =
-                found.ok_or_else(|| unknown("tool", &name, server.catalogue.tools().iter().map(|it| &*it.name)))?;
+            let catalogue = &server.catalogue;
+            let found = catalogue.tool(&name);
+            let (tool, row) = found.ok_or_else(|| unknown("tool", &name, catalogue.offered().map(|it| &*it.name)))?;
+            if !catalogue.is_on(row.set) {
+                return Err(switched_off(server, row));
+            }
             require(principal, row.scope)?;
             Ok(Ask::Tool { tool, arguments: object(params.arguments)? })
         }
@@ -204,6 +208,17 @@ pub(super) fn not_watched(why: NotWatched, uri: &str) -> RpcError {
             format!("a connection subscribes to at most {MCP_SUBSCRIPTION_URIS_MAX} resources"),
         ),
     }
+}
+
+/// A tool that is not offered, since its set is not switched on.
+fn switched_off(server: &Server, row: &ToolRow) -> RpcError {
+    let on = server.catalogue.sets().join(",");
+    let (name, set) = (&row.name, row.set);
+    let words = format!(
+        "there is no tool {name:?} here: it belongs to the tool set {set}, which this engine was started without; \
+         its user can start it with --toolsets {on},{set}"
+    );
+    RpcError::new(code::PARAMS, words).with(json!({ "toolset": set }))
 }
 
 pub(super) fn unknown<'names>(what: &str, name: &str, names: impl Iterator<Item = &'names str>) -> RpcError {

@@ -12,6 +12,7 @@ mod args;
 mod catalogue;
 mod changes;
 mod era;
+mod exports;
 mod http;
 mod methods;
 mod query;
@@ -20,23 +21,29 @@ mod resources;
 mod rpc;
 mod server;
 mod session;
+mod society;
 mod subscribe;
 mod talks;
 mod tools;
 mod uri;
 mod view;
 
-pub use agents::{AUTHOR, AgentMetrics, AgentRow, Agents, Registered, Reported};
+pub use agents::{AUTHOR, AgentEvent, AgentMetrics, AgentRow, Agents, Registered, Reported};
 pub use args::ToolError;
 pub use catalogue::{Catalogue, CatalogueError, PromptRow, Scopes, ToolRow};
 pub use changes::{Changed, Recent};
 pub use era::Version;
+pub use exports::{Exports, Kept};
 pub use reply::{Body, Content, Reply, ToolResult};
 pub use resources::read;
 pub use rpc::{RpcError, code};
 pub use server::{Principal, Server};
 pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, LogLevel, Session, Step};
+pub use society::{Caller, Next, Society};
 pub use subscribe::Touched;
 pub use talks::{Line, Talks};
-pub use tools::{Done, Plan, Register, Report, SimulationChange, Write, done as structured, plan, reply, steered};
+pub use tools::{
+    Among, Done, Errand, Plan, Register, Report, SimulationChange, Stepped, Stepping, Write, compared,
+    done as structured, imported, plan, reply, restored, steered,
+};
 pub use view::{Bounds, SimFacts, View};

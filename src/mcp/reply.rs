@@ -249,6 +249,12 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t'))
 }
 
+/// Whether a text leaves as it is.
+#[must_use]
+pub fn is_visible(text: &str) -> bool {
+    is_plain(text) || !text.chars().any(is_invisible)
+}
+
 /// Writes JSON with every invisible character escaped.
 pub fn visible(json: &str, out: &mut Vec<u8>) {
     if is_plain(json) {

@@ -37,7 +37,7 @@ pub fn read(server: &Server, ask: &Ask<'_>, view: &View<'_>, bounds: &Bounds<'_>
 }
 
 fn resource(server: &Server, uri: &str, view: &View<'_>, bounds: &Bounds<'_>) -> Result<Reply, RpcError> {
-    let unknown = || RpcError::new(code::RESOURCE, "there is no such resource").with(json!({ "uri": uri }));
+    let unknown = || RpcError::no_resource(uri);
     let failed = |error: ToolError| RpcError::new(code::INTERNAL, error.0);
     let asked = parse(uri).ok_or_else(unknown)?;
     let tool = |name: &str, arguments: &str| text_of(server, name, arguments, view, bounds).map_err(failed);
@@ -60,11 +60,18 @@ fn resource(server: &Server, uri: &str, view: &View<'_>, bounds: &Bounds<'_>) ->
             let row = view.agents.iter().find(|agent| *agent.agent_id == *key).ok_or_else(unknown)?;
             (JSON, json!(row).to_string(), 0)
         }
+        Uri::AgentEvents { key } => {
+            let row = view.agents.iter().find(|agent| *agent.agent_id == *key).ok_or_else(unknown)?;
+            (JSON, json!({ "agent_id": row.agent_id, "events": *row.events, "revision": view.revision }).to_string(), 0)
+        }
+        Uri::Task { key } => (JSON, tools::one_task(view, &key).ok_or_else(unknown)?, 0),
         Uri::Neighbours { key, hops, limit } => {
             let arguments = json!({ "id": key, "hops": hops, "limit": limit }).to_string();
             let shown = text_of(server, "get_neighborhood", &arguments, view, bounds);
             (JSON, shown.map_err(|error| RpcError::new(code::RESOURCE, error.0).with(json!({ "uri": uri })))?, 0)
         }
+        // Whoever keeps them reads them; here there are none.
+        Uri::Export { .. } => return Err(unknown()),
         Uri::View { format } => {
             let mime = if format == "png" { "image/png" } else { "image/svg+xml" };
             let body = Body::Blob(tools::picture(format, view, bounds).map_err(failed)?);

@@ -49,6 +49,12 @@ impl RpcError {
         Self { code, message: message.into(), data: None }
     }
 
+    /// There is no resource of this URI.
+    #[must_use]
+    pub fn no_resource(uri: &str) -> Self {
+        Self::new(code::RESOURCE, "there is no such resource").with(serde_json::json!({ "uri": uri }))
+    }
+
     /// The same, with JSON to go with it.
     #[must_use]
     pub fn with(self, data: serde_json::Value) -> Self {

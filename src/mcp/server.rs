@@ -39,12 +39,12 @@ const SIGNATURE_BYTES: usize = 12;
 const SESSION_ID_BYTES: usize = 16;
 
 impl Server {
-    /// A server with the engine's own catalogue. `secret` is random and kept from everybody.
+    /// A server with the engine's own tools, those of these sets. `secret` is random and kept from everybody.
     ///
     /// # Errors
-    /// [`CatalogueError`]: never with a catalogue that the tests have seen.
-    pub fn new(version: &str, secret: [u8; 32]) -> Result<Self, CatalogueError> {
-        Ok(Self::with(Catalogue::new(include_str!("catalogue.json"))?, "swarmcast", version, secret))
+    /// [`CatalogueError`]: of a set that there is not, and never else with the catalogue that the tests have seen.
+    pub fn new(version: &str, secret: [u8; 32], sets: &[&str]) -> Result<Self, CatalogueError> {
+        Ok(Self::with(Catalogue::of_engine(sets)?, "swarmcast", version, secret))
     }
 
     /// A server of that name with another catalogue.

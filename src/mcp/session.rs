@@ -482,16 +482,15 @@ impl Session {
     }
 
     /// Tells how far a deferred call is, where that was asked for. What does not grow is not told.
-    pub fn progress(&mut self, key: CallKey, done: f64, total: f64, out: &mut Vec<u8>) {
+    pub fn progress(&mut self, key: CallKey, done: f64, total: Option<f64>, out: &mut Vec<u8>) {
         let Some(call) = self.in_flight.iter_mut().find(|call| call.key == key) else { return };
-        let Some(token) = call.progress.as_ref().filter(|_| done > call.told && done.is_finite() && total.is_finite())
-        else {
-            return;
-        };
+        let Some(token) = call.progress.as_ref().filter(|_| done > call.told && done.is_finite()) else { return };
         call.told = done;
         out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"#);
         out.extend_from_slice(token.get().as_bytes());
-        out.extend_from_slice(format!(",\"progress\":{done},\"total\":{total}}}}}\n").as_bytes());
+        let total =
+            total.filter(|total| total.is_finite()).map_or_else(String::new, |total| format!(",\"total\":{total}"));
+        out.extend_from_slice(format!(",\"progress\":{done}{total}}}}}\n").as_bytes());
     }
 
     /// Whether lines of this level are sent. Up to 2025-11-25 alone: later revisions log with the call that asks for it.

@@ -21,6 +21,8 @@ pub struct Touched {
     pub stats: bool,
     /// Keys of nodes that changed, agents' among them.
     pub nodes: HashSet<Box<str>>,
+    /// Agents that reported events.
+    pub heard: HashSet<Box<str>>,
 }
 
 /// What a subscription is of.
@@ -31,6 +33,7 @@ enum Topic {
     Layout,
     Stats,
     Node(Box<str>),
+    Events(Box<str>),
 }
 
 impl Topic {
@@ -44,8 +47,11 @@ impl Topic {
             Uri::Agents => Self::Agents,
             Uri::Layout => Self::Layout,
             Uri::Stats => Self::Stats,
-            Uri::Node { key } | Uri::Agent { key } => Self::Node(key.into()),
-            Uri::Help { .. } | Uri::Neighbours { .. } | Uri::Edge { .. } | Uri::View { .. } => return None,
+            Uri::Node { key } | Uri::Agent { key } | Uri::Task { key } => Self::Node(key.into()),
+            Uri::AgentEvents { key } => Self::Events(key.into()),
+            Uri::Help { .. } | Uri::Neighbours { .. } | Uri::Edge { .. } | Uri::View { .. } | Uri::Export { .. } => {
+                return None;
+            }
         })
     }
 
@@ -56,6 +62,7 @@ impl Topic {
             Self::Layout => touched.layout,
             Self::Stats => touched.stats,
             Self::Node(key) => touched.nodes.contains(key),
+            Self::Events(key) => touched.heard.contains(key),
         }
     }
 }

@@ -469,8 +469,8 @@ impl Talks {
         }
     }
 
-    /// Tells how far a deferred call is, where that was asked for.
-    pub fn progress(&mut self, handle: Handle, key: CallKey, done: f64, total: f64) {
+    /// Tells how far a deferred call is, where that was asked for; `total` where it is known.
+    pub fn progress(&mut self, handle: Handle, key: CallKey, done: f64, total: Option<f64>) {
         let Some(talk) = self.talks.get_mut(handle) else { return };
         let mut out = Vec::new();
         talk.session.progress(key, done, total, &mut out);
@@ -505,6 +505,12 @@ impl Talks {
         self.talks.iter_mut().any(|(_, talk)| talk.session.has_subscriptions())
     }
 
+    /// Connections and sessions.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.talks.len()
+    }
+
     /// Whether something waits to be sent or understood.
     pub fn is_busy(&mut self) -> bool {
         !self.replies.is_empty() || !self.queue.is_empty() || self.talks.iter_mut().any(|(_, talk)| talk.has_notices())
@@ -512,7 +518,8 @@ impl Talks {
 
     /// Tells subscribers what has changed.
     pub fn notify(&mut self, touched: &Touched, now_ns: u64) {
-        let any = touched.structure || touched.agents || touched.layout || touched.stats || !touched.nodes.is_empty();
+        let any = touched.structure || touched.agents || touched.layout || touched.stats;
+        let any = any || !touched.nodes.is_empty() || !touched.heard.is_empty();
         for (handle, talk) in self.talks.iter_mut() {
             if any {
                 talk.session.touch(touched);

@@ -46,6 +46,23 @@ pub enum Uri<'uri> {
         /// Decoded.
         key: Cow<'uri, str>,
     },
+    /// `graph://agent/{id}/events`
+    AgentEvents {
+        /// Decoded.
+        key: Cow<'uri, str>,
+    },
+    /// `graph://task/{id}`
+    Task {
+        /// Decoded.
+        key: Cow<'uri, str>,
+    },
+    /// `graph://export/{id}/{part}`
+    Export {
+        /// As it was given out.
+        name: &'uri str,
+        /// From 0.
+        part: usize,
+    },
     /// `graph://view/{name}.{format}`
     View {
         /// png or svg.
@@ -69,7 +86,11 @@ pub fn parse(uri: &str) -> Option<Uri<'_>> {
         ["help", page @ ("tools" | "query" | "agents")] => Uri::Help { page },
         ["node", key] if !key.is_empty() => Uri::Node { key: decode(key)? },
         ["agent", key] if !key.is_empty() => Uri::Agent { key: decode(key)? },
+        ["agent", key, "events"] if !key.is_empty() => Uri::AgentEvents { key: decode(key)? },
+        ["task", key] if !key.is_empty() => Uri::Task { key: decode(key)? },
         ["edge", id] => Uri::Edge { id: id.parse().ok()? },
+        ["export", name] if !name.is_empty() => Uri::Export { name, part: 0 },
+        ["export", name, part] if !name.is_empty() => Uri::Export { name, part: part.parse().ok()? },
         ["view", "main.png"] => Uri::View { format: "png" },
         ["view", "main.svg"] => Uri::View { format: "svg" },
         ["node", key, "neighbors"] if !key.is_empty() => {
@@ -126,6 +147,7 @@ mod tests {
 
     #[test]
     fn uris_are_taken_apart() {
+        assert_eq!(parse("graph://export/0a/3"), Some(Uri::Export { name: "0a", part: 3 }));
         assert_eq!(parse("graph://node/a%2Fb%20c"), Some(Uri::Node { key: "a/b c".into() }));
         assert_eq!(parse("graph://edge/7"), Some(Uri::Edge { id: 7 }));
         let neighbours = parse("graph://node/x/neighbors?hops=2&limit=9");

@@ -107,6 +107,24 @@ choice! {
 }
 
 choice! {
+    /// Tools that are offered to agents together.
+    Toolset {
+        /// Read, change, picture, agents: what most work needs.
+        Core = "core",
+        /// The tools of the reference memory server, by its names.
+        Memory = "memory",
+        /// Stepping the simulation.
+        Sim = "sim",
+        /// Snapshots, clearing, the engine's figures.
+        Admin = "admin",
+        /// Files into the graph and out of it.
+        Io = "io",
+        /// Messages and tasks among agents.
+        Agents = "agents",
+    }
+}
+
+choice! {
     /// The least severe message that is logged.
     LogLevel {
         /// What stopped something from working.

@@ -15,7 +15,7 @@ mod table;
 mod tree;
 mod value;
 
-pub use choice::{AgentsHttp, AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel};
+pub use choice::{AgentsHttp, AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel, Toolset};
 pub use ledger::{Ledger, SETTINGS_KEPT_MAX, SettingsDelta};
 pub use options::{
     BudgetOptions, Config, CpuId, GraphOptions, LogOptions, McpOptions, MetricsOptions, NetOptions, SimOptions,

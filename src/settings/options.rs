@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AgentsHttp, AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel, SimParams};
+use super::{
+    AgentsHttp, AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel, SimParams, Toolset,
+};
 
 /// Everything that is read once at start. Ranges are those of the key table, kept by `resolve`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -96,6 +98,8 @@ pub struct McpOptions {
     pub token_file: Option<PathBuf>,
     /// What may be done over TCP and HTTP without the token.
     pub anonymous: AnonymousAgents,
+    /// The tools that are offered: at least one set.
+    pub toolsets: Vec<Toolset>,
 }
 
 impl McpOptions {
@@ -121,6 +125,7 @@ impl Default for McpOptions {
             socket: None,
             token_file: None,
             anonymous: AnonymousAgents::None,
+            toolsets: vec![Toolset::Core],
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::value::{Kind, Setting, Value};
 use super::{
     AgentsHttp, AnonymousAgents, BackendChoice, Config, CpuId, ForceModel, GraphFormat, IdleStrategy, LogFormat,
-    LogLevel,
+    LogLevel, Toolset,
 };
 use crate::limits::NODE_ID_MAX;
 
@@ -421,6 +421,11 @@ pub static KEYS: &[Key] = &[
               reach a loopback address.",
     },
     Key {
+        name: "mcp.toolsets", kind: Kind::Names(Toolset::NAMES), unit: "", flag: "toolsets", field: field!(mcp.toolsets),
+        doc: "The tools that are offered to agents, by sets. graph://help/tools says which there are in each; what is not offered costs a \
+              model no room.",
+    },
+    Key {
         name: "threads.pin", kind: Kind::Bool, unit: "", flag: "no-pin", field: field!(threads.pin),
         doc: "Give sim and each shard a core of its own, as far as there are cores. With one core nothing is pinned.",
     },
@@ -541,6 +546,10 @@ mod tests {
                 ends
             }
             Kind::Cpus => vec![Value::List(vec![]), Value::List(vec![1_023, 0])],
+            Kind::Names(names) => {
+                let all: Vec<String> = names.iter().rev().map(|name| (*name).to_owned()).collect();
+                vec![Value::Names(all.iter().take(1).cloned().collect()), Value::Names(all)]
+            }
         }
     }
 

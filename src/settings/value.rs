@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{
     AgentsHttp, AnonymousAgents, BackendChoice, CpuId, Dimensions, ForceModel, GraphFormat, IdleStrategy, LogFormat,
-    LogLevel,
+    LogLevel, Toolset,
 };
 
 /// A value as a source gave it. Displays as TOML.
@@ -24,6 +24,8 @@ pub enum Value {
     Text(String),
     /// Whole numbers.
     List(Vec<i64>),
+    /// Names, at least one.
+    Names(Vec<String>),
     /// What no key takes (a date, a table, a number beyond 64 bits), as it is to be shown.
     Other(String),
 }
@@ -37,6 +39,13 @@ impl fmt::Display for Value {
             Self::Decimal(value) => write!(f, "{value:?}"),
             Self::Text(text) => write_text(f, text),
             Self::List(items) => write!(f, "{items:?}"),
+            Self::Names(names) => {
+                for (index, name) in names.iter().enumerate() {
+                    f.write_str(if index == 0 { "[" } else { ", " })?;
+                    write_text(f, name)?;
+                }
+                f.write_str("]")
+            }
             Self::Other(shown) => f.write_str(shown),
         }
     }
@@ -97,6 +106,8 @@ pub enum Kind {
     },
     /// A list of CPU ids, each once.
     Cpus,
+    /// A list of some of these names, at least one, each once.
+    Names(&'static [&'static str]),
 }
 
 impl Kind {
@@ -111,6 +122,7 @@ impl Kind {
             Self::Text => None,
             Self::Choice(_) | Self::Address { .. } => Some(Value::Text(trimmed.to_owned())),
             Self::Cpus => read_list(trimmed).map(Value::List),
+            Self::Names(_) => Some(Value::Names(trimmed.split(',').map(|name| name.trim().to_owned()).collect())),
         };
         read.unwrap_or_else(|| Value::Text(text.to_owned()))
     }
@@ -130,6 +142,7 @@ impl Kind {
             Self::Address { off: false } => "an IP address and port".to_owned(),
             Self::Address { off: true } => "an IP address and port, or \"\" (off)".to_owned(),
             Self::Cpus => format!("a list of CPU ids from 0 to {}, each once", CpuId::MAX),
+            Self::Names(names) => format!("a list of at least one of {}, each once", names.join(", ")),
         }
     }
 
@@ -148,6 +161,7 @@ impl Kind {
                 (*off && text.is_empty()) || text.parse::<SocketAddr>().is_ok()
             }
             (Self::Cpus, Value::List(ids)) => are_cpus(ids),
+            (Self::Names(known), Value::Names(names)) => are_names(names, known),
             _ => false,
         };
         allowed.then(|| value.clone())
@@ -169,6 +183,11 @@ fn read_list(text: &str) -> Option<Vec<i64>> {
 fn are_cpus(ids: &[i64]) -> bool {
     let mut seen = std::collections::BTreeSet::new();
     ids.iter().all(|id| (0..=i64::from(CpuId::MAX)).contains(id) && seen.insert(id))
+}
+
+fn are_names(names: &[String], known: &[&str]) -> bool {
+    let mut seen = std::collections::BTreeSet::new();
+    !names.is_empty() && names.iter().all(|name| known.contains(&name.as_str()) && seen.insert(name))
 }
 
 /// A field's type: the way from an admitted value into it, and back.
@@ -350,6 +369,19 @@ impl Setting for Vec<CpuId> {
 
 fn cpu(id: i64) -> Option<CpuId> {
     u16::try_from(id).ok().and_then(CpuId::new)
+}
+
+impl Setting for Vec<Toolset> {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Names(names) => names.iter().map(|name| Toolset::from_name(name)).collect(),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Names(self.iter().map(|set| set.name().to_owned()).collect())
+    }
 }
 
 macro_rules! choice_setting {

@@ -77,7 +77,8 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
     };
     let mut secret = [0; SECRET_BYTES];
     getrandom::fill(&mut secret).map_err(failed_random)?;
-    let mut server = Server::new(env!("CARGO_PKG_VERSION"), secret).map_err(|error| StartError::System {
+    let sets: Vec<&str> = options.toolsets.iter().map(|set| set.name()).collect();
+    let mut server = Server::new(env!("CARGO_PKG_VERSION"), secret, &sets).map_err(|error| StartError::System {
         step: "the tools of MCP",
         reason: std::io::Error::other(error.to_string()),
     })?;

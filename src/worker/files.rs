@@ -1,6 +1,7 @@
 //! The `files` thread: files of graphs, read and written while the engine runs. Imports become operations, the graph becomes a file, and
 //! the file or folder that the graph came from is read again when it changes. One order at a time, over a graph that `control` shares.
 
+use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +20,7 @@ use crate::graph::formats::{Format, ImportOptions, SourceWatch, difference, impo
 use crate::graph::{Batch, Graph, GraphLimits, Op};
 use crate::handoff::{Consumer, Doorbell, Frame, Producer};
 use crate::limits::EXPORT_BYTES_MAX;
+use crate::mcp::{CallKey, Done, ToolError, Write};
 
 /// Bad records and warnings that are told; the rest is counted.
 const TOLD_MAX: usize = 5;
@@ -32,9 +34,57 @@ pub enum Meeting {
     Replace,
 }
 
+/// The graph as a file.
+#[derive(Debug)]
+pub struct Written {
+    /// As what.
+    pub format: ExportFormat,
+    /// All of it.
+    pub body: Bytes,
+    /// What it could not hold, in words.
+    pub losses: Vec<String>,
+}
+
+/// What came of an agent's work.
+#[derive(Debug)]
+pub enum AgentProduct {
+    /// An answer.
+    Answer(Done),
+    /// A change of the graph.
+    Write(Result<Box<Write>, ToolError>),
+    /// A file for the agent to read.
+    File(Result<Written, ToolError>),
+}
+
+/// Work on files for an agent.
+pub struct AgentWork(Box<dyn FnOnce() -> AgentProduct + Send>);
+
+impl AgentWork {
+    /// This, to be done on the thread of files.
+    #[must_use]
+    pub fn new(work: impl FnOnce() -> AgentProduct + Send + 'static) -> Self {
+        Self(Box::new(work))
+    }
+}
+
+impl fmt::Debug for AgentWork {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("AgentWork")
+    }
+}
+
 /// control → files.
 #[derive(Debug)]
 pub enum FileOrder {
+    /// Work for an agent's call.
+    ForAgent {
+        /// Whose call.
+        conn: Handle,
+        /// Which.
+        key: CallKey,
+        /// What to do.
+        work: AgentWork,
+    },
     /// Write the graph.
     Export {
         /// Who waits.
@@ -106,6 +156,15 @@ pub struct Remarks {
 /// files → control.
 #[derive(Debug)]
 pub enum FileReport {
+    /// Work for an agent's call is done.
+    ForAgent {
+        /// Whose call.
+        conn: Handle,
+        /// Which.
+        key: CallKey,
+        /// What came of it.
+        product: AgentProduct,
+    },
     /// A file.
     Exported {
         /// Who waits.
@@ -178,8 +237,13 @@ fn obey(source: Option<&mut SourceWatch>, order: FileOrder) -> Option<FileReport
         "the engine failed at this file; nothing was done".to_owned()
     };
     match order {
+        FileOrder::ForAgent { conn, key, work } => {
+            let product = catch_unwind(AssertUnwindSafe(work.0));
+            let product = product.unwrap_or_else(|_| AgentProduct::Answer(Err(ToolError::new(panicked()))));
+            Some(FileReport::ForAgent { conn, key, product })
+        }
         FileOrder::Export { token, graph, frame, format } => {
-            let work = || write(&graph, frame, format);
+            let work = || write_file(&graph, frame, format);
             let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
             Some(FileReport::Exported { token, format, outcome })
         }
@@ -191,7 +255,7 @@ fn obey(source: Option<&mut SourceWatch>, order: FileOrder) -> Option<FileReport
                 nodes_max: limits.nodes,
                 edges_max: limits.edges,
             };
-            let work = || read(&graph, version, &body, &options, meeting, terms);
+            let work = || read_file(&graph, version, &body, &options, meeting, terms);
             let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
             Some(FileReport::Read { token, outcome })
         }
@@ -272,7 +336,15 @@ fn list(folder: &Path, ending: &str) -> std::io::Result<Vec<(String, u64, u64)>>
     Ok(rows)
 }
 
-fn write(graph: &Graph, frame: Option<Arc<Frame>>, format: ExportFormat) -> Result<(Bytes, Vec<String>), String> {
+/// The graph as a file, and what that could not hold.
+///
+/// # Errors
+/// It is larger than [`EXPORT_BYTES_MAX`].
+pub fn write_file(
+    graph: &Graph,
+    frame: Option<Arc<Frame>>,
+    format: ExportFormat,
+) -> Result<(Bytes, Vec<String>), String> {
     let positions: Option<Vec<[f32; 3]>> =
         frame.map(|frame| frame.nodes().iter().map(|record| record.position()).collect());
     let mut file = Bounded(Vec::new());
@@ -280,7 +352,11 @@ fn write(graph: &Graph, frame: Option<Arc<Frame>>, format: ExportFormat) -> Resu
     Ok((file.0.into(), losses.list().iter().map(ToString::to_string).collect()))
 }
 
-fn read(
+/// What a file comes to: operations in the terms of `terms`.
+///
+/// # Errors
+/// What is wrong with the file, and where.
+pub fn read_file(
     graph: &Graph,
     version: u64,
     body: &[u8],

@@ -15,7 +15,9 @@ use crossbeam::sync::Parker;
 
 use crate::handoff::{Consumer, Doorbell, Producer};
 
-pub use files::{FileOrder, FileReport, Files, Meeting, Remarks};
+pub use files::{
+    AgentProduct, AgentWork, FileOrder, FileReport, Files, Meeting, Remarks, Written, read_file, write_file,
+};
 pub use look::{LookOrder, LookReport, Looker};
 pub use order::{Failure, Product, Snapshot, Ticket, WorkOrder, WorkReport};
 pub use turn::{Worker, WorkerLanes};

@@ -11,7 +11,7 @@ use swarmcast::graph::formats::{Format, ImportOptions, import_bytes};
 use swarmcast::graph::{Graph, Node};
 use swarmcast::limits::{BLOCKS_MAX, NODE_ID_MAX};
 use swarmcast::mcp::{
-    Ask, Bounds, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, Step, View, plan, read as look,
+    Ask, Bounds, Catalogue, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, Step, View, plan, read as look,
 };
 use swarmcast::net::outside;
 use swarmcast::wire::compact::{Coding, CompactFrame, Decoder, Encoder, Info};
@@ -395,7 +395,8 @@ fn golden(prefix: &str) -> Vec<Vec<u8>> {
 }
 
 /// Its lists are put together once.
-static SERVER: LazyLock<Server> = LazyLock::new(|| Server::new("0", [7; 32]).unwrap());
+static SERVER: LazyLock<Server> =
+    LazyLock::new(|| Server::new("0", [7; 32], &Catalogue::set_names().collect::<Vec<_>>()).unwrap());
 
 /// An agent who may do everything, and whose lines are read as the door reads them. What a call asks is planned and, where it is a
 /// look, done over a graph of three nodes.

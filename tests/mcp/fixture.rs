@@ -169,7 +169,7 @@ impl Fixture {
         due.sort_by_key(|job| job.due);
         for Job { talk, key, act, .. } in due {
             match act {
-                Act::Progress(done) => self.talks.progress(talk, key, done, 100.0),
+                Act::Progress(done) => self.talks.progress(talk, key, done, Some(100.0)),
                 Act::Log(said) => self.talks.say(talk, key, &log(said)),
                 Act::Finish(result) => self.talks.finish(&self.server, talk, key, &result),
             }

@@ -4,11 +4,14 @@
 
 use serde_json::{Value, json};
 use swarmcast::analytics::Unwatched;
-use swarmcast::graph::{Graph, GraphBuilder, GraphLimits, Pending, Value as Property};
+use swarmcast::graph::formats::ImportOptions;
+use swarmcast::graph::{Batch, Graph, GraphBuilder, GraphLimits, Pending, Value as Property};
 use swarmcast::mcp::{
-    Agents, Bounds, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, SimulationChange, Step, View, plan,
-    read, reply, steered,
+    Agents, Bounds, Caller, Errand, Exports, Next, Plan, Principal, Recent, RpcError, Scopes, Server, Session,
+    SimFacts, SimulationChange, Society, Step, Stepped, Stepping, ToolError, View, compared, imported, plan, read,
+    reply, restored, steered,
 };
+use swarmcast::worker::{Meeting, read_file, write_file};
 
 pub const TOKEN: &str = "a token of the test";
 
@@ -24,6 +27,10 @@ pub struct Engine {
     pub revision: u64,
     pub now_ns: u64,
     pub steered: Vec<SimulationChange>,
+    pub snapshot: Graph,
+    exports: Exports,
+    society: Society,
+    random: [u8; 16],
     pending: Pending,
 }
 
@@ -33,7 +40,12 @@ pub fn me() -> Principal {
 
 impl Engine {
     pub fn new(graph: Graph) -> Self {
-        let mut server = Server::new("9.9.9", [7; 32]).unwrap();
+        Self::with_sets(graph, &["core"])
+    }
+
+    /// An engine that offers the tools of these sets.
+    pub fn with_sets(graph: Graph, sets: &[&str]) -> Self {
+        let mut server = Server::new("9.9.9", [7; 32], sets).unwrap();
         server.add_token(TOKEN, me());
         let positions = (0..graph.nodes().len()).map(|node| [node as f32, (node * node % 17) as f32, 1.0]).collect();
         let sim = SimFacts { running: true, layout: "force_directed", tick_hz: 60.0, ..SimFacts::default() };
@@ -47,8 +59,18 @@ impl Engine {
             revision: 0,
             now_ns: 1,
             steered: Vec::new(),
+            snapshot: Graph::default(),
+            exports: Exports::default(),
+            society: Society::default(),
+            random: [0; 16],
             pending: Pending::default(),
         }
+    }
+
+    /// The same as [`Self::sample`], with the tools of every set.
+    pub fn complete(n: usize) -> Self {
+        let sets: Vec<&str> = swarmcast::mcp::Catalogue::set_names().collect();
+        Self::with_sets(Self::sample(n).graph, &sets)
     }
 
     /// A ring of `n` nodes "n0".. with a hub, types, groups and properties.
@@ -140,6 +162,38 @@ impl Engine {
                         self.sim.running = change.running.unwrap_or(self.sim.running);
                         Ok(reply(steered(&self.view())))
                     }
+                    Ok(Plan::Among(among)) => {
+                        let mut society = std::mem::take(&mut self.society);
+                        self.random[0] = self.random[0].wrapping_add(1);
+                        let now_ms = self.now_ns / 1_000_000;
+                        let caller = Caller {
+                            by: &principal.name,
+                            random: self.random,
+                            now_ns: self.now_ns,
+                            now_ms,
+                            may_wait: false,
+                        };
+                        let done = match society.obey(&among, &self.view(), &self.agents, &caller) {
+                            Ok(Next::Done(done)) => done,
+                            Ok(Next::Write(write)) => self.write(&write),
+                            Ok(Next::Wait { .. }) => Err(ToolError::new("it would wait, and was told not to")),
+                            Err(error) => Err(error),
+                        };
+                        self.society = society;
+                        Ok(reply(done))
+                    }
+                    Ok(Plan::Errand(errand)) => Ok(reply(self.errand(errand, &principal.name))),
+                    // What of the engine itself is measured and kept is not here: tests over sockets see it.
+                    Ok(Plan::Stats) => Ok(reply(Err(ToolError::new("there is no engine")))),
+                    Ok(Plan::Exported { name, part, uri }) => self
+                        .exports
+                        .read(&name, part, &principal.name, &uri, self.now_ns)
+                        .ok_or_else(|| RpcError::no_resource(&uri)),
+                    Ok(Plan::Step(stepping)) => {
+                        self.sim.settled = true;
+                        let ticks = stepping.ticks.unwrap_or(7);
+                        Ok(reply(Stepping::answer(Stepped { ticks, timed_out: false, us: 9 }, &self.view())))
+                    }
                     Ok(Plan::Register(asked)) => {
                         let now = (self.now_ns, self.now_ns / 1_000_000);
                         let made = self.agents.register(&asked, &principal.name, [3; 16], now, self.revision);
@@ -159,9 +213,58 @@ impl Engine {
         Some(out)
     }
 
+    /// What `files` and the store do, with the graph of another time in the place of every snapshot.
+    fn errand(&mut self, errand: Errand, author: &str) -> swarmcast::mcp::Done {
+        match errand {
+            Errand::Snapshot { name } => {
+                self.snapshot = self.graph.clone();
+                let name = name.as_deref().unwrap_or("unnamed");
+                Ok(tool_result(
+                    &json!({ "name": name, "version": self.revision, "bytes": 1, "revision": self.revision }),
+                ))
+            }
+            Errand::Restore { snapshot, dry_run, if_revision } => {
+                let at = if_revision.unwrap_or(self.revision);
+                let write = restored(&snapshot, &self.graph, &self.snapshot, author, at, dry_run);
+                self.write(&write)
+            }
+            Errand::Diff { from, to, limit } => {
+                let after = if to.is_some() { &self.snapshot } else { &self.graph };
+                compared((&from, to.as_deref().unwrap_or("now")), &self.snapshot, after, limit, self.revision)
+            }
+            Errand::Import { format, data, replace, skip_bad, if_revision, dry_run } => {
+                let (nodes_max, edges_max) = (LIMITS.nodes, LIMITS.edges);
+                let options = ImportOptions { format, skip_bad, vault_all_pages: false, nodes_max, edges_max };
+                let meeting = if replace { Meeting::Replace } else { Meeting::Merge };
+                let terms = Batch { if_version: if_revision, author: author.into(), ..Batch::default() };
+                let read = read_file(&self.graph, self.revision, data.as_bytes(), &options, meeting, terms);
+                let (batch, format, remarks) = read.map_err(ToolError::new)?;
+                let about = json!({
+                    "format": format.to_string(), "skipped": remarks.skipped, "skipped_count": remarks.skipped_count,
+                    "warnings": remarks.warnings,
+                });
+                let write = imported(batch, &self.graph, about, dry_run);
+                self.write(&write)
+            }
+            Errand::Export { format, .. } => {
+                let (body, losses) = write_file(&self.graph, None, format).map_err(ToolError::new)?;
+                let mut random = [0; 16];
+                random[0] = self.revision as u8;
+                let kept = self.exports.keep(&random, author.into(), body, format.media_type(), self.now_ns)?;
+                Ok(tool_result(&json!({
+                    "format": format.name(), "bytes": kept.bytes, "uri": kept.uris[0], "parts": kept.uris,
+                    "losses": losses, "expires_s": kept.expires_s, "revision": self.revision,
+                })))
+            }
+        }
+    }
+
     fn write(&mut self, write: &swarmcast::mcp::Write) -> swarmcast::mcp::Done {
         if write.batch.if_version.is_some_and(|version| version != self.revision) {
             return Err(write.stale(self.revision));
+        }
+        if write.batch.ops.is_empty() {
+            return write.answer(&self.graph, &[], self.revision);
         }
         if write.dry_run {
             let mut aside = Pending::default();

@@ -72,6 +72,9 @@ fn kind(kind: Kind) -> Json {
             "type": "array", "uniqueItems": true, "x-format": kind.describe(""),
             "items": { "type": "integer", "minimum": 0, "maximum": 1_023 },
         }),
+        Kind::Names(names) => json!({
+            "type": "array", "uniqueItems": true, "minItems": 1, "items": { "type": "string", "enum": names },
+        }),
     }
 }
 

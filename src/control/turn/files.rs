@@ -167,6 +167,10 @@ impl Control {
                         self.refuse_rest(token, &error);
                     }
                 }
+                FileReport::ForAgent { conn, key, product } => {
+                    self.filing.orders -= 1;
+                    self.errand_done(conn, key, product);
+                }
                 FileReport::Changed { outcome } => self.source_changed(outcome),
                 FileReport::Listed { token, outcome } => {
                     self.filing.orders -= 1;
@@ -268,7 +272,7 @@ impl Control {
 }
 
 /// What a reading came to, for the answer.
-fn about(format: Format, remarks: &Remarks) -> Value {
+pub(super) fn about(format: Format, remarks: &Remarks) -> Value {
     let Remarks { skipped, skipped_count, warnings } = remarks;
     json!({ "format": format.to_string(), "skipped": skipped, "skipped_count": skipped_count, "warnings": warnings })
 }

@@ -3,10 +3,17 @@
 //! Short looks are answered at once, from the live graph; long ones by a thread of their own, over a snapshot. Everything else waits for
 //! what it asked for, and nothing waits here.
 
+mod among;
+mod errands;
+mod figures;
+mod step;
+
 use std::sync::Arc;
 
 use serde_json::json;
 
+use self::figures::CallBook;
+use self::step::Steps;
 use super::mutate::Reply as Told;
 use super::{Control, SHORT_NAP};
 use crate::analytics::{AnalyticsError, Watch};
@@ -17,10 +24,11 @@ use crate::graph::{Batch, Change, Outcome};
 use crate::handoff::{Consumer, McpEvent, McpReply, Producer, Steer};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
-    Agents, Bounds, Call, CallKey, Done, Line, LogLevel, Plan, Principal, Recent, Reply, RpcError, Scopes, Server,
-    SimFacts, SimulationChange, Step, Talks, ToolError, Touched, View, Write, plan, read, reply, steered,
+    Agents, Bounds, Call, CallKey, Done, Exports, Line, LogLevel, Plan, Principal, Recent, Reply, RpcError, Scopes,
+    Server, SimFacts, SimulationChange, Society, Step, Talks, ToolError, Touched, View, Write, plan, read, reply,
+    steered,
 };
-use crate::worker::{LookOrder, LookReport, Ticket};
+use crate::worker::{AgentProduct, LookOrder, LookReport, Ticket};
 
 /// How long a short look may take: it is stopped far above what it should.
 const SHORT_LOOK_NS_MAX: u64 = 20 * MILLISECOND_NS;
@@ -79,6 +87,12 @@ enum Awaited {
     Steer { ticket: u64, until_ns: u64 },
     /// A long look.
     Look { ticket: Arc<Ticket> },
+    /// Steps of the simulation.
+    Steps(Steps),
+    /// Work on files.
+    Errand,
+    /// A message for an agent, or the end of the time.
+    Inbox { until_ns: u64, call: Box<(crate::mcp::Ask<'static>, Principal)> },
 }
 
 /// Everything that has to do with agents.
@@ -101,9 +115,34 @@ pub(super) struct Mcp {
     /// Batches of agents that are done, or are not, since the pending calls were looked at.
     written: Vec<(Handle, CallKey, Option<RestError>)>,
     looks: usize,
+    /// What calls take.
+    book: CallBook,
+    /// Work on files that is done, and whose call is not answered yet.
+    filed: Vec<(Handle, CallKey, AgentProduct)>,
+    exports: Exports,
+    society: Society,
 }
 
 impl Mcp {
+    /// Answers a call at once.
+    fn answer(&mut self, server: &Server, line: &Line, call: &Call<'_>, result: &Result<Reply, RpcError>) {
+        self.book.answered(call, result);
+        self.talks.answer(server, line, call, result);
+    }
+
+    /// Keeps a call as under way.
+    fn defer(&mut self, line: &Line, call: &Call<'_>) -> CallKey {
+        let key = self.talks.defer(line, call);
+        self.book.deferred(line.talk, key, call);
+        key
+    }
+
+    /// Answers a call that was under way.
+    fn finish(&mut self, server: &Server, conn: Handle, key: CallKey, result: &Result<Reply, RpcError>) {
+        self.book.finished(conn, key, result);
+        self.talks.finish(server, conn, key, result);
+    }
+
     pub(super) fn new(revision: u64, desk: Option<&McpDesk>) -> Self {
         let nobody = || Principal { name: "nobody".into(), scopes: Scopes::NONE };
         let own_user = desk.map_or_else(nobody, |desk| desk.own_user.clone());
@@ -120,13 +159,18 @@ impl Mcp {
             moved_ns: 0,
             written: Vec::new(),
             looks: 0,
+            book: CallBook::default(),
+            filed: Vec::new(),
+            exports: Exports::default(),
+            society: Society::default(),
         }
     }
 
     /// Whether something is due before a lane rings.
     pub(super) fn is_busy(&mut self) -> bool {
         !self.written.is_empty()
-            || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. }))
+            || !self.filed.is_empty()
+            || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. } | Awaited::Steps(_)))
             || self.talks.is_busy()
     }
 
@@ -181,6 +225,7 @@ impl Control {
             self.finish(&desk, conn, key, &result);
         }
         self.look_at_pending(&desk, now_ns);
+        self.look_at_steps(&desk, now_ns);
         self.tell_progress(now_ns);
         self.log_state();
         self.keep_agents(now_ns);
@@ -198,6 +243,7 @@ impl Control {
             }
         }
         self.mcp.pending.retain(|pending| pending.conn != talk);
+        self.mcp.book.forget(talk);
     }
 
     /// Makes something of lines: of each talk one, in turn, for so long. What is left waits for the next turn, so that nobody else
@@ -217,6 +263,7 @@ impl Control {
         match self.mcp.talks.feed(&server, line) {
             Step::Done | Step::Refused(_) | Step::Close | Step::Answered { .. } => {}
             Step::Cancel(key) => {
+                self.mcp.book.cancelled(line.talk, key);
                 let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (line.talk, key));
                 let Some(Pending { what: Awaited::Look { ticket }, .. }) =
                     place.map(|place| self.mcp.pending.swap_remove(place))
@@ -225,7 +272,10 @@ impl Control {
                 };
                 ticket.cancel();
             }
-            Step::Call(call) => self.mcp_call(desk, line, &call, now_ns),
+            Step::Call(call) => {
+                self.mcp.book.began_ns = monotonic_ns();
+                self.mcp_call(desk, line, &call, now_ns);
+            }
         }
     }
 
@@ -237,17 +287,17 @@ impl Control {
         let planned = plan(server, &call.ask, &call.principal, &self.view(&sim));
         let tool = |done: Done| Ok(reply(done));
         match planned {
-            Err(error) => self.mcp.talks.answer(server, line, call, &tool(Err(error))),
+            Err(error) => self.mcp.answer(server, line, call, &tool(Err(error))),
             Ok(Plan::Read { long: false, .. }) => {
                 let result = self.look(server, call, &sim, now_ns);
-                self.mcp.talks.answer(server, line, call, &result);
+                self.mcp.answer(server, line, call, &result);
             }
             Ok(Plan::Read { long: true, limit_ms }) => {
                 if self.mcp.looks >= MCP_READS_MAX {
                     let busy = ToolError::new("too many long looks wait already; ask again in a second");
-                    return self.mcp.talks.answer(server, line, call, &tool(Err(busy)));
+                    return self.mcp.answer(server, line, call, &tool(Err(busy)));
                 }
-                let key = self.mcp.talks.defer(line, call);
+                let key = self.mcp.defer(line, call);
                 let ticket = Arc::new(Ticket::default());
                 let order = LookOrder {
                     conn,
@@ -270,7 +320,7 @@ impl Control {
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Look { ticket } });
             }
             Ok(Plan::Wait { since, wait_ms }) => {
-                let key = self.mcp.talks.defer(line, call);
+                let key = self.mcp.defer(line, call);
                 let asked = Box::new((call.ask.clone().into_owned(), call.principal.clone()));
                 let until_ns = now_ns + wait_ms * MILLISECOND_NS;
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Change { since, until_ns, call: asked } });
@@ -278,12 +328,24 @@ impl Control {
             Ok(Plan::Write(write)) => self.mcp_write(desk, line, call, write),
             Ok(Plan::Steer(change)) => match self.mcp_steer(change) {
                 Ok(ticket) => {
-                    let key = self.mcp.talks.defer(line, call);
+                    let key = self.mcp.defer(line, call);
                     let until_ns = now_ns + STEER_NS_MAX;
                     self.mcp.pending.push(Pending { conn, key, what: Awaited::Steer { ticket, until_ns } });
                 }
-                Err(error) => self.mcp.talks.answer(server, line, call, &tool(Err(ToolError::new(error.message)))),
+                Err(error) => self.mcp.answer(server, line, call, &tool(Err(ToolError::new(error.message)))),
             },
+            Ok(Plan::Among(among)) => self.among(desk, line, call, &among, now_ns),
+            Ok(Plan::Errand(errand)) => self.begin_errand(desk, line, call, errand),
+            Ok(Plan::Stats) => {
+                let stats = self.engine_stats(desk);
+                self.mcp.answer(&desk.server, line, call, &tool(stats));
+            }
+            Ok(Plan::Exported { name, part, uri }) => {
+                let found = self.mcp.exports.read(&name, part, &call.principal.name, &uri, now_ns);
+                let result = found.ok_or_else(|| RpcError::no_resource(&uri));
+                self.mcp.answer(&desk.server, line, call, &result);
+            }
+            Ok(Plan::Step(stepping)) => self.begin_steps(desk, line, call, stepping, now_ns),
             Ok(Plan::Register(asked)) => {
                 let mut random = [0; 16];
                 let done = match getrandom::fill(&mut random) {
@@ -294,14 +356,14 @@ impl Control {
                     Err(error) => Err(ToolError::new(format!("no random bits for a handle: {error}"))),
                 };
                 let result = tool(done.and_then(|registered| crate::mcp::structured(&registered)));
-                self.mcp.talks.answer(server, line, call, &result);
+                self.mcp.answer(server, line, call, &result);
                 self.show_agents(now_ns);
             }
             Ok(Plan::Report(asked)) => {
                 let (by, now) = (&*call.principal.name, (now_ns, unix_ms()));
                 let done = self.mcp.agents.report(&asked, by, &self.graph, now, self.mutations.version());
                 let result = tool(done.and_then(|reported| crate::mcp::structured(&reported)));
-                self.mcp.talks.answer(server, line, call, &result);
+                self.mcp.answer(server, line, call, &result);
                 self.show_agents(now_ns);
             }
         }
@@ -319,13 +381,31 @@ impl Control {
                 Ok(outcomes) => write.answer(&self.graph, &outcomes, self.mutations.version()),
                 Err(error) => Err(write.refused(&self.graph, &error)),
             };
-            return self.mcp.talks.answer(server, line, call, &Ok(reply(done)));
+            return self.mcp.answer(server, line, call, &Ok(reply(done)));
         }
         if write.batch.ops.is_empty() {
             let done = write.answer(&self.graph, &[], self.mutations.version());
-            return self.mcp.talks.answer(server, line, call, &Ok(reply(done)));
+            return self.mcp.answer(server, line, call, &Ok(reply(done)));
         }
-        let key = self.mcp.talks.defer(line, call);
+        let key = self.mcp.defer(line, call);
+        self.commit_write(desk, conn, key, write);
+    }
+
+    /// A change that work on files has come to, of a call that is under way.
+    fn send_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, write: Box<Write>) {
+        let done = match (write.dry_run, write.batch.ops.is_empty()) {
+            (true, _) => match self.try_out(&write.batch) {
+                Ok(outcomes) => write.answer(&self.graph, &outcomes, self.mutations.version()),
+                Err(error) => Err(write.refused(&self.graph, &error)),
+            },
+            (false, true) => write.answer(&self.graph, &[], self.mutations.version()),
+            (false, false) => return self.commit_write(desk, conn, key, write),
+        };
+        self.finish(desk, conn, key, &Ok(reply(done)));
+    }
+
+    fn commit_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, write: Box<Write>) {
+        let server = &desk.server;
         match self.mutate_for(&write.batch, Told::Mcp { conn, key }) {
             Ok((version, outcomes)) => {
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Write { write, outcomes, version } });
@@ -336,7 +416,7 @@ impl Control {
                     super::mutate::Refused::Version { at } => write.stale(at),
                     super::mutate::Refused::Other(error) => ToolError::new(error.message),
                 };
-                self.mcp.talks.finish(server, conn, key, &Ok(reply(Err(error))));
+                self.mcp.finish(server, conn, key, &Ok(reply(Err(error))));
             }
         }
     }
@@ -361,11 +441,14 @@ impl Control {
     }
 
     fn finish(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, result: &Result<Reply, RpcError>) {
-        self.mcp.talks.finish(&desk.server, conn, key, result);
+        self.mcp.finish(&desk.server, conn, key, result);
     }
 
     /// Calls whose time has come.
     fn look_at_pending(&mut self, desk: &McpDesk, now_ns: u64) {
+        for (conn, key, product) in std::mem::take(&mut self.mcp.filed) {
+            self.end_errand(desk, conn, key, product, now_ns);
+        }
         for (conn, key, error) in std::mem::take(&mut self.mcp.written) {
             self.answer_write(desk, conn, key, error.as_ref());
         }
@@ -374,12 +457,14 @@ impl Control {
         }
         let version = self.mutations.version();
         let mut due = Vec::new();
+        let mcp_heard = self.mcp.society.take_sent();
         let Self { mcp, steering, .. } = self;
         mcp.pending.retain_mut(|pending| {
             let is_due = match &pending.what {
                 Awaited::Change { since, until_ns, .. } => version > *since || now_ns >= *until_ns,
                 Awaited::Steer { ticket, until_ns } => !steering.waits_for(*ticket) || now_ns >= *until_ns,
-                Awaited::Write { .. } | Awaited::Look { .. } => false,
+                Awaited::Write { .. } | Awaited::Look { .. } | Awaited::Steps(_) | Awaited::Errand => false,
+                Awaited::Inbox { until_ns, .. } => mcp_heard || now_ns >= *until_ns,
             };
             if is_due {
                 let what = std::mem::replace(&mut pending.what, Awaited::Steer { ticket: 0, until_ns: 0 });
@@ -394,6 +479,14 @@ impl Control {
         let sim = self.sim_facts();
         for (conn, key, what) in due {
             let result = match what {
+                Awaited::Inbox { until_ns, call } => {
+                    if let Some(result) = self.look_at_inbox(desk, &call, now_ns >= until_ns) {
+                        result
+                    } else {
+                        self.mcp.pending.push(Pending { conn, key, what: Awaited::Inbox { until_ns, call } });
+                        continue;
+                    }
+                }
                 Awaited::Change { call, .. } => {
                     let until = Until(now_ns + SHORT_LOOK_NS_MAX);
                     let bounds = Bounds::new(&desk.server, &call.1.name, &until);
@@ -414,7 +507,7 @@ impl Control {
         let Mcp { pending, talks, .. } = &mut self.mcp;
         for Pending { conn, key, what } in pending {
             if let Awaited::Look { ticket } = what {
-                talks.progress(*conn, *key, ticket.progress(), 1.0);
+                talks.progress(*conn, *key, ticket.progress(), Some(1.0));
             }
         }
     }
@@ -460,6 +553,8 @@ impl Control {
         }
         self.mcp.agents_ns = now_ns + AGENTS_NS;
         self.mcp.agents.expire(now_ns);
+        self.mcp.exports.expire(now_ns);
+        self.mcp.society.expire(&self.mcp.agents, now_ns);
         self.show_agents(now_ns);
     }
 
@@ -473,6 +568,7 @@ impl Control {
             self.mutate_unasked(&batch);
         }
         self.mcp.touched.agents |= self.mcp.agents.take_touched();
+        self.mcp.touched.heard.extend(self.mcp.agents.take_heard());
     }
 
     /// A batch of the engine's own; one that does not fit is logged.

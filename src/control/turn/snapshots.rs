@@ -11,21 +11,36 @@ use crate::base::Handle;
 use crate::base::clock::unix_ms;
 use crate::handoff::RestCall;
 use crate::limits::SNAPSHOTS_WAITING_MAX;
+use crate::mcp::CallKey;
 use crate::store::{BackupSize, FailureKind, StoreError, StoreOrder};
 use crate::worker::FileOrder;
 
 /// Ending of their files.
-const ENDING: &str = ".db";
+pub(super) const ENDING: &str = ".db";
 
 /// Letters of a name.
 const NAME_BYTES_MAX: usize = 64;
+
+/// Who waits for a copy.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waiter {
+    /// A request.
+    Rest(Handle),
+    /// An agent's call.
+    Agent {
+        /// Whose.
+        conn: Handle,
+        /// Which.
+        key: CallKey,
+    },
+}
 
 /// Copies that are being made.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
     last_id: u64,
     /// Order, who waits for it, and the copy's name.
-    waiting: Vec<(u64, Handle, String)>,
+    waiting: Vec<(u64, Waiter, String)>,
 }
 
 impl Control {
@@ -39,11 +54,9 @@ impl Control {
     }
 
     fn try_snapshots(&mut self, token: Handle, name: &str, call: &RestCall) -> Result<(), RestError> {
-        let folder = self.lanes.store.as_ref().map(|desk| desk.snapshots.clone());
-        let none = || RestError::new(409, "not_kept", "nothing is kept of this graph: start with --store FILE");
-        let folder = folder.ok_or_else(none)?;
+        let folder = self.snapshots_folder()?;
         match (call.method.as_str(), name) {
-            ("POST", "") => self.begin_snapshot(token, folder, call),
+            ("POST", "") => self.begin_snapshot(token, call),
             ("DELETE", name) => {
                 let path = folder.join(format!("{}{ENDING}", checked(name)?));
                 self.order_file(FileOrder::Remove { token, path })
@@ -52,7 +65,13 @@ impl Control {
         }
     }
 
-    fn begin_snapshot(&mut self, token: Handle, folder: PathBuf, call: &RestCall) -> Result<(), RestError> {
+    /// Where copies are kept.
+    pub(super) fn snapshots_folder(&self) -> Result<PathBuf, RestError> {
+        let folder = self.lanes.store.as_ref().map(|desk| desk.snapshots.clone());
+        folder.ok_or_else(|| RestError::new(409, "not_kept", "nothing is kept of this graph: start with --store FILE"))
+    }
+
+    fn begin_snapshot(&mut self, token: Handle, call: &RestCall) -> Result<(), RestError> {
         let name = if call.body.is_empty() {
             None
         } else {
@@ -62,7 +81,13 @@ impl Control {
             fields.end()?;
             name
         };
-        let name = name.unwrap_or_else(|| format!("v{}-{}", self.version(), unix_ms()));
+        self.copy_store(Waiter::Rest(token), name.as_deref())
+    }
+
+    /// Has a copy made under a name that was checked, or one of its own.
+    pub(super) fn copy_store(&mut self, waiter: Waiter, name: Option<&str>) -> Result<(), RestError> {
+        let folder = self.snapshots_folder()?;
+        let name = name.map(str::to_owned).unwrap_or_else(|| format!("v{}-{}", self.version(), unix_ms()));
         let busy = || RestError::new(503, "busy", "other snapshots are being made; send it again");
         if self.snapshots.waiting.len() >= SNAPSHOTS_WAITING_MAX {
             return Err(busy());
@@ -75,26 +100,30 @@ impl Control {
         let desk = self.lanes.store.as_mut().ok_or_else(busy)?;
         desk.orders.push(StoreOrder::Backup { id, to }).map_err(|_| busy())?;
         self.snapshots.last_id = id;
-        self.snapshots.waiting.push((id, token, name));
+        self.snapshots.waiting.push((id, waiter, name));
         Ok(())
     }
 
     /// A copy is made, or is not.
     pub(super) fn snapshot_made(&mut self, id: u64, outcome: Result<BackupSize, StoreError>) {
         let place = self.snapshots.waiting.iter().position(|(waiting, ..)| *waiting == id);
-        let Some((_, token, name)) = place.map(|place| self.snapshots.waiting.swap_remove(place)) else { return };
-        match outcome {
-            Ok(size) => {
-                let row = json!({ "name": name, "version": size.version, "bytes": size.bytes });
-                self.answer_rest(token, 201, &row);
-            }
+        let Some((_, waiter, name)) = place.map(|place| self.snapshots.waiting.swap_remove(place)) else { return };
+        let outcome = match outcome {
+            Ok(size) => Ok(json!({ "name": name, "version": size.version, "bytes": size.bytes })),
             Err(error @ StoreError::Exists { .. }) => {
                 let message = format!("there is a snapshot {name} already: {error}");
-                self.refuse_rest(token, &RestError::at(409, "exists", "name", message));
+                Err(RestError::at(409, "exists", "name", message))
             }
             Err(error) => {
                 let status = if error.kind() == FailureKind::Full { 507 } else { 500 };
-                self.refuse_rest(token, &RestError::new(status, "disk", error.to_string()));
+                Err(RestError::new(status, "disk", error.to_string()))
+            }
+        };
+        match (waiter, outcome) {
+            (Waiter::Rest(token), Ok(row)) => self.answer_rest(token, 201, &row),
+            (Waiter::Rest(token), Err(error)) => self.refuse_rest(token, &error),
+            (Waiter::Agent { conn, key }, outcome) => {
+                self.snapshot_made_for(conn, key, outcome.map_err(|error| error.message));
             }
         }
     }
@@ -124,7 +153,7 @@ impl Control {
 }
 
 /// A name that is a file's and no path.
-fn checked(name: &str) -> Result<&str, RestError> {
+pub(super) fn checked(name: &str) -> Result<&str, RestError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(fits) {
         return Ok(name);

@@ -27,7 +27,7 @@ fn graph() -> Graph {
 
 fn ask(query: &str, limit: i64) -> Result<Json, String> {
     static HOME: OnceLock<(Graph, Server)> = OnceLock::new();
-    let (graph, server) = HOME.get_or_init(|| (graph(), Server::new("1", [0; 32]).unwrap()));
+    let (graph, server) = HOME.get_or_init(|| (graph(), Server::new("1", [0; 32], &["core"]).unwrap()));
     let (sim, recent) = (SimFacts::default(), Recent::default());
     let view = View {
         graph,

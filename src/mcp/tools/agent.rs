@@ -163,7 +163,9 @@ impl Event<'_> {
         let text = self.text.as_deref().map(|text| bounded(&at("text"), text, 4_096)).transpose()?;
         // When it happened is the sender's word; what is shown is when it was heard.
         let _ = self.at_ms;
+        let kind_name = KINDS.iter().find(|(_, known)| *known == kind).map_or("", |(name, _)| *name);
         Ok(Checked {
+            kind: kind_name,
             status,
             target,
             task: task.map(Into::into),

@@ -1,31 +1,39 @@
 //! The tools: what each needs, and the ones that only look.
 
+mod admin;
 mod agent;
 mod analyze;
 mod around;
 mod find;
 mod measure;
+mod memory;
 mod render;
 mod show;
 mod steer;
 mod survey;
+mod tasks;
 mod write;
 
 use serde::Serialize;
 
+pub use admin::{Errand, compared, imported, restored};
 pub use agent::{Register, Report};
-pub use steer::{SimulationChange, steered};
+pub use steer::{SimulationChange, Stepped, Stepping, steered};
+pub use tasks::Among;
 pub use write::Write;
 
 pub(super) use find::relevance;
 pub(super) use show::{Fields as ShownFields, edge as shown_edge, node as shown_node};
 pub(super) use survey::{latest_changes, one_edge, one_node, simulation};
+pub(super) use tasks::{AmongAsk, CreateTask, ReadInbox, SendMessage, TASK, Task, UpdateTask, one_task, task};
+pub(super) use write::{Given, given};
 
 use super::args::{self, Arguments, ToolError};
 use super::catalogue::ToolRow;
 use super::query;
 use super::reply::{Content, Reply, ToolResult};
 use super::session::Ask;
+use super::uri::{Uri, parse};
 use super::view::{Bounds, View};
 use super::{Principal, Server};
 use crate::limits::MCP_RESULT_BYTES_MAX;
@@ -77,6 +85,23 @@ pub enum Plan<'line> {
     Write(Box<Write>),
     /// It steers the simulation.
     Steer(SimulationChange),
+    /// It wants something of files.
+    Errand(Errand),
+    /// The engine's figures.
+    Stats,
+    /// A part of a file that was made for the caller.
+    Exported {
+        /// Of the file.
+        name: String,
+        /// From 0.
+        part: usize,
+        /// As it was asked for.
+        uri: String,
+    },
+    /// It waits for steps of the simulation.
+    Step(Stepping),
+    /// An agent wants something of others: [`super::Society`].
+    Among(Box<Among<'line>>),
     /// Somebody becomes an agent: [`super::Agents::register`].
     Register(Register<'line>),
     /// An agent reports: [`super::Agents::report`].
@@ -103,6 +128,11 @@ pub fn plan<'line>(
     view: &View<'_>,
 ) -> Result<Plan<'line>, ToolError> {
     let small = view.graph.nodes().len() + view.graph.edges().len() <= SHORT_MAX;
+    if let Ask::Resource { uri } = ask
+        && let Some(Uri::Export { name, part }) = parse(uri)
+    {
+        return Ok(Plan::Exported { name: name.to_owned(), part, uri: uri.to_string() });
+    }
     let Ask::Tool { tool, arguments } = ask else {
         let long = !small && !matches!(ask, Ask::Prompt { .. });
         return Ok(looks(long));
@@ -115,7 +145,28 @@ pub fn plan<'line>(
         "delete_items" => Plan::Write(write::delete_items(&read_as(row, arguments)?, view, author)?),
         "apply_mutations" => Plan::Write(write::mutations(&read_as(row, arguments)?, view, author)?),
         "pin_nodes" => Plan::Write(write::pin_nodes(&read_as(row, arguments)?, view, author)?),
+        "create_entities" => Plan::Write(memory::create_entities(&read_as(row, arguments)?, view, author)?),
+        "create_relations" => Plan::Write(memory::create_relations(&read_as(row, arguments)?, view, author)?),
+        "add_observations" => Plan::Write(memory::add_observations(&read_as(row, arguments)?, view, author)?),
+        "delete_entities" => Plan::Write(memory::delete_entities(&read_as(row, arguments)?, view, author)?),
+        "delete_observations" => Plan::Write(memory::delete_observations(&read_as(row, arguments)?, view, author)?),
+        "delete_relations" => Plan::Write(memory::delete_relations(&read_as(row, arguments)?, view, author)?),
         "set_simulation" => Plan::Steer(steer::set_simulation(&read_as(row, arguments)?, view)?),
+        "send_agent_message" => Plan::Among(Box::new(Among(AmongAsk::Send(read_as(row, arguments)?)))),
+        "read_inbox" => Plan::Among(Box::new(Among(AmongAsk::Read(read_as(row, arguments)?)))),
+        "create_task" => Plan::Among(Box::new(Among(AmongAsk::Create(read_as(row, arguments)?)))),
+        "update_task" => Plan::Among(Box::new(Among(AmongAsk::Update(read_as(row, arguments)?)))),
+        "snapshot_graph" => Plan::Errand(admin::snapshot_graph(&read_as(row, arguments)?)?),
+        "restore_snapshot" => Plan::Errand(admin::restore_snapshot(&read_as(row, arguments)?)?),
+        "diff_graph" => Plan::Errand(admin::diff_graph(&read_as(row, arguments)?)?),
+        "import_graph" => Plan::Errand(admin::import_graph(&read_as(row, arguments)?)?),
+        "export_graph" => Plan::Errand(admin::export_graph(&read_as(row, arguments)?)?),
+        "clear_graph" => Plan::Write(admin::clear_graph(&read_as(row, arguments)?, view, author)?),
+        "engine_stats" => {
+            read_as::<admin::EngineStats<'_>>(row, arguments)?;
+            Plan::Stats
+        }
+        "step_simulation" => Plan::Step(steer::step_simulation(&read_as(row, arguments)?)?),
         "register_agent" => Plan::Register(read_as::<agent::RegisterArguments<'_>>(row, arguments)?.into()),
         "report_agent" => Plan::Report(read_as::<agent::ReportArguments<'_>>(row, arguments)?.into()),
         "get_changes" => match read_as::<survey::GetChanges<'_>>(row, arguments)?.waits(view)? {
@@ -123,7 +174,7 @@ pub fn plan<'line>(
             None => looks(false),
         },
         // The window of changes and the records of agents are not in a snapshot.
-        "list_agents" => looks(false),
+        "list_agents" | "get_agent" => looks(false),
         "get_nodes" | "get_neighborhood" => looks(!small && arguments.contains("\"hops\"")),
         "query_graph" => {
             let limit_ms = read_as::<query::QueryGraph<'_>>(row, arguments)?.limit_ms()?;
@@ -165,6 +216,11 @@ pub fn read_tool(server: &Server, tool: usize, json: &str, view: &View<'_>, boun
         "query_graph" => query::query_graph(&read_as(row, json)?, view, bounds),
         "render_view" => render::render_view(&read_as(row, json)?, view, bounds),
         "list_agents" => agent::list_agents(&read_as(row, json)?, view, bounds),
+        "get_agent" => tasks::get_agent(&read_as(row, json)?, view),
+        "list_tasks" => tasks::list_tasks(&read_as(row, json)?, view, bounds),
+        "read_graph" => memory::read_graph(&read_as(row, json)?, view, bounds),
+        "search_nodes" => memory::search_nodes(&read_as(row, json)?, view, bounds),
+        "open_nodes" => memory::open_nodes(&read_as(row, json)?, view, bounds),
         other => Err(ToolError::new(format!("{other} does not only look"))),
     }
 }

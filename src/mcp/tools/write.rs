@@ -12,6 +12,7 @@ use crate::graph::{
     Outcome, Value, colour_of,
 };
 use crate::mcp::args::{self, Id, ToolError, arguments, bounded, choice, counted, nearest, unknown_node};
+use crate::mcp::reply::{Content, ToolResult};
 use crate::mcp::view::View;
 
 /// A change of the graph that a tool asks for.
@@ -28,13 +29,27 @@ pub struct Write {
     cascaded: usize,
 }
 
+/// An answer that is known before the batch is done.
+#[derive(Debug, PartialEq)]
+pub(in crate::mcp) struct Given {
+    /// The argument that an operation comes from.
+    pub(in crate::mcp) list: &'static str,
+    /// The structure, without the revision.
+    pub(in crate::mcp) structured: Json,
+    /// What models read of it; `None` is the structure itself.
+    pub(in crate::mcp) text: Option<String>,
+    /// What was added, removed and changed is counted and said, with so many edges that go with their nodes.
+    pub(in crate::mcp) counted: Option<usize>,
+}
+
 /// What the answer looks like.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 enum Shape {
     Upsert,
     Delete,
     Mutations,
     Pin { pinned: bool },
+    Given(Given),
 }
 
 /// A property's value; null takes it out.
@@ -153,6 +168,12 @@ fn write(
     let idempotency_key = key.map(|key| bounded("key", key, 128)).transpose()?.map(Into::into);
     let batch = Batch { ops, if_version, idempotency_key, author: author.into() };
     Ok(Box::new(Write { batch, dry_run, shape, missing: Vec::new(), cascaded: 0 }))
+}
+
+/// A batch whose answer is known before.
+pub(in crate::mcp) fn given(ops: Vec<Op>, author: &str, given: Given) -> Box<Write> {
+    let batch = Batch { ops, author: author.into(), ..Batch::default() };
+    Box::new(Write { batch, dry_run: false, shape: Shape::Given(given), missing: Vec::new(), cascaded: 0 })
 }
 
 fn replaces(mode: Option<&str>) -> Result<bool, ToolError> {
@@ -439,6 +460,17 @@ impl Write {
     /// # Errors
     /// Never in practice: the result is JSON of our own.
     pub fn answer(&self, graph: &Graph, outcomes: &[Outcome], revision: u64) -> Done {
+        if let Shape::Given(Given { structured, text, counted, .. }) = &self.shape {
+            let mut structured = structured.clone();
+            if let Some(members) = structured.as_object_mut() {
+                if let Some(cascaded) = counted {
+                    members.extend(counts(outcomes, *cascaded));
+                }
+                members.insert("revision".to_owned(), json!(revision));
+            }
+            let result = done(&structured)?;
+            return Ok(ToolResult { content: text.iter().cloned().map(Content::Text).collect(), ..result });
+        }
         let (mut created, mut updated, mut nodes, mut edges) = (Vec::new(), Vec::new(), 0, 0);
         let mut names = Vec::new();
         for (outcome, op) in outcomes.iter().zip(&self.batch.ops) {
@@ -462,7 +494,7 @@ impl Write {
         }
         let dry_run = self.dry_run;
         let unchanged = outcomes.len() - created.len() - updated.len();
-        done(&match self.shape {
+        done(&match &self.shape {
             Shape::Upsert => json!({
                 "created": created, "updated": updated, "unchanged": unchanged, "dry_run": dry_run, "revision": revision,
             }),
@@ -475,16 +507,17 @@ impl Write {
             }),
             Shape::Pin { pinned } => {
                 names.append(&mut updated);
-                let (fixed, free) = if pinned { (names, Vec::new()) } else { (Vec::new(), names) };
+                let (fixed, free) = if *pinned { (names, Vec::new()) } else { (Vec::new(), names) };
                 json!({ "pinned": fixed, "released": free, "revision": revision })
             }
+            Shape::Given(_) => Json::Null,
         })
     }
 
     /// What a refusal of the batch means for a model.
     #[must_use]
     pub fn refused(&self, graph: &Graph, error: &OpError) -> ToolError {
-        let list = match self.shape {
+        let list = match &self.shape {
             Shape::Mutations => "ops",
             Shape::Pin { .. } => "ids",
             Shape::Delete => "nodes",
@@ -492,6 +525,15 @@ impl Write {
                 "edges"
             }
             Shape::Upsert => "nodes",
+            // One argument may come to several operations, or to none.
+            Shape::Given(given) => {
+                return ToolError::new(format!(
+                    "{}: {} ({}). Nothing was changed.",
+                    given.list,
+                    error.reason,
+                    error.reason.code()
+                ));
+            }
         };
         let near = match &error.reason {
             crate::graph::OpProblem::UnknownNode { node: NodeRef::Key(key), .. } => {
@@ -513,6 +555,22 @@ impl Write {
             "if_revision is {asked}, and the graph is at {revision}: see get_changes since {asked}, then try again with {revision}. Nothing was changed."
         ))
     }
+}
+
+/// How many nodes and edges were added, removed and changed.
+fn counts(outcomes: &[Outcome], cascaded: usize) -> serde_json::Map<String, Json> {
+    let count = |wanted: Deed| {
+        let done = outcomes.iter().filter(|outcome| outcome.deed() == wanted);
+        let nodes = done.clone().filter(|outcome| matches!(outcome, Outcome::Node { .. })).count();
+        (nodes, done.count() - nodes)
+    };
+    let rows =
+        [("added", Deed::Created), ("removed", Deed::Removed), ("changed", Deed::Updated)].map(|(name, deed)| {
+            let (nodes, edges) = count(deed);
+            let edges = edges + if deed == Deed::Removed { cascaded } else { 0 };
+            (name.to_owned(), json!({ "nodes": nodes, "edges": edges }))
+        });
+    rows.into_iter().collect()
 }
 
 /// The key that an operation gave a node which is not in the graph: of a dry run.

@@ -11,6 +11,7 @@ pub(super) fn to_wire(value: &Value) -> SettingsValue {
         Value::Decimal(value) => SettingsValue::F64(*value),
         Value::Text(text) | Value::Other(text) => SettingsValue::Text(text.clone()),
         Value::List(items) => SettingsValue::Array(items.iter().map(|item| whole(*item)).collect()),
+        Value::Names(names) => SettingsValue::Array(names.iter().cloned().map(SettingsValue::Text).collect()),
     }
 }
 
@@ -49,6 +50,13 @@ pub(super) fn from_wire(kind: Kind, value: &SettingsValue) -> Value {
         }
         SettingsValue::F64(value) => Value::Decimal(*value),
         SettingsValue::Text(text) => Value::Text(text.clone()),
+        SettingsValue::Array(items) if matches!(kind, Kind::Names(_)) => {
+            let name = |item: &SettingsValue| match item {
+                SettingsValue::Text(name) => Some(name.clone()),
+                _ => None,
+            };
+            items.iter().map(name).collect::<Option<_>>().map_or_else(|| other("an array"), Value::Names)
+        }
         SettingsValue::Array(items) => {
             items.iter().map(whole).collect::<Option<_>>().map_or_else(|| other("an array"), Value::List)
         }

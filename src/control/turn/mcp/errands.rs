@@ -1,0 +1,193 @@
+//! What agents want of files: snapshots, and files into the graph and out of it. `files` and `store` do the work, by the same orders as
+//! for REST; what is to change the graph comes back as a batch.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Awaited, McpDesk, Pending};
+use crate::base::Handle;
+use crate::control::turn::Control;
+use crate::control::turn::files::about;
+use crate::control::turn::snapshots::{ENDING, Waiter, checked};
+use crate::graph::formats::ImportOptions;
+use crate::graph::{Batch, Graph};
+use crate::mcp::{
+    Call, CallKey, Content, Done, Errand, Line, ToolError, ToolResult, compared, imported, reply, restored, structured,
+};
+use crate::store;
+use crate::worker::{AgentProduct, AgentWork, FileOrder, Meeting, Written, read_file, write_file};
+
+/// Snapshots that an error names.
+const NAMED_MAX: usize = 10;
+
+/// The graph of a snapshot.
+fn snapshot(folder: &std::path::Path, name: &str) -> Result<Graph, ToolError> {
+    checked(name).map_err(|error| ToolError::new(error.message))?;
+    let path = folder.join(format!("{name}{ENDING}"));
+    if !path.exists() {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(ENDING)?.to_owned())).collect();
+        names.sort();
+        names.truncate(NAMED_MAX);
+        let there =
+            if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
+        return Err(ToolError::new(format!("there is no snapshot {name:?}: {there}; snapshot_graph makes one")));
+    }
+    let failed =
+        |error: &dyn std::fmt::Display| ToolError::new(format!("the snapshot {name:?} cannot be read: {error}"));
+    let loaded = store::read(&path).map_err(|error| failed(&error))?;
+    let next = (loaded.next_node_id, loaded.next_edge_id);
+    Graph::from_rows(loaded.nodes, loaded.edges, next).map_err(|error| failed(&error))
+}
+
+impl Control {
+    pub(super) fn begin_errand(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, errand: Errand) {
+        let key = self.mcp.defer(line, call);
+        let conn = line.talk;
+        let begun = match errand {
+            Errand::Snapshot { name } => self.snapshot_for(conn, key, name.as_deref()),
+            other => self.work_for(other, &call.principal.name).and_then(|work| {
+                let sent = self.order_file(FileOrder::ForAgent { conn, key, work });
+                sent.map_err(|error| ToolError::new(error.message))
+            }),
+        };
+        match begun {
+            Ok(()) => self.mcp.pending.push(Pending { conn, key, what: Awaited::Errand }),
+            Err(error) => self.finish(desk, conn, key, &Ok(reply(Err(error)))),
+        }
+    }
+
+    fn snapshot_folder(&self) -> Result<PathBuf, ToolError> {
+        self.snapshots_folder().map_err(|error| ToolError::new(error.message))
+    }
+
+    fn snapshot_for(&mut self, conn: Handle, key: CallKey, name: Option<&str>) -> Result<(), ToolError> {
+        name.map(checked).transpose().map_err(|error| ToolError::new(error.message))?;
+        self.copy_store(Waiter::Agent { conn, key }, name).map_err(|error| ToolError::new(error.message))
+    }
+
+    /// The part that `files` does.
+    fn work_for(&mut self, errand: Errand, principal: &Arc<str>) -> Result<AgentWork, ToolError> {
+        let (graph, version, author) = (Arc::clone(&self.graph), self.version(), Arc::clone(principal));
+        Ok(match errand {
+            Errand::Snapshot { .. } => {
+                AgentWork::new(|| AgentProduct::Answer(Err(ToolError::new("this is the store's"))))
+            }
+            Errand::Restore { snapshot: name, dry_run, if_revision } => {
+                let folder = self.snapshot_folder()?;
+                AgentWork::new(move || {
+                    let wanted = snapshot(&folder, &name);
+                    let at = if_revision.unwrap_or(version);
+                    AgentProduct::Write(wanted.map(|wanted| restored(&name, &graph, &wanted, &author, at, dry_run)))
+                })
+            }
+            Errand::Diff { from, to, limit } => {
+                let folder = self.snapshot_folder()?;
+                AgentWork::new(move || {
+                    let compare = || {
+                        let before = snapshot(&folder, &from)?;
+                        let after = match &to {
+                            Some(to) => Arc::new(snapshot(&folder, to)?),
+                            None => graph,
+                        };
+                        compared((&from, to.as_deref().unwrap_or("now")), &before, &after, limit, version)
+                    };
+                    AgentProduct::Answer(compare())
+                })
+            }
+            Errand::Import { format, data, replace, skip_bad, if_revision, dry_run } => {
+                let limits = self.facts.limits;
+                let (nodes_max, edges_max) = (limits.nodes, limits.edges);
+                let options = ImportOptions { format, skip_bad, vault_all_pages: false, nodes_max, edges_max };
+                let meeting = if replace { Meeting::Replace } else { Meeting::Merge };
+                AgentWork::new(move || {
+                    let terms = Batch { if_version: if_revision, author: (&*author).into(), ..Batch::default() };
+                    let read = read_file(&graph, version, data.as_bytes(), &options, meeting, terms);
+                    let read = read.map_err(|error| ToolError::new(format!("data: {error}. Nothing was changed.")));
+                    AgentProduct::Write(
+                        read.map(|(batch, format, remarks)| imported(batch, &graph, about(format, &remarks), dry_run)),
+                    )
+                })
+            }
+            Errand::Export { format, positions } => {
+                self.take_latest();
+                let frame = self.latest.clone().filter(|frame| positions && frame.stamp().epoch == self.epoch);
+                AgentWork::new(move || {
+                    let written = write_file(&graph, frame, format);
+                    AgentProduct::File(written.map_err(ToolError::new).map(|(body, losses)| Written {
+                        format,
+                        body,
+                        losses,
+                    }))
+                })
+            }
+        })
+    }
+
+    /// What came of a call's work on files: answered here, or a change of the graph from now on.
+    pub(super) fn end_errand(
+        &mut self,
+        desk: &McpDesk,
+        conn: Handle,
+        key: CallKey,
+        product: AgentProduct,
+        now_ns: u64,
+    ) {
+        let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key));
+        // Nobody waits for it any more: what it would change stays as it is.
+        let Some(place) = place else { return };
+        self.mcp.pending.swap_remove(place);
+        let done = match product {
+            AgentProduct::Answer(done) => done,
+            AgentProduct::Write(Ok(write)) => return self.send_write(desk, conn, key, write),
+            AgentProduct::Write(Err(error)) | AgentProduct::File(Err(error)) => Err(error),
+            AgentProduct::File(Ok(written)) => self.hand_out(conn, key, written, now_ns),
+        };
+        self.finish(desk, conn, key, &Ok(reply(done)));
+    }
+
+    /// Keeps a file for whoever asked for it, and says where.
+    fn hand_out(&mut self, conn: Handle, key: CallKey, written: Written, now_ns: u64) -> Done {
+        let whose = self.mcp.book.whose(conn, key);
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| ToolError::new(format!("no random bits for a name: {error}")))?;
+        let Written { format, body, losses } = written;
+        let kept = self.mcp.exports.keep(&random, whose, body, format.media_type(), now_ns)?;
+        let link = Content::Link {
+            uri: kept.uris.first().cloned().unwrap_or_default(),
+            name: format!("graph.{}", format.extension()),
+            mime: format.media_type(),
+        };
+        let result = structured(&json!({
+            "format": format.name(), "bytes": kept.bytes, "uri": kept.uris.first(), "parts": kept.uris, "losses": losses,
+            "expires_s": kept.expires_s, "revision": self.version(),
+        }))?;
+        let text = result.structured.clone().map(Content::Text);
+        Ok(ToolResult { content: text.into_iter().chain([link]).collect(), ..result })
+    }
+
+    /// A copy of the store is made for an agent, or is not.
+    pub(in crate::control::turn) fn snapshot_made_for(
+        &mut self,
+        conn: Handle,
+        key: CallKey,
+        done: Result<Value, String>,
+    ) {
+        let revision = self.version();
+        let done = done.map_err(ToolError::new).and_then(|mut row| {
+            if let Some(members) = row.as_object_mut() {
+                members.insert("revision".to_owned(), json!(revision));
+            }
+            structured(&row)
+        });
+        self.errand_done(conn, key, AgentProduct::Answer(done));
+    }
+
+    /// Work for an agent is done: its call is answered in this turn or the next.
+    pub(in crate::control::turn) fn errand_done(&mut self, conn: Handle, key: CallKey, product: AgentProduct) {
+        self.mcp.filed.push((conn, key, product));
+    }
+}
