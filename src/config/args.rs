@@ -199,6 +199,9 @@ pub struct CommonArgs {
     /// Where AI agents connect by MCP, or "" for off [mcp.tcp].
     #[arg(long, value_name = "ADDR")]
     pub mcp: Option<String>,
+    /// Other MCP servers whose agents are shown, separated by commas [agents.sources].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub agents_from: Option<String>,
     /// Ticks per second [sim.rate_hz].
     #[arg(long, value_name = "HZ", allow_hyphen_values = true)]
     pub rate: Option<String>,
@@ -368,6 +371,7 @@ impl CommonArgs {
             ("http", text(&self.http)),
             ("tcp", text(&self.tcp)),
             ("mcp", text(&self.mcp)),
+            ("agents-from", text(&self.agents_from)),
             ("rate", text(&self.rate)),
             ("backend", text(&self.backend)),
             ("seed", text(&self.seed)),

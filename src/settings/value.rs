@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    AgentsHttp, AnonymousAgents, BackendChoice, CpuId, Dimensions, ForceModel, GraphFormat, IdleStrategy, LogFormat,
-    LogLevel,
+    AgentSource, AgentsHttp, AnonymousAgents, BackendChoice, CpuId, Dimensions, ForceModel, GraphFormat, IdleStrategy,
+    LogFormat, LogLevel,
 };
+use crate::limits::SOURCES_MAX;
 
 /// A value as a source gave it. Displays as TOML.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub enum Value {
     Text(String),
     /// Whole numbers.
     List(Vec<i64>),
+    /// Texts.
+    Texts(Vec<String>),
     /// What no key takes (a date, a table, a number beyond 64 bits), as it is to be shown.
     Other(String),
 }
@@ -37,6 +40,14 @@ impl fmt::Display for Value {
             Self::Decimal(value) => write!(f, "{value:?}"),
             Self::Text(text) => write_text(f, text),
             Self::List(items) => write!(f, "{items:?}"),
+            Self::Texts(items) => {
+                f.write_str("[")?;
+                for (index, item) in items.iter().enumerate() {
+                    f.write_str(if index == 0 { "" } else { ", " })?;
+                    write_text(f, item)?;
+                }
+                f.write_str("]")
+            }
             Self::Other(shown) => f.write_str(shown),
         }
     }
@@ -97,6 +108,8 @@ pub enum Kind {
     },
     /// A list of CPU ids, each once.
     Cpus,
+    /// A list of [`AgentSource`], each address once.
+    Sources,
 }
 
 impl Kind {
@@ -111,6 +124,7 @@ impl Kind {
             Self::Text => None,
             Self::Choice(_) | Self::Address { .. } => Some(Value::Text(trimmed.to_owned())),
             Self::Cpus => read_list(trimmed).map(Value::List),
+            Self::Sources => Some(Value::Texts(read_texts(trimmed))),
         };
         read.unwrap_or_else(|| Value::Text(text.to_owned()))
     }
@@ -130,6 +144,9 @@ impl Kind {
             Self::Address { off: false } => "an IP address and port".to_owned(),
             Self::Address { off: true } => "an IP address and port, or \"\" (off)".to_owned(),
             Self::Cpus => format!("a list of CPU ids from 0 to {}, each once", CpuId::MAX),
+            Self::Sources => format!(
+                "a list of at most {SOURCES_MAX} texts, each \"HOST:PORT\" or \"HOST:PORT TOKEN_FILE\", each address once"
+            ),
         }
     }
 
@@ -148,6 +165,10 @@ impl Kind {
                 (*off && text.is_empty()) || text.parse::<SocketAddr>().is_ok()
             }
             (Self::Cpus, Value::List(ids)) => are_cpus(ids),
+            (Self::Sources, Value::Texts(texts)) => are_sources(texts),
+            // A list of nothing does not say of what.
+            (Self::Sources, Value::List(items)) if items.is_empty() => return Some(Value::Texts(Vec::new())),
+            (Self::Cpus, Value::Texts(items)) if items.is_empty() => return Some(Value::List(Vec::new())),
             _ => false,
         };
         allowed.then(|| value.clone())
@@ -164,6 +185,19 @@ fn read_list(text: &str) -> Option<Vec<i64>> {
         return Some(Vec::new());
     }
     inner.split(',').map(|item| item.trim().parse().ok()).collect()
+}
+
+/// `a:1, b:2` or `["a:1", "b:2"]`; empty is the empty list.
+fn read_texts(text: &str) -> Vec<String> {
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let items = inner.split(',').map(|item| item.trim().trim_matches('"').to_owned());
+    items.filter(|item| !item.is_empty()).collect()
+}
+
+fn are_sources(texts: &[String]) -> bool {
+    let mut seen = std::collections::BTreeSet::new();
+    let is_new = |text: &String| AgentSource::read(text).is_some_and(|source| seen.insert(source.address));
+    texts.len() <= SOURCES_MAX && texts.iter().all(is_new)
 }
 
 fn are_cpus(ids: &[i64]) -> bool {
@@ -345,6 +379,32 @@ impl Setting for Vec<CpuId> {
 
     fn give(&self) -> Value {
         Value::List(self.iter().map(|id| i64::from(id.get())).collect())
+    }
+}
+
+impl Setting for Vec<AgentSource> {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Texts(texts) => texts.iter().map(|text| AgentSource::read(text)).collect(),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Texts(self.iter().map(ToString::to_string).collect())
+    }
+}
+
+impl Setting for String {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Text(self.clone())
     }
 }
 

@@ -72,6 +72,7 @@ fn kind(kind: Kind) -> Json {
             "type": "array", "uniqueItems": true, "x-format": kind.describe(""),
             "items": { "type": "integer", "minimum": 0, "maximum": 1_023 },
         }),
+        Kind::Sources => json!({ "type": "array", "x-format": kind.describe(""), "items": { "type": "string" } }),
     }
 }
 

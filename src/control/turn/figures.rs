@@ -36,6 +36,7 @@ impl Control {
                 value: figure(stats),
             }));
         }
+        self.source_extras(&mut extras);
         extras
     }
 }

@@ -18,7 +18,7 @@ use crate::handoff::{Consumer, McpEvent, McpReply, Producer, Steer};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
     Agents, Bounds, Call, CallKey, Done, Line, LogLevel, Plan, Principal, Recent, Reply, RpcError, Scopes, Server,
-    SimFacts, SimulationChange, Step, Talks, ToolError, Touched, View, Write, plan, read, reply, steered,
+    SimFacts, SimulationChange, SourceAgent, Step, Talks, ToolError, Touched, View, Write, plan, read, reply, steered,
 };
 use crate::worker::{LookOrder, LookReport, Ticket};
 
@@ -163,6 +163,7 @@ impl Control {
 
     /// Takes what agents say and what was found out for them; returns how much that was.
     pub(super) fn take_mcp(&mut self, now_ns: u64) -> usize {
+        self.keep_agents(now_ns);
         let Some(mut desk) = self.lanes.mcp.take() else { return 0 };
         let mut taken = 0;
         for _ in 0..EVENTS_PER_TURN_MAX {
@@ -183,7 +184,6 @@ impl Control {
         self.look_at_pending(&desk, now_ns);
         self.tell_progress(now_ns);
         self.log_state();
-        self.keep_agents(now_ns);
         self.notify(now_ns);
         self.send_mcp(&mut desk);
         self.lanes.mcp = Some(desk);
@@ -461,6 +461,13 @@ impl Control {
         self.mcp.agents_ns = now_ns + AGENTS_NS;
         self.mcp.agents.expire(now_ns);
         self.show_agents(now_ns);
+    }
+
+    /// A source has told of all its agents; returns how many there was no room for.
+    pub(super) fn take_listed(&mut self, source: &str, agents: Vec<SourceAgent>, now_ns: u64) -> usize {
+        let left_out = self.mcp.agents.take_source(source, agents, (now_ns, unix_ms()));
+        self.show_agents(now_ns);
+        left_out
     }
 
     /// Has the graph show what agents are and do.

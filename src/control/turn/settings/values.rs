@@ -11,6 +11,7 @@ pub(super) fn to_wire(value: &Value) -> SettingsValue {
         Value::Decimal(value) => SettingsValue::F64(*value),
         Value::Text(text) | Value::Other(text) => SettingsValue::Text(text.clone()),
         Value::List(items) => SettingsValue::Array(items.iter().map(|item| whole(*item)).collect()),
+        Value::Texts(items) => SettingsValue::Array(items.iter().cloned().map(SettingsValue::Text).collect()),
     }
 }
 
@@ -50,7 +51,13 @@ pub(super) fn from_wire(kind: Kind, value: &SettingsValue) -> Value {
         SettingsValue::F64(value) => Value::Decimal(*value),
         SettingsValue::Text(text) => Value::Text(text.clone()),
         SettingsValue::Array(items) => {
-            items.iter().map(whole).collect::<Option<_>>().map_or_else(|| other("an array"), Value::List)
+            let text = |item: &SettingsValue| match item {
+                SettingsValue::Text(text) => Some(text.clone()),
+                _ => None,
+            };
+            let numbers = items.iter().map(whole).collect::<Option<_>>().map(Value::List);
+            let texts = || items.iter().map(text).collect::<Option<_>>().map(Value::Texts);
+            numbers.or_else(texts).unwrap_or_else(|| other("an array"))
         }
         SettingsValue::Null => other("null"),
         SettingsValue::Bytes(_) => other("bytes"),
