@@ -98,6 +98,10 @@ pub struct McpOptions {
     pub token_file: Option<PathBuf>,
     /// What may be done over TCP and HTTP without the token.
     pub anonymous: AnonymousAgents,
+    /// Calls a second of one principal.
+    pub calls_per_second: u32,
+    /// Of those, calls that change the graph.
+    pub changes_per_second: u32,
 }
 
 impl McpOptions {
@@ -123,6 +127,8 @@ impl Default for McpOptions {
             socket: None,
             token_file: None,
             anonymous: AnonymousAgents::None,
+            calls_per_second: 5_000,
+            changes_per_second: 500,
         }
     }
 }

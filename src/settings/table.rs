@@ -422,6 +422,15 @@ pub static KEYS: &[Key] = &[
               reach a loopback address.",
     },
     Key {
+        name: "mcp.calls_per_second", kind: whole(1, 10_000_000), unit: "calls", flag: "", field: field!(mcp.calls_per_second),
+        doc: "Calls a second of all connections with one token, on average; twice as many at once. With more they wait for up to a \
+              second, and nothing further is read from them; beyond that they are told when to come again.",
+    },
+    Key {
+        name: "mcp.changes_per_second", kind: whole(1, 10_000_000), unit: "calls", flag: "", field: field!(mcp.changes_per_second),
+        doc: "The same for calls that change the graph.",
+    },
+    Key {
         name: "agents.sources", kind: Kind::Sources, unit: "", flag: "agents-from", field: field!(agents.sources),
         doc: "Servers that are asked for their agents over TCP, such as [\"localhost:9500\"]: one JSON-RPC message a line. Behind a space the \
               file of a token for that server may follow; another engine of this kind asks for its own. One that fails is asked again \

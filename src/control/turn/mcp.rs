@@ -17,8 +17,9 @@ use crate::graph::{Batch, Change, Outcome};
 use crate::handoff::{Consumer, McpEvent, McpReply, Producer, Steer};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
-    Agents, Bounds, Call, CallKey, Done, Line, LogLevel, Plan, Principal, Recent, Reply, RpcError, Scopes, Server,
-    SimFacts, SimulationChange, SourceAgent, Step, Talks, ToolError, Touched, View, Write, plan, read, reply, steered,
+    Admission, Agents, Ask, Bounds, Call, CallKey, Done, Line, LogLevel, Plan, Principal, RateLimits, Rates, Recent,
+    Reply, RpcError, Scopes, Server, SimFacts, SimulationChange, SourceAgent, Step, Talks, ToolError, Touched, View,
+    Write, code, plan, read, reply, steered,
 };
 use crate::worker::{LookOrder, LookReport, Ticket};
 
@@ -74,7 +75,7 @@ enum Awaited {
     /// A batch.
     Write { write: Box<Write>, outcomes: Vec<Outcome>, version: u64 },
     /// A change after a revision, or the end of the time.
-    Change { since: u64, until_ns: u64, call: Box<(crate::mcp::Ask<'static>, Principal)> },
+    Change { since: u64, until_ns: u64, call: Box<(Ask<'static>, Principal)> },
     /// An order of the simulation.
     Steer { ticket: u64, until_ns: u64 },
     /// A long look.
@@ -101,6 +102,9 @@ pub(super) struct Mcp {
     /// Batches of agents that are done, or are not, since the pending calls were looked at.
     written: Vec<(Handle, CallKey, Option<RestError>)>,
     looks: usize,
+    rates: Rates,
+    /// Calls that waited for their principal's rate, and calls that were refused for it.
+    pub(super) rated: (u64, u64),
 }
 
 impl Mcp {
@@ -120,6 +124,8 @@ impl Mcp {
             moved_ns: 0,
             written: Vec::new(),
             looks: 0,
+            rates: Rates::new(desk.map_or_else(RateLimits::default, |desk| desk.server.rate_limits)),
+            rated: (0, 0),
         }
     }
 
@@ -205,7 +211,7 @@ impl Control {
     fn take_lines(&mut self, desk: &mut McpDesk, now_ns: u64) -> usize {
         let mut taken = 0;
         while taken == 0 || monotonic_ns().saturating_sub(now_ns) <= LINES_NS_MAX {
-            let Some(line) = self.mcp.talks.next_line() else { break };
+            let Some(line) = self.mcp.talks.next_line(now_ns) else { break };
             self.mcp_line(desk, &line, now_ns);
             taken += 1;
         }
@@ -225,8 +231,40 @@ impl Control {
                 };
                 ticket.cancel();
             }
-            Step::Call(call) => self.mcp_call(desk, line, &call, now_ns),
+            Step::Call(call) => match self.admit(desk, line, &call, now_ns) {
+                Admission::Now => self.mcp_call(desk, line, &call, now_ns),
+                Admission::In(wait_ns) => self.mcp.talks.hold(line.clone(), now_ns + wait_ns),
+                Admission::Refused(wait_ns) => {
+                    let retry_after_ms = wait_ns.div_ceil(MILLISECOND_NS);
+                    let words = format!("rate_limited: too many calls at once; retry_after_ms: {retry_after_ms}");
+                    let result = match &call.ask {
+                        Ask::Tool { .. } => Ok(reply(Err(ToolError::new(words)))),
+                        _ => Err(RpcError::new(code::RATE, words).with(json!({ "retry_after_ms": retry_after_ms }))),
+                    };
+                    self.mcp.talks.answer(&server, line, &call, &result);
+                }
+            },
         }
+    }
+
+    /// Charges a call to its principal, once.
+    fn admit(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, now_ns: u64) -> Admission {
+        if line.charged {
+            return Admission::Now;
+        }
+        let changes = match call.ask {
+            Ask::Tool { tool, .. } => {
+                desk.server.catalogue.tools().get(tool).is_some_and(|row| row.scope == Scopes::WRITE)
+            }
+            _ => false,
+        };
+        let admission = self.mcp.rates.admit(&call.principal.name, changes, now_ns);
+        match admission {
+            Admission::Now => {}
+            Admission::In(_) => self.mcp.rated.0 += 1,
+            Admission::Refused(_) => self.mcp.rated.1 += 1,
+        }
+        admission
     }
 
     /// Does what a call asks for, or has it done.
