@@ -329,9 +329,13 @@ fn a_server_of_the_python_sdk_is_a_source() {
     let server = engine(&[address.to_string()]);
     let two = [format!("agent:{address}/analyst-1"), format!("agent:{address}/coder-1")];
     assert!(within(Duration::from_secs(60), || keys(&server) == two), "{}\n{}", row(&server, 0), server.errors());
-    assert!(within(PATIENCE, || row(&server, 0)["lists"].as_u64() > Some(3)));
-    let row = row(&server, 0);
-    assert_eq!((&row["connections"], &row["failures"], &row["tool"]), (&json!(1), &json!(0), &json!("agent_list")));
+    // How long the program takes to start is its own affair; from the first list on one connection serves.
+    let first = row(&server, 0);
+    let more = first["lists"].as_u64().map(|lists| lists + 3);
+    assert!(within(PATIENCE, || row(&server, 0)["lists"].as_u64() > more), "{}", row(&server, 0));
+    let then = row(&server, 0);
+    assert_eq!((&then["connections"], &then["failures"]), (&first["connections"], &first["failures"]), "{then}");
+    assert_eq!((&then["tool"], &then["agents"]), (&json!("agent_list"), &json!(2)));
 }
 
 #[test]
