@@ -29,8 +29,8 @@ const READS_PER_TURN_MAX: usize = 8;
 /// Time after which a full lane is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// What a look-up has found, and of whom.
-type Found = (usize, u64, std::io::Result<Vec<SocketAddr>>);
+/// What a look-up has found, and for whom.
+type Found = (usize, std::io::Result<Vec<SocketAddr>>);
 
 /// One peer.
 struct Line<D: Dialogue> {
@@ -43,8 +43,8 @@ struct Line<D: Dialogue> {
     readable: bool,
     /// Addresses that were not tried yet.
     addresses: VecDeque<SocketAddr>,
-    /// Of attempts to connect: what a look-up finds for an earlier one is not used.
-    attempt: u64,
+    /// A connection is wanted, and an address for it.
+    wanted: bool,
     looking_up: bool,
     unsent: Option<D::Report>,
 }
@@ -79,7 +79,7 @@ impl<D: Dialogue> Caller<D> {
             framer: LineFramer::default(),
             readable: false,
             addresses: VecDeque::new(),
-            attempt: 0,
+            wanted: false,
             looking_up: false,
             unsent: None,
         };
@@ -98,8 +98,8 @@ impl<D: Dialogue> Caller<D> {
             if self.stop.pop().is_some() {
                 return Ok(());
             }
-            while let Ok((index, attempt, outcome)) = self.found.try_recv() {
-                self.looked_up(index, attempt, outcome, now_ns);
+            while let Ok((index, outcome)) = self.found.try_recv() {
+                self.looked_up(index, outcome, now_ns);
             }
             let mut reports_wait = false;
             for index in 0..self.lines.len() {
@@ -163,22 +163,22 @@ impl<D: Dialogue> Caller<D> {
     /// Begins to connect.
     fn call(&mut self, index: usize, now_ns: u64) {
         let Some(line) = self.lines.get_mut(index) else { return };
-        line.attempt += 1;
         line.addresses.clear();
         if let Ok(address) = line.dialogue.address().parse::<SocketAddr>() {
             line.addresses.push_back(address);
             return self.connect(index, "", now_ns);
         }
-        // One that hangs is waited for by nobody, and there is never a second one.
+        line.wanted = true;
+        // One that hangs is waited for by nobody, and there is never a second one: what it finds is taken by whoever wants it then.
         if std::mem::replace(&mut line.looking_up, true) {
             return;
         }
-        let (name, attempt) = (line.dialogue.address().to_owned(), line.attempt);
+        let name = line.dialogue.address().to_owned();
         let (finder, bell) = (self.finder.clone(), Arc::clone(&self.bell));
         let look_up = move || {
             let outcome = name.to_socket_addrs().map(Iterator::collect);
             // The loop may be over.
-            let _ = finder.send((index, attempt, outcome));
+            let _ = finder.send((index, outcome));
             bell.ring();
         };
         if let Err(error) = Builder::new().name("look-up".to_owned()).spawn(look_up) {
@@ -187,10 +187,10 @@ impl<D: Dialogue> Caller<D> {
         }
     }
 
-    fn looked_up(&mut self, index: usize, attempt: u64, outcome: std::io::Result<Vec<SocketAddr>>, now_ns: u64) {
+    fn looked_up(&mut self, index: usize, outcome: std::io::Result<Vec<SocketAddr>>, now_ns: u64) {
         let Some(line) = self.lines.get_mut(index) else { return };
         line.looking_up = false;
-        if line.attempt != attempt || line.stream.is_some() {
+        if !std::mem::replace(&mut line.wanted, false) {
             return;
         }
         match outcome {
@@ -233,7 +233,7 @@ impl<D: Dialogue> Caller<D> {
         if let Some(mut stream) = line.stream.take() {
             let _ = self.poll.registry().deregister(&mut stream);
         }
-        (line.up, line.readable) = (false, false);
+        (line.up, line.readable, line.wanted) = (false, false, false);
         line.addresses.clear();
     }
 
