@@ -416,6 +416,20 @@ fn a_label_moves_nothing_and_a_place_does() {
 }
 
 #[test]
+fn a_change_is_taken_between_two_ticks() {
+    let flags = graph("karate.gexf");
+    let server = Server::start(&[&flags[0], &flags[1], "--rate", "1"]);
+    let turns = || server.metric("swarmcast_turns_total");
+    let before = turns();
+    for turn in 0..20 {
+        let added = post(&server, "/api/graph/nodes", &json!({ "nodes": [{ "key": format!("node {turn}") }] }));
+        assert_eq!(added.status, 201);
+    }
+    // Each is answered when the simulation has it: by ticks, that were twenty.
+    assert!(turns() - before < 10.0, "{} ticks", turns() - before);
+}
+
+#[test]
 fn a_profile_that_cannot_carry_an_id_is_closed_and_not_lied_to() {
     let server = Server::start(&graph("karate.gexf"));
     let mut narrow = server.ws("?profile=v1");

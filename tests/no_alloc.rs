@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam::sync::Parker;
 use swarmcast::graph::{Csr, IdIndex, NodeId, NodeIndex};
 use swarmcast::handoff::{
     Adopt, ChainWriter, ClassRef, Consumer, Doorbell, FramePool, Grant, Overflow, Producer, SessionId, ShardEvent,
@@ -308,7 +309,7 @@ fn measure(scene: Scene) {
     let (events, mut events_in) = lane("shard->control.event", 4_096, Overflow::Refuse, Arc::clone(&quiet));
     let (mut control_out, control_in) = lane("control->sim.command", 16, Overflow::Refuse, Arc::clone(&quiet));
     let (latest, _latest_in) = lane("sim->control.frame", 1, Overflow::Conflate, Arc::clone(&quiet));
-    let (sim_events, _sim_events_in) = lane("sim->control.event", 256, Overflow::Refuse, quiet);
+    let (sim_events, _sim_events_in) = lane("sim->control.event", 256, Overflow::Refuse, Arc::clone(&quiet));
     let pool_low = Arc::new(AtomicBool::new(false));
 
     let options = ShardOptions {
@@ -361,7 +362,7 @@ fn measure(scene: Scene) {
     let stop = Arc::clone(&stop_sim);
     let counted_sim = thread::spawn(move || {
         COUNTED.set(true);
-        sim.run(&stop);
+        sim.run(&quiet, &Parker::new(), &stop);
     });
     let (stop, bytes) = (Arc::clone(&stop_clients), Arc::clone(&received));
     let resolved = Arc::new(AtomicU64::new(0));

@@ -263,7 +263,7 @@ fn saved_settings_survive_a_restart_and_others_do_not() {
         assert_eq!((&saved["saved"], &saved["changed"]), (&json!([]), &json!(3)), "{saved}");
     }
     let server = Server::start(&["--store", &store]);
-    assert_eq!((get(&server, "sim.damping"), get(&server, "sim.theta")), (json!(0.9), json!(1.0)));
+    assert_eq!((get(&server, "sim.damping"), get(&server, "sim.theta")), (json!(0.9), json!(1.1)));
     drop(server);
     std::fs::remove_dir_all(&folder).unwrap();
     let server = Server::start(&graph("karate.gexf"));

@@ -55,10 +55,10 @@ fn lines_of_strace_are_read() {
     assert_eq!(call(eventfd), Some("wake"));
     assert_eq!(call("writev(31<socket:[77]>, [{iov_base=\"\\202~\"..., iov_len=78}], 2) = 1030"), Some("writev"));
     assert_eq!(
-        call("clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, {...}, NULL <unfinished ...>"),
-        Some("clock_nanosleep")
+        call("futex(0x7f00, FUTEX_WAIT_BITSET_PRIVATE, 0, {...}, FUTEX_BITSET_MATCH_ANY <unfinished ...>"),
+        Some("futex")
     );
-    assert_eq!(call("<... clock_nanosleep resumed>) = 0"), None);
+    assert_eq!(call("<... futex resumed>) = -1 ETIMEDOUT"), None);
     assert_eq!(call("--- SIGINT {si_signo=SIGINT} ---"), None);
 }
 
@@ -108,8 +108,8 @@ fn only(calls: &Calls, listed: &[&str]) -> Result<(), String> {
 
 /// The list of `sim/turn.rs`: one sleep a tick, and one wake-up of the shard a frame.
 fn check_sim(calls: &Calls) -> Result<(), String> {
-    only(calls, &["clock_nanosleep", "wake"])?;
-    let (ticks, wakes) = (of(calls, &["clock_nanosleep"]), of(calls, &["wake"]));
+    only(calls, &["futex", "wake"])?;
+    let (ticks, wakes) = (of(calls, &["futex"]), of(calls, &["wake"]));
     let asked = RATE * SPAN.as_secs();
     if ticks < asked / 3 || ticks > asked + 5 {
         return Err(format!("{ticks} sleeps, where about {asked} ticks were due"));
@@ -177,7 +177,7 @@ fn a_turn_makes_the_listed_calls_and_no_others() {
     let [sim, shard] = counted("park", SPAN);
     println!("sim {sim:?}\nshard-0 {shard:?}");
     check_sim(&sim).unwrap();
-    check_shard(&shard, of(&sim, &["clock_nanosleep"])).unwrap();
+    check_shard(&shard, of(&sim, &["futex"])).unwrap();
 }
 
 #[test]

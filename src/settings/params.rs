@@ -165,7 +165,7 @@ impl Default for SimParams {
             max_velocity: 4_000.0,
             bounds: 0.0,
             boundary_damping: 0.8,
-            theta: 1.0,
+            theta: 1.1,
             warmup_iterations: 100,
             cooling: 0.022,
             settle_velocity: 0.01,

@@ -1,13 +1,18 @@
 //! The `sim` thread: one turn a tick. Commands, step, encode each class once, publish.
 //!
-//! Syscalls of a turn: one `clock_nanosleep` to the tick's deadline, and one `write` per shard that sleeps. No sockets,
-//! files or locks; no allocation once every profile in use has been encoded into every frame in use.
+//! What `control` says is obeyed as soon as it is said, between two ticks: whoever changes the graph does not wait for one.
+//!
+//! Syscalls of a turn: one `futex` to sleep to the tick's deadline, and one `write` per shard that sleeps. A command of `control`
+//! costs another `futex`. No sockets, files or locks; no allocation once every profile in use has been encoded into every frame in
+//! use.
 
 mod structure;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam::sync::Parker;
 
 use super::classes::{Classes, Want};
 use super::dealer::Dealer;
@@ -19,8 +24,8 @@ use crate::base::Idle;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns, sleep_exactly};
 use crate::graph::{IdIndex, NodeId, NodeIndex};
 use crate::handoff::{
-    Consumer, DragPhase, Frame, FramePool, Origin, Producer, SidePlanes, SimCommand, SimEvent, Spent, Stamp, Steer,
-    Steered, Tuning, ViewCommand,
+    Consumer, Doorbell, DragPhase, Frame, FramePool, Origin, Producer, SidePlanes, SimCommand, SimEvent, Spent, Stamp,
+    Steer, Steered, Tuning, ViewCommand,
 };
 use crate::limits::{DRAGS_MAX, STEERS_WAITING_MAX, STEPS_OWED_MAX};
 use crate::metrics::Metrics;
@@ -161,8 +166,8 @@ impl Sim {
         Self { idle, ..self }
     }
 
-    /// Ticks until `stop` is set.
-    pub fn run(mut self, stop: &AtomicBool) {
+    /// Ticks until `stop` is set. `bell` is that of the lane from `control`, and wakes `parker`.
+    pub fn run(mut self, bell: &Doorbell, parker: &Parker, stop: &AtomicBool) {
         sleep_exactly();
         let mut start_ns = monotonic_ns();
         let mut rate_hz = self.rate_hz;
@@ -170,7 +175,7 @@ impl Sim {
         let mut deadlines = 0;
         while !stop.load(Ordering::Relaxed) {
             let due_ns = clock.due_ns();
-            self.idle.wait_until(due_ns);
+            self.wait_until(due_ns, bell, parker);
             let now_ns = monotonic_ns();
             self.metrics.sim.tick_lateness.record(now_ns.saturating_sub(due_ns));
             deadlines += 1;
@@ -192,15 +197,29 @@ impl Sim {
         }
     }
 
+    /// Waits for the tick that is due then, and obeys `control` meanwhile.
+    fn wait_until(&mut self, due_ns: u64, bell: &Doorbell, parker: &Parker) {
+        loop {
+            bell.arm();
+            let control = &self.lanes.control;
+            self.idle.wait_until(due_ns, parker, || !control.is_empty());
+            bell.disarm();
+            let now_ns = monotonic_ns();
+            if now_ns >= due_ns {
+                return;
+            }
+            let taken = self.obey_control();
+            self.tell_pins();
+            self.count_commands(taken, now_ns);
+        }
+    }
+
     /// One tick: what was asked, one step, one frame.
     pub fn turn(&mut self, due_ns: u64, now_ns: u64) {
         let taken = self.take_commands(now_ns);
         self.tell_pins();
         self.release_silent(now_ns);
-        self.metrics.sim.commands.add(taken);
-        if taken > 0 {
-            self.metrics.sim.applied.span(now_ns, monotonic_ns());
-        }
+        self.count_commands(taken, now_ns);
         let moved = if self.paused { self.steps_owed > 0 } else { self.moving };
         if moved {
             self.steps_owed = self.steps_owed.saturating_sub(1);
@@ -326,13 +345,25 @@ impl Sim {
         complete
     }
 
-    fn take_commands(&mut self, now_ns: u64) -> u64 {
+    fn count_commands(&self, taken: u64, since_ns: u64) {
+        self.metrics.sim.commands.add(taken);
+        if taken > 0 {
+            self.metrics.sim.applied.span(since_ns, monotonic_ns());
+        }
+    }
+
+    fn obey_control(&mut self) -> u64 {
         let mut taken = 0;
         for _ in 0..COMMANDS_PER_TURN_MAX {
             let Some(command) = self.lanes.control.pop() else { break };
             self.obey(command);
             taken += 1;
         }
+        taken
+    }
+
+    fn take_commands(&mut self, now_ns: u64) -> u64 {
+        let mut taken = self.obey_control();
         for shard in 0..self.lanes.shards.len() {
             for _ in 0..COMMANDS_PER_TURN_MAX {
                 let Some(command) = self.lanes.shards.get_mut(shard).and_then(Consumer::pop) else { break };

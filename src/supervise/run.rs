@@ -314,8 +314,11 @@ impl Engine {
         let pool_low = Arc::new(AtomicBool::new(false));
         let mut lanes = LaneMaker::default();
 
-        // `sim` looks at its lanes every tick and is never woken.
-        let sim_bell = Arc::new(Doorbell::silent());
+        // `sim` looks at its lanes every tick. Only what `control` says does not wait for that.
+        let view_bell = Arc::new(Doorbell::silent());
+        let sim_parker = Parker::new();
+        let unparker = sim_parker.unparker().clone();
+        let sim_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
         let parker = Parker::new();
         let unparker = parker.unparker().clone();
         let control_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
@@ -347,7 +350,7 @@ impl Engine {
             let (frame_out, frame_in) = lanes.make(&FRAMES, Some(index), &bell);
             let (adopt_out, adopt_in) = lanes.make(&ADOPT, Some(index), &bell);
             let (message_out, message_in) = lanes.make(&SHARD_MESSAGES, Some(index), &bell);
-            let (command_out, command_in) = lanes.make(&COMMANDS, Some(index), &sim_bell);
+            let (command_out, command_in) = lanes.make(&COMMANDS, Some(index), &view_bell);
             let (event_out, event_in) = lanes.make(&SHARD_EVENTS, Some(index), &control_bell);
             frames.push(frame_out);
             adopts.push(adopt_out);
@@ -555,7 +558,7 @@ impl Engine {
         }
         let stop = Arc::clone(&stop_sim);
         let sim = Role::spawn("sim", plan.sim_core, move || {
-            sim.run(&stop);
+            sim.run(&sim_bell, &sim_parker, &stop);
             Ok(())
         })?;
         let door = Role::spawn("door", None, move || door.run().map_err(|error| error.to_string()))?;

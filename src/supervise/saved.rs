@@ -61,7 +61,7 @@ mod tests {
         let saved: Vec<(Box<str>, Json)> = saved.into_iter().map(|(path, value)| (path.into(), value)).collect();
         let facts = with_saved(&resolved, &saved);
         let params = facts.current.sim.params;
-        assert_eq!((params.damping, params.repel_k, params.theta), (0.5, 5.0, 1.0));
+        assert_eq!((params.damping, params.repel_k, params.theta), (0.5, 5.0, 1.1));
         assert_eq!((facts.configured.sim.params.damping, facts.flagged), (0.1, vec!["sim.repel_k"]));
         assert_eq!(facts.current.net, facts.configured.net);
     }

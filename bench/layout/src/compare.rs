@@ -115,7 +115,7 @@ pub struct Growth {
 
 /// Accuracy at which the engine's repulsion in the plane is no worse than that of d3-force, whose error is 1.05 %: 0.67 % on
 /// `comm10k`, where 0.6 gives 0.99 to 1.07 %.
-const D3_THETA: f32 = 0.55;
+const D3_THETA: f32 = 0.605;
 
 /// Nodes up to which every round is scored.
 const SCORED_NODES_MAX: usize = 5_000;

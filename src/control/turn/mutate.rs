@@ -1,8 +1,9 @@
 //! Changing the graph: a batch is worked out, made durable, made true, told, taken by the simulation, and then answered.
 //!
 //! Batches wait in three places, in order: on their way to the disk, for their turn to be told, and for `sim` to have taken them. Several that
-//! wait together become one structure. A structure costs `control` and `sim` time that grows with the graph, so the next one
-//! waits for the answer to the one before, and then for a while that keeps nine tenths of the time for everything else.
+//! wait together become one structure. A structure costs `control` and `sim` time that grows with the graph, and telling it costs
+//! the shards time that grows with the audience, so the next one waits for the answer to the one before, and then for a while that
+//! keeps nine tenths of the time for everything else.
 
 mod history;
 mod keep;
@@ -34,8 +35,14 @@ use crate::handoff::{DoorReply, Origin, Replaced, RestCall, SimCommand};
 use crate::mcp::CallKey;
 use crate::wire::ServerMessage;
 
-/// A structure is begun again after so many times what the last one took.
-const STRUCTURE_REST: u64 = 9;
+/// A structure is begun again, and streams are told again, after so many times what that took the last time.
+const REST: u64 = 9;
+
+/// What telling one stream costs its shard, ns: a write to a socket.
+const TELL_NS: u64 = 8_000;
+
+/// Changes are told after so long at the latest, however many streams there are, ns.
+const TELL_REST_NS_MAX: u64 = 250_000_000;
 
 /// Everything that has to do with changes.
 pub(super) struct Mutations {
@@ -66,6 +73,8 @@ pub(super) struct Mutations {
     sent: Option<(u32, u64, u64)>,
     /// The next structure waits until then.
     due_ns: u64,
+    /// Streams are told nothing until then.
+    tell_due_ns: u64,
     /// Indices that `sim` knows nodes by.
     known: IdIndex,
     retries: Retries,
@@ -163,6 +172,7 @@ impl Mutations {
             untaken: Vec::new(),
             sent: None,
             due_ns: 0,
+            tell_due_ns: 0,
             known,
             retries: Retries::default(),
             history: History::new(version),
@@ -474,7 +484,8 @@ impl Control {
 
     /// Tells everybody what has become true, and has `sim` go on with it when it is time. Returns how many batches that were.
     pub(super) fn take_mutations(&mut self, now_ns: u64) -> usize {
-        let must_wait = self.mutations.structural && (self.mutations.sent.is_some() || now_ns < self.mutations.due_ns);
+        let Mutations { structural, sent, due_ns, tell_due_ns, .. } = &self.mutations;
+        let must_wait = now_ns < *tell_due_ns || (*structural && (sent.is_some() || now_ns < *due_ns));
         if self.mutations.untold.is_empty() || must_wait || self.held_back.len() >= HELD_BACK_MAX {
             return 0;
         }
@@ -486,6 +497,8 @@ impl Control {
             self.epoch = self.epoch.wrapping_add(1).max(1);
         }
         self.tell_changes(&told);
+        let streams_a_shard = self.sessions.len().div_ceil(self.lanes.shard_messages.len().max(1));
+        self.mutations.tell_due_ns = now_ns + (streams_a_shard as u64 * TELL_NS * REST).min(TELL_REST_NS_MAX);
         if structural {
             self.restructure(now_ns, began_cpu_ns);
         }
@@ -522,7 +535,7 @@ impl Control {
         let Some((_, since_ns, made_ns)) = self.mutations.sent.take_if(|(sent, ..)| *sent == epoch) else { return };
         let now_ns = monotonic_ns();
         let busy_ns = made_ns.max(busy_ns);
-        self.mutations.due_ns = (since_ns + busy_ns * STRUCTURE_REST).min(now_ns + 2_000_000_000);
+        self.mutations.due_ns = (since_ns + busy_ns * REST).min(now_ns + 2_000_000_000);
         for waiting in std::mem::take(&mut self.mutations.untaken) {
             self.deliver(waiting.reply, &waiting.answer);
         }

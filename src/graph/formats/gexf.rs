@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::graphml::{Kind, wrong_root};
-use super::intake::Intake;
+use super::intake::{End, Intake};
 use super::note::Note;
 use super::properties::{Properties, direction};
 use super::source::Source;
@@ -18,12 +18,12 @@ pub(super) fn read(source: Source<'_>, intake: &mut Intake) -> Result<(), Import
     loop {
         match xml.next(intake)? {
             Piece::Start(element) => {
-                if xml.depth() == 1 && &*element.name != "gexf" {
+                if element.is_root && element.name != "gexf" {
                     return Err(wrong_root("gexf", &element, intake));
                 }
                 state.start(element, intake)?;
             }
-            Piece::End { name, text } => state.end(&name, &text, intake)?,
+            Piece::End { name, text } => state.end(name, text, intake)?,
             Piece::Over => return Ok(()),
         }
     }
@@ -49,7 +49,7 @@ enum What {
     /// A node that had to be added at the nodes inside of it.
     Added,
     /// Source, target, and its own word on direction.
-    Edge(Box<str>, Box<str>, Option<bool>),
+    Edge(End, End, Option<bool>),
 }
 
 #[derive(Default)]
@@ -77,9 +77,9 @@ impl Columns {
 }
 
 impl State {
-    fn start(&mut self, element: Element, intake: &mut Intake) -> Result<(), ImportError> {
+    fn start(&mut self, element: Element<'_>, intake: &mut Intake) -> Result<(), ImportError> {
         let text = |name: &str| element.get(name).map(Box::<str>::from);
-        match &*element.name {
+        match element.name {
             "graph" => {
                 self.directed = element.get("defaultedgetype").and_then(direction).unwrap_or(false);
                 if element.get("mode") == Some("dynamic") {
@@ -137,7 +137,7 @@ impl State {
     }
 
     /// `attvalue`: its column by `for`, or, before GEXF 1.2, by `id`.
-    fn value(&mut self, element: &Element, intake: &mut Intake) {
+    fn value(&mut self, element: &Element<'_>, intake: &mut Intake) {
         let Some(record) = self.open.last_mut() else { return };
         let columns = if matches!(record.what, Ok(What::Edge(..))) { &self.edges } else { &self.nodes };
         let id = element.get("for").or_else(|| element.get("id")).unwrap_or_default();
@@ -154,11 +154,11 @@ impl State {
     }
 
     /// The viz module: what it says goes by the names that any other file would use for it.
-    fn viz(&mut self, element: &Element, intake: &mut Intake) {
+    fn viz(&mut self, element: &Element<'_>, intake: &mut Intake) {
         let Some(record) = self.open.last_mut() else { return };
         let number = |name: &str| element.get(name).and_then(|text| text.trim().parse::<f64>().ok());
         let notes = &mut intake.notes;
-        match &*element.name {
+        match element.name {
             "color" => {
                 let channel = |name| number(name).filter(|part| (0.0..=255.0).contains(part));
                 let colour = match (channel("r"), channel("g"), channel("b"), element.get("hex")) {
@@ -209,13 +209,13 @@ impl State {
             What::Edge(source, target, own) => {
                 let mut parts = properties.into_edge(&mut intake.notes)?;
                 parts.directed = own.or(parts.directed);
-                intake.edge_by_key(record.line, &source, &target, self.directed, parts)
+                intake.edge_between(record.line, source, target, self.directed, parts)
             }
         }
     }
 }
 
-fn node(element: &Element, intake: &mut Intake) -> Record {
+fn node(element: &Element<'_>, intake: &mut Intake) -> Record {
     let missing = Problem::Missing { expected: "a node with an id" };
     let what = element.get("id").filter(|id| !id.is_empty()).map(|id| What::Node(id.into())).ok_or(missing);
     let mut properties = Properties::default();
@@ -227,8 +227,8 @@ fn node(element: &Element, intake: &mut Intake) -> Record {
     Record { line: element.line, what, properties }
 }
 
-fn edge(element: &Element, intake: &mut Intake) -> Record {
-    let end = |name, expected| element.get(name).map(Box::<str>::from).ok_or(Problem::Missing { expected });
+fn edge(element: &Element<'_>, intake: &mut Intake) -> Record {
+    let end = |name, expected| element.get(name).map(|key| intake.end(key)).ok_or(Problem::Missing { expected });
     let own = element
         .get("type")
         .map(|text| direction(text).ok_or_else(|| Problem::expected("directed, undirected or mutual", text)));

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::intake::Intake;
+use super::intake::{End, Intake};
 use super::note::Notes;
 use super::properties::Properties;
 use super::source::Source;
@@ -19,21 +19,21 @@ pub(super) fn read(source: Source<'_>, intake: &mut Intake) -> Result<(), Import
     loop {
         match xml.next(intake)? {
             Piece::Start(element) => {
-                if xml.depth() == 1 && &*element.name != "graphml" {
+                if element.is_root && element.name != "graphml" {
                     return Err(wrong_root("graphml", &element, intake));
                 }
                 state.start(element, intake)?;
             }
-            Piece::End { name, text } => state.end(&name, &text, intake)?,
+            Piece::End { name, text } => state.end(name, text, intake)?,
             Piece::Over => return Ok(()),
         }
     }
 }
 
 /// The error for a document with another root.
-pub(super) fn wrong_root(name: &'static str, element: &Element, intake: &Intake) -> ImportError {
+pub(super) fn wrong_root(name: &'static str, element: &Element<'_>, intake: &Intake) -> ImportError {
     let expected = if name == "gexf" { "a <gexf> document" } else { "a <graphml> document" };
-    let found = format!("<{}>", super::Found::words(&element.name)).into();
+    let found = format!("<{}>", super::Found::words(element.name)).into();
     ImportError::Syntax { path: intake.path().into(), line: element.line, column: None, expected, found }
 }
 
@@ -98,7 +98,7 @@ enum What {
     /// A node that had to be added at the graph inside of it.
     Added,
     /// Source, target, and its own word on direction.
-    Edge(Box<str>, Box<str>, Option<bool>),
+    Edge(End, End, Option<bool>),
 }
 
 #[derive(Default)]
@@ -115,9 +115,9 @@ struct State {
 }
 
 impl State {
-    fn start(&mut self, element: Element, intake: &mut Intake) -> Result<(), ImportError> {
+    fn start(&mut self, element: Element<'_>, intake: &mut Intake) -> Result<(), ImportError> {
         let text = |name: &str| element.get(name).map(Box::<str>::from);
-        match &*element.name {
+        match element.name {
             "key" => {
                 let id: Box<str> = text("id").unwrap_or_default();
                 let aim = element.get("for").unwrap_or("all");
@@ -155,8 +155,9 @@ impl State {
             }
             "edge" => {
                 let missing = |expected| Problem::Missing { expected };
-                let source = text("source").ok_or(missing("an edge with a source"));
-                let target = text("target").ok_or(missing("an edge with a target"));
+                let end = |name: &str| element.get(name).map(|key| intake.end(key));
+                let source = end("source").ok_or(missing("an edge with a source"));
+                let target = end("target").ok_or(missing("an edge with a target"));
                 let own = match element.get("directed") {
                     Some("true" | "1") => Ok(Some(true)),
                     Some("false" | "0") => Ok(Some(false)),
@@ -262,7 +263,7 @@ impl State {
                 let mut parts = properties.into_edge(&mut intake.notes)?;
                 parts.directed = own.or(parts.directed);
                 let directed = self.directed.last().copied().unwrap_or(false);
-                intake.edge_by_key(record.line, &source, &target, directed, parts)
+                intake.edge_between(record.line, source, target, directed, parts)
             }
         }
     }

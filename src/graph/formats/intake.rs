@@ -28,11 +28,20 @@ pub(super) struct Intake {
     waiting: Vec<Waiting>,
 }
 
+/// One end of an edge.
+#[derive(Debug)]
+pub(super) enum End {
+    /// A node that the file has had.
+    Known(NodeIndex),
+    /// One that it may have later.
+    Named(Box<str>),
+}
+
 /// An edge that names a node before the file does.
 struct Waiting {
     line: u64,
-    source: Box<str>,
-    target: Box<str>,
+    source: End,
+    target: End,
     directed: bool,
     parts: EdgeParts,
 }
@@ -126,31 +135,39 @@ impl Intake {
         Ok(())
     }
 
-    /// Adds an edge between nodes by key. One that names a node the file has not had yet waits for the end of
-    /// the file, and so comes after the others.
-    pub(super) fn edge_by_key(
+    /// The node called `key`, as the end of an edge.
+    pub(super) fn end(&self, key: &str) -> End {
+        self.builder.find(key).map_or_else(|| End::Named(key.into()), End::Known)
+    }
+
+    /// Adds an edge. One that names a node the file has not had yet waits for the end of the file, and so comes after the others.
+    pub(super) fn edge_between(
         &mut self,
         line: u64,
-        source: &str,
-        target: &str,
+        source: End,
+        target: End,
         directed: bool,
         parts: EdgeParts,
     ) -> Result<(), Problem> {
-        if let (Some(source), Some(target)) = (self.builder.find(source), self.builder.find(target)) {
-            return self.edge(source, target, directed, parts);
+        if let (End::Known(source), End::Known(target)) = (&source, &target) {
+            return self.edge(*source, *target, directed, parts);
         }
         if self.builder.edge_count() + self.waiting.len() >= self.edges_max {
             return Err(BuildError::TooManyEdges { limit: self.edges_max }.into());
         }
-        self.waiting.push(Waiting { line, source: source.into(), target: target.into(), directed, parts });
+        self.waiting.push(Waiting { line, source, target, directed, parts });
         Ok(())
     }
 
     /// The graph, or the error that names every bad record.
     pub(super) fn finish(mut self, format: Format) -> Result<Imported, ImportError> {
         for Waiting { line, source, target, directed, parts } in std::mem::take(&mut self.waiting) {
-            let ends = [&source, &target]
-                .map(|key| self.builder.find(key).ok_or_else(|| Problem::NoSuchNode { node: Found::new(key) }));
+            let ends = [source, target].map(|end| match end {
+                End::Known(index) => Ok(index),
+                End::Named(key) => {
+                    self.builder.find(&key).ok_or_else(|| Problem::NoSuchNode { node: Found::new(&key) })
+                }
+            });
             let record = match ends {
                 [Ok(source), Ok(target)] => self.edge(source, target, directed, parts),
                 [Err(problem), _] | [_, Err(problem)] => Err(problem),

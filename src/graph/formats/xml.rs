@@ -16,32 +16,52 @@ const DEPTH_MAX: usize = 100;
 /// Bytes of text in one element that are kept.
 const TEXT_BYTES_KEPT: usize = 1 << 20;
 
-/// Attributes of one element, by local name.
-pub(super) struct Element {
-    pub(super) name: Box<str>,
-    attributes: Vec<(Box<str>, Box<str>)>,
+/// An element as it starts. Texts are of the reader's own memory, which every element uses again.
+#[derive(Clone, Copy)]
+pub(super) struct Element<'x> {
+    /// Its local name.
+    pub(super) name: &'x str,
+    /// Names and values of the attributes, one behind the other, and where each ends.
+    texts: &'x str,
+    ends: &'x [(usize, usize)],
     pub(super) line: u64,
+    /// Whether it is the first of all.
+    pub(super) is_root: bool,
 }
 
-impl Element {
+impl<'x> Element<'x> {
     /// The attribute called `name`, without its prefix.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(known, _)| &**known == name).map(|(_, value)| &**value)
+    pub(super) fn get(&self, name: &str) -> Option<&'x str> {
+        let mut from = 0;
+        for (name_end, value_end) in self.ends {
+            if self.texts.get(from..*name_end) == Some(name) {
+                return self.texts.get(*name_end..*value_end);
+            }
+            from = *value_end;
+        }
+        None
     }
 }
 
 /// A piece of the document.
-pub(super) enum Piece {
+pub(super) enum Piece<'x> {
     /// An element starts.
-    Start(Element),
+    Start(Element<'x>),
     /// The element that was started last ends. With the text that stood directly in it.
     End {
         /// Its local name.
-        name: Box<str>,
+        name: &'x str,
         /// Text and character data, references resolved.
-        text: String,
+        text: &'x str,
     },
     /// The document is over.
+    Over,
+}
+
+/// The same before anything is lent.
+enum Kind {
+    Start { line: u64 },
+    End { text_from: usize },
     Over,
 }
 
@@ -49,8 +69,17 @@ pub(super) enum Piece {
 pub(super) struct Xml<'a> {
     reader: Reader<Source<'a>>,
     buffer: Vec<u8>,
-    /// Text of every open element.
-    open: Vec<String>,
+    /// Name of the element that a piece is about.
+    name: String,
+    /// See [`Element`].
+    attributes: String,
+    ends: Vec<(usize, usize)>,
+    /// Text of every open element, the outermost first.
+    texts: String,
+    /// Where that of each begins.
+    open: Vec<usize>,
+    /// Text from here on is of an element that has ended.
+    ended: Option<usize>,
     any: bool,
 }
 
@@ -58,45 +87,73 @@ impl<'a> Xml<'a> {
     pub(super) fn new(source: Source<'a>) -> Self {
         let mut reader = Reader::from_reader(source);
         reader.config_mut().expand_empty_elements = true;
-        Self { reader, buffer: Vec::new(), open: Vec::new(), any: false }
-    }
-
-    /// Elements that are open.
-    pub(super) fn depth(&self) -> usize {
-        self.open.len()
+        Self {
+            reader,
+            buffer: Vec::new(),
+            name: String::new(),
+            attributes: String::new(),
+            ends: Vec::new(),
+            texts: String::new(),
+            open: Vec::new(),
+            ended: None,
+            any: false,
+        }
     }
 
     /// The next piece.
-    pub(super) fn next(&mut self, intake: &Intake) -> Result<Piece, ImportError> {
+    pub(super) fn next(&mut self, intake: &Intake) -> Result<Piece<'_>, ImportError> {
+        Ok(match self.find(intake)? {
+            Kind::Start { line } => {
+                let (name, is_root) = (&self.name, self.open.len() == 1);
+                Piece::Start(Element { name, texts: &self.attributes, ends: &self.ends, line, is_root })
+            }
+            Kind::End { text_from } => {
+                Piece::End { name: &self.name, text: self.texts.get(text_from..).unwrap_or_default() }
+            }
+            Kind::Over => Piece::Over,
+        })
+    }
+
+    fn find(&mut self, intake: &Intake) -> Result<Kind, ImportError> {
+        let Self { reader, buffer, name, attributes, ends, texts, open, ended, any } = self;
+        if let Some(from) = ended.take() {
+            texts.truncate(from);
+        }
         loop {
-            self.buffer.clear();
-            let (line, column) = (self.reader.get_ref().line(), self.reader.get_ref().column());
+            buffer.clear();
+            let (line, column) = (reader.get_ref().line(), reader.get_ref().column());
             let place = Place { line, column, intake };
-            let event = match self.reader.read_event_into(&mut self.buffer) {
+            let event = match reader.read_event_into(buffer) {
                 Ok(event) => event,
-                Err(error) => return Err(place.error(&error, self.reader.get_ref().line())),
+                Err(error) => return Err(place.error(&error, reader.get_ref().line())),
             };
             match event {
                 Event::Start(start) => {
-                    if self.open.len() >= DEPTH_MAX {
+                    if open.len() >= DEPTH_MAX {
                         return Err(ImportError::TooDeep { path: intake.path().into(), line, limit: DEPTH_MAX });
                     }
-                    self.open.push(String::new());
-                    self.any = true;
-                    return place.element(&start).map(Piece::Start);
+                    open.push(texts.len());
+                    *any = true;
+                    name.clear();
+                    name.push_str(start.local_name().as_ref());
+                    place.take_attributes(&start, attributes, ends)?;
+                    return Ok(Kind::Start { line });
                 }
                 Event::End(end) => {
-                    let name = end.local_name().as_ref().into();
-                    return Ok(Piece::End { name, text: self.open.pop().unwrap_or_default() });
+                    name.clear();
+                    name.push_str(end.local_name().as_ref());
+                    let text_from = open.pop().unwrap_or_default();
+                    *ended = Some(text_from);
+                    return Ok(Kind::End { text_from });
                 }
-                Event::Text(text) => keep(&mut self.open, &text.xml10_content()),
-                Event::CData(text) => keep(&mut self.open, &text.xml10_content()),
+                Event::Text(text) => keep(texts, open, &text.xml10_content()),
+                Event::CData(text) => keep(texts, open, &text.xml10_content()),
                 Event::GeneralRef(reference) => {
                     let character = reference.resolve_char_ref().map_err(|error| place.error(&error, line))?;
                     let known = quick_xml::escape::resolve_xml_entity(&reference);
                     match (character, known) {
-                        (Some(character), _) => keep(&mut self.open, character.encode_utf8(&mut [0; 4])),
-                        (None, Some(known)) => keep(&mut self.open, known),
+                        (Some(character), _) => keep(texts, open, character.encode_utf8(&mut [0; 4])),
+                        (None, Some(known)) => keep(texts, open, known),
                         (None, None) => return Err(place.entity(&format!("&{};", &*reference))),
                     }
                 }
@@ -105,11 +162,11 @@ impl<'a> Xml<'a> {
                         return Err(place.entity(doctype.get(at..).unwrap_or_default()));
                     }
                 }
-                Event::Eof if !self.open.is_empty() || !self.any => {
-                    let expected = if self.any { "the end tags of all elements" } else { "an XML document" };
+                Event::Eof if !open.is_empty() || !*any => {
+                    let expected = if *any { "the end tags of all elements" } else { "an XML document" };
                     return Err(place.syntax(line, expected, "the end of the file".into()));
                 }
-                Event::Eof => return Ok(Piece::Over),
+                Event::Eof => return Ok(Kind::Over),
                 Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
             }
         }
@@ -117,11 +174,11 @@ impl<'a> Xml<'a> {
 }
 
 /// Appends to the text of the innermost element; text outside of all elements is nobody's.
-fn keep(open: &mut [String], text: &str) {
-    if let Some(innermost) = open.last_mut()
-        && innermost.len() + text.len() <= TEXT_BYTES_KEPT
+fn keep(texts: &mut String, open: &[usize], text: &str) {
+    if let Some(from) = open.last()
+        && texts.len() - from + text.len() <= TEXT_BYTES_KEPT
     {
-        innermost.push_str(text);
+        texts.push_str(text);
     }
 }
 
@@ -133,8 +190,14 @@ struct Place<'i> {
 }
 
 impl Place<'_> {
-    fn element(&self, start: &BytesStart<'_>) -> Result<Element, ImportError> {
-        let mut attributes = Vec::new();
+    fn take_attributes(
+        &self,
+        start: &BytesStart<'_>,
+        texts: &mut String,
+        ends: &mut Vec<(usize, usize)>,
+    ) -> Result<(), ImportError> {
+        texts.clear();
+        ends.clear();
         for attribute in start.attributes() {
             let attribute = attribute.map_err(|error| self.error(&Error::InvalidAttr(error), self.line))?;
             let value = attribute.normalized_value(XmlVersion::Implicit1_0);
@@ -142,9 +205,12 @@ impl Place<'_> {
                 Error::Escape(_) => self.entity(&attribute.value),
                 error => self.error(&error, self.line),
             })?;
-            attributes.push((attribute.key.local_name().as_ref().into(), value.into()));
+            texts.push_str(attribute.key.local_name().as_ref());
+            let name_end = texts.len();
+            texts.push_str(&value);
+            ends.push((name_end, texts.len()));
         }
-        Ok(Element { name: start.local_name().as_ref().into(), attributes, line: self.line })
+        Ok(())
     }
 
     fn error(&self, error: &Error, line_after: u64) -> ImportError {

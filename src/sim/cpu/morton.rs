@@ -72,6 +72,11 @@ impl MortonSorter {
         self.sorted[rank] as u32 as usize
     }
 
+    /// The points in the order of their ranks.
+    pub(in crate::sim) fn indices(&self) -> impl Iterator<Item = usize> {
+        self.sorted.iter().map(|entry| *entry as u32 as usize)
+    }
+
     /// The key at `rank`.
     pub(in crate::sim) fn key(&self, rank: usize) -> u32 {
         (self.sorted[rank] >> 32) as u32

@@ -121,6 +121,24 @@ impl Sources {
         self.len += 1;
     }
 
+    /// Becomes the nodes, positions and masses, of `at` in the order of `slots`, at most as many as there is room for.
+    pub(super) fn take_nodes(&mut self, at: &[[f32; 4]], slots: impl Iterator<Item = usize>) {
+        let (axes, mass) = ((&mut self.x, &mut self.y, &mut self.z), &mut self.mass);
+        let places = axes.0.iter_mut().zip(axes.1.iter_mut()).zip(axes.2.iter_mut()).zip(mass.iter_mut());
+        self.len = at.len();
+        for (slot, (((to_x, to_y), to_z), to_mass)) in slots.take(at.len()).zip(places) {
+            [*to_x, *to_y, *to_z, *to_mass] = at[slot];
+        }
+        self.pad();
+    }
+
+    /// Whether any two points side by side are at one place.
+    pub(super) fn any_coincident(&self) -> bool {
+        let (x, y, z) = (&self.x[..self.len], &self.y[..self.len], &self.z[..self.len]);
+        let same = |axis: &[f32], rank: usize| axis[rank] == axis[rank - 1];
+        (1..self.len).any(|rank| same(x, rank) && same(y, rank) && same(z, rank))
+    }
+
     /// Adds the points `start..end` of `other`, which must be nodes: their spread is not copied.
     pub(super) fn push_range(&mut self, other: &Self, start: usize, end: usize) {
         let to = self.len..self.len + (end - start);

@@ -37,6 +37,8 @@ const NEAR_RUNS: usize = 2;
 pub(super) struct Scene {
     pub(super) law: Law,
     spring_law: SpringLaw,
+    /// Of a spring of weight 1.
+    spring_stiffness: f32,
     repulsion: bool,
     attraction: bool,
     /// The nodes by rank: in Morton order of the step in which the tree got its shape.
@@ -100,6 +102,7 @@ impl Scene {
         Self {
             law: Law::new(params, node_count),
             spring_law: SpringLaw::new(params, node_count),
+            spring_stiffness: 0.0,
             repulsion: params.repulsion,
             attraction: true,
             points: Sources::with_capacity(node_count),
@@ -135,6 +138,7 @@ impl Scene {
         let node_count = position.len();
         self.law = Law::new(params, node_count);
         self.spring_law = SpringLaw::new(params, node_count);
+        self.spring_stiffness = if params.springs { params.spring_k * params.spring_stiffness() } else { 0.0 };
         self.repulsion = params.repulsion;
         self.exact = position.len() <= EXACT_NODES_MAX || params.theta == 0.0;
         self.at.clear();
@@ -148,12 +152,7 @@ impl Scene {
             (shape.age, shape.way) = (Some(0), 0.0);
         }
         shape.age = shape.age.map(|age| age + 1);
-        self.points.clear();
-        for rank in 0..position.len() {
-            let [x, y, z, mass] = self.at[shape.sorter.index(rank)];
-            self.points.push([x, y, z], mass, 0.0);
-        }
-        self.points.pad();
+        self.points.take_nodes(&self.at, shape.sorter.indices());
         if self.exact {
             // The tree is not kept up meanwhile.
             shape.forget();
@@ -298,17 +297,19 @@ impl Share {
 
     /// Adds the results to the forces by slot, and sets the stiffness of the repulsion.
     fn add_to(&self, sorter: &MortonSorter, force: &mut [[f32; 3]], stiffness: &mut [f32]) {
-        for (rank, [x, y, z, stiff]) in self.ranks.clone().zip(&self.repulsion) {
-            let slot = sorter.index(rank);
+        let slots = sorter.indices().skip(self.ranks.start);
+        for (slot, [x, y, z, stiff]) in slots.zip(&self.repulsion) {
             force[slot] = [*x, *y, *z];
             stiffness[slot] = *stiff;
         }
     }
 
-    /// Adds the springs to the forces by slot.
-    fn add_springs_to(&self, force: &mut [[f32; 3]]) {
-        for (force, pull) in force.iter_mut().skip(self.slots.start).zip(&self.pull) {
+    /// Adds the springs to the forces and stiffnesses by slot.
+    fn add_springs_to(&self, scene: &Scene, force: &mut [[f32; 3]], stiffness: &mut [f32]) {
+        let of_share = force.iter_mut().zip(stiffness).zip(scene.springs.weight_sums()).skip(self.slots.start);
+        for (((force, stiffness), weight_sum), pull) in of_share.zip(&self.pull) {
             (0..3).for_each(|axis| force[axis] += pull[axis]);
+            *stiffness += scene.spring_stiffness * weight_sum;
         }
     }
 }
@@ -362,7 +363,7 @@ pub(super) fn collect(
         stiffness.fill(0.0);
     }
     shares.iter().for_each(|share| share.add_to(sorter, force, stiffness));
-    shares.iter().for_each(|share| share.add_springs_to(force));
+    shares.iter().for_each(|share| share.add_springs_to(scene, force, stiffness));
 }
 
 /// RMS relative error that the tree stays within at a setting; the table in the documentation of [`super`] has what

@@ -127,9 +127,9 @@ impl Springs {
         self.weight[self.row(slot)].iter().filter(|weight| **weight > 0.0).count() as u32
     }
 
-    /// Sum of the weights at a slot.
-    pub(super) fn weight_sum(&self, slot: usize) -> f32 {
-        self.weight_sum[slot]
+    /// `[node_count]`: sum of the weights at each slot.
+    pub(super) fn weight_sums(&self) -> &[f32] {
+        &self.weight_sum
     }
 
     /// The slots next to `slot`.

@@ -110,6 +110,21 @@ fn the_tree_stays_within_its_stated_error_at_every_step() {
 }
 
 #[test]
+fn the_error_on_a_mesh_in_space_is_as_stated() {
+    let side = 40;
+    let nodes = (0..side * side).filter(|node| node % side + 1 < side);
+    let along = nodes.map(|node| (node, node + 1, 1.0));
+    let across = (0..side * (side - 1)).map(|node| (node, node + side, 1.0));
+    let edges: Vec<_> = along.chain(across).collect();
+    let mut backend = backend(SimParams::default(), topology(csr((side * side) as usize, &edges)));
+    for steps in [30, 270] {
+        (0..steps).for_each(|_| drop_report(backend.step()));
+        let error = repulsion_error(&mut backend);
+        assert!(error > 0.0 && error < 0.03, "{error}");
+    }
+}
+
+#[test]
 fn the_sampled_error_is_that_of_the_reference() {
     let mut backend = backend(SimParams::default(), topology(csr(2_000, &random_edges(2_000, 4_000))));
     (0..20).for_each(|_| drop_report(backend.step()));

@@ -172,6 +172,11 @@ impl World {
     /// Puts every node that is not finite at the mean of its finite neighbours, or back where it started, at rest.
     /// Returns how many there were.
     pub(super) fn reset_nonfinite(&mut self, params: &SimParams) -> u32 {
+        // All of them without a branch first: that goes in vectors.
+        let all_finite = |of: &[[f32; 3]]| of.as_flattened().iter().fold(true, |all, number| all & number.is_finite());
+        if all_finite(&self.position) && all_finite(&self.velocity) {
+            return 0;
+        }
         let mut resets = 0;
         for slot in 0..self.position.len() {
             if !is_finite(&self.position[slot], &self.velocity[slot]) {
@@ -213,12 +218,6 @@ impl World {
         if params.repulsion {
             self.part_coincident(params);
         }
-        if params.springs {
-            let spring_k = params.spring_k * params.spring_stiffness();
-            for (slot, stiffness) in self.stiffness.iter_mut().enumerate() {
-                *stiffness += spring_k * self.scene.springs.weight_sum(slot);
-            }
-        }
         for (extra, slot) in self.extra.iter().zip(&self.slot_of) {
             let slot = *slot as usize;
             (0..3).for_each(|axis| self.force[slot][axis] += extra[axis]);
@@ -246,8 +245,10 @@ impl World {
     /// Nodes at one place get no force from each other but a push along the hash of their slot, as strong as the law ever is.
     /// They stand side by side in an order that is fresh, and stay at one place until then.
     fn part_coincident(&mut self, params: &SimParams) {
-        let Self { shape, position, mass, force, .. } = self;
-        let mut any = false;
+        let Self { scene, shape, position, mass, force, .. } = self;
+        if !scene.points.any_coincident() {
+            return;
+        }
         for rank in 1..position.len() {
             let (before, here) = (shape.sorter.index(rank - 1), shape.sorter.index(rank));
             if position[before] == position[here] {
@@ -256,12 +257,9 @@ impl World {
                 if first {
                     push(params, before, mass[before], &mut force[before]);
                 }
-                any = true;
             }
         }
-        if any {
-            shape.forget();
-        }
+        shape.forget();
     }
 
     /// New strengths and rest lengths; false when they do not fit.
