@@ -413,6 +413,56 @@ fn a_label_moves_nothing_and_a_place_does() {
     assert_eq!(place(&server, &path), at);
     change(&json!({ "position": [1.0, 2.0, 3.0] }));
     assert!(within(PATIENCE, || place(&server, &path) == [1.0, 2.0, 3.0]), "{:?}", place(&server, &path));
+    // It wanders off, and is put there again.
+    assert_eq!(post(&server, "/api/simulation/resume", &json!({})).status, 200);
+    assert!(within(PATIENCE, || place(&server, &path) != [1.0, 2.0, 3.0]), "it stays");
+    assert_eq!(post(&server, "/api/simulation/pause", &json!({})).status, 200);
+    change(&json!({ "position": [1.0, 2.0, 3.0] }));
+    assert!(within(PATIENCE, || place(&server, &path) == [1.0, 2.0, 3.0]), "{:?}", place(&server, &path));
+}
+
+#[test]
+fn a_client_that_comes_back_is_told_what_it_missed() {
+    let server = Server::start(&graph("karate.gexf"));
+    let client = server.ws("?profile=swarmcast.compact&rate=10&bits=12");
+    let first = client.hello().clone();
+    assert_eq!((&first["is_reconnection"], &first["state_sync_sent"]), (&json!(false), &json!(false)));
+    let mut mirror = Mirror::new(&server.get("/api/graph/data").json());
+    drop(client);
+    for turn in 0..5 {
+        let ops = json!([
+            { "op": "add_node", "node": { "key": format!("missed {turn}") } },
+            { "op": "add_edge", "edge": { "source": format!("missed {turn}"), "target": 1 } },
+        ]);
+        assert_eq!(post(&server, "/api/graph/batch", &json!({ "ops": ops })).status, 200);
+    }
+    let back = format!("?session={}&version={}", first["session"], mirror.version);
+    let mut client = server.ws(&back);
+    let again = client.hello().clone();
+    assert_eq!((&again["is_reconnection"], &again["state_sync_sent"]), (&json!(true), &json!(true)));
+    let subscription = |of: &Value| (of["profile"].clone(), of["rate"].clone(), of["bits"].clone());
+    assert_eq!(subscription(&again), subscription(&first));
+    assert_ne!(again["session"], first["session"]);
+    mirror.hear(&server, &client.text("graph_changed"));
+    assert_eq!(mirror.fetched, 0, "all of it was in the message");
+    mirror.agrees_with(&server.get("/api/graph/data").json());
+
+    // What is named anew is as named; who missed nothing is told nothing but that.
+    let client = server.ws(&format!("?session={}&version={}&rate=5", again["session"], mirror.version));
+    let again = client.hello().clone();
+    assert_eq!((&again["state_sync_sent"], &again["rate"], &again["bits"]), (&json!(true), &json!(5), &json!(12)));
+    // A version that is not yet, and a session that never was.
+    for (query, known) in
+        [(format!("?session={}&version=99", again["session"]), true), ("?session=9999&version=1".into(), false)]
+    {
+        let client = server.ws(&query);
+        let greeting = client.hello();
+        assert_eq!(
+            (&greeting["is_reconnection"], &greeting["state_sync_sent"]),
+            (&json!(known), &json!(false)),
+            "{query}"
+        );
+    }
 }
 
 #[test]

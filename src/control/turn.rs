@@ -28,7 +28,7 @@ use self::files::Filing;
 use self::mcp::Mcp;
 pub use self::mcp::McpDesk;
 pub use self::mutate::StoreDesk;
-use self::mutate::{Mutations, Reply};
+use self::mutate::{Missed, Mutations, Reply};
 use self::settings::Settings;
 pub use self::settings::{SettingsFacts, budgets, steer_facts};
 use self::snapshots::Snapshots;
@@ -42,7 +42,7 @@ use super::jobs::Jobs;
 use super::relief::{Measure, Relief};
 use crate::api::steer::SteerFacts;
 use crate::base::Handle;
-use crate::base::clock::{monotonic_ns, unix_ms};
+use crate::base::clock::{SECOND_NS, monotonic_ns, unix_ms};
 use crate::graph::{Graph, GraphLimits, NodeId};
 use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
@@ -59,6 +59,12 @@ const HELD_BACK_MAX: usize = 256;
 
 /// How long a shutdown waits for room in a shard's lane.
 const SHUTDOWN_TRIES: usize = 200;
+
+/// A session can be resumed for so long after its end.
+const RESUME_NS: u64 = 600 * SECOND_NS;
+
+/// Ended sessions that are remembered.
+const ENDED_MAX: usize = 16_384;
 
 /// Longest sleep.
 const NAP: Duration = Duration::from_millis(100);
@@ -145,6 +151,8 @@ pub struct Control {
     health: Arc<Health>,
     lane_stats: Vec<Arc<LaneStats>>,
     sessions: HashMap<SessionId, Session>,
+    /// Sessions that may be resumed, the one that ended last at the end, and when each did.
+    ended: VecDeque<(SessionId, Session, u64)>,
     addresses: Addresses,
     classes: ClassTable,
     last_session: u64,
@@ -212,6 +220,7 @@ impl Control {
             health,
             lane_stats,
             sessions: HashMap::new(),
+            ended: VecDeque::new(),
             addresses,
             classes,
             last_session: 0,
@@ -355,8 +364,14 @@ impl Control {
             return Err(Refusal::Full { limit });
         }
         self.addresses.admit(address)?;
-        let profile = hello.profile.unwrap_or(Profile::Own);
-        let asked = self.spec(profile, hello.rate_hz, hello.detail);
+        let former = hello.session.and_then(|session| self.former(SessionId(session), address));
+        let asked = match former {
+            Some(before) if hello.profile.is_none_or(|profile| profile == before.profile) => {
+                self.spec(before.profile, hello.rate_hz.or(Some(before.rate_hz)), before.detail)
+            }
+            _ => self.spec(hello.profile.unwrap_or(Profile::Own), hello.rate_hz, hello.detail),
+        };
+        let profile = asked.profile;
         let limit = profile.id_max();
         if let Some(id) = self.graph.id_max().filter(|id| id.get() > limit) {
             return Err(Refusal::IdRange { profile: profile.name(), limit, found: id.get() });
@@ -366,13 +381,28 @@ impl Control {
         let session = SessionId(self.last_session);
         self.sessions.insert(session, Session { class: entry.class, asked, rung: Rung::Full, address });
         self.addresses.enter(address);
+        // Versions count in one life of the engine and its store; a session that is known is of this one.
+        let since = hello.version.filter(|_| former.is_some());
+        let missed = since.map(|since| self.missed(since));
+        let resumed = (former.is_some(), matches!(missed, Some(Missed::Nothing | Missed::Told(_))));
         Ok(Grant {
             session,
             class: entry.class,
             profile,
             demand_bytes: self.demand_bytes(&entry),
-            greeting: self.greeting(session, &entry),
+            greeting: self.greeting(session, &entry, resumed),
+            missed: missed.and_then(Missed::into_text),
         })
+    }
+
+    /// What a client at this address subscribed to in a session that goes on, perhaps because nobody has noticed that its
+    /// connection is dead, or that ended not long ago.
+    fn former(&self, session: SessionId, address: IpAddr) -> Option<ClassSpec> {
+        let now_ns = monotonic_ns();
+        let ended = self.ended.iter().rev().filter(|(_, _, ended_ns)| now_ns.saturating_sub(*ended_ns) < RESUME_NS);
+        let mut ended = ended.filter(|(ended, ..)| *ended == session).map(|(_, session, _)| session);
+        let found = self.sessions.get(&session).or_else(|| ended.next())?;
+        (found.address == address).then_some(found.asked)
     }
 
     /// What a client asks for, as a class: a rate above the simulation's is lowered to it.
@@ -403,7 +433,7 @@ impl Control {
         u64::from(entry.spec.rate_hz) * entry.spec.profile.frame_bytes(self.graph.nodes().len()) as u64
     }
 
-    fn greeting(&self, session: SessionId, entry: &Entry) -> Bytes {
+    fn greeting(&self, session: SessionId, entry: &Entry, (is_reconnection, state_sync_sent): (bool, bool)) -> Bytes {
         ServerMessage::ConnectionEstablished {
             timestamp: unix_ms(),
             session: session.0,
@@ -417,8 +447,8 @@ impl Control {
             version: self.mutations.version(),
             node_count: self.graph.nodes().len() as u32,
             edge_count: self.graph.edges().len() as u32,
-            is_reconnection: false,
-            state_sync_sent: false,
+            is_reconnection,
+            state_sync_sent,
             settings: self.settings.state(),
             protocol: Protocol::default(),
         }
@@ -428,9 +458,13 @@ impl Control {
 
     fn end_session(&mut self, session: SessionId) {
         self.settings.forget(session);
-        if let Some(session) = self.sessions.remove(&session) {
-            self.addresses.leave(session.address);
-            self.leave(session.class);
+        if let Some(ended) = self.sessions.remove(&session) {
+            self.addresses.leave(ended.address);
+            self.leave(ended.class);
+            if self.ended.len() >= ENDED_MAX {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((session, ended, monotonic_ns()));
         }
     }
 

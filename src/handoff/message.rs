@@ -241,6 +241,8 @@ pub struct Grant {
     pub demand_bytes: u64,
     /// `connection_established`, as JSON.
     pub greeting: Bytes,
+    /// `graph_changed`, as JSON, for a client that comes back and has missed something.
+    pub missed: Option<Bytes>,
 }
 
 /// door → shard: an upgraded connection. What a socket is, is the business of the two.

@@ -292,7 +292,7 @@ fn upgrade(request: &Request) -> Route {
 
 /// Profile and rate from query and sub-protocol, and the sub-protocol to echo.
 fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response> {
-    const KNOWN: [&str; 5] = ["profile", "rate", "bits", "dimensions", "compression"];
+    const KNOWN: [&str; 7] = ["profile", "rate", "bits", "dimensions", "compression", "session", "version"];
     if let Some(name) = request.query.unknown(&KNOWN) {
         let message = format!("unknown parameter {}; known: {}", name.escape_debug(), KNOWN.join(", "));
         return Err(Response::error(400, "unknown_parameter", &message, &[name]));
@@ -324,6 +324,7 @@ fn subscription(request: &Request) -> Result<(Hello, Option<Profile>), Response>
         (query, _) => {
             hello.profile = query.or(chosen);
             hello = hello.compressed(request.parameter("compression")).map_err(refuse)?;
+            hello = hello.resuming(number("session"), number("version")).map_err(refuse)?;
             hello.check_detail().map_err(refuse)?;
             Ok((hello, chosen))
         }

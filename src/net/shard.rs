@@ -422,8 +422,10 @@ impl<P: Platform> Shard<P> {
         let stream = self.platform.take(stream);
         let made = self.conns.insert_with(|handle| {
             let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
-            if !grant.greeting.is_empty() {
-                let _ = out.text(&grant.greeting);
+            for text in
+                [Some(&grant.greeting), grant.missed.as_ref()].into_iter().flatten().filter(|text| !text.is_empty())
+            {
+                let _ = out.text(text);
             }
             Conn {
                 stream,

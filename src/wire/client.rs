@@ -15,6 +15,10 @@ pub struct Hello {
     pub rate_hz: Option<u16>,
     /// How exact; full detail unless the profile is the compact one.
     pub detail: Detail,
+    /// The session that this client had: what is left out above is as it was there.
+    pub session: Option<u64>,
+    /// Version of the graph that it had then: it is told what it missed.
+    pub version: Option<u64>,
 }
 
 /// A client's own clock, echoed as it came: nanoseconds since 1970 need all 64 bits of an integer, and a browser
@@ -365,6 +369,10 @@ struct RawHello {
     dimensions: Option<serde_json::Value>,
     #[serde(default)]
     compression: Option<serde_json::Value>,
+    #[serde(default)]
+    session: Option<serde_json::Value>,
+    #[serde(default)]
+    version: Option<serde_json::Value>,
 }
 
 /// Parses the hello line of a TCP client, without its newline.
@@ -381,6 +389,7 @@ pub fn parse_hello(line: &[u8]) -> Result<Hello, ClientError> {
     let profile = raw.profile.as_ref().map(|name| name.as_str().unwrap_or(""));
     let hello = Hello::from_parts(profile, number(raw.rate), number(raw.bits), number(raw.dimensions))?;
     let hello = hello.compressed(raw.compression.as_ref().map(|name| name.as_str().unwrap_or("")))?;
+    let hello = hello.resuming(number(raw.session), number(raw.version))?;
     hello.check_detail().map(|()| hello)
 }
 
@@ -411,7 +420,7 @@ impl Hello {
             }
             detail.flat = dimensions == 2.0;
         }
-        Ok(Self { profile, rate_hz: rate.map(checked_rate).transpose()?, detail })
+        Ok(Self { profile, rate_hz: rate.map(checked_rate).transpose()?, detail, ..Self::default() })
     }
 
     /// With the compression that is asked for, `none` or `lz4`, which only `swarmcast.v1` offers. Asked once the profile
@@ -431,6 +440,27 @@ impl Hello {
             (Some("lz4"), _) => refuse("left out: only swarmcast.v1 offers a choice"),
             (Some(_), _) => refuse("none or lz4"),
         }
+    }
+
+    /// The same of a client that comes back: its session and its version of the graph, as `connection_established` and
+    /// `graph_changed` told it.
+    ///
+    /// # Errors
+    /// [`ClientError::Range`]; [`ClientError::Missing`] for a version without the session that it belongs to.
+    pub fn resuming(self, session: Option<f64>, version: Option<f64>) -> Result<Self, ClientError> {
+        /// The largest number that a script has exactly, 2^53.
+        const MAX: f64 = 9_007_199_254_740_992.0;
+        let whole = |field, number: Option<f64>| match number {
+            Some(number) if !(0.0..=MAX).contains(&number) || number.fract() != 0.0 => {
+                Err(ClientError::Range { field, min: 0.0, max: MAX })
+            }
+            number => Ok(number.map(|number| number as u64)),
+        };
+        let (session, version) = (whole("session", session)?, whole("version", version)?);
+        if version.is_some() && session.is_none() {
+            return Err(ClientError::Missing { field: "session" });
+        }
+        Ok(Self { session, version, ..self })
     }
 
     /// Whether the detail that is asked for exists in the profile that is asked for. Asked once the profile is certain,
@@ -524,6 +554,12 @@ mod tests {
         assert_eq!(parse_hello(br#"{"profile":"v1","rate":60}"#), Ok(hello));
         assert!(matches!(parse_hello(br#"{"profile":"v9"}"#), Err(ClientError::Unsupported { field: "profile", .. })));
         assert!(matches!(parse_hello(br#"{"rate":1000}"#), Err(ClientError::Range { field: "rate", .. })));
+        let back = Hello { session: Some(7), version: Some(9), ..Hello::default() };
+        assert_eq!(parse_hello(br#"{"session":7,"version":9}"#), Ok(back));
+        assert!(matches!(parse_hello(br#"{"version":9}"#), Err(ClientError::Missing { field: "session" })));
+        for wrong in [&br#"{"session":-1}"#[..], br#"{"session":0.5}"#, br#"{"session":"7"}"#] {
+            assert!(matches!(parse_hello(wrong), Err(ClientError::Range { field: "session", .. })), "{wrong:?}");
+        }
         let compact = parse_hello(br#"{"profile":"swarmcast.compact","bits":12,"dimensions":2}"#).unwrap();
         assert_eq!(compact.detail, Detail { bits: 12, flat: true });
         assert!(matches!(parse_hello(br#"{"bits":13}"#), Err(ClientError::Unsupported { field: "bits", .. })));

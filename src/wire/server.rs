@@ -69,9 +69,9 @@ pub enum ServerMessage<'text> {
         node_count: u32,
         /// Edges.
         edge_count: u32,
-        /// Sessions are not resumed by this version.
+        /// The session that the client named is known, and this one goes on where it stopped.
         is_reconnection: bool,
-        /// No state is pushed besides frames.
+        /// What the client missed of the graph follows, if it missed anything: it need not fetch it.
         state_sync_sent: bool,
         /// Where the settings stand.
         settings: SettingsState,

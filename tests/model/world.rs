@@ -298,7 +298,7 @@ impl World {
             Profile::Compact => Detail { bits: self.chance.pick(&[14, 14, 16, 10]), flat: self.chance.one_in(6) },
             _ => Detail::default(),
         };
-        let hello = Hello { profile: Some(profile), rate_hz, detail };
+        let hello = Hello { profile: Some(profile), rate_hz, detail, ..Hello::default() };
         let shard = self.chance.size(0, self.desks.len() - 1);
         let client = Client::new(self.joined, shard, self.chance.split(), transport, profile, self.node_count());
         let token = Handle { slot: self.joined as u32, generation: 0 };

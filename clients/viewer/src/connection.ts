@@ -57,7 +57,8 @@ export interface Environment {
   random(): number;
   timer(ms: number, run: () => void): () => void;
   /** Offers these sub-protocols, the first one preferred. */
-  open(events: SocketEvents, profiles: readonly string[]): Socket;
+  /** `resume` names what we had before the connection was lost, if anything. */
+  open(events: SocketEvents, profiles: readonly string[], resume: Resume | null): Socket;
   /** What follows a chain of the compact profile. A new one may end the one before. */
   decoder(info: CompactInfo): Decoder;
   /** `GET /api/graph/data?class=C`, parsed from JSON; rejects when it fails. */
@@ -65,6 +66,12 @@ export interface Environment {
   /** A buffer for the positions of that many nodes, `[nodes * STRIDE]`. */
   borrow(nodes: number): Float32Array<ArrayBuffer>;
   giveBack(positions: Float32Array<ArrayBuffer>): void;
+}
+
+/** A session of before, and the version of the graph that we hold. */
+export interface Resume {
+  session: number;
+  version: number;
 }
 
 /** What the owner is told. `frame` hands the buffer over. */
@@ -132,6 +139,7 @@ export class Connection {
   /** The graph of an epoch whose first frame is yet to come. */
   private coming: Graph | null = null;
   private streamClass = 0;
+  private session: number | null = null;
   private greeted = false;
   private greetedMs = 0;
   private fetching = false;
@@ -250,6 +258,7 @@ export class Connection {
     this.latency.clear();
     this.enter("connecting", "");
     this.counters.connects += 1;
+    const resume = this.session === null || this.rows === null ? null : { session: this.session, version: this.rows.version };
     this.socket = this.env.open({
       open: mine(() => {
         this.enter("greeting", "");
@@ -258,11 +267,14 @@ export class Connection {
       text: (text) => mine(() => this.onText(text))(),
       binary: (bytes) => mine(() => this.onBinary(bytes))(),
       close: (code) => mine(() => this.lost(`closed with ${code}`))(),
-    }, this.profiles);
+    }, this.profiles, resume);
   }
 
   private lost(reason: string): void {
+    // What we hold of the graph is good enough to be told the rest.
+    const rows = this.fetching ? null : this.rows;
     this.drop(1000);
+    this.rows = rows;
     if (this.greeted && this.env.now() - this.greetedMs >= HEALTHY_MS) this.attempt = 0;
     const retryMs = backoffMs(this.attempt, this.env.random());
     this.attempt += 1;
@@ -329,7 +341,12 @@ export class Connection {
     this.enter("loading", "");
     this.burst(BURST_PINGS);
     this.after(HEARTBEAT_MS, () => this.heartbeat());
-    this.fetchGraph(0);
+    this.session = numberOrNull(message["session"]);
+    if (message["state_sync_sent"] !== true || this.rows === null || this.graph === null) return this.fetchGraph(0);
+    // Frames of this connection count anew; what we missed of the graph is the next that is told.
+    [this.appliedTick, this.appliedSequence] = [-1, null];
+    this.chain.setGraph(this.graph);
+    this.enter("live", "");
   }
 
   private burst(left: number): void {

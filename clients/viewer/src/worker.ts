@@ -60,7 +60,11 @@ function start({ streamUrl, graphUrl, nodesMax, profiles }: Extract<ToWorker, { 
       const timer = setTimeout(run, ms);
       return () => clearTimeout(timer);
     },
-    open: (events, offered) => openSocket(streamUrl, offered, events),
+    open: (events, offered, resume) => {
+      const url = new URL(streamUrl);
+      for (const [name, value] of Object.entries(resume ?? {})) url.searchParams.set(name, String(value));
+      return openSocket(url.href, offered, events);
+    },
     decoder: (info) => wasm?.(info) ?? new CompactDecoder(info),
     fetchGraph: async (streamClass) => {
       const response = await fetch(`${graphUrl}?class=${streamClass}`, { cache: "no-store" });

@@ -198,6 +198,32 @@ describe("reconnecting", () => {
     expect(connection.statistics()).toMatchObject({ gaps: 0, connects: 2 });
   });
 
+  it("goes on with the graph it has when the server tells it the rest", async () => {
+    server.greet({ session: 7 });
+    await server.answer({ version: 4 });
+    receive({ sequence: 900, tick: 1_000 });
+    server.socket.events.close(1006);
+    server.clock.advance(500);
+    expect(server.socket.resume).toEqual({ session: 7, version: 4 });
+    server.greet({ session: 8, is_reconnection: true, state_sync_sent: true });
+    expect(connection.state).toBe("live");
+    server.socket.events.text(JSON.stringify({
+      type: "graph_changed", from: 4, version: 5, epoch: 1, node_count: 2, edge_count: 0,
+      batches: [{ version: 5, changes: [{ put_node: { id: 9, label: "nine" } }] }],
+    }));
+    receive({ sequence: 4, tick: 1_006 });
+    expect(sequences()).toEqual([900, 4]);
+    expect(graphs.at(-1)!.nodes[1]).toMatchObject({ label: "nine" });
+    expect(connection.statistics()).toMatchObject({ graphFetches: 1, connects: 2 });
+    // A server that does not know us any more is asked for the whole.
+    server.socket.events.close(1006);
+    server.clock.advance(30_000);
+    expect(server.socket.resume).toEqual({ session: 8, version: 5 });
+    server.greet({ session: 1, is_reconnection: false, state_sync_sent: false });
+    await server.answer({ version: 5 });
+    expect(connection.statistics().graphFetches).toBe(2);
+  });
+
   it("does not start over after connections that die at once", () => {
     const waits: number[] = [];
     for (let k = 0; k < 4; k++) {

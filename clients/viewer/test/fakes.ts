@@ -1,6 +1,6 @@
 /** A virtual clock and a server on it, so that a test drives the connection without waiting. */
 
-import type { Environment, SocketEvents } from "../src/connection.js";
+import type { Environment, Resume, SocketEvents } from "../src/connection.js";
 import { CompactDecoder } from "../src/wire/compact.js";
 
 export class FakeClock {
@@ -28,7 +28,7 @@ export class FakeClock {
 
 export class FakeServer {
   readonly clock = new FakeClock();
-  readonly sockets: { events: SocketEvents; sent: Record<string, unknown>[]; closed: number | null; openedMs: number; profiles: readonly string[] }[] = [];
+  readonly sockets: { events: SocketEvents; sent: Record<string, unknown>[]; closed: number | null; openedMs: number; profiles: readonly string[]; resume: Resume | null }[] = [];
   readonly fetches: { streamClass: number; answer: (body: unknown) => void; fail: () => void }[] = [];
   random = 0.5;
   borrowed = 0;
@@ -38,8 +38,8 @@ export class FakeServer {
     random: () => this.random,
     timer: this.clock.timer,
     decoder: (info) => new CompactDecoder(info),
-    open: (events, profiles) => {
-      const socket = { events, profiles, sent: [] as Record<string, unknown>[], closed: null as number | null, openedMs: this.clock.now };
+    open: (events, profiles, resume) => {
+      const socket = { events, profiles, resume, sent: [] as Record<string, unknown>[], closed: null as number | null, openedMs: this.clock.now };
       this.sockets.push(socket);
       return {
         send: (text) => socket.sent.push(JSON.parse(text) as Record<string, unknown>),

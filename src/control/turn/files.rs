@@ -46,7 +46,9 @@ pub(super) struct Filing {
     /// A look at the source is on its way, or what it found is.
     following: bool,
     due_ns: u64,
-    /// Who wants to hear of the next look.
+    /// Who asked for a look that has not begun: what one under way has seen already may be older than what they mean.
+    asked: Vec<Handle>,
+    /// Who wants to hear of the one under way.
     waiting: Vec<Handle>,
     /// Why the last changes of the source could not be made, so that it is said once.
     said: Option<String>,
@@ -126,7 +128,7 @@ impl Control {
         if let Some(refused) = self.refuse_changes() {
             return Err(refused);
         }
-        self.filing.waiting.push(token);
+        self.filing.asked.push(token);
         self.filing.due_ns = 0;
         Ok(())
     }
@@ -200,8 +202,12 @@ impl Control {
             return;
         }
         let order = FileOrder::Follow { graph: Arc::clone(&self.graph) };
-        self.filing.following = self.lanes.files.orders.push(order).is_ok();
-        self.filing.due_ns = now_ns + follow_ns;
+        let filing = &mut self.filing;
+        filing.following = self.lanes.files.orders.push(order).is_ok();
+        if filing.following {
+            filing.due_ns = now_ns + follow_ns;
+            filing.waiting.append(&mut filing.asked);
+        }
     }
 
     fn source_changed(&mut self, outcome: Result<Option<(Vec<crate::graph::Op>, Remarks)>, String>) {

@@ -3,7 +3,7 @@
 //! Batches wait in three places, in order: on their way to the disk, for their turn to be told, and for `sim` to have taken them. Several that
 //! wait together become one structure. A structure costs `control` and `sim` time that grows with the graph, and telling it costs
 //! the shards time that grows with the audience, so the next one waits for the answer to the one before, and then for a while that
-//! keeps nine tenths of the time for everything else.
+//! keeps nine tenths of the time for everything else, or half of it when nobody watches.
 
 mod history;
 mod keep;
@@ -21,6 +21,7 @@ use self::keep::Keeping;
 pub use self::keep::StoreDesk;
 use self::retry::Retries;
 pub(super) use self::retry::RetryKey;
+pub(super) use self::structure::Missed;
 use super::steer::merge;
 use super::{Control, HELD_BACK_MAX, JSON, Past};
 use crate::api::graph as pages;
@@ -37,6 +38,9 @@ use crate::wire::ServerMessage;
 
 /// A structure is begun again, and streams are told again, after so many times what that took the last time.
 const REST: u64 = 9;
+
+/// The same when there is no stream.
+const REST_UNWATCHED: u64 = 1;
 
 /// What telling one stream costs its shard, ns: a write to a socket.
 const TELL_NS: u64 = 8_000;
@@ -88,6 +92,8 @@ pub(super) struct Mutations {
 struct Waiting {
     version: u64,
     changes: Arc<[Change]>,
+    /// Nodes that an update puts somewhere, be it where an earlier one put them: they may have moved since.
+    placed: Vec<(NodeId, [f32; 3])>,
     author: Box<str>,
     at_unix_ms: u64,
     /// The key that makes a retry safe.
@@ -405,6 +411,7 @@ impl Control {
         let waiting = Waiting {
             version,
             changes: staged.changes.into(),
+            placed: placed(&batch.ops, &outcomes),
             author: batch.author.clone(),
             at_unix_ms: unix_ms(),
             key,
@@ -436,6 +443,10 @@ impl Control {
         let mut structural = false;
         for waiting in batches {
             self.note_touched(&waiting.changes);
+            for (id, place) in &waiting.placed {
+                self.mutations.touched.insert(*id);
+                self.mutations.moved.entry(*id).or_default().place = Some(*place);
+            }
             structural |= Arc::make_mut(&mut self.graph).commit(&waiting.changes).any();
             if self.lanes.mcp.is_some() {
                 self.mcp.note(waiting.version, &waiting.author, &waiting.changes);
@@ -535,7 +546,8 @@ impl Control {
         let Some((_, since_ns, made_ns)) = self.mutations.sent.take_if(|(sent, ..)| *sent == epoch) else { return };
         let now_ns = monotonic_ns();
         let busy_ns = made_ns.max(busy_ns);
-        self.mutations.due_ns = (since_ns + busy_ns * REST).min(now_ns + 2_000_000_000);
+        let rest = if self.sessions.is_empty() { REST_UNWATCHED } else { REST };
+        self.mutations.due_ns = (since_ns + busy_ns * rest).min(now_ns + 2_000_000_000);
         for waiting in std::mem::take(&mut self.mutations.untaken) {
             self.deliver(waiting.reply, &waiting.answer);
         }
@@ -592,6 +604,15 @@ impl Control {
     fn answer_bytes(&mut self, token: Handle, status: u16, body: Bytes) {
         self.reply(DoorReply::Http { token, status, content_type: JSON, lead: Bytes::new(), body });
     }
+}
+
+/// Where updates put nodes.
+fn placed(ops: &[Op], outcomes: &[Outcome]) -> Vec<(NodeId, [f32; 3])> {
+    let place = |(op, outcome): (&Op, &Outcome)| match (op, outcome) {
+        (Op::UpdateNode { patch, .. }, Outcome::Node { id, .. }) => patch.position.flatten().map(|place| (*id, place)),
+        _ => None,
+    };
+    ops.iter().zip(outcomes).filter_map(place).collect()
 }
 
 fn unknown(what: &str, name: &str) -> RestError {

@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let ratios = calm.iter().zip(&busy).map(|(calm, busy)| busy / calm).collect();
     println!(
-        "\n{} viewers at 60 Hz, with and without {RATE} changes a second (half of them new nodes):\n",
+        "\n{} viewers at 60 Hz, with and without {RATE} changes a second (a quarter of them new nodes, a quarter nodes that go):\n",
         options.viewers
     );
     println!("- viewers' p99: {:.3} ms without, {:.3} ms with", median(calm), median(busy));
@@ -137,11 +137,14 @@ fn watched(options: &Options, busy: bool) -> Result<f64> {
                     // Open loop: what is late is made up for.
                     let due = Duration::from_nanos(1_000_000_000 * CALM_WRITERS * turn / RATE);
                     thread::sleep(due.saturating_sub(began.elapsed()));
-                    let (key, label) = (turn / 2, turn);
-                    let body = format!(
-                        r#"{{"mode":"upsert","nodes":[{{"key":"w{writer} n{key}","label":"label {label}"}}]}}"#
-                    );
-                    http.post("/api/graph/nodes", &body)?;
+                    // The graph stays as large as without: its frames do, too.
+                    let key = format!(r#""w{writer} n{}""#, turn / 4);
+                    let op = match turn % 4 {
+                        0 => format!(r#"{{"op":"add_node","node":{{"key":{key}}}}}"#),
+                        1 | 2 => format!(r#"{{"op":"update_node","id":{key},"set":{{"label":"label {turn}"}}}}"#),
+                        _ => format!(r#"{{"op":"remove_node","id":{key}}}"#),
+                    };
+                    http.post("/api/graph/batch", &format!(r#"{{"ops":[{op}]}}"#))?;
                     turn += 1;
                 }
                 Ok(())

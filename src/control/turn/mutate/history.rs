@@ -62,6 +62,13 @@ impl History {
         self.kept.get(place).map(|kept| &kept.row)
     }
 
+    /// JSON of all batches after that version; `None` when some are not kept any more, or it is not one yet.
+    pub(super) fn rows_since(&self, since: u64) -> Option<Vec<&Bytes>> {
+        let oldest = self.kept.front().map_or(self.newest, |kept| kept.version - 1);
+        let first = self.kept.partition_point(|kept| kept.version <= since);
+        (oldest..=self.newest).contains(&since).then(|| self.kept.iter().skip(first).map(|kept| &kept.row).collect())
+    }
+
     /// `GET /api/graph/changes?since=V&limit=N`.
     pub(super) fn since(&self, query: &Query) -> Result<Bytes, RestError> {
         let wrong =

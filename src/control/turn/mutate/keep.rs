@@ -107,6 +107,7 @@ impl Control {
         self.mutations.unsafe_yet.push_back(Waiting {
             version,
             changes: Arc::from([]),
+            placed: Vec::new(),
             author: "settings".into(),
             at_unix_ms: unix_ms(),
             key: None,
@@ -170,6 +171,7 @@ impl Control {
             let waiting = Waiting {
                 version: entry.version,
                 changes: entry.changes,
+                placed: Vec::new(),
                 author: entry.author,
                 at_unix_ms: entry.at_unix_ms,
                 key,

@@ -1,6 +1,7 @@
 //! Another structure for `sim`, and everything that is of one structure made anew.
 
-use serde_json::json;
+use bytes::Bytes;
+use serde_json::{Value, json};
 
 use super::Waiting;
 use super::history::told;
@@ -11,7 +12,49 @@ use crate::handoff::{ChainWriter, ClassRef, NEW_NODE, ShardMessage, SimCommand, 
 use crate::limits::CHANGES_TOLD_BYTES_MAX;
 use crate::wire::{CloseCode, NodeRecord};
 
+/// What a client that comes back has missed.
+pub(in crate::control) enum Missed {
+    Nothing,
+    /// `graph_changed` with all of it.
+    Told(Bytes),
+    /// The same, naming where to fetch it: it is much.
+    Elsewhere(Bytes),
+    /// So much that it has to begin anew.
+    TooMuch,
+}
+
+impl Missed {
+    /// What it is told.
+    pub(in crate::control) fn into_text(self) -> Option<Bytes> {
+        match self {
+            Self::Told(text) | Self::Elsewhere(text) => Some(text),
+            Self::Nothing | Self::TooMuch => None,
+        }
+    }
+}
+
 impl Control {
+    /// What has become true since that version.
+    pub(in crate::control) fn missed(&self, since: u64) -> Missed {
+        let (history, newest) = (&self.mutations.history, self.mutations.version);
+        if since == newest {
+            return Missed::Nothing;
+        }
+        let Some(rows) = history.rows_since(since) else { return Missed::TooMuch };
+        let bytes: usize = rows.iter().map(|row| row.len() + 1).sum();
+        let text = told(&rows, (since, newest), &self.counts(), CHANGES_TOLD_BYTES_MAX);
+        if bytes > CHANGES_TOLD_BYTES_MAX { Missed::Elsewhere(text) } else { Missed::Told(text) }
+    }
+
+    /// How the graph stands, for `graph_changed`.
+    fn counts(&self) -> Value {
+        json!({
+            "epoch": self.epoch,
+            "node_count": self.graph.nodes().len(),
+            "edge_count": self.graph.edges().len(),
+        })
+    }
+
     /// Tells every client, before `sim` hears of it: the words are in each shard before the first frame of the new epoch is.
     pub(super) fn tell_changes(&mut self, batches: &[Waiting]) {
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return };
@@ -19,12 +62,7 @@ impl Control {
         let rows: Vec<_> = batches.iter().filter_map(|waiting| self.mutations.history.row(waiting.version)).collect();
         // One that was dropped already is not among the rows; then the whole is fetched.
         let bytes_max = if rows.len() == batches.len() { CHANGES_TOLD_BYTES_MAX } else { 0 };
-        let state = json!({
-            "epoch": self.epoch,
-            "node_count": self.graph.nodes().len(),
-            "edge_count": self.graph.edges().len(),
-        });
-        let text = told(&rows, span, &state, bytes_max);
+        let text = told(&rows, span, &self.counts(), bytes_max);
         for shard in &mut self.lanes.shard_messages {
             // A shard whose lane is full does not hear of it; its clients see the gap in the versions.
             let _ = shard.push(ShardMessage::Broadcast { text: text.clone() });
