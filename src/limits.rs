@@ -206,6 +206,21 @@ pub const MCP_IMAGE_BYTES_MAX: usize = 1 << 20;
 /// Edges that one call may look at.
 pub const MCP_EXPANSIONS_MAX: u64 = 5_000_000;
 
+/// Other servers that are asked for their agents.
+pub const SOURCES_MAX: usize = 16;
+
+/// Agents of one of them.
+pub const SOURCE_AGENTS_MAX: usize = 1_024;
+
+/// Parts of one of its lists.
+pub const SOURCE_PAGES_MAX: usize = 64;
+
+/// Messages of it between two answers.
+pub const SOURCE_LINES_MAX: usize = 10_000;
+
+/// Bytes for it that it has not read.
+pub const SOURCE_OUTPUT_BYTES_MAX: usize = 64 << 10;
+
 /// Batches that become one transaction of the store.
 pub const STORE_GROUP_BATCHES_MAX: usize = 64;
 

@@ -428,3 +428,95 @@ fn agents_write_to_each_other_and_share_tasks() {
     bob.call("update_task", json!({ "task_id": task, "status": "done", "claim": claim["claim"], "result": "ok" }));
     assert_eq!(ada.call("list_tasks", json!({ "status": "done" }))["tasks"][0]["result"], json!("ok"));
 }
+
+/// An engine with these rates for a token.
+fn rated(name: &str, calls: u32, changes: u32) -> (Server, PathBuf) {
+    let (mut flags, token) = door(&folder(name));
+    for (key, value) in [("calls", calls), ("changes", changes)] {
+        flags.extend(["--set".to_owned(), format!("mcp.{key}_per_second={value}")]);
+    }
+    (Server::start(&flags), token)
+}
+
+fn call(id: u64, name: &str, arguments: &Value) -> String {
+    let params = json!({ "name": name, "arguments": arguments });
+    format!("{}\n", json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }))
+}
+
+fn is_done(answer: &Value) -> bool {
+    answer["result"].is_object() && answer["result"]["isError"] != true
+}
+
+#[test]
+fn one_who_asks_too_fast_is_read_more_slowly_and_loses_nothing() {
+    let (server, token) = rated("rated-slow", 100, 100);
+    let mut agent = Agent::known(&server, &token);
+    let begun = Instant::now();
+    let many: String = (1_000..1_400).map(|id| call(id, "list_agents", &json!({}))).collect();
+    agent.to.write_all(many.as_bytes()).unwrap();
+    let mut answered = std::collections::BTreeSet::new();
+    while answered.len() < 400 {
+        let answer = agent.line().unwrap();
+        assert!(is_done(&answer), "{answer}");
+        assert!(answered.insert(answer["id"].as_u64().unwrap()));
+    }
+    // Two hundred at once, the other two hundred at a hundred a second.
+    assert!(begun.elapsed() > Duration::from_millis(1_900), "{:?}", begun.elapsed());
+    assert!(server.metric("swarmcast_mcp_calls_held_total") >= 1.0);
+    assert_eq!(server.metric("swarmcast_mcp_calls_refused_total"), 0.0);
+}
+
+#[test]
+fn many_connections_with_one_token_share_its_rate_over_every_door() {
+    let (server, token) = rated("rated-many", 1_000, 5);
+    let mut agents: Vec<Agent> = (0..40).map(|_| Agent::known(&server, &token)).collect();
+    for (index, agent) in agents.iter_mut().enumerate() {
+        let nodes = json!({ "nodes": [{ "id": format!("rated-{index}") }] });
+        agent.to.write_all(call(7_000, "upsert_nodes", &nodes).as_bytes()).unwrap();
+    }
+    // Ten at once, five within the second that may be owed; whoever comes later is told when to come again.
+    let bearer = std::fs::read_to_string(&token).unwrap();
+    let body = call(1, "upsert_nodes", &json!({ "nodes": [{ "id": "by-http" }] }));
+    let body = body.replace("\"params\":{", "\"params\":{\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\",\"io.modelcontextprotocol/clientCapabilities\":{}},");
+    let (mut done, mut refused, mut longest_ms) = (0, 0, 0);
+    for agent in &mut agents {
+        let answer = loop {
+            let answer = agent.line().unwrap();
+            if answer["id"] == json!(7_000) {
+                break answer;
+            }
+        };
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
+        match is_done(&answer) {
+            true => done += 1,
+            false => {
+                assert!(text.contains("rate_limited"), "{answer}");
+                longest_ms = longest_ms.max(text.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
+                refused += 1;
+            }
+        }
+    }
+    assert!(done >= 15 && refused >= 10 && done + refused == 40, "{done} done, {refused} refused");
+    assert!((1..=10_000).contains(&longest_ms), "{longest_ms}");
+    let there = server.get("/api/graph/nodes?limit=1000&q=rated-").json();
+    let there = there["rows"].as_array().unwrap().iter();
+    let there = there.filter(|node| node["key"].as_str().is_some_and(|key| key.starts_with("rated-"))).count();
+    assert_eq!(there, done, "what was refused was not done, and nothing else was lost");
+    let post = || {
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: upsert_nodes\r\nContent-Length: {}\r\n\r\n{body}",
+            server.http,
+            bearer.trim(),
+            body.len()
+        );
+        server.send(head.as_bytes()).json()
+    };
+    // Looking has a rate of its own, and goes on.
+    agents[0].call("list_agents", json!({}));
+    // The rate is the token's: by HTTP it is the same one, and it comes back.
+    let soon: Vec<Value> = (0..2).map(|_| post()).collect();
+    assert!(soon.iter().all(|answer| answer["result"].is_object()), "{soon:?}");
+    std::thread::sleep(Duration::from_millis(longest_ms));
+    let answer = post();
+    assert!(is_done(&answer), "after the time that was named: {answer}");
+}

@@ -7,7 +7,9 @@ pub mod cores;
 pub mod fault;
 pub mod host;
 mod idle;
+mod rate;
 mod slab;
 
 pub use idle::Idle;
+pub use rate::Rate;
 pub use slab::{Handle, Slab};

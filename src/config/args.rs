@@ -202,6 +202,9 @@ pub struct CommonArgs {
     /// Sets of tools that agents are offered, with commas between [mcp.toolsets].
     #[arg(long, value_name = "NAMES")]
     pub toolsets: Option<String>,
+    /// Other MCP servers whose agents are shown, separated by commas [agents.sources].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub agents_from: Option<String>,
     /// Ticks per second [sim.rate_hz].
     #[arg(long, value_name = "HZ", allow_hyphen_values = true)]
     pub rate: Option<String>,
@@ -372,6 +375,7 @@ impl CommonArgs {
             ("tcp", text(&self.tcp)),
             ("mcp", text(&self.mcp)),
             ("toolsets", text(&self.toolsets)),
+            ("agents-from", text(&self.agents_from)),
             ("rate", text(&self.rate)),
             ("backend", text(&self.backend)),
             ("seed", text(&self.seed)),

@@ -107,13 +107,11 @@ impl File<'_> {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Float(digits) => digits.as_str().parse().map_or_else(|_| as_written(), Value::Decimal),
             integer @ DeValue::Integer(_) => number(integer).map_or_else(as_written, Value::Whole),
-            DeValue::Array(items) if items.first().is_some_and(|first| first.get_ref().as_str().is_some()) => {
-                let names = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect::<Option<_>>();
-                names.map_or_else(as_written, Value::Names)
-            }
             DeValue::Array(items) => {
-                let items = items.iter().map(|item| number(item.get_ref())).collect::<Option<_>>();
-                items.map_or_else(as_written, Value::List)
+                let text = |item: &DeValue<'_>| item.as_str().map(str::to_owned);
+                let numbers = items.iter().map(|item| number(item.get_ref())).collect::<Option<_>>().map(Value::List);
+                let texts = || items.iter().map(|item| text(item.get_ref())).collect::<Option<_>>().map(Value::Texts);
+                numbers.or_else(texts).unwrap_or_else(as_written)
             }
             DeValue::Datetime(_) | DeValue::Table(_) => as_written(),
         }

@@ -20,7 +20,7 @@ pub use error::{ConfigError, Origin, Problem, Wrong};
 pub use resolved::{Resolved, resolve};
 
 pub use crate::settings::{
-    AgentsHttp, AnonymousAgents, BackendChoice, BudgetOptions, Config, CpuId, GraphFormat, GraphOptions, IdleStrategy,
-    LogFormat, LogLevel, LogOptions, McpOptions, MetricsOptions, NetOptions, SimOptions, StoreOptions, ThreadOptions,
-    Toolset,
+    AgentOptions, AgentSource, AgentsHttp, AnonymousAgents, BackendChoice, BudgetOptions, Config, CpuId, GraphFormat,
+    GraphOptions, IdleStrategy, LogFormat, LogLevel, LogOptions, McpOptions, MetricsOptions, NetOptions, SimOptions,
+    StoreOptions, ThreadOptions, Toolset,
 };

@@ -11,6 +11,7 @@ mod mutate;
 mod pages;
 mod settings;
 mod snapshots;
+mod sources;
 mod steer;
 
 use std::collections::{HashMap, VecDeque};
@@ -31,6 +32,8 @@ use self::mutate::{Missed, Mutations, Reply};
 use self::settings::Settings;
 pub use self::settings::{SettingsFacts, budgets, steer_facts};
 use self::snapshots::Snapshots;
+use self::sources::Sources;
+pub use self::sources::SourcesDesk;
 use self::steer::Steering;
 use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
@@ -96,6 +99,8 @@ pub struct ControlLanes {
     pub files: FilesDesk,
     /// Agents; `None` without a door for them.
     pub mcp: Option<McpDesk>,
+    /// Agents of other servers; `None` where none is asked.
+    pub sources: Option<SourcesDesk>,
 }
 
 /// What came before this process.
@@ -160,6 +165,7 @@ pub struct Control {
     settings: Settings,
     mutations: Mutations,
     mcp: Mcp,
+    sources: Sources,
     filing: Filing,
     snapshots: Snapshots,
     /// Requests that wait for a frame of the present structure, and since when.
@@ -202,6 +208,7 @@ impl Control {
         let settings = Settings::new(facts.settings.clone());
         let epoch = past.epoch;
         let mcp = Mcp::new(past.version, lanes.mcp.as_ref());
+        let sources = Sources::new(lanes.sources.as_ref());
         let mutations = Mutations::new(facts.limits, graph.ids(), past);
         let mut control = Self {
             graph: Arc::new(graph),
@@ -225,6 +232,7 @@ impl Control {
             settings,
             mutations,
             mcp,
+            sources,
             filing: Filing::default(),
             snapshots: Snapshots::default(),
             early: Vec::new(),
@@ -264,6 +272,7 @@ impl Control {
     fn nothing_waits(&self) -> bool {
         self.lanes.jobs.is_quiet()
             && self.mcp_is_quiet()
+            && self.sources_are_quiet()
             && self.files_are_quiet()
             && self.lanes.store.as_ref().is_none_or(|store| store.reports.is_empty())
             && self.lanes.requests.is_empty()
@@ -299,6 +308,7 @@ impl Control {
         }
         let now_ns = monotonic_ns();
         taken += self.take_jobs(now_ns);
+        taken += self.take_sources(now_ns);
         taken += self.take_mcp(now_ns);
         taken += self.take_files(now_ns);
         taken += self.take_store_reports();

@@ -6,6 +6,7 @@
 pub use crate::graph::NodeId;
 
 mod chain;
+mod dial;
 mod doorbell;
 mod frame;
 mod lane;
@@ -20,6 +21,7 @@ mod structure;
 mod sync;
 
 pub use chain::{ChainInput, ChainMessage, ChainPart, ChainWriter, chain_ticks_max};
+pub use dial::{Deed, Dialogue};
 pub use doorbell::Doorbell;
 pub use frame::{ClassHead, Frame, FramePool, Stamp};
 pub use lane::{Consumer, LaneStats, Overflow, Producer, lane};

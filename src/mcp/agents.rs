@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::args::{ToolError, bounded, counted, short, whole};
+use super::sources::SourceAgent;
 use super::tools::{Register, Report};
 use crate::graph::{
     Batch, EdgeDraft, EdgePatch, EdgeRef, Graph, Node, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value,
@@ -31,6 +32,9 @@ const LINKS_MAX: usize = 64;
 const RECORD_NS: u64 = 600_000_000_000;
 
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// Time to live of an agent that a source tells of.
+const SOURCE_TTL_NS: u64 = 60 * SECOND_NS;
 
 /// What [`Batch::author`] says of changes that agents' reports cause.
 pub const AUTHOR: &str = "agents";
@@ -58,6 +62,16 @@ pub struct AgentMetrics {
     pub cost_usd: Option<f64>,
     /// Things that wait for it.
     pub queue: Option<f64>,
+    /// Share of what it can do, as reported.
+    pub workload: Option<f64>,
+    /// Tokens a second.
+    pub tokens_per_s: Option<f64>,
+    /// Tasks that it is at.
+    pub tasks_active: Option<f64>,
+    /// Tasks that it has done.
+    pub tasks_completed: Option<f64>,
+    /// Tasks that it could not do.
+    pub tasks_failed: Option<f64>,
 }
 
 /// Events of one agent that are kept.
@@ -89,14 +103,20 @@ pub struct AgentRow {
     pub name: Box<str>,
     /// What it does.
     pub role: Option<Box<str>>,
-    /// spawning, running, idle, stopped or errored.
-    pub status: &'static str,
+    /// spawning, running, idle, stopped or errored; `None` where a source says something else, or nothing.
+    pub status: Option<&'static str>,
     /// Heard of within its time to live.
     pub live: bool,
+    /// The server that was asked for it; `None` is one that registered here.
+    pub source: Option<Box<str>>,
+    /// What it belongs to, as a source says.
+    pub swarm_id: Option<Box<str>>,
     /// ms since 1970.
-    pub created_ms: u64,
-    /// ms since 1970.
+    pub created_ms: Option<u64>,
+    /// When it was heard of here, ms since 1970.
     pub last_seen_ms: u64,
+    /// When it did something last, as a source says, ms since 1970.
+    pub last_activity_ms: Option<u64>,
     /// What it is at.
     pub task: Option<Box<str>>,
     /// Not reported by any event yet: null.
@@ -116,14 +136,16 @@ pub struct AgentRow {
     /// What it reported lately, newest last; figures alone are none.
     #[serde(skip)]
     pub events: Arc<VecDeque<AgentEvent>>,
+    /// What else a source says of it: an object.
+    pub metadata: Option<serde_json::Value>,
 }
 
 /// One agent.
 #[derive(Debug)]
 struct Agent {
     row: AgentRow,
-    /// 128 random bits.
-    handle: [u8; 16],
+    /// 128 random bits; an agent of a source has none.
+    handle: Option<[u8; 16]>,
     ttl_ns: u64,
     seen_ns: u64,
     /// Events it may still report, times [`SECOND_NS`], at `seen_ns`.
@@ -133,6 +155,8 @@ struct Agent {
     links: BTreeMap<Box<str>, (u64, bool)>,
     changed: bool,
     shown: bool,
+    /// The edge from who started it is in the graph.
+    parent_shown: bool,
 }
 
 /// All agents. Owned by the one that writes the graph.
@@ -173,7 +197,8 @@ pub struct Reported {
     pub revision: u64,
 }
 
-const STATUS: [(&str, &str); 5] = [
+/// What an agent can be, each as its own choice.
+pub(super) const STATUSES: [(&str, &str); 5] = [
     ("spawning", "spawning"),
     ("running", "running"),
     ("idle", "idle"),
@@ -226,17 +251,20 @@ impl Agents {
         if before.is_none() && self.agents.len() >= AGENTS_MAX {
             return Err(ToolError::new(format!("there are {AGENTS_MAX} agents, as many as there may be")));
         }
-        let created_ms = before.map_or(now_ms, |agent| agent.row.created_ms);
+        let created_ms = before.and_then(|agent| agent.row.created_ms).unwrap_or(now_ms);
         let shown = before.is_some_and(|agent| agent.shown);
         let (links, events) = self.agents.remove(&key).map(|agent| (agent.links, agent.row.events)).unwrap_or_default();
         let row = AgentRow {
             agent_id: key.clone(),
             name: name.into(),
             role: role.map(Into::into),
-            status: "spawning",
+            status: Some("spawning"),
             live: true,
-            created_ms,
+            source: None,
+            swarm_id: None,
+            created_ms: Some(created_ms),
             last_seen_ms: now_ms,
+            last_activity_ms: None,
             task: None,
             health: None,
             metrics: AgentMetrics::default(),
@@ -246,18 +274,9 @@ impl Agents {
             errors: 0,
             last_text: None,
             events,
+            metadata: None,
         };
-        let agent = Agent {
-            row,
-            handle: random,
-            ttl_ns: ttl_s * SECOND_NS,
-            seen_ns: now_ns,
-            allowance: EVENTS_PER_SECOND * SECOND_NS,
-            allowed_ns: now_ns,
-            links,
-            changed: true,
-            shown,
-        };
+        let agent = Agent { handle: Some(random), ttl_ns: ttl_s * SECOND_NS, links, shown, ..Agent::new(row, now_ns) };
         self.agents.insert(key.clone(), agent);
         self.touched = true;
         let report_every_ms = ttl_s * 1_000 / 3;
@@ -278,13 +297,13 @@ impl Agents {
     ) -> Result<Reported, ToolError> {
         let handle =
             asked.handle.as_deref().ok_or_else(|| ToolError::missing("handle", "what register_agent gave you"))?;
-        let mine = |agent: &&mut Agent| hex(&agent.handle) == handle && &*agent.row.by == by;
+        let mine = |agent: &&mut Agent| agent.handle.is_some_and(|own| hex(&own) == handle) && &*agent.row.by == by;
         let unknown = || ToolError::new("handle: no live agent of yours has it; call register_agent for a new one");
         let agent = self.agents.values_mut().find(mine).filter(|agent| agent.row.live).ok_or_else(unknown)?;
         counted("events", asked.events.len(), 0, 500)?;
         let mut checked = Vec::with_capacity(asked.events.len());
         for (index, event) in asked.events.iter().enumerate() {
-            checked.push(event.check(index, graph, &STATUS)?);
+            checked.push(event.check(index, graph, &STATUSES)?);
         }
         let since_ns = now_ns.saturating_sub(agent.allowed_ns).min(SECOND_NS);
         agent.allowance = (agent.allowance + since_ns * EVENTS_PER_SECOND).min(EVENTS_PER_SECOND * SECOND_NS);
@@ -304,11 +323,59 @@ impl Agents {
         Ok(Reported { accepted, dropped: asked.events.len() - accepted, next_ms, revision })
     }
 
+    /// Takes a whole list of a source: its agents are these and no others. Returns how many there was no room for.
+    pub fn take_source(&mut self, source: &str, listed: Vec<SourceAgent>, (now_ns, now_ms): (u64, u64)) -> usize {
+        let by: Box<str> = format!("source {source}").into();
+        let key_of = |id: &str| -> Box<str> { format!("{KEY}{source}/{id}").into() };
+        let mut left_out = 0;
+        for told in listed {
+            let key = key_of(&told.id);
+            let before = self.agents.get(&key);
+            let taken = before.is_some_and(|agent| agent.row.live && agent.row.by != by);
+            if taken || (before.is_none() && self.agents.len() >= AGENTS_MAX) {
+                left_out += 1;
+                continue;
+            }
+            let name = told.name.unwrap_or(told.id);
+            let row = AgentRow {
+                agent_id: key.clone(),
+                name,
+                role: told.role,
+                status: told.status,
+                live: true,
+                source: Some(source.into()),
+                swarm_id: told.swarm_id,
+                created_ms: told.created_ms,
+                last_seen_ms: now_ms,
+                last_activity_ms: told.last_activity_ms,
+                task: told.task,
+                health: told.health,
+                metrics: told.metrics,
+                capabilities: told.capabilities,
+                parent: told.parent.as_deref().map(key_of),
+                by: by.clone(),
+                errors: 0,
+                last_text: None,
+                metadata: told.metadata,
+                events: self.agents.get(&key).map(|agent| Arc::clone(&agent.row.events)).unwrap_or_default(),
+            };
+            match self.agents.get_mut(&key) {
+                Some(agent) => agent.hear(row, now_ns),
+                None => drop(self.agents.insert(key, Agent::new(row, now_ns))),
+            }
+        }
+        let silent = |agent: &&mut Agent| agent.row.by == by && agent.row.live && agent.seen_ns != now_ns;
+        for agent in self.agents.values_mut().filter(silent) {
+            agent.end();
+        }
+        self.touched = true;
+        left_out
+    }
+
     /// Ends what is over: agents that fell silent, links nobody touched, records of agents long gone.
     pub fn expire(&mut self, now_ns: u64) {
         for agent in self.agents.values_mut().filter(|agent| agent.row.live && now_ns >= agent.seen_ns + agent.ttl_ns) {
-            agent.row.live = false;
-            agent.changed = true;
+            agent.end();
             self.touched = true;
         }
         let before = self.agents.len();
@@ -347,7 +414,8 @@ impl Agents {
     /// The live agent of this handle, where it is this principal's.
     #[must_use]
     pub fn of_handle(&self, handle: &str, by: &str) -> Option<&AgentRow> {
-        let mine = |agent: &&Agent| agent.row.live && hex(&agent.handle) == handle && &*agent.row.by == by;
+        let is_it = |agent: &Agent| agent.handle.is_some_and(|own| hex(&own) == handle);
+        let mine = |agent: &&Agent| agent.row.live && is_it(agent) && &*agent.row.by == by;
         self.agents.values().find(mine).map(|agent| &agent.row)
     }
 
@@ -385,6 +453,36 @@ pub(super) struct Checked {
 }
 
 impl Agent {
+    fn new(row: AgentRow, now_ns: u64) -> Self {
+        Self {
+            row,
+            handle: None,
+            ttl_ns: SOURCE_TTL_NS,
+            seen_ns: now_ns,
+            allowance: EVENTS_PER_SECOND * SECOND_NS,
+            allowed_ns: now_ns,
+            links: BTreeMap::new(),
+            changed: true,
+            shown: false,
+            parent_shown: false,
+        }
+    }
+
+    /// It is not an agent any more.
+    fn end(&mut self) {
+        self.row.live = false;
+        self.changed = true;
+    }
+
+    /// A source tells of it again.
+    fn hear(&mut self, row: AgentRow, now_ns: u64) {
+        let shown = |row: &AgentRow| (row.name.clone(), row.role.clone(), row.status, row.task.clone(), row.live);
+        self.changed |= shown(&self.row) != shown(&row);
+        self.parent_shown &= self.row.parent == row.parent;
+        self.row = row;
+        self.seen_ns = now_ns;
+    }
+
     fn take(&mut self, event: Checked, (now_ns, now_ms): (u64, u64)) {
         let row = &mut self.row;
         if event.kind != "metric" {
@@ -402,8 +500,8 @@ impl Agent {
             });
         }
         if let Some(status) = event.status {
-            self.changed |= row.status != status;
-            row.status = status;
+            self.changed |= row.status != Some(status);
+            row.status = Some(status);
         }
         if let Some(task) = event.task {
             self.changed |= row.task.as_ref() != Some(&task);
@@ -445,7 +543,7 @@ impl Agent {
                 ops.push(Op::RemoveNode { node: me() });
             }
             self.links.clear();
-            self.changed = false;
+            (self.changed, self.parent_shown) = (false, false);
             return;
         }
         let gone = self.shown && graph.by_key(&self.row.agent_id).is_none();
@@ -455,20 +553,24 @@ impl Agent {
                 label: Some(self.row.name.clone()),
                 kind: Some(NodeKind::Agent),
                 attributes: vec![
-                    ("status".into(), text(self.row.status)),
+                    ("status".into(), self.row.status.and_then(text)),
                     ("role".into(), self.row.role.as_deref().and_then(text)),
                     ("task".into(), self.row.task.as_deref().and_then(text)),
                     ("agent_by".into(), text(&self.row.by)),
+                    ("source".into(), self.row.source.as_deref().and_then(text)),
                 ],
                 ..NodePatch::default()
             };
             ops.push(Op::UpsertNode(NodeDraft { key: Some(self.row.agent_id.clone()), patch }));
-            if !self.shown
-                && let Some(parent) = self.row.parent.clone().filter(|parent| graph.by_key(parent).is_some())
-            {
-                ops.push(Op::UpsertEdge(link(NodeRef::Key(parent), me(), "spawned")));
-            }
+            self.parent_shown &= !gone;
             self.shown = true;
+        }
+        // Of a list the parent may come behind its child: the edge waits until both are there.
+        if !self.parent_shown
+            && let Some(parent) = self.row.parent.clone().filter(|parent| graph.by_key(parent).is_some())
+        {
+            ops.push(Op::UpsertEdge(link(NodeRef::Key(parent), me(), "spawned")));
+            self.parent_shown = true;
         }
         let mut ended = Vec::new();
         for (target, (until_ns, shown)) in &mut self.links {

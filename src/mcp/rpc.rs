@@ -29,6 +29,8 @@ pub mod code {
     pub const HEADER: i32 = -32020;
     /// Who asks has not said who it is, or may not do this.
     pub const FORBIDDEN: i32 = 4_001;
+    /// Too much was asked; `data.retry_after_ms` says when to ask again.
+    pub const RATE: i32 = 4_029;
 }
 
 /// An error of the protocol: the request was not run.

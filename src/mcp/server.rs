@@ -6,6 +6,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::catalogue::{Catalogue, CatalogueError, Scopes};
+use super::rates::RateLimits;
 use super::reply::SERVER_INFO;
 use super::rpc::text;
 
@@ -27,6 +28,8 @@ pub struct Server {
     pub(super) info: Vec<u8>,
     /// What every result of 2026-07-28 begins with, behind its kind.
     pub(super) modern_lead: Vec<u8>,
+    /// What each principal may ask for.
+    pub rate_limits: RateLimits,
     secret: [u8; 32],
     /// Digests of tokens, and whose they are.
     tokens: Vec<([u8; 32], Principal)>,
@@ -60,7 +63,7 @@ impl Server {
         modern_lead.push(b':');
         modern_lead.extend_from_slice(&info);
         modern_lead.extend_from_slice(b"},");
-        Self { catalogue, info, modern_lead, secret, tokens: Vec::new() }
+        Self { catalogue, info, modern_lead, rate_limits: RateLimits::default(), secret, tokens: Vec::new() }
     }
 
     /// Lets whoever shows `token` in as `principal`. Only its digest is kept.

@@ -19,7 +19,7 @@ use crate::handoff::{McpEvent, McpReply, McpRequest};
 use crate::limits::{MCP_CONNECTIONS_MAX, MCP_SESSION_IDLE_NS, MCP_SESSION_STREAMS_MAX, MCP_SESSIONS_MAX};
 
 /// A message that waits to be understood.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Line {
     /// Whose.
     pub talk: Handle,
@@ -27,6 +27,8 @@ pub struct Line {
     conn: Option<Handle>,
     /// Without its end.
     bytes: Bytes,
+    /// Its principal has been charged for it.
+    pub charged: bool,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,8 @@ struct Talk {
     peer: Peer,
     /// It waits in the queue.
     queued: bool,
+    /// A message of it waits for its time: nothing after it is looked at.
+    held: bool,
 }
 
 #[derive(Debug)]
@@ -96,6 +100,8 @@ pub struct Talks {
     sessions_count: u64,
     /// Talks with lines, first come first served.
     queue: VecDeque<Handle>,
+    /// Messages that wait for their time, monotonic ns. At most one of each talk.
+    held: Vec<(u64, Line)>,
     /// Connections of lines with something to send.
     busy: HashSet<Handle>,
     replies: VecDeque<McpReply>,
@@ -117,6 +123,7 @@ impl Talks {
             sessions: HashMap::new(),
             sessions_count: 0,
             queue: VecDeque::new(),
+            held: Vec::new(),
             busy: HashSet::new(),
             replies: VecDeque::new(),
             own_user,
@@ -132,7 +139,8 @@ impl Talks {
                 let principal = if own_user { Some(self.own_user.clone()) } else { self.anonymous.clone() };
                 let lines =
                     Lines { conn, out: BytesMut::new(), rest: Bytes::new(), untold: false, ended: false, close: false };
-                let talk = Talk { session: Session::new(principal), peer: Peer::Lines(lines), queued: false };
+                let talk =
+                    Talk { session: Session::new(principal), peer: Peer::Lines(lines), queued: false, held: false };
                 if let Some(talk) = self.talks.insert_with(|_| talk) {
                     self.conns.insert(conn, talk);
                 }
@@ -182,7 +190,8 @@ impl Talks {
                     waiting: VecDeque::new(),
                     used_ns: now_ns,
                 };
-                let talk = Talk { session: Session::over_http(principal), peer: Peer::Http(http), queued: false };
+                let talk =
+                    Talk { session: Session::over_http(principal), peer: Peer::Http(http), queued: false, held: false };
                 self.talks.insert_with(|_| talk).ok_or_else(too_many)?
             }
             Asked::Message(id) | Asked::Stream(id) | Asked::End(id) => self.session(id, &principal)?,
@@ -299,7 +308,7 @@ impl Talks {
             Peer::Lines(lines) => !lines.rest.is_empty() && !lines.close,
             Peer::Http(http) => !http.waiting.is_empty(),
         };
-        if waits && !talk.session.is_full() && !std::mem::replace(&mut talk.queued, true) {
+        if waits && !talk.held && !talk.session.is_full() && !std::mem::replace(&mut talk.queued, true) {
             self.queue.push_back(handle);
         }
         if matches!(talk.peer, Peer::Lines(_)) {
@@ -307,12 +316,28 @@ impl Talks {
         }
     }
 
+    /// Keeps a message back until `until_ns`, and what its talk says after it.
+    pub fn hold(&mut self, line: Line, until_ns: u64) {
+        if let Some(talk) = self.talks.get_mut(line.talk) {
+            talk.held = true;
+            self.held.push((until_ns, Line { charged: true, ..line }));
+        }
+    }
+
     /// The next message: of each talk one, in turn. One with as many calls under way as it may have waits for an answer first.
-    pub fn next_line(&mut self) -> Option<Line> {
+    pub fn next_line(&mut self, now_ns: u64) -> Option<Line> {
+        if let Some(at) = self.held.iter().position(|(until_ns, _)| *until_ns <= now_ns) {
+            let (_, line) = self.held.swap_remove(at);
+            if let Some(talk) = self.talks.get_mut(line.talk) {
+                talk.held = false;
+            }
+            self.enqueue(line.talk);
+            return Some(line);
+        }
         while let Some(handle) = self.queue.pop_front() {
             let Some(talk) = self.talks.get_mut(handle) else { continue };
             talk.queued = false;
-            if talk.session.is_full() {
+            if talk.held || talk.session.is_full() {
                 continue;
             }
             let (conn, bytes) = match &mut talk.peer {
@@ -329,7 +354,7 @@ impl Talks {
                 },
             };
             self.enqueue(handle);
-            return Some(Line { talk: handle, conn, bytes });
+            return Some(Line { talk: handle, conn, bytes, charged: false });
         }
         None
     }
@@ -513,7 +538,10 @@ impl Talks {
 
     /// Whether something waits to be sent or understood.
     pub fn is_busy(&mut self) -> bool {
-        !self.replies.is_empty() || !self.queue.is_empty() || self.talks.iter_mut().any(|(_, talk)| talk.has_notices())
+        !self.replies.is_empty()
+            || !self.queue.is_empty()
+            || !self.held.is_empty()
+            || self.talks.iter_mut().any(|(_, talk)| talk.has_notices())
     }
 
     /// Tells subscribers what has changed.
@@ -567,8 +595,10 @@ impl Talks {
     /// What is to be sent, oldest first. What `send` gives back is kept for the next time.
     pub fn send(&mut self, mut send: impl FnMut(McpReply) -> Result<(), McpReply>) {
         for handle in std::mem::take(&mut self.busy) {
-            let Some(Talk { session, peer: Peer::Lines(lines), .. }) = self.talks.get_mut(handle) else { continue };
-            let done = lines.rest.is_empty();
+            let Some(Talk { session, peer: Peer::Lines(lines), held, .. }) = self.talks.get_mut(handle) else {
+                continue;
+            };
+            let done = lines.rest.is_empty() && !*held;
             let close = lines.close || (lines.ended && done && session.in_flight() == 0);
             // Not read on until there is room for another call.
             let taken = lines.untold && done && !session.is_full();

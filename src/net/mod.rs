@@ -1,7 +1,8 @@
-//! The mio loops: `door` accepts, speaks HTTP and upgrades; each `shard` streams; `mcp` has the agents' lines. Nothing here sees the graph.
+//! The mio loops: `door` accepts, speaks HTTP and upgrades; each `shard` streams; `mcp` has the agents' lines; `sources` calls others. Nothing here sees the graph.
 
 #![forbid(unsafe_code)]
 
+mod caller;
 mod conn;
 mod credit;
 mod door;
@@ -36,6 +37,7 @@ use mio::{Poll, Waker};
 
 use crate::handoff::Doorbell;
 
+pub use caller::Caller;
 pub use door::{Door, DoorLanes, DoorOptions};
 #[cfg(feature = "echo")]
 pub use echo::begin as begin_echo;

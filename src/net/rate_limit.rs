@@ -1,5 +1,6 @@
-//! How often one client may do something: the generic cell rate algorithm, sixteen bytes and no timer.
+//! How often one client may do something.
 
+use crate::base::Rate;
 use crate::base::clock::SECOND_NS;
 use crate::limits::{CONTROL_BURST, CONTROL_PER_MINUTE};
 
@@ -7,10 +8,13 @@ use crate::limits::{CONTROL_BURST, CONTROL_PER_MINUTE};
 const PERIOD_NS: u64 = 60 * SECOND_NS / CONTROL_PER_MINUTE;
 
 /// Admits `CONTROL_BURST` at once and `CONTROL_PER_MINUTE` on average.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RateLimit {
-    /// Theoretical arrival time of the next request, monotonic ns.
-    arrival_ns: u64,
+#[derive(Clone, Copy, Debug)]
+pub struct RateLimit(Rate);
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self(Rate::new(PERIOD_NS, CONTROL_BURST))
+    }
 }
 
 impl RateLimit {
@@ -19,14 +23,7 @@ impl RateLimit {
     /// # Errors
     /// Nanoseconds until the next one is admitted.
     pub fn admit(&mut self, now_ns: u64) -> Result<(), u64> {
-        let next_ns = self.arrival_ns.max(now_ns) + PERIOD_NS;
-        let ahead_ns = next_ns - now_ns;
-        let allowed_ns = CONTROL_BURST * PERIOD_NS;
-        if ahead_ns > allowed_ns {
-            return Err(ahead_ns - allowed_ns);
-        }
-        self.arrival_ns = next_ns;
-        Ok(())
+        self.0.admit(now_ns)
     }
 }
 

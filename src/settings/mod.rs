@@ -18,8 +18,8 @@ mod value;
 pub use choice::{AgentsHttp, AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel, Toolset};
 pub use ledger::{Ledger, SETTINGS_KEPT_MAX, SettingsDelta};
 pub use options::{
-    BudgetOptions, Config, CpuId, GraphOptions, LogOptions, McpOptions, MetricsOptions, NetOptions, SimOptions,
-    StoreOptions, ThreadOptions,
+    AgentOptions, AgentSource, BudgetOptions, Config, CpuId, GraphOptions, LogOptions, McpOptions, MetricsOptions,
+    NetOptions, SimOptions, StoreOptions, ThreadOptions,
 };
 pub use params::{COORDINATE_MAX, Dimensions, ForceModel, ParamError, SimParams};
 pub use path::{PATH_BYTES_MAX, PathError, Place, resolve};

@@ -22,6 +22,8 @@ pub struct Config {
     pub net: NetOptions,
     /// Where AI agents come in.
     pub mcp: McpOptions,
+    /// Other servers that are asked for their agents.
+    pub agents: AgentOptions,
     /// Which thread runs on which core.
     pub threads: ThreadOptions,
     /// How long each stage of a frame may take.
@@ -100,6 +102,10 @@ pub struct McpOptions {
     pub anonymous: AnonymousAgents,
     /// The tools that are offered: at least one set.
     pub toolsets: Vec<Toolset>,
+    /// Calls a second of one principal.
+    pub calls_per_second: u32,
+    /// Of those, calls that change the graph.
+    pub changes_per_second: u32,
 }
 
 impl McpOptions {
@@ -126,6 +132,65 @@ impl Default for McpOptions {
             token_file: None,
             anonymous: AnonymousAgents::None,
             toolsets: vec![Toolset::Core],
+            calls_per_second: 5_000,
+            changes_per_second: 500,
+        }
+    }
+}
+
+/// Other servers of MCP that are asked for their agents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentOptions {
+    /// Each address once.
+    pub sources: Vec<AgentSource>,
+    /// The tool that lists them; empty is one of the customary ones.
+    pub tool: String,
+    /// From one list to the next.
+    pub interval: Duration,
+}
+
+impl Default for AgentOptions {
+    fn default() -> Self {
+        Self { sources: Vec::new(), tool: String::new(), interval: Duration::from_secs(5) }
+    }
+}
+
+/// A server that is asked for its agents. Displays as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentSource {
+    /// Host and port; at most [`AgentSource::ADDRESS_BYTES_MAX`] bytes.
+    pub address: String,
+    /// The token that is shown to it.
+    pub token_file: Option<PathBuf>,
+}
+
+impl AgentSource {
+    /// Bytes of an address: a name of DNS, and a port.
+    pub const ADDRESS_BYTES_MAX: usize = 260;
+
+    /// Reads `HOST:PORT` or `HOST:PORT TOKEN_FILE`.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let (address, token_file) = match text.trim().split_once(' ') {
+            Some((address, file)) => (address, Some(file.trim())),
+            None => (text.trim(), None),
+        };
+        let (host, port) = address.rsplit_once(':')?;
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let is_host =
+            !host.is_empty() && (bracketed || !host.contains(':')) && host.bytes().all(|byte| byte.is_ascii_graphic());
+        let fits =
+            is_host && address.len() <= Self::ADDRESS_BYTES_MAX && port.parse::<u16>().is_ok_and(|port| port > 0);
+        let token_file = token_file.filter(|file| !file.is_empty()).map(PathBuf::from);
+        fits.then(|| Self { address: address.to_owned(), token_file })
+    }
+}
+
+impl std::fmt::Display for AgentSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.token_file {
+            Some(file) => write!(f, "{} {}", self.address, file.display()),
+            None => f.write_str(&self.address),
         }
     }
 }

@@ -82,6 +82,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("sim", "What the simulation computes, and how often."),
     ("net", "Who may connect, and what a connection may cost."),
     ("mcp", "Where AI agents come in, by the Model Context Protocol."),
+    ("agents", "Other servers of MCP whose agents are shown in the graph."),
     ("threads", "Which thread runs on which core, and what it does while it waits."),
     ("budgets", "How long each stage of a frame may take: what takes longer is counted. 0 is no budget."),
     ("metrics", "What is measured into a file."),
@@ -426,6 +427,30 @@ pub static KEYS: &[Key] = &[
               model no room.",
     },
     Key {
+        name: "mcp.calls_per_second", kind: whole(1, 10_000_000), unit: "calls", flag: "", field: field!(mcp.calls_per_second),
+        doc: "Calls a second of all connections with one token, on average; twice as many at once. With more they wait for up to a \
+              second, and nothing further is read from them; beyond that they are told when to come again.",
+    },
+    Key {
+        name: "mcp.changes_per_second", kind: whole(1, 10_000_000), unit: "calls", flag: "", field: field!(mcp.changes_per_second),
+        doc: "The same for calls that change the graph.",
+    },
+    Key {
+        name: "agents.sources", kind: Kind::Sources, unit: "", flag: "agents-from", field: field!(agents.sources),
+        doc: "Servers that are asked for their agents over TCP, such as [\"localhost:9500\"]: one JSON-RPC message a line. Behind a space the \
+              file of a token for that server may follow; another engine of this kind asks for its own. One that fails is asked again \
+              after 1 to 30 s, and after five failures in a row every 30 s.",
+    },
+    Key {
+        name: "agents.tool", kind: Kind::Text, unit: "", flag: "", field: field!(agents.tool),
+        doc: "The tool of such a server that lists its agents. \"\" is list_agents or, where there is none, agent_list.",
+    },
+    Key {
+        name: "agents.interval_ms", kind: whole(100, 20_000), unit: "ms", flag: "", field: field!(agents.interval),
+        doc: "Time between two lists of one server. An agent that no list had for 60 s is gone from the graph; one that a list leaves out \
+              is gone at once.",
+    },
+    Key {
         name: "threads.pin", kind: Kind::Bool, unit: "", flag: "no-pin", field: field!(threads.pin),
         doc: "Give sim and each shard a core of its own, as far as there are cores. With one core nothing is pinned.",
     },
@@ -548,7 +573,10 @@ mod tests {
             Kind::Cpus => vec![Value::List(vec![]), Value::List(vec![1_023, 0])],
             Kind::Names(names) => {
                 let all: Vec<String> = names.iter().rev().map(|name| (*name).to_owned()).collect();
-                vec![Value::Names(all.iter().take(1).cloned().collect()), Value::Names(all)]
+                vec![Value::Texts(all.iter().take(1).cloned().collect()), Value::Texts(all)]
+            }
+            Kind::Sources => {
+                vec![Value::Texts(vec![]), Value::Texts(vec!["a:1".to_owned(), "[::1]:65535 a b/token".to_owned()])]
             }
         }
     }

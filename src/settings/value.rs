@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    AgentsHttp, AnonymousAgents, BackendChoice, CpuId, Dimensions, ForceModel, GraphFormat, IdleStrategy, LogFormat,
-    LogLevel, Toolset,
+    AgentSource, AgentsHttp, AnonymousAgents, BackendChoice, CpuId, Dimensions, ForceModel, GraphFormat, IdleStrategy,
+    LogFormat, LogLevel, Toolset,
 };
+use crate::limits::SOURCES_MAX;
 
 /// A value as a source gave it. Displays as TOML.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +25,8 @@ pub enum Value {
     Text(String),
     /// Whole numbers.
     List(Vec<i64>),
-    /// Names, at least one.
-    Names(Vec<String>),
+    /// Texts.
+    Texts(Vec<String>),
     /// What no key takes (a date, a table, a number beyond 64 bits), as it is to be shown.
     Other(String),
 }
@@ -39,10 +40,11 @@ impl fmt::Display for Value {
             Self::Decimal(value) => write!(f, "{value:?}"),
             Self::Text(text) => write_text(f, text),
             Self::List(items) => write!(f, "{items:?}"),
-            Self::Names(names) => {
-                for (index, name) in names.iter().enumerate() {
-                    f.write_str(if index == 0 { "[" } else { ", " })?;
-                    write_text(f, name)?;
+            Self::Texts(items) => {
+                f.write_str("[")?;
+                for (index, item) in items.iter().enumerate() {
+                    f.write_str(if index == 0 { "" } else { ", " })?;
+                    write_text(f, item)?;
                 }
                 f.write_str("]")
             }
@@ -108,6 +110,8 @@ pub enum Kind {
     Cpus,
     /// A list of some of these names, at least one, each once.
     Names(&'static [&'static str]),
+    /// A list of [`AgentSource`], each address once.
+    Sources,
 }
 
 impl Kind {
@@ -122,7 +126,8 @@ impl Kind {
             Self::Text => None,
             Self::Choice(_) | Self::Address { .. } => Some(Value::Text(trimmed.to_owned())),
             Self::Cpus => read_list(trimmed).map(Value::List),
-            Self::Names(_) => Some(Value::Names(trimmed.split(',').map(|name| name.trim().to_owned()).collect())),
+            Self::Names(_) => Some(Value::Texts(trimmed.split(',').map(|name| name.trim().to_owned()).collect())),
+            Self::Sources => Some(Value::Texts(read_texts(trimmed))),
         };
         read.unwrap_or_else(|| Value::Text(text.to_owned()))
     }
@@ -143,6 +148,9 @@ impl Kind {
             Self::Address { off: true } => "an IP address and port, or \"\" (off)".to_owned(),
             Self::Cpus => format!("a list of CPU ids from 0 to {}, each once", CpuId::MAX),
             Self::Names(names) => format!("a list of at least one of {}, each once", names.join(", ")),
+            Self::Sources => format!(
+                "a list of at most {SOURCES_MAX} texts, each \"HOST:PORT\" or \"HOST:PORT TOKEN_FILE\", each address once"
+            ),
         }
     }
 
@@ -161,7 +169,11 @@ impl Kind {
                 (*off && text.is_empty()) || text.parse::<SocketAddr>().is_ok()
             }
             (Self::Cpus, Value::List(ids)) => are_cpus(ids),
-            (Self::Names(known), Value::Names(names)) => are_names(names, known),
+            (Self::Names(known), Value::Texts(names)) => are_names(names, known),
+            (Self::Sources, Value::Texts(texts)) => are_sources(texts),
+            // A list of nothing does not say of what.
+            (Self::Sources, Value::List(items)) if items.is_empty() => return Some(Value::Texts(Vec::new())),
+            (Self::Cpus, Value::Texts(items)) if items.is_empty() => return Some(Value::List(Vec::new())),
             _ => false,
         };
         allowed.then(|| value.clone())
@@ -178,6 +190,19 @@ fn read_list(text: &str) -> Option<Vec<i64>> {
         return Some(Vec::new());
     }
     inner.split(',').map(|item| item.trim().parse().ok()).collect()
+}
+
+/// `a:1, b:2` or `["a:1", "b:2"]`; empty is the empty list.
+fn read_texts(text: &str) -> Vec<String> {
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let items = inner.split(',').map(|item| item.trim().trim_matches('"').to_owned());
+    items.filter(|item| !item.is_empty()).collect()
+}
+
+fn are_sources(texts: &[String]) -> bool {
+    let mut seen = std::collections::BTreeSet::new();
+    let is_new = |text: &String| AgentSource::read(text).is_some_and(|source| seen.insert(source.address));
+    texts.len() <= SOURCES_MAX && texts.iter().all(is_new)
 }
 
 fn are_cpus(ids: &[i64]) -> bool {
@@ -367,6 +392,32 @@ impl Setting for Vec<CpuId> {
     }
 }
 
+impl Setting for Vec<AgentSource> {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Texts(texts) => texts.iter().map(|text| AgentSource::read(text)).collect(),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Texts(self.iter().map(ToString::to_string).collect())
+    }
+}
+
+impl Setting for String {
+    fn take(value: &Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn give(&self) -> Value {
+        Value::Text(self.clone())
+    }
+}
+
 fn cpu(id: i64) -> Option<CpuId> {
     u16::try_from(id).ok().and_then(CpuId::new)
 }
@@ -374,13 +425,13 @@ fn cpu(id: i64) -> Option<CpuId> {
 impl Setting for Vec<Toolset> {
     fn take(value: &Value) -> Option<Self> {
         match value {
-            Value::Names(names) => names.iter().map(|name| Toolset::from_name(name)).collect(),
+            Value::Texts(names) => names.iter().map(|name| Toolset::from_name(name)).collect(),
             _ => None,
         }
     }
 
     fn give(&self) -> Value {
-        Value::Names(self.iter().map(|set| set.name().to_owned()).collect())
+        Value::Texts(self.iter().map(|set| set.name().to_owned()).collect())
     }
 }
 

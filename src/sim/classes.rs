@@ -150,6 +150,13 @@ impl Classes {
         dry
     }
 
+    /// Notes every class's sequence in a frame that none of them gets.
+    pub(super) fn note(&self, frame: &mut Frame) {
+        for live in self.slots.iter().flatten() {
+            frame.note(live.class, live.chain.as_ref().map_or(live.sequence, |chain| chain.sequence()));
+        }
+    }
+
     /// Stamps what the chains made, and adds it to `frame`.
     pub(super) fn publish(&mut self, frame: &mut Frame, published_ns: u64) {
         for live in self.slots.iter_mut().flatten() {

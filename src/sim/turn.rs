@@ -297,16 +297,19 @@ impl Sim {
         sim.device_free_bytes.set(bytes(condition.memory.map(|memory| memory.free)));
     }
 
+    /// What a frame of this moment says of itself.
+    fn flags(&self) -> u16 {
+        let dimensions = if self.two_dimensional { FLAG_TWO_DIMENSIONAL } else { 0 };
+        dimensions | if self.moving { 0 } else { FLAG_SETTLED }
+    }
+
     /// Fills a free frame and hands it to every shard and to control; false when some class may have missed it.
     fn publish(&mut self, due_ns: u64, want: Want, repeated: bool, settled_now: bool) -> bool {
+        let flags = self.flags() | if repeated { FLAG_HEARTBEAT } else { 0 };
         let Self { backend, identity, pool, classes, dealer, metrics, side, .. } = self;
         // Of another structure they would be the values of other nodes.
         let side = side.as_deref().filter(|side| side.epoch == identity.epoch);
         let started_ns = monotonic_ns();
-        let mut flags = 0;
-        flags |= if self.two_dimensional { FLAG_TWO_DIMENSIONAL } else { 0 };
-        flags |= if self.moving { 0 } else { FLAG_SETTLED };
-        flags |= if repeated { FLAG_HEARTBEAT } else { 0 };
         let stamp = Stamp { epoch: identity.epoch, tick: self.tick, tick_ns: due_ns, published_ns: 0, flags };
         let (mut published_ns, mut dry) = (0, 0);
         let published = pool.publish(|frame| {

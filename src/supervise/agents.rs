@@ -12,7 +12,7 @@ use super::StartError;
 use super::run::listen;
 use crate::bridge::{SOCKET_NAME, TOKEN_NAME, home};
 use crate::config::{AnonymousAgents, McpOptions};
-use crate::mcp::{Principal, Scopes, Server};
+use crate::mcp::{Principal, RateLimits, Scopes, Server};
 use crate::net::McpListeners;
 use crate::store::default_path;
 
@@ -82,6 +82,7 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         step: "the tools of MCP",
         reason: std::io::Error::other(error.to_string()),
     })?;
+    server.rate_limits = RateLimits { calls: options.calls_per_second, changes: options.changes_per_second };
     let everything = Principal { name: "agent".into(), scopes: Scopes::ALL };
     let token_file = match tcp.is_some() || http {
         true => {

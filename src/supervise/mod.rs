@@ -15,6 +15,7 @@ mod plan;
 mod progress;
 mod run;
 mod saved;
+mod sources;
 mod topology;
 
 pub use convert::convert;

@@ -15,6 +15,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::agents::{self, AgentsDoor};
 use super::latency_file::LatencyFile;
 use super::saved::with_saved;
+use super::sources;
 use super::topology::{
     ADOPT, COMMANDS, FILE_ORDERS, FILE_REPORTS, FRAMES, LATEST, LOOKED, LOOKS, LaneMaker, MCP_ADOPT, MCP_BACK,
     MCP_EVENTS, MCP_REPLIES, MCP_STOP, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM,
@@ -275,6 +276,7 @@ struct Engine {
     worker: Role,
     files: Role,
     agents: Option<AgentsSide>,
+    sources: Option<(Role, Producer<()>)>,
     store: Option<Role>,
     stop_store: Arc<AtomicBool>,
     wake_store: Arc<Doorbell>,
@@ -423,6 +425,7 @@ impl Engine {
             let looker = Looker::new(looks_in, looked_out, Arc::clone(&look_bell));
             agents_side = Some((agents, door, looker, stop_mcp));
         }
+        let (sources_desk, sources) = sources::prepare(&config.agents, &mut lanes, &control_bell)?.unzip();
         let identity = Identity {
             epoch,
             words: loaded.graph.nodes().iter().map(|node| node.id.get() | node.class.wire_bits()).collect(),
@@ -476,6 +479,7 @@ impl Engine {
                 store: desk,
                 files: files_desk,
                 mcp: mcp_desk,
+                sources: sources_desk,
             },
             Arc::clone(&control_bell),
             Arc::clone(&metrics),
@@ -542,6 +546,10 @@ impl Engine {
             }
             None => None,
         };
+        let sources = sources.map(|side| {
+            let body = move || side.caller.run().map_err(|error| error.to_string());
+            Role::spawn("sources", None, body).map(|role| (role, side.stop))
+        });
         let mut shard_roles = Vec::new();
         for (index, shard) in shards.into_iter().enumerate() {
             let core = plan.shard_cores.get(index).copied().flatten();
@@ -562,6 +570,7 @@ impl Engine {
             worker,
             files,
             agents,
+            sources: sources.transpose()?,
             store: store.transpose()?,
             stop_store,
             wake_store: store_bell,
@@ -613,6 +622,7 @@ impl Engine {
         [&self.sim, &self.door, &self.control, &self.worker, &self.files]
             .into_iter()
             .chain(&self.store)
+            .chain(self.sources.iter().map(|(role, _)| role))
             .chain(self.agents.iter().flat_map(|agents| &agents.roles))
             .chain(&self.shards)
     }
@@ -628,6 +638,9 @@ impl Engine {
         self.wake_files.ring();
         wait_for(GOODBYE_MAX, || self.shards.iter().all(Role::is_over) && self.door.is_over());
         self.stop_sim.store(true, Ordering::Relaxed);
+        if let Some((_, stop)) = &mut self.sources {
+            let _ = stop.push(());
+        }
         if let Some(agents) = &mut self.agents {
             wait_for(GOODBYE_MAX / 2, || self.control.is_over());
             let _ = agents.stop_mcp.push(());

@@ -7,6 +7,7 @@ use crate::handoff::{
     Producer, ShardEvent, ShardMessage, SimCommand, SimEvent, ViewCommand, lane,
 };
 use crate::limits::{BATCHES_IN_FLIGHT_MAX, FILE_ORDERS_MAX, MCP_READS_MAX};
+use crate::mcp::SourceReport;
 use crate::store::{StoreOrder, StoreReport};
 use crate::worker::{FileOrder, FileReport, LookOrder, LookReport, WorkOrder, WorkReport};
 
@@ -111,8 +112,13 @@ pub(super) const FILE_ORDERS: LaneSpec = spec::<FileOrder>(
 pub(super) const FILE_REPORTS: LaneSpec =
     spec::<FileReport>(("files", "control", "report"), 2, Overflow::Refuse, "the thread waits", false);
 
+pub(super) const SOURCE_REPORTS: LaneSpec =
+    spec::<SourceReport>(("sources", "control", "report"), 64, Overflow::Refuse, "the thread waits", false);
+pub(super) const SOURCES_STOP: LaneSpec =
+    spec::<()>(("main", "sources", "stop"), 1, Overflow::Conflate, "told once", false);
+
 /// Every lane there is.
-pub(super) const LANES: [LaneSpec; 24] = [
+pub(super) const LANES: [LaneSpec; 26] = [
     FRAMES,
     LATEST,
     SIM_EVENTS,
@@ -135,6 +141,8 @@ pub(super) const LANES: [LaneSpec; 24] = [
     LOOKED,
     FILE_ORDERS,
     FILE_REPORTS,
+    SOURCE_REPORTS,
+    SOURCES_STOP,
     MCP_STOP,
     STOP,
 ];

@@ -130,7 +130,7 @@ impl Fixture {
                     self.jobs.retain(|job| job.talk != talk);
                 }
             }
-            while let Some(line) = self.talks.next_line() {
+            while let Some(line) = self.talks.next_line(now_ns) {
                 self.line(&line);
             }
             self.work();

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the pinned conformance suite and clients of MCP beside this script: node_modules, with a Node that is new enough for them,
 # and .venv (Python). Does nothing, and quickly, when they are there already and the pins have not changed.
-# Exits 77 when they cannot be had here, and says why.
+# With `python` as its argument it leaves Node out. Exits 77 when they cannot be had here, and says why.
 set -eu
 cd "$(dirname "$0")"
 
@@ -22,6 +22,8 @@ if [ "$(cat .venv/.stamp 2>/dev/null || true)" != "$want" ]; then
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt || skip "pip cannot install the clients"
     echo "$want" >.venv/.stamp
 fi
+
+[ "${1:-all}" = python ] && exit 0
 
 want=$(cat package.json package-lock.json | cksum)
 if [ "$(cat node_modules/.stamp 2>/dev/null || true)" != "$want" ]; then

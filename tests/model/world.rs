@@ -189,6 +189,7 @@ impl World {
                 follow_ns: None,
             },
             mcp: None,
+            sources: None,
         };
         let health = Arc::new(Health::default());
         let control = Control::new(

@@ -75,6 +75,7 @@ fn kind(kind: Kind) -> Json {
         Kind::Names(names) => json!({
             "type": "array", "uniqueItems": true, "minItems": 1, "items": { "type": "string", "enum": names },
         }),
+        Kind::Sources => json!({ "type": "array", "x-format": kind.describe(""), "items": { "type": "string" } }),
     }
 }
 

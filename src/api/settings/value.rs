@@ -13,7 +13,7 @@ pub fn to_json(value: &Value) -> Json {
         Value::Decimal(value) => json!(value),
         Value::Text(text) | Value::Other(text) => json!(text),
         Value::List(items) => json!(items),
-        Value::Names(names) => json!(names),
+        Value::Texts(items) => json!(items),
     }
 }
 
@@ -31,11 +31,11 @@ pub fn from_json(kind: Kind, json: &Json) -> Value {
             (None, None) => other(),
         },
         Json::String(text) => Value::Text(text.clone()),
-        Json::Array(items) if matches!(kind, Kind::Names(_)) => {
-            let names = items.iter().map(|item| item.as_str().map(str::to_owned));
-            names.collect::<Option<_>>().map_or_else(other, Value::Names)
+        Json::Array(items) => {
+            let texts = || items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>();
+            let numbers = items.iter().map(Json::as_i64).collect::<Option<_>>().map(Value::List);
+            numbers.or_else(|| texts().map(Value::Texts)).unwrap_or_else(other)
         }
-        Json::Array(items) => items.iter().map(Json::as_i64).collect::<Option<_>>().map_or_else(other, Value::List),
         Json::Null | Json::Object(_) => other(),
     }
 }

@@ -36,6 +36,11 @@ impl Control {
                 value: figure(stats),
             }));
         }
+        let (held, refused) = self.mcp.rated;
+        let rated = |name, help, value: u64| Extra { name, help, label: None, counter: true, value: value as f64 };
+        extras.push(rated("mcp_calls_held", "Calls of agents that waited because of their principal's rate.", held));
+        extras.push(rated("mcp_calls_refused", "Calls of agents refused because of their principal's rate.", refused));
+        self.source_extras(&mut extras);
         extras
     }
 }

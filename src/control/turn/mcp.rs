@@ -24,9 +24,9 @@ use crate::graph::{Batch, Change, Outcome};
 use crate::handoff::{Consumer, McpEvent, McpReply, Producer, Steer};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
-    Agents, Bounds, Call, CallKey, Done, Exports, Line, LogLevel, Plan, Principal, Recent, Reply, RpcError, Scopes,
-    Server, SimFacts, SimulationChange, Society, Step, Talks, ToolError, Touched, View, Write, plan, read, reply,
-    steered,
+    Admission, Agents, Ask, Bounds, Call, CallKey, Done, Exports, Line, LogLevel, Plan, Principal, RateLimits, Rates,
+    Recent, Reply, RpcError, Scopes, Server, SimFacts, SimulationChange, Society, SourceAgent, Step, Talks, ToolError,
+    Touched, View, Write, code, plan, read, reply, steered,
 };
 use crate::worker::{AgentProduct, LookOrder, LookReport, Ticket};
 
@@ -82,7 +82,7 @@ enum Awaited {
     /// A batch.
     Write { write: Box<Write>, outcomes: Vec<Outcome>, version: u64 },
     /// A change after a revision, or the end of the time.
-    Change { since: u64, until_ns: u64, call: Box<(crate::mcp::Ask<'static>, Principal)> },
+    Change { since: u64, until_ns: u64, call: Box<(Ask<'static>, Principal)> },
     /// An order of the simulation.
     Steer { ticket: u64, until_ns: u64 },
     /// A long look.
@@ -121,6 +121,9 @@ pub(super) struct Mcp {
     filed: Vec<(Handle, CallKey, AgentProduct)>,
     exports: Exports,
     society: Society,
+    rates: Rates,
+    /// Calls that waited for their principal's rate, and calls that were refused for it.
+    pub(super) rated: (u64, u64),
 }
 
 impl Mcp {
@@ -163,6 +166,8 @@ impl Mcp {
             filed: Vec::new(),
             exports: Exports::default(),
             society: Society::default(),
+            rates: Rates::new(desk.map_or_else(RateLimits::default, |desk| desk.server.rate_limits)),
+            rated: (0, 0),
         }
     }
 
@@ -207,6 +212,7 @@ impl Control {
 
     /// Takes what agents say and what was found out for them; returns how much that was.
     pub(super) fn take_mcp(&mut self, now_ns: u64) -> usize {
+        self.keep_agents(now_ns);
         let Some(mut desk) = self.lanes.mcp.take() else { return 0 };
         let mut taken = 0;
         for _ in 0..EVENTS_PER_TURN_MAX {
@@ -228,7 +234,6 @@ impl Control {
         self.look_at_steps(&desk, now_ns);
         self.tell_progress(now_ns);
         self.log_state();
-        self.keep_agents(now_ns);
         self.notify(now_ns);
         self.send_mcp(&mut desk);
         self.lanes.mcp = Some(desk);
@@ -251,7 +256,7 @@ impl Control {
     fn take_lines(&mut self, desk: &mut McpDesk, now_ns: u64) -> usize {
         let mut taken = 0;
         while taken == 0 || monotonic_ns().saturating_sub(now_ns) <= LINES_NS_MAX {
-            let Some(line) = self.mcp.talks.next_line() else { break };
+            let Some(line) = self.mcp.talks.next_line(now_ns) else { break };
             self.mcp_line(desk, &line, now_ns);
             taken += 1;
         }
@@ -272,11 +277,43 @@ impl Control {
                 };
                 ticket.cancel();
             }
-            Step::Call(call) => {
-                self.mcp.book.began_ns = monotonic_ns();
-                self.mcp_call(desk, line, &call, now_ns);
-            }
+            Step::Call(call) => match self.admit(desk, line, &call, now_ns) {
+                Admission::Now => {
+                    self.mcp.book.began_ns = monotonic_ns();
+                    self.mcp_call(desk, line, &call, now_ns);
+                }
+                Admission::In(wait_ns) => self.mcp.talks.hold(line.clone(), now_ns + wait_ns),
+                Admission::Refused(wait_ns) => {
+                    let retry_after_ms = wait_ns.div_ceil(MILLISECOND_NS);
+                    let words = format!("rate_limited: too many calls at once; retry_after_ms: {retry_after_ms}");
+                    let result = match &call.ask {
+                        Ask::Tool { .. } => Ok(reply(Err(ToolError::new(words)))),
+                        _ => Err(RpcError::new(code::RATE, words).with(json!({ "retry_after_ms": retry_after_ms }))),
+                    };
+                    self.mcp.talks.answer(&server, line, &call, &result);
+                }
+            },
         }
+    }
+
+    /// Charges a call to its principal, once.
+    fn admit(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, now_ns: u64) -> Admission {
+        if line.charged {
+            return Admission::Now;
+        }
+        let changes = match call.ask {
+            Ask::Tool { tool, .. } => {
+                desk.server.catalogue.tools().get(tool).is_some_and(|row| row.scope == Scopes::WRITE)
+            }
+            _ => false,
+        };
+        let admission = self.mcp.rates.admit(&call.principal.name, changes, now_ns);
+        match admission {
+            Admission::Now => {}
+            Admission::In(_) => self.mcp.rated.0 += 1,
+            Admission::Refused(_) => self.mcp.rated.1 += 1,
+        }
+        admission
     }
 
     /// Does what a call asks for, or has it done.
@@ -556,6 +593,13 @@ impl Control {
         self.mcp.exports.expire(now_ns);
         self.mcp.society.expire(&self.mcp.agents, now_ns);
         self.show_agents(now_ns);
+    }
+
+    /// A source has told of all its agents; returns how many there was no room for.
+    pub(super) fn take_listed(&mut self, source: &str, agents: Vec<SourceAgent>, now_ns: u64) -> usize {
+        let left_out = self.mcp.agents.take_source(source, agents, (now_ns, unix_ms()));
+        self.show_agents(now_ns);
+        left_out
     }
 
     /// Has the graph show what agents are and do.

@@ -210,6 +210,7 @@ impl Control {
         let phase = self.health.phase().name();
         let mut detail = health_detail(&self.state(), phase, sim_age_ms, &shards, &stages, &lanes, resident, files);
         self.add_jobs(&mut detail);
+        self.add_sources(&mut detail);
         detail
     }
 }

@@ -154,9 +154,9 @@ impl Event<'_> {
                 mem_mb: positive("metrics.mem_mb", found.mem_mb)?,
                 tokens_in: positive("metrics.tokens_in", found.tokens_in)?,
                 tokens_out: positive("metrics.tokens_out", found.tokens_out)?,
-                tokens_total: None,
                 cost_usd: positive("metrics.cost_usd", found.cost_usd)?,
                 queue: positive("metrics.queue", found.queue)?,
+                ..AgentMetrics::default()
             }),
         };
         let task = self.task_id.as_deref().map(|task| bounded(&at("task_id"), task, 256)).transpose()?;
@@ -202,7 +202,7 @@ pub(super) fn list_agents(asked: &ListAgents<'_>, view: &View<'_>, bounds: &Boun
     let statuses = ["spawning", "running", "idle", "stopped", "errored"].map(|name| (name, name));
     let status = asked.status.as_deref().map(|name| choice("status", Some(name), &statuses, "")).transpose()?;
     let fits = view.agents.iter().filter(|agent| {
-        status.is_none_or(|status| agent.status == status)
+        status.is_none_or(|status| agent.status == Some(status))
             && asked.role.as_deref().is_none_or(|role| agent.role.as_deref() == Some(role))
     });
     let total = fits.clone().count();

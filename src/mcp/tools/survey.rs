@@ -68,6 +68,7 @@ pub(super) fn overview(view: &View<'_>, bounds: &Bounds<'_>) -> Done {
             "nodes": view.graph_limits.0, "edges": view.graph_limits.1, "line_bytes": MCP_LINE_BYTES_MAX,
             "result_bytes": MCP_RESULT_BYTES_MAX, "work": MCP_EXPANSIONS_MAX, "list": 500, "nodes_per_call": 1_000,
             "edges_per_call": 1_000, "ops_per_call": 5_000, "timeout_ms": 30_000,
+            "calls_per_second": bounds.server.rate_limits.calls, "changes_per_second": bounds.server.rate_limits.changes,
         },
         "tick": view.tick,
         "revision": view.revision,

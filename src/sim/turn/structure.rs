@@ -3,7 +3,7 @@
 use super::Sim;
 use crate::base::clock::{monotonic_ns, thread_cpu_ns};
 use crate::graph::NodeIndex;
-use crate::handoff::{NEW_NODE, Replaced, SimEvent, Structure};
+use crate::handoff::{NEW_NODE, Replaced, SimEvent, Stamp, Structure};
 use crate::sim::{BackendError, Topology};
 
 impl Sim {
@@ -75,7 +75,23 @@ impl Sim {
         self.metrics.sim.structures.add(1);
         self.metrics.sim.structure_ns.set(monotonic_ns().saturating_sub(started_ns) as f64);
         replaced.busy_ns = thread_cpu_ns().saturating_sub(started_cpu_ns);
+        self.show_control();
         self.untold.push_back(SimEvent::Restructured { epoch, tick: self.tick, replaced: Box::new(replaced) });
+    }
+
+    /// Shows `control` alone where the nodes are in the new structure: who is answered may ask for that before the next tick.
+    fn show_control(&mut self) {
+        let (now_ns, tick, flags) = (monotonic_ns(), self.tick, self.flags());
+        let Self { backend, identity, pool, classes, lanes, .. } = self;
+        let stamp = Stamp { epoch: identity.epoch, tick, tick_ns: now_ns, published_ns: now_ns, flags };
+        let shown = pool.publish(|frame| {
+            frame.begin(stamp, &identity.words);
+            backend.write_into(frame.nodes_mut());
+            classes.note(frame);
+        });
+        if let Some(frame) = shown {
+            let _ = lanes.latest.push_quietly(frame);
+        }
     }
 
     fn upload(&mut self, topology: Topology) -> Result<(), BackendError> {

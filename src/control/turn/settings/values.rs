@@ -11,7 +11,7 @@ pub(super) fn to_wire(value: &Value) -> SettingsValue {
         Value::Decimal(value) => SettingsValue::F64(*value),
         Value::Text(text) | Value::Other(text) => SettingsValue::Text(text.clone()),
         Value::List(items) => SettingsValue::Array(items.iter().map(|item| whole(*item)).collect()),
-        Value::Names(names) => SettingsValue::Array(names.iter().cloned().map(SettingsValue::Text).collect()),
+        Value::Texts(items) => SettingsValue::Array(items.iter().cloned().map(SettingsValue::Text).collect()),
     }
 }
 
@@ -50,15 +50,14 @@ pub(super) fn from_wire(kind: Kind, value: &SettingsValue) -> Value {
         }
         SettingsValue::F64(value) => Value::Decimal(*value),
         SettingsValue::Text(text) => Value::Text(text.clone()),
-        SettingsValue::Array(items) if matches!(kind, Kind::Names(_)) => {
-            let name = |item: &SettingsValue| match item {
-                SettingsValue::Text(name) => Some(name.clone()),
+        SettingsValue::Array(items) => {
+            let text = |item: &SettingsValue| match item {
+                SettingsValue::Text(text) => Some(text.clone()),
                 _ => None,
             };
-            items.iter().map(name).collect::<Option<_>>().map_or_else(|| other("an array"), Value::Names)
-        }
-        SettingsValue::Array(items) => {
-            items.iter().map(whole).collect::<Option<_>>().map_or_else(|| other("an array"), Value::List)
+            let numbers = items.iter().map(whole).collect::<Option<_>>().map(Value::List);
+            let texts = || items.iter().map(text).collect::<Option<_>>().map(Value::Texts);
+            numbers.or_else(texts).unwrap_or_else(|| other("an array"))
         }
         SettingsValue::Null => other("null"),
         SettingsValue::Bytes(_) => other("bytes"),
