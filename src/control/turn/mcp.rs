@@ -3,6 +3,7 @@
 //! Short looks are answered at once, from the live graph; long ones by a thread of their own, over a snapshot. Everything else waits for
 //! what it asked for, and nothing waits here.
 
+mod admission;
 mod among;
 mod errands;
 mod figures;
@@ -26,7 +27,7 @@ use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
     Admission, Agents, Ask, Bounds, Call, CallKey, Done, Exports, Line, LogLevel, Plan, Principal, RateLimits, Rates,
     Recent, Reply, RpcError, Scopes, Server, SimFacts, SimulationChange, Society, SourceAgent, Step, Talks, ToolError,
-    Touched, View, Write, code, plan, read, reply, steered,
+    Touched, View, Write, plan, read, reply, steered,
 };
 use crate::worker::{AgentProduct, LookOrder, LookReport, Ticket};
 
@@ -283,37 +284,9 @@ impl Control {
                     self.mcp_call(desk, line, &call, now_ns);
                 }
                 Admission::In(wait_ns) => self.mcp.talks.hold(line.clone(), now_ns + wait_ns),
-                Admission::Refused(wait_ns) => {
-                    let retry_after_ms = wait_ns.div_ceil(MILLISECOND_NS);
-                    let words = format!("rate_limited: too many calls at once; retry_after_ms: {retry_after_ms}");
-                    let result = match &call.ask {
-                        Ask::Tool { .. } => Ok(reply(Err(ToolError::new(words)))),
-                        _ => Err(RpcError::new(code::RATE, words).with(json!({ "retry_after_ms": retry_after_ms }))),
-                    };
-                    self.mcp.talks.answer(&server, line, &call, &result);
-                }
+                Admission::Refused(wait_ns) => self.refuse_rate(desk, line, &call, wait_ns),
             },
         }
-    }
-
-    /// Charges a call to its principal, once.
-    fn admit(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, now_ns: u64) -> Admission {
-        if line.charged {
-            return Admission::Now;
-        }
-        let changes = match call.ask {
-            Ask::Tool { tool, .. } => {
-                desk.server.catalogue.tools().get(tool).is_some_and(|row| row.scope == Scopes::WRITE)
-            }
-            _ => false,
-        };
-        let admission = self.mcp.rates.admit(&call.principal.name, changes, now_ns);
-        match admission {
-            Admission::Now => {}
-            Admission::In(_) => self.mcp.rated.0 += 1,
-            Admission::Refused(_) => self.mcp.rated.1 += 1,
-        }
-        admission
     }
 
     /// Does what a call asks for, or has it done.

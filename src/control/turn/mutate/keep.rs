@@ -11,7 +11,7 @@ use super::{Mutations, Reply, Waiting};
 use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::base::clock::unix_ms;
-use crate::control::turn::{Control, HELD_BACK_MAX};
+use crate::control::turn::Control;
 use crate::graph::{Batch, NodeId};
 use crate::handoff::{Consumer, Producer};
 use crate::limits::BATCHES_IN_FLIGHT_MAX;
@@ -52,7 +52,7 @@ impl Control {
         }
         let message = if self.mutations.version < keeping.catching_up {
             "what was committed before a failure is being taken; send it again"
-        } else if self.mutations.in_flight() >= BATCHES_IN_FLIGHT_MAX || self.held_back.len() >= HELD_BACK_MAX {
+        } else if self.mutations.in_flight() >= BATCHES_IN_FLIGHT_MAX {
             "too many changes are on their way; send it again"
         } else {
             return None;
