@@ -109,9 +109,8 @@ impl File<'_> {
             integer @ DeValue::Integer(_) => number(integer).map_or_else(as_written, Value::Whole),
             DeValue::Array(items) => {
                 let text = |item: &DeValue<'_>| item.as_str().map(str::to_owned);
-                let numbers = items.iter().map(|item| number(item.get_ref())).collect::<Option<_>>().map(Value::List);
-                let texts = || items.iter().map(|item| text(item.get_ref())).collect::<Option<_>>().map(Value::Texts);
-                numbers.or_else(texts).unwrap_or_else(as_written)
+                let list = Value::of_items(items, |item| number(item.get_ref()), |item| text(item.get_ref()));
+                list.unwrap_or_else(as_written)
             }
             DeValue::Datetime(_) | DeValue::Table(_) => as_written(),
         }

@@ -48,6 +48,12 @@ pub fn short(text: &str) -> String {
     shown
 }
 
+/// A question after the name that was meant, behind a space; empty when none is near.
+#[must_use]
+pub fn did_you_mean(near: Option<&str>) -> String {
+    near.map(|near| format!(" Did you mean {:?}?", short(near))).unwrap_or_default()
+}
+
 /// The nearest of some names, when it is near enough to be meant.
 #[must_use]
 pub fn nearest<'names>(name: &str, names: impl Iterator<Item = &'names str>) -> Option<&'names str> {
@@ -221,7 +227,7 @@ pub fn unknown_node(graph: &Graph, field: &str, id: &Id<'_>) -> ToolError {
             .or_else(|| nearest(text, graph.nodes().iter().map(|node| &*node.label))),
         Id::Number(_) => None,
     };
-    let near = near.map(|near| format!(" Did you mean {:?}?", short(near))).unwrap_or_default();
+    let near = did_you_mean(near);
     ToolError(format!("{field}: there is no node {id}.{near} Use find_nodes to get ids."))
 }
 

@@ -31,6 +31,18 @@ pub enum Value {
     Other(String),
 }
 
+impl Value {
+    /// A list as its items have it: whole numbers, or else texts; `None` where it is neither.
+    pub fn of_items<T>(
+        items: &[T],
+        whole: impl Fn(&T) -> Option<i64>,
+        text: impl Fn(&T) -> Option<String>,
+    ) -> Option<Self> {
+        let numbers = items.iter().map(whole).collect::<Option<_>>().map(Self::List);
+        numbers.or_else(|| items.iter().map(text).collect::<Option<_>>().map(Self::Texts))
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

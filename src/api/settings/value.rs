@@ -32,9 +32,7 @@ pub fn from_json(kind: Kind, json: &Json) -> Value {
         },
         Json::String(text) => Value::Text(text.clone()),
         Json::Array(items) => {
-            let texts = || items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>();
-            let numbers = items.iter().map(Json::as_i64).collect::<Option<_>>().map(Value::List);
-            numbers.or_else(|| texts().map(Value::Texts)).unwrap_or_else(other)
+            Value::of_items(items, Json::as_i64, |item| item.as_str().map(str::to_owned)).unwrap_or_else(other)
         }
         Json::Null | Json::Object(_) => other(),
     }

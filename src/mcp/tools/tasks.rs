@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{Done, done};
 use crate::graph::{EdgeId, Graph, Node, NodeIndex, Value};
-use crate::mcp::args::{ToolError, arguments, choice, nearest, short, whole};
+use crate::mcp::args::{ToolError, arguments, choice, did_you_mean, nearest, short, whole};
 use crate::mcp::view::{Bounds, Budget, View};
 
 /// What the key of a task begins with.
@@ -168,7 +168,7 @@ pub fn task<'a>(view: &View<'a>, field: &str, id: &str) -> Result<Task<'a>, Tool
     let graph = view.graph;
     graph.by_key(id).and_then(|index| task_of(graph, index)).ok_or_else(|| {
         let keys = graph.nodes().iter().map(|node| &*node.key).filter(|key| key.starts_with(TASK));
-        let near = nearest(id, keys).map(|near| format!(" Did you mean {near:?}?")).unwrap_or_default();
+        let near = did_you_mean(nearest(id, keys));
         ToolError::new(format!("{field}: there is no task {:?}.{near} list_tasks has the ids.", short(id)))
     })
 }
@@ -176,6 +176,16 @@ pub fn task<'a>(view: &View<'a>, field: &str, id: &str) -> Result<Task<'a>, Tool
 /// `graph://task/{id}`.
 pub(in crate::mcp) fn one_task(view: &View<'_>, id: &str) -> Option<String> {
     task(view, "id", id).ok().and_then(|task| serde_json::to_string(&task).ok())
+}
+
+#[derive(Serialize)]
+struct ListedTasks {
+    tasks: Vec<Box<RawValue>>,
+    total: usize,
+    truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    revision: u64,
 }
 
 pub(super) fn list_tasks(asked: &ListTasks<'_>, view: &View<'_>, bounds: &Bounds<'_>) -> Done {
@@ -199,19 +209,14 @@ pub(super) fn list_tasks(asked: &ListTasks<'_>, view: &View<'_>, bounds: &Bounds
     let next = offset + tasks.len();
     let truncated = next < total;
     let next_cursor = (truncated && !tasks.is_empty()).then(|| bounds.cursor("list_tasks", next));
-    let mut result = json!({ "tasks": tasks, "total": total, "truncated": truncated, "revision": view.revision });
-    if let (Some(members), Some(cursor)) = (result.as_object_mut(), next_cursor) {
-        members.insert("next_cursor".to_owned(), json!(cursor));
-    }
-    done(&result)
+    done(&ListedTasks { tasks, total, truncated, next_cursor, revision: view.revision })
 }
 
 pub(super) fn get_agent(asked: &GetAgent<'_>, view: &View<'_>) -> Done {
     let id = asked.agent_id.as_deref().ok_or_else(|| ToolError::missing("agent_id", "the id of an agent"))?;
     let limit = whole("limit", asked.limit, (0, 100), 25)?;
     let row = view.agents.iter().find(|row| *row.agent_id == *id).ok_or_else(|| {
-        let near = nearest(id, view.agents.iter().map(|row| &*row.agent_id));
-        let near = near.map(|near| format!(" Did you mean {near:?}?")).unwrap_or_default();
+        let near = did_you_mean(nearest(id, view.agents.iter().map(|row| &*row.agent_id)));
         ToolError::new(format!("agent_id: there is no agent {:?}.{near} list_agents has the ids.", short(id)))
     })?;
     let mut budget = Budget::default();

@@ -537,8 +537,7 @@ impl Write {
         };
         let near = match &error.reason {
             crate::graph::OpProblem::UnknownNode { node: NodeRef::Key(key), .. } => {
-                let near = nearest(key, graph.nodes().iter().map(|node| &*node.key));
-                let near = near.map(|near| format!(" Did you mean {:?}?", args::short(near))).unwrap_or_default();
+                let near = args::did_you_mean(nearest(key, graph.nodes().iter().map(|node| &*node.key)));
                 format!("{near} Use find_nodes to get ids, or make it first.")
             }
             _ => String::new(),

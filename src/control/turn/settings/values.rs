@@ -55,9 +55,7 @@ pub(super) fn from_wire(kind: Kind, value: &SettingsValue) -> Value {
                 SettingsValue::Text(text) => Some(text.clone()),
                 _ => None,
             };
-            let numbers = items.iter().map(whole).collect::<Option<_>>().map(Value::List);
-            let texts = || items.iter().map(text).collect::<Option<_>>().map(Value::Texts);
-            numbers.or_else(texts).unwrap_or_else(|| other("an array"))
+            Value::of_items(items, whole, text).unwrap_or_else(|| other("an array"))
         }
         SettingsValue::Null => other("null"),
         SettingsValue::Bytes(_) => other("bytes"),
