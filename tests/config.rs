@@ -351,7 +351,8 @@ fn a_file_made_to_be_large_is_refused_soon_and_briefly() {
         let started = std::time::Instant::now();
         let message = refused_file(&file);
         assert!(message.len() < 20_000, "{} bytes", message.len());
-        assert!(started.elapsed() < Duration::from_secs(10), "{:.60}: {:?}", file, started.elapsed());
+        // A square of these lengths takes minutes.
+        assert!(started.elapsed() < Duration::from_secs(60), "{:.60}: {:?}", file, started.elapsed());
     }
 }
 
