@@ -11,6 +11,8 @@ use swarmcast::graph::formats::export::{ExportFormat, export};
 use swarmcast::graph::formats::{Format, ImportOptions, Imported, Note, Progress, import_bytes, import_path};
 use swarmcast::graph::{Edge, Graph, Node, NodeKind, Value};
 
+use crate::support::Folder;
+
 const OPTIONS: ImportOptions = ImportOptions {
     format: Format::Auto,
     skip_bad: false,

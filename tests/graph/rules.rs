@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use swarmcast::sim::SimParams;
 use swarmcast::wire::NodeRecord;
 
-use crate::support::{Answer, Client, PATIENCE, Server, decode, graph, within};
+use crate::support::{Answer, Client, Folder, PATIENCE, Server, decode, graph, within};
 
 fn karate(flags: &[&str]) -> Server {
     let [flag, path] = graph("karate.gexf");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use swarmcast::wire::{SettingsBody, SettingsMessage, SettingsPath, SettingsValue};
 
-use crate::support::{Answer, Client, Event, Server, Ws, graph, within};
+use crate::support::{Answer, Client, Event, Folder, Server, Ws, graph, within};
 
 fn send(server: &Server, method: &str, path: &str, body: &Value) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };

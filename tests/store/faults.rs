@@ -347,7 +347,7 @@ fn a_full_disk_makes_it_read_only_and_room_makes_it_well() {
     let mut now_ns = 1 << 62;
     for round in 0..4_u64 {
         // Somebody else takes the room, all of it or all but some pages.
-        let room = Command::new("df").args(["--output=avail", "-k"]).arg(&disk.0).output().unwrap();
+        let room = Command::new("df").args(["--output=avail", "-k"]).arg(&*disk.0).output().unwrap();
         let kib: u64 = String::from_utf8_lossy(&room.stdout).lines().last().unwrap().trim().parse().unwrap();
         std::fs::write(&filler, vec![0; (kib.saturating_sub(400 * round + 40) << 10) as usize]).unwrap();
         let mut sent = 0;

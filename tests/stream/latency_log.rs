@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Client, PATIENCE, Server, repository, run, within};
+use crate::support::{Client, Folder, PATIENCE, Server, repository, run, within};
 
 const SIGTERM: i32 = 15;
 

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Client, Event, PATIENCE, Server, Tcp, Ws, reset, run, within};
+use crate::support::{Answer, Client, Event, Folder, PATIENCE, Server, Tcp, Ws, reset, run, within};
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;

@@ -19,6 +19,7 @@ use swarmcast::wire::{FrameHeader, NodeRecord, TCP_TEXT_BIT};
 use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
+#[allow(unused_imports, reason = "each test program uses its own part of this")]
 pub use folder::Folder;
 
 /// How long anything may take that has no limit of its own. A loaded machine is no reason to fail.
