@@ -51,6 +51,19 @@ fn the_embedded_graph_is_drawn_and_dragged() {
 }
 
 #[test]
+fn what_analytics_find_is_computed_when_asked_for_and_coloured() {
+    let [flag, path] = graph("karate.gexf");
+    let server = Server::start(&[flag, path]);
+    let communities = look(&server, "communities", &["--colour", "community", "--no-drag"]);
+    let legend = communities["legend"].as_array().unwrap();
+    assert!(legend.len() >= 3 && legend[0].as_str().unwrap().starts_with("community "), "{communities}");
+    // Who comes later finds it there; distances are from the node that is selected.
+    let distances = look(&server, "distances", &["--select", "1", "--colour", "distance", "--no-drag"]);
+    let legend = distances["legend"].as_array().unwrap();
+    assert!(legend[0].as_str().unwrap().starts_with("Distances: "), "{distances}");
+}
+
+#[test]
 fn a_small_graph_is_drawn_and_dragged() {
     let [flag, path] = graph("karate.gexf");
     let server = Server::start(&[flag, path]);
