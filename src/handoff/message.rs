@@ -373,6 +373,20 @@ pub enum ShardEvent {
     },
 }
 
+/// What everybody is shown, in parts of which the newest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StagePart {
+    /// `view_set`.
+    View,
+    /// `encoding_set`.
+    Encoding,
+}
+
+impl StagePart {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::View, Self::Encoding];
+}
+
 /// control → shard.
 #[derive(Clone, Debug)]
 pub enum ShardMessage {
@@ -401,6 +415,13 @@ pub enum ShardMessage {
     },
     /// A text for every connection.
     Broadcast {
+        /// JSON.
+        text: Bytes,
+    },
+    /// A text for every connection, and for each that comes later until another takes its place.
+    Stage {
+        /// Which of them.
+        part: StagePart,
         /// JSON.
         text: Bytes,
     },

@@ -90,12 +90,13 @@ pub struct PromptRow {
 type FurtherSet = (&'static str, &'static str);
 
 /// The engine's sets beside the core, in the order of the list.
-const FURTHER_SETS: [FurtherSet; 5] = [
+const FURTHER_SETS: [FurtherSet; 6] = [
     ("memory", include_str!("sets/memory.json")),
     ("sim", include_str!("sets/sim.json")),
     ("admin", include_str!("sets/admin.json")),
     ("io", include_str!("sets/io.json")),
     ("agents", include_str!("sets/agents.json")),
+    ("view", include_str!("sets/view.json")),
 ];
 
 /// The set of the catalogue's own tools.

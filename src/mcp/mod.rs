@@ -24,6 +24,7 @@ mod server;
 mod session;
 mod society;
 mod sources;
+mod stage;
 mod subscribe;
 mod talks;
 mod tools;
@@ -44,6 +45,7 @@ pub use server::{Principal, Server};
 pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, LogLevel, Session, Step};
 pub use society::{Caller, Next, Society};
 pub use sources::{BreakerState, Source, SourceAgent, SourceOptions, SourceReport, SourceState};
+pub use stage::{AUTO, Audience, Camera, Encoding, OnStage, Placed, Scene, Stage, Staging};
 pub use subscribe::Touched;
 pub use talks::{Line, Talks};
 pub use tools::{

@@ -121,6 +121,8 @@ choice! {
         Io = "io",
         /// Messages and tasks among agents.
         Agents = "agents",
+        /// Where people who watch look, and what colour and size mean.
+        View = "view",
     }
 }
 

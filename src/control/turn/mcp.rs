@@ -7,6 +7,7 @@ mod admission;
 mod among;
 mod errands;
 mod figures;
+mod stage;
 mod step;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use self::figures::CallBook;
+use self::stage::Staged;
 use self::step::Steps;
 use super::mutate::Reply as Told;
 use super::{Control, SHORT_NAP};
@@ -69,6 +71,8 @@ pub struct McpDesk {
     pub own_user: Principal,
     /// Who comes by TCP without a token; `None` is nobody.
     pub anonymous: Option<Principal>,
+    /// Address of the viewer's page, with a slash at its end.
+    pub page: String,
 }
 
 /// A call that waits.
@@ -122,6 +126,7 @@ pub(super) struct Mcp {
     filed: Vec<(Handle, CallKey, AgentProduct)>,
     exports: Exports,
     society: Society,
+    staged: Staged,
     rates: Rates,
     /// Calls that waited for their principal's rate, and calls that were refused for it.
     pub(super) rated: (u64, u64),
@@ -167,6 +172,7 @@ impl Mcp {
             filed: Vec::new(),
             exports: Exports::default(),
             society: Society::default(),
+            staged: Staged::default(),
             rates: Rates::new(desk.map_or_else(RateLimits::default, |desk| desk.server.rate_limits)),
             rated: (0, 0),
         }
@@ -175,6 +181,7 @@ impl Mcp {
     /// Whether something is due before a lane rings.
     pub(super) fn is_busy(&mut self) -> bool {
         !self.written.is_empty()
+            || self.staged.is_untold()
             || !self.filed.is_empty()
             || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. } | Awaited::Steps(_)))
             || self.talks.is_busy()
@@ -235,6 +242,7 @@ impl Control {
         self.look_at_steps(&desk, now_ns);
         self.tell_progress(now_ns);
         self.log_state();
+        self.show_stage(now_ns);
         self.notify(now_ns);
         self.send_mcp(&mut desk);
         self.lanes.mcp = Some(desk);
@@ -354,6 +362,10 @@ impl Control {
                 let found = self.mcp.exports.read(&name, part, &call.principal.name, &uri, now_ns);
                 let result = found.ok_or_else(|| RpcError::no_resource(&uri));
                 self.mcp.answer(&desk.server, line, call, &result);
+            }
+            Ok(Plan::Stage(asked)) => {
+                let done = self.put_on_stage(&desk.page, &asked, &call.principal.name);
+                self.mcp.answer(server, line, call, &tool(done));
             }
             Ok(Plan::Step(stepping)) => self.begin_steps(desk, line, call, stepping, now_ns),
             Ok(Plan::Register(asked)) => {
