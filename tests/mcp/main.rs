@@ -16,3 +16,4 @@ mod http;
 mod sets;
 mod sources;
 mod tools;
+mod view;

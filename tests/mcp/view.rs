@@ -2,17 +2,14 @@
 //! Method: calls over an in-memory engine for what is refused; the real server with viewers on its streams for what arrives.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/mcp.rs"]
-mod engine;
-mod support;
-
 use std::time::Duration;
 
-use engine::{Engine, me, modern};
 use serde_json::{Value, json};
-use support::{Client, Server};
 use swarmcast::graph::{Batch, NodeRef, Op};
 use swarmcast::mcp::Session;
+
+use crate::engine::{Engine, me, modern};
+use crate::support::{Client, Folder, Server};
 
 #[test]
 fn what_cannot_be_shown_is_refused_by_name_and_limit() {
@@ -109,36 +106,27 @@ fn views_are_kept_by_name_and_encodings_by_channel() {
 }
 
 /// A server whose agents need no token and have the set, and what one of them is answered.
-struct Open(Server);
+struct Open(Server, #[allow(dead_code, reason = "gone with the server")] Folder);
 
 impl Open {
     fn start(folder: &str) -> Self {
-        let folder = support::folder(folder);
+        let folder = Folder::new(folder);
         let token = format!("mcp.token_file={}", folder.join("mcp.token").display());
-        Self(Server::start(&[
+        let server = Server::start(&[
             "--mcp",
             "127.0.0.1:0",
             "--set",
             &token,
             "--set",
-            "mcp.anonymous=\"write\"",
+            "mcp.anonymous=write",
             "--toolsets",
             "core,view",
-        ]))
+        ]);
+        Self(server, folder)
     }
 
     fn call(&self, tool: &str, arguments: Value) -> Value {
-        let body = modern(1, "tools/call", json!({ "name": tool, "arguments": arguments }));
-        let head = format!(
-            "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\n\
-             Mcp-Name: {tool}\r\nContent-Length: {}\r\n\r\n{body}",
-            self.0.http,
-            body.len()
-        );
-        let answer = self.0.send(head.as_bytes()).json();
-        assert!(answer["result"]["isError"].is_null(), "{tool}: {answer}");
-        answer["result"]["structuredContent"].clone()
+        self.0.tool(tool, arguments)
     }
 }
 
