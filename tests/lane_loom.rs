@@ -98,8 +98,8 @@ fn two_writers_wake_one_reader_through_one_bell() {
         let (mut first, mut from_first, bell, notify) = sleepy_lane(1, Overflow::Refuse);
         let (mut second, mut from_second) = lane("loom", 1, Overflow::Refuse, Arc::clone(&bell));
         let writers = [
-            thread::spawn(move || drop(first.push(10).unwrap())),
-            thread::spawn(move || drop(second.push(20).unwrap())),
+            thread::spawn(move || _ = first.push(10).unwrap()),
+            thread::spawn(move || _ = second.push(20).unwrap()),
         ];
         let mut sum = 0;
         while sum != 30 {
