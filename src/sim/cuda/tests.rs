@@ -18,6 +18,9 @@ use crate::sim::hash::{cube_point, mix2};
 use crate::sim::{Backend, BackendError, Dimensions, ForceModel, SimParams, Topology};
 use crate::wire::NodeRecord;
 
+mod changes;
+mod wire;
+
 const SIZES: [u32; 6] = [0, 1, 31, 32, 33, 1_000];
 
 #[derive(Clone, Copy, Debug)]
