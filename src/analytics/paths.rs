@@ -140,12 +140,14 @@ fn dijkstra(csr: &Csr, lengths: Lengths, paths: &mut Paths, watch: &dyn Watch) -
         if std::mem::replace(&mut settled[at], true) {
             continue;
         }
-        pace.spend(HEAP_WORK * csr.degree(at), paths.reached, csr.node_count())?;
+        pace.spend(csr.degree(at), paths.reached, csr.node_count())?;
         paths.reached += 1;
         for (neighbour, weight) in csr.row(at) {
             let Some(length) = lengths.of(weight) else { continue };
             let (next, to) = (distance + length, neighbour as usize);
             if next < paths.distance[to] {
+                // Of a node that all are joined to each may go through the whole heap.
+                pace.spend(HEAP_WORK, paths.reached, csr.node_count())?;
                 paths.distance[to] = next;
                 paths.parent[to] = node;
                 heap.push(Reach { distance: next, node: neighbour });

@@ -134,7 +134,7 @@ fn a_structure_that_is_refused_is_answered_and_sent_again_whole() {
     bench.control.turn();
     let (again, told) = bench.structure().unwrap();
     assert_eq!((again.epoch, again.from, again.words), (2, first.from, first.words), "from what the simulation has");
-    assert_eq!((again.touched, again.adrift), (first.touched, first.adrift));
+    assert_eq!((again.touched, again.adrift), (vec![NodeIndex(1)], first.adrift), "what was put somewhere meanwhile");
     let node = NodeIndex(first.index.get(crate::graph::NodeId::new(1).unwrap()).unwrap().0);
     let pinned = told.iter().any(|order| matches!(order, SimCommand::Pin { node: one, pinned: true } if *one == node));
     let placed = told
