@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
+mod folder;
+
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,9 @@ use socket2::{Domain, SockRef, Socket, Type};
 use swarmcast::wire::{FrameHeader, NodeRecord, TCP_TEXT_BIT};
 use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
+
+#[allow(unused_imports, reason = "each test program uses its own part of this")]
+pub use folder::Folder;
 
 /// How long anything may take that has no limit of its own. A loaded machine is no reason to fail.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,13 +36,6 @@ pub fn repository(path: &str) -> PathBuf {
 /// Flags for a graph of this repository.
 pub fn graph(name: &str) -> [String; 2] {
     ["--graph".to_owned(), repository("examples/graphs").join(name).display().to_string()]
-}
-
-/// A folder of this process's own, empty the first time.
-pub fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("swarmcast-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 /// Runs the program to its end.

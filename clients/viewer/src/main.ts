@@ -3,17 +3,19 @@
 import "./style.css";
 import type { State, Statistics } from "./connection.js";
 import type { Graph } from "./graph.js";
+import { COLUMNS_SHOWN, OWN, reasonOf, requestOf, shown, type Colouring } from "./colouring.js";
 import { Input, listenToKeys } from "./input.js";
 import { Interest } from "./interest.js";
 import { Interpolator } from "./interpolation.js";
 import type { FrameMessage, FromWorker, ToWorker } from "./messages.js";
 import { paint, type Painting } from "./palette.js";
-import { element, press, showCard, showFigures, showHint, showLegend } from "./panel.js";
+import { element, press, showCard, showFigures, showHint, showLegend, showNote } from "./panel.js";
 import { Pins } from "./pins.js";
 import { COMPACT, PLAIN, STRIDE } from "./protocol.js";
 import { Labels } from "./scene/labels.js";
 import { View } from "./scene/view.js";
 import { Search } from "./search.js";
+import type { Columns } from "./wire/chain.js";
 import StreamWorker from "./worker.ts?worker&inline";
 
 const PANEL_INTERVAL_MS = 250;
@@ -40,6 +42,10 @@ let state: State = "connecting";
 let retryAtMs = 0;
 let graph: Graph | null = null;
 let painting: Painting | null = null;
+let columns: Columns = {};
+let colouring: Colouring = OWN;
+/** Counts the requests for results, so that only the last one may say how it went. */
+let asked = 0;
 let statistics: Statistics | null = null;
 let lastFrame: Omit<FrameMessage, "positions"> | null = null;
 let selected = -1;
@@ -64,6 +70,7 @@ function send(message: object): void {
 worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
   if (data.type === "frame") onFrame(data);
   else if (data.type === "graph") onGraph(data.graph);
+  else if (data.type === "columns") onColumns(data.columns);
   else if (data.type === "statistics") onStatistics(data.statistics);
   else if (data.type === "message") onMessage(data.message);
   else {
@@ -87,6 +94,8 @@ function onStatistics(next: Statistics): void {
 function onGraph(next: Graph): void {
   const same = graph !== null && graph.ids.length === next.ids.length && graph.ids.every((id, k) => id === next.ids[k]);
   graph = next;
+  // Results are of the graph of before; those that still hold come again.
+  columns = {};
   painting = paint(next);
   frames.reset();
   interest.reset();
@@ -102,6 +111,41 @@ function onGraph(next: Graph): void {
   showLegend(painting, next.nodes);
   element("name").textContent = next.name || "Swarmcast";
   document.title = next.name ? `${next.name} · Swarmcast` : "Swarmcast";
+}
+
+function onColumns(next: Columns): void {
+  columns = next;
+  repaint();
+}
+
+function repaint(): void {
+  if (graph === null || view.mesh === null) return;
+  painting = paint(graph, colouring, columns);
+  view.mesh.repaint(painting);
+  showLegend(painting, graph.nodes);
+  view.touch();
+}
+
+/** Colours by `next`, and has it computed and published where it is not there yet, or where it depends on what is selected. */
+async function colourBy(next: Colouring): Promise<void> {
+  colouring = next;
+  repaint();
+  const column = shown(next);
+  const mine = ++asked;
+  showNote(null);
+  if (column === null || (columns[column.name] !== undefined && next !== "distance")) return;
+  const source = graph?.nodes[selected]?.id ?? null;
+  if (next === "distance" && source === null) return showNote("Select a node first: distances are from it.");
+  showNote(`${column.title} are being computed.`);
+  try {
+    const response = await fetch(new URL(`/api/analytics/${column.job}?wait=10`, location.href), {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(requestOf(column.name, source)),
+    });
+    if (mine !== asked) return;
+    showNote(response.ok ? null : `${column.title} cannot be had: ${await reasonOf(response)}`);
+  } catch {
+    if (mine === asked) showNote(`${column.title} cannot be had: the server does not answer.`);
+  }
 }
 
 function onMessage(message: { type: string } & Record<string, unknown>): void {
@@ -120,12 +164,14 @@ function setPinned(index: number, pinned: boolean): void {
 }
 
 function select(index: number): void {
+  const another = index >= 0 && index !== selected;
   selected = index;
   const mesh = view.mesh;
   neighbours = index >= 0 && mesh ? new Set(mesh.neighbours(index)) : null;
   mesh?.focus(index);
   showCard(graph?.nodes[index] ?? null);
   view.touch();
+  if (another && colouring === "distance") void colourBy("distance");
 }
 
 const input = new Input({
@@ -168,6 +214,9 @@ element("cardPin").addEventListener("click", () => {
   const node = graph?.nodes[selected];
   if (node) send({ type: "pinNode", nodeId: node.id, pinned: !node.pinned });
 });
+const colours = element<HTMLSelectElement>("colour");
+for (const { name, title } of COLUMNS_SHOWN) colours.append(new Option(title, name));
+colours.addEventListener("change", () => { void colourBy(shown(colours.value)?.name ?? OWN); });
 function fold(hidden: boolean): void {
   element("figures").hidden = hidden;
   element("fold").setAttribute("aria-expanded", String(!hidden));
@@ -244,7 +293,7 @@ const inspection = {
     return {
       state, ...statistics, nodeCount: graph?.nodes.length ?? 0, edgeCount: (graph?.edges.length ?? 0) / 2,
       epoch: graph?.epoch ?? null, sequence: lastFrame?.sequence ?? null, tick: lastFrame?.tick ?? null,
-      fps: drawnAtMs.length,
+      fps: drawnAtMs.length, colours: painting?.by ?? null, legend: painting?.legend.length ?? 0,
       edgeShare: view.mesh?.edgeShare() ?? 1, delayMs: frames.delayMs(), labels: labels.count(),
     };
   },

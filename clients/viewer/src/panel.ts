@@ -118,6 +118,12 @@ export function showLegend({ legend, by }: Painting, nodes: NodeInfo[]): void {
   }
 }
 
+/** One sentence for everybody to read; null takes it away. */
+export function showNote(text: string | null): void {
+  element("note").hidden = text === null;
+  say("note", text ?? "");
+}
+
 function shapeOf(className: string): string {
   return className === "agent" ? "diamond" : className.startsWith("ontology") ? "square" : "";
 }

@@ -81,6 +81,12 @@ export class GraphMesh {
     this.texture.needsUpdate = true;
   }
 
+  /** Other colours for the same nodes. O(nodes + edges). */
+  repaint(painting: Painting): void {
+    this.points.geometry.setAttribute("paint", new BufferAttribute(painting.colours, 4, true));
+    this.lines.geometry.setAttribute("paint", edgePaint(this.graph, painting));
+  }
+
   /** `unit`: world units of radius 1. `typicalLength`: world units of an edge that is drawn at full opacity. */
   setScale(unit: number, typicalLength: number): void {
     this.points.material.uniforms["unit"]!.value = unit;
@@ -181,22 +187,35 @@ function edgeGeometry(graph: Graph, painting: Painting): BufferGeometry {
   const count = graph.edges.length / 2;
   const near = new Uint32Array(count * 2);
   const far = new Uint32Array(count * 2);
-  const paint = new Uint8Array(count * 8);
-  // In steps of a prime that does not divide the count every edge comes once, and any front part is an even pick.
-  const step = count % 7919 === 0 ? 1 : 7919;
-  for (let k = 0, edge = 0; k < count; k++, edge = (edge + step) % count) {
-    const source = graph.edges[edge * 2]!;
-    const target = graph.edges[edge * 2 + 1]!;
-    near.set([source, target], k * 2);
-    far.set([target, source], k * 2);
-    for (let channel = 0; channel < 4; channel++) {
-      paint[k * 8 + channel] = painting.colours[source * 4 + channel]!;
-      paint[k * 8 + 4 + channel] = painting.colours[target * 4 + channel]!;
-    }
-  }
+  forEachEdge(graph, (place, source, target) => {
+    near.set([source, target], place * 2);
+    far.set([target, source], place * 2);
+  });
   const geometry = new BufferGeometry();
   geometry.setAttribute("near", new BufferAttribute(near, 1));
   geometry.setAttribute("far", new BufferAttribute(far, 1));
-  geometry.setAttribute("paint", new BufferAttribute(paint, 4, true));
+  geometry.setAttribute("paint", edgePaint(graph, painting));
   return geometry;
+}
+
+/** The colours of both ends of every edge, in the order in which they are drawn. */
+function edgePaint(graph: Graph, painting: Painting): BufferAttribute {
+  const paint = new Uint8Array(graph.edges.length * 4);
+  forEachEdge(graph, (place, source, target) => {
+    for (let channel = 0; channel < 4; channel++) {
+      paint[place * 8 + channel] = painting.colours[source * 4 + channel]!;
+      paint[place * 8 + 4 + channel] = painting.colours[target * 4 + channel]!;
+    }
+  });
+  return new BufferAttribute(paint, 4, true);
+}
+
+/** Every edge once, in an order of which any front part is an even pick. */
+function forEachEdge(graph: Graph, take: (place: number, source: number, target: number) => void): void {
+  const count = graph.edges.length / 2;
+  // Steps of a prime that does not divide the count.
+  const step = count % 7919 === 0 ? 1 : 7919;
+  for (let place = 0, edge = 0; place < count; place++, edge = (edge + step) % count) {
+    take(place, graph.edges[edge * 2]!, graph.edges[edge * 2 + 1]!);
+  }
 }
