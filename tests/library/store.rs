@@ -315,7 +315,7 @@ fn any_byte_of_a_store_may_be_wrong_without_a_panic() {
         let at = random.below(bytes.len() as u64) as usize;
         bytes[at] ^= 1 << random.below(8);
         for suffix in ["", "-wal", "-shm"] {
-            let _ = fs::remove_file(folder.join(&format!("case.db{suffix}")));
+            let _ = fs::remove_file(folder.join(format!("case.db{suffix}")));
         }
         fs::write(&file, &bytes).unwrap();
         let checked = check(&file);
