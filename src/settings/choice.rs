@@ -53,6 +53,8 @@ choice! {
         Dot = "dot",
         /// Matrix Market.
         Mtx = "mtx",
+        /// Apache Parquet, in builds that read it.
+        Parquet = "parquet",
     }
 }
 

@@ -160,14 +160,13 @@ mod tests {
     };
 
     fn sample(name: &str) -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/import").join(name)
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parquet").join(name)
     }
 
     #[test]
     fn tables_of_other_tools_are_read_whatever_packs_them() {
         let mut first: Option<String> = None;
-        for name in ["pyarrow_snappy.parquet", "pyarrow_zstd.parquet", "pyarrow_plain.pq", "pyarrow_gzip_rows.parquet"]
-        {
+        for name in ["snappy.parquet", "zstd.parquet", "plain.pq", "gzip_rows.parquet"] {
             let Imported { graph, format, skipped_count, .. } =
                 import_path(&sample(name), &OPTIONS, &mut ()).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!((format, skipped_count), (Format::Parquet, 0));
@@ -185,7 +184,7 @@ mod tests {
     fn what_is_wrong_is_named_with_its_row() {
         let refusal =
             |name: &str, options: &ImportOptions| import_path(&sample(name), options, &mut ()).unwrap_err().to_string();
-        let error = refusal("pyarrow_bad.parquet", &OPTIONS);
+        let error = refusal("bad.parquet", &OPTIONS);
         for part in [
             "row 2: expected a target node, found nothing",
             "row 3: expected a weight, a finite number >= 0, found \"-1\"",
@@ -194,11 +193,11 @@ mod tests {
             assert!(error.contains(part), "{part} in {error}");
         }
         let skipping = ImportOptions { skip_bad: true, ..OPTIONS };
-        let imported = import_path(&sample("pyarrow_bad.parquet"), &skipping, &mut ()).unwrap();
+        let imported = import_path(&sample("bad.parquet"), &skipping, &mut ()).unwrap();
         assert_eq!((imported.graph.edges().len(), imported.skipped_count), (2, 3));
-        let error = refusal("pyarrow_nodes.parquet", &OPTIONS);
+        let error = refusal("nodes.parquet", &OPTIONS);
         assert!(error.contains("expected columns named source and target, found id, label"), "{error}");
-        let error = refusal("pyarrow_snappy.parquet", &ImportOptions { edges_max: 77, ..OPTIONS });
+        let error = refusal("snappy.parquet", &ImportOptions { edges_max: 77, ..OPTIONS });
         assert!(error.contains("more than 77 edges"), "{error}");
         let error = super::super::import_bytes("g.parquet", b"PAR1\0\0PAR1", &OPTIONS).unwrap_err().to_string();
         assert!(error.contains("only read from a file of this machine"), "{error}");
@@ -206,7 +205,7 @@ mod tests {
 
     #[test]
     fn no_damage_does_more_than_refuse_the_file() {
-        let whole = std::fs::read(sample("pyarrow_zstd.parquet")).unwrap();
+        let whole = std::fs::read(sample("zstd.parquet")).unwrap();
         let path = std::env::temp_dir().join(format!("swarmcast-parquet-{}", std::process::id()));
         let mut refused = 0;
         for turn in 0..1_500usize {

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use super::arrays::Arrays;
 use super::asked::{GraphState, show};
+use super::counts::Counts;
 use super::device::{Device, DeviceError, MemoryUse};
 use super::layout::{Edit, HELD, OUT_FLOATS, PINNED, Report, Touch};
-use super::scene::{Counts, EXACT_NODES_MAX, Scene, Turn};
+use super::scene::{EXACT_NODES_MAX, Scene, Turn};
 use crate::graph::NodeIndex;
 use crate::handoff::WireOrder;
 use crate::sim::backend::Dealt;

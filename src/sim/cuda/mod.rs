@@ -12,6 +12,7 @@
 mod arrays;
 mod asked;
 mod backend;
+mod counts;
 mod device;
 mod driver;
 #[cfg(test)]
