@@ -111,13 +111,12 @@ fn both(topology: &Topology) -> [(Bench, u32); 2] {
     [(bench(Box::new(cpu(SimParams::default(), topology))), 0), (bench(Box::new(on_cuda)), 1)]
 }
 
-fn assert_alike(wanted: &[NodeRecord], found: &[NodeRecord], what: &str) {
+fn assert_alike(wanted: &[NodeRecord], found: &[NodeRecord], most: f64, what: &str) {
     let positions = |records: &[NodeRecord]| records.iter().map(NodeRecord::position).collect::<Vec<_>>();
     let difference = relative_difference(&positions(found), &positions(wanted));
     assert!(difference < 1e-3, "{what}: positions {difference}");
     let difference = relative_difference(&velocities(found), &velocities(wanted));
-    // One that had lost its speed would be off by all of it.
-    assert!(difference < 1e-2, "{what}: velocities {difference}");
+    assert!(difference < most, "{what}: velocities {difference}");
 }
 
 #[test]
@@ -131,11 +130,14 @@ fn nodes_that_stay_go_on_as_on_the_cpu() {
         bench.command(SimCommand::Pin { node: NodeIndex(7), pinned: true });
         bench.command(SimCommand::Pin { node: NodeIndex(16), pinned: false });
         bench.turn();
+        let mut kept = bench.seen();
         // No step between this and the structure.
         bench.command(SimCommand::Place { node: NodeIndex(20), position: [-400.0, 0.0, 55.0] });
         bench.command(SimCommand::Restructure { structure: structure(&before) });
         bench.sim.turn(bench.now_ns, bench.now_ns);
         for _ in 0..late {
+            // Nothing has been stepped in what is seen now.
+            kept = bench.seen();
             bench.turn();
         }
         let first = bench.seen();
@@ -143,11 +145,16 @@ fn nodes_that_stay_go_on_as_on_the_cpu() {
         let told = std::iter::from_fn(|| bench.events.pop())
             .any(|event| matches!(event, SimEvent::Restructured { epoch: 2, .. }));
         assert!(told);
-        [first, bench.seen()]
+        (kept, [first, bench.seen()])
     });
+    let at = |node: u32| if node < 5 { node as usize } else { node as usize - 1 };
+    let ((before, wanted), (kept, found)) = (wanted, found);
+    let stays = (0..NODES).filter(|node| ![5, 20].contains(node));
+    let (before, kept): (Vec<_>, Vec<_>) = stays.map(|node| (before[node as usize], kept[at(node)])).unzip();
+    // What had lost its speed would be off by all of it.
+    assert_alike(&before, &kept, 1e-2, "at the change");
     for (wanted, found) in wanted.iter().zip(&found) {
         assert_eq!(wanted.len(), NODES as usize + 1);
-        let at = |node: u32| if node < 5 { node as usize } else { node as usize - 1 };
         assert_eq!(wanted[at(10)].position(), [900.0, 20.0, -30.0], "still in that hand");
         assert_eq!(found[at(10)].position(), [900.0, 20.0, -30.0]);
         assert_eq!((wanted[at(7)].velocity(), found[at(7)].velocity()), ([0.0; 3], [0.0; 3]), "still pinned");
@@ -155,7 +162,8 @@ fn nodes_that_stay_go_on_as_on_the_cpu() {
         assert!(near(wanted) < 40.0 && near(found) < 40.0, "{} {}", near(wanted), near(found));
         let fast = wanted.iter().filter(|record| record.velocity().iter().any(|axis| axis.abs() > 10.0)).count();
         assert!(fast > 100, "something moves: {fast}");
-        assert_alike(wanted, found, "after the change");
+        // New nodes begin next to others, where the last bit of a place makes another push.
+        assert_alike(wanted, found, 0.05, "after the change");
     }
 }
 
@@ -241,7 +249,7 @@ fn new_bounds_and_a_reset_go_together_as_on_the_cpu() {
             backend.step();
         }
         found.finish().unwrap();
-        assert_alike(&records(&wanted, 100), &records(&found, 100), "reset and lifted");
+        assert_alike(&records(&wanted, 100), &records(&found, 100), 1e-2, "reset and lifted");
     }
 }
 
@@ -311,7 +319,7 @@ fn the_cpu_takes_over_motion_and_home() {
     }
     assert_eq!(backend.name(), "cpu");
     wanted.step();
-    assert_alike(&records(&wanted, NODES as usize), &records(&backend, NODES as usize), "the sixth step");
+    assert_alike(&records(&wanted, NODES as usize), &records(&backend, NODES as usize), 1e-2, "the sixth step");
     assert!(backend.reset());
     wanted.reset();
     assert_eq!(records(&backend, NODES as usize), records(&wanted, NODES as usize));
