@@ -121,7 +121,7 @@ impl Open {
             "--set",
             &token,
             "--set",
-            "mcp.anonymous=\"write\"",
+            "mcp.anonymous=write",
             "--toolsets",
             "core,view",
         ]))
