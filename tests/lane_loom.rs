@@ -97,10 +97,8 @@ fn two_writers_wake_one_reader_through_one_bell() {
     explore(|| {
         let (mut first, mut from_first, bell, notify) = sleepy_lane(1, Overflow::Refuse);
         let (mut second, mut from_second) = lane("loom", 1, Overflow::Refuse, Arc::clone(&bell));
-        let writers = [
-            thread::spawn(move || drop(first.push(10).unwrap())),
-            thread::spawn(move || drop(second.push(20).unwrap())),
-        ];
+        let writers =
+            [thread::spawn(move || _ = first.push(10).unwrap()), thread::spawn(move || _ = second.push(20).unwrap())];
         let mut sum = 0;
         while sum != 30 {
             let taken = from_first.pop().unwrap_or(0) + from_second.pop().unwrap_or(0);

@@ -14,7 +14,7 @@ skip() {
 command -v mkfs.xfs >/dev/null && command -v mkfs.ext4 >/dev/null || skip "mkfs.xfs or mkfs.ext4 is missing"
 unshare --mount true 2>/dev/null || skip "mount namespaces are not allowed"
 
-cargo test --workspace --all-features --test store_crash --no-run
+cargo test --workspace --all-features --test store --no-run
 
 mkdir -p target
 folder=$(mktemp -d "$PWD/target/power-cut.XXXXXX")
@@ -32,7 +32,7 @@ unshare --mount bash -euo pipefail -c '
     mkdir "$1/outer/mounted"
     mount -o loop "$1/outer/disk.img" "$1/outer/mounted" || exit 77
     SWARMCAST_DISK="$1/outer/disk.img" SWARMCAST_DISK_MOUNTED="$1/outer/mounted" SWARMCAST_DISK_COPIES="$1/outer" \
-        cargo test --workspace --all-features --test store_crash -- --ignored --nocapture
+        cargo test --workspace --all-features --test store -- --ignored --nocapture
 ' power_cut "$folder" || code=$?
 [ $code -ne 77 ] || skip "loop devices cannot be mounted here"
 exit $code

@@ -121,6 +121,46 @@ fn the_mandatory_packages_that_this_version_needs_are_used() {
     }
 }
 
+/// The manifests leave programs without tests, and all documentation, out of the tests: nothing is in them that would run.
+#[test]
+fn what_is_left_out_of_the_tests_has_none() {
+    let manifest = |folder: &Path| -> toml::Table {
+        fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap_or_else(|error| panic!("{error}"))
+    };
+    let members = manifest(&root())["workspace"]["members"].as_array().unwrap().clone();
+    let mut left_out = 0;
+    for folder in members.iter().map(|member| root().join(member.as_str().unwrap())) {
+        let manifest = manifest(&folder);
+        for program in manifest["bin"].as_array().unwrap().iter().filter(|program| program.get("test").is_some()) {
+            let path = folder.join(program["path"].as_str().unwrap());
+            let mut files = vec![path.clone()];
+            // The files beside it are its own, unless they are the library's.
+            let beside_library = manifest.contains_key("lib") && path.parent() == Some(&folder.join("src"));
+            if path.ends_with("main.rs") && !beside_library {
+                rust_files(path.parent().unwrap(), &mut files);
+            }
+            for file in files {
+                assert!(!fs::read_to_string(&file).unwrap().contains("#[test]"), "{} has tests", file.display());
+            }
+            left_out += 1;
+        }
+        if manifest.get("lib").is_some_and(|library| library.get("doctest").is_some()) {
+            let mut files = Vec::new();
+            rust_files(&folder.join("src"), &mut files);
+            for file in files {
+                let text = fs::read_to_string(&file).unwrap();
+                let comments = text.lines().filter_map(|line| line.trim_start().strip_prefix("//"));
+                let fences = comments.filter_map(|line| line.split_once("```")).map(|(_, kind)| kind);
+                for kind in fences.step_by(2) {
+                    assert_eq!(kind, "text", "{} has an example in its documentation", file.display());
+                }
+            }
+            left_out += 1;
+        }
+    }
+    assert!(left_out > 10, "the manifests are not read");
+}
+
 #[test]
 fn no_unfinished_marks_and_no_long_files() {
     for (name, text) in sources() {

@@ -9,7 +9,7 @@ pub mod settings;
 mod state;
 pub mod steer;
 
-/// The interface as an OpenAPI 3.1 document; `tests/openapi.rs` holds it against the engine.
+/// The interface as an OpenAPI 3.1 document; `tests/clients/openapi.rs` holds it against the engine.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 pub use data::{graph_data, graph_data_lead, sequences};

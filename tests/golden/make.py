@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the golden frames of PROTOCOL.md with nothing but `struct`: an implementation that shares no code with ours.
 
-Each frame holds the same three nodes. Run it only when the protocol's version changes; `tests/wire_golden.rs` holds the
+Each frame holds the same three nodes. Run it only when the protocol's version changes; `tests/library/wire_golden.rs` holds the
 engine to the files.
 """
 import pathlib

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
+mod folder;
+
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,9 @@ use socket2::{Domain, SockRef, Socket, Type};
 use swarmcast::wire::{FrameHeader, NodeRecord, TCP_TEXT_BIT};
 use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
+
+#[allow(unused_imports, reason = "each test program uses its own part of this")]
+pub use folder::Folder;
 
 /// How long anything may take that has no limit of its own. A loaded machine is no reason to fail.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,13 +36,6 @@ pub fn repository(path: &str) -> PathBuf {
 /// Flags for a graph of this repository.
 pub fn graph(name: &str) -> [String; 2] {
     ["--graph".to_owned(), repository("examples/graphs").join(name).display().to_string()]
-}
-
-/// A folder of this process's own, empty the first time.
-pub fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("swarmcast-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 /// Runs the program to its end.
@@ -152,6 +150,25 @@ impl Server {
     pub fn tell(&self, method: &str, path: &str, body: &str) -> Answer {
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.http);
         self.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
+    }
+
+    /// What a tool of MCP answers to somebody without a token.
+    pub fn tool(&self, tool: &str, arguments: Value) -> Value {
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let params = json!({ "name": tool, "arguments": arguments, "_meta": meta });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string();
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\n\
+             Mcp-Name: {tool}\r\nContent-Length: {}\r\n\r\n{body}",
+            self.http,
+            body.len()
+        );
+        let answer = self.send(head.as_bytes()).json();
+        assert!(answer["result"]["isError"].is_null(), "{tool}: {answer}");
+        answer["result"]["structuredContent"].clone()
     }
 
     /// Bytes to the HTTP port, and the answer to them.

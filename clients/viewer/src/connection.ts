@@ -13,7 +13,7 @@ import {
   type FrameError, type FrameHeader, type Limits, type Mended,
 } from "./protocol.js";
 import { ClockOffset, Window } from "./timing.js";
-import { Chain, type ChainError } from "./wire/chain.js";
+import { Chain, type ChainError, type Columns } from "./wire/chain.js";
 import type { CompactInfo, Decoder } from "./wire/compact.js";
 
 export const BACKOFF_BASE_MS = 1_000;
@@ -81,6 +81,8 @@ export interface Sink {
   /** `slack` is how far a node may be shown from where it is, in world units: a quantum, or 0. */
   frame(header: FrameHeader, positions: Float32Array<ArrayBuffer>, receivedMs: number, slack: number): void;
   message(message: { type: string } & Record<string, unknown>): void;
+  /** All results of analytics that hold now, of the graph told last; none where they no longer do. */
+  columns(columns: Columns): void;
 }
 
 /** Which rung of the ladder for slow clients the server has put us on, as it said last. */
@@ -443,6 +445,7 @@ export class Connection {
     this.appliedSequence = graph.sequence;
     this.enter("live", "");
     this.sink.graph(graph);
+    this.tellColumns();
     const early = this.early;
     this.early = null;
     if (early !== null) this.consider(early.header, early.bytes, early.receivedMs);
@@ -497,7 +500,14 @@ export class Connection {
     if (!taken.moved) return;
     this.acknowledge(header);
     this.shown = { header, receivedMs };
-    if (this.state === "live") this.show(header, receivedMs);
+    if (this.state !== "live") return;
+    this.tellColumns();
+    this.show(header, receivedMs);
+  }
+
+  private tellColumns(): void {
+    const columns = this.chain.columns();
+    if (columns !== null) this.sink.columns(columns);
   }
 
   /** Blocks that are not named come no more. */

@@ -3,17 +3,20 @@
 import "./style.css";
 import type { State, Statistics } from "./connection.js";
 import type { Graph } from "./graph.js";
+import { COLUMNS_SHOWN, FIELDS_SHOWN, colouringOf, reasonOf, requestOf, shown, type Colouring } from "./colouring.js";
+import { ENCODING, encodingOf, guidanceIn, guidanceOf, type Guidance } from "./guide.js";
 import { Input, listenToKeys } from "./input.js";
 import { Interest } from "./interest.js";
 import { Interpolator } from "./interpolation.js";
 import type { FrameMessage, FromWorker, ToWorker } from "./messages.js";
 import { paint, type Painting } from "./palette.js";
-import { element, press, showCard, showFigures, showHint, showLegend } from "./panel.js";
+import { element, press, showCard, showFigures, showHint, showLegend, showNote } from "./panel.js";
 import { Pins } from "./pins.js";
 import { COMPACT, PLAIN, STRIDE } from "./protocol.js";
 import { Labels } from "./scene/labels.js";
 import { View } from "./scene/view.js";
 import { Search } from "./search.js";
+import type { Columns } from "./wire/chain.js";
 import StreamWorker from "./worker.ts?worker&inline";
 
 const PANEL_INTERVAL_MS = 250;
@@ -40,6 +43,16 @@ let state: State = "connecting";
 let retryAtMs = 0;
 let graph: Graph | null = null;
 let painting: Painting | null = null;
+let columns: Columns = {};
+let encoding = ENCODING;
+/** Where we are to look once there is a graph, and what of that was obeyed last. */
+let guidance: Guidance | null = guidanceIn(query);
+let guidedTime = guidance?.time ?? null;
+let encodedTime: unknown = null;
+/** Whether the colours were chosen here, not by an agent for everybody. */
+let chosenHere = false;
+/** Counts the requests for results, so that only the last one may say how it went. */
+let asked = 0;
 let statistics: Statistics | null = null;
 let lastFrame: Omit<FrameMessage, "positions"> | null = null;
 let selected = -1;
@@ -64,6 +77,7 @@ function send(message: object): void {
 worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
   if (data.type === "frame") onFrame(data);
   else if (data.type === "graph") onGraph(data.graph);
+  else if (data.type === "columns") onColumns(data.columns);
   else if (data.type === "statistics") onStatistics(data.statistics);
   else if (data.type === "message") onMessage(data.message);
   else {
@@ -87,7 +101,9 @@ function onStatistics(next: Statistics): void {
 function onGraph(next: Graph): void {
   const same = graph !== null && graph.ids.length === next.ids.length && graph.ids.every((id, k) => id === next.ids[k]);
   graph = next;
-  painting = paint(next);
+  // Results are of the graph of before; those that still hold come again.
+  columns = {};
+  painting = paint(next, encoding.colour, columns, encoding.colours);
   frames.reset();
   interest.reset();
   tell({ type: "interest", wanted: { all: true } });
@@ -99,12 +115,82 @@ function onGraph(next: Graph): void {
   view.mesh!.lines.visible = element("lines").getAttribute("aria-pressed") === "true";
   recoveries = 0;
   select(same ? selected : -1);
+  view.mesh!.resize(encoding.size, null);
   showLegend(painting, next.nodes);
+  if (guidance !== null) obey(guidance);
   element("name").textContent = next.name || "Swarmcast";
   document.title = next.name ? `${next.name} · Swarmcast` : "Swarmcast";
 }
 
+function onColumns(next: Columns): void {
+  columns = next;
+  repaint();
+}
+
+function repaint(): void {
+  if (graph === null || view.mesh === null) return;
+  painting = paint(graph, encoding.colour, columns, encoding.colours);
+  view.mesh.repaint(painting);
+  view.mesh.resize(encoding.size, columns.rank ?? null);
+  showLegend(painting, graph.nodes);
+  view.touch();
+}
+
+/** Colours by `next`, and has it computed and published where it is not there yet, or where it depends on what is selected. */
+async function colourBy(next: Colouring): Promise<void> {
+  encoding = { ...encoding, colour: next };
+  chosenHere = true;
+  repaint();
+  const column = shown(next);
+  const mine = ++asked;
+  showNote(null);
+  if (column === null || (columns[column.name] !== undefined && next !== "distance")) return;
+  const source = graph?.nodes[selected]?.id ?? null;
+  if (next === "distance" && source === null) return showNote("Select a node first: distances are from it.");
+  showNote(`${column.title} are being computed.`);
+  try {
+    const response = await fetch(new URL(`/api/analytics/${column.job}?wait=10`, location.href), {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(requestOf(column.name, source)),
+    });
+    if (mine !== asked) return;
+    showNote(response.ok ? null : `${column.title} cannot be had: ${await reasonOf(response)}`);
+  } catch {
+    if (mine === asked) showNote(`${column.title} cannot be had: the server does not answer.`);
+  }
+}
+
+/** Looks where everybody is to look; whoever looks may move on. */
+function obey(next: Guidance): void {
+  if (graph === null) {
+    guidance = next;
+    return;
+  }
+  guidance = null;
+  const places = new Map(Array.from(graph.ids, (id, index) => [id, index]));
+  const known = (ids: number[]) => ids.map((id) => places.get(id)).filter((index) => index !== undefined);
+  const [focus, chosen] = [known(next.focus), known(next.selected === null ? [] : [next.selected])];
+  select(chosen[0] ?? -1);
+  if (next.camera !== null) view.flyFrom(next.camera.position, next.camera.target);
+  else if (focus.length > 0 || chosen.length > 0) view.flyToAll(focus.length > 0 ? focus : chosen);
+  else if (next.focus.length === 0 && next.selected === null) view.fit();
+  showNote(next.note === null ? null : `${next.by}: ${next.note}`);
+}
+
 function onMessage(message: { type: string } & Record<string, unknown>): void {
+  if (message.type === "view_set") {
+    const next = guidanceOf(message);
+    if (next.time === guidedTime && next.time !== null) return;
+    guidedTime = next.time;
+    return obey(next);
+  }
+  if (message.type === "encoding_set") {
+    if (message["time"] === encodedTime) return;
+    encodedTime = message["time"];
+    encoding = encodingOf(message);
+    chosenHere = false;
+    colours.value = encoding.colour;
+    return repaint();
+  }
   if (message.type === "connection_established") view.setFlat(message["dimensions"] === 2);
   if (message.type !== "pin_confirmed") return;
   const index = graph?.nodes.findIndex((node) => node.id === message["nodeId"]) ?? -1;
@@ -120,12 +206,14 @@ function setPinned(index: number, pinned: boolean): void {
 }
 
 function select(index: number): void {
+  const another = index >= 0 && index !== selected;
   selected = index;
   const mesh = view.mesh;
   neighbours = index >= 0 && mesh ? new Set(mesh.neighbours(index)) : null;
   mesh?.focus(index);
   showCard(graph?.nodes[index] ?? null);
   view.touch();
+  if (another && chosenHere && encoding.colour === "distance") void colourBy("distance");
 }
 
 const input = new Input({
@@ -168,6 +256,9 @@ element("cardPin").addEventListener("click", () => {
   const node = graph?.nodes[selected];
   if (node) send({ type: "pinNode", nodeId: node.id, pinned: !node.pinned });
 });
+const colours = element<HTMLSelectElement>("colour");
+for (const { name, title } of [...FIELDS_SHOWN, ...COLUMNS_SHOWN]) colours.append(new Option(title, name));
+colours.addEventListener("change", () => { void colourBy(colouringOf(colours.value)); });
 function fold(hidden: boolean): void {
   element("figures").hidden = hidden;
   element("fold").setAttribute("aria-expanded", String(!hidden));
@@ -244,7 +335,7 @@ const inspection = {
     return {
       state, ...statistics, nodeCount: graph?.nodes.length ?? 0, edgeCount: (graph?.edges.length ?? 0) / 2,
       epoch: graph?.epoch ?? null, sequence: lastFrame?.sequence ?? null, tick: lastFrame?.tick ?? null,
-      fps: drawnAtMs.length,
+      fps: drawnAtMs.length, colours: painting?.by ?? null, size: encoding.size, selected: graph?.ids[selected] ?? null, legend: painting?.legend.length ?? 0,
       edgeShare: view.mesh?.edgeShare() ?? 1, delayMs: frames.delayMs(), labels: labels.count(),
     };
   },

@@ -2,6 +2,7 @@
 
 import type { State, Statistics } from "./connection.js";
 import type { Graph } from "./graph.js";
+import type { Columns } from "./wire/chain.js";
 
 export type ToWorker =
   | { type: "start"; streamUrl: string; graphUrl: string; nodesMax: number; profiles: readonly string[] }
@@ -25,6 +26,7 @@ export interface FrameMessage {
 export type FromWorker =
   | { type: "state"; state: State; attempt: number; retryMs: number; reason: string }
   | { type: "graph"; graph: Graph }
+  | { type: "columns"; columns: Columns }
   | FrameMessage
   | { type: "message"; message: { type: string } & Record<string, unknown> }
   | { type: "statistics"; statistics: Statistics };

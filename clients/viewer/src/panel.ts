@@ -6,6 +6,7 @@ import type { Painting } from "./palette.js";
 
 const DASH = "–";
 const LEGEND_MAX = 9;
+const NOTE_MS = 15_000;
 
 const STATES: Record<State, string> = {
   connecting: "connecting",
@@ -116,6 +117,16 @@ export function showLegend({ legend, by }: Painting, nodes: NodeInfo[]): void {
     const count = nodes.reduce((sum, node) => sum + Number(node.class.startsWith(name)), 0);
     if (count > 0) list.append(legendRow(name, count, "#aab6cd", shape));
   }
+}
+
+let noteTimer: ReturnType<typeof setTimeout> | undefined;
+
+/** One sentence to read, for a while; null takes it away. */
+export function showNote(text: string | null): void {
+  clearTimeout(noteTimer);
+  element("note").hidden = text === null;
+  say("note", text ?? "");
+  if (text !== null) noteTimer = setTimeout(() => showNote(null), NOTE_MS);
 }
 
 function shapeOf(className: string): string {

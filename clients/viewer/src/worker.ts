@@ -78,6 +78,7 @@ function start({ streamUrl, graphUrl, nodesMax, profiles }: Extract<ToWorker, { 
     state: (state, detail) => post({ type: "state", state, ...detail }),
     graph: (graph) => post({ type: "graph", graph }),
     message: (message) => post({ type: "message", message }),
+    columns: (columns) => post({ type: "columns", columns }, Object.values(columns).map((column) => column.buffer)),
     frame: (header, positions, receivedMs, slack) => post({
       type: "frame",
       positions,

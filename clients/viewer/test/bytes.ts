@@ -73,8 +73,9 @@ export function goldenChain(): GoldenMessage[] {
 }
 
 /** A column of ids as it travels: planes of bytes, raw. */
-export function idColumn(ids: readonly number[]): Uint8Array {
+export function idColumn(ids: readonly number[], column = 0): Uint8Array {
   const body = new Uint8Array(8 + 4 * ids.length);
+  body[0] = column;
   new DataView(body.buffer).setUint32(4, 4 * ids.length, true);
   ids.forEach((id, node) => {
     for (let plane = 0; plane < 4; plane++) body[8 + plane * ids.length + node] = id >>> (8 * plane);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ACK_FRAMES, Connection, SNAPSHOT_TIMEOUT_MS, type State } from "../src/connection.js";
 import { DEFAULT_LIMITS, STRIDE, decodeHeader, type FrameHeader } from "../src/protocol.js";
-import { Chain } from "../src/wire/chain.js";
+import { Chain, type Columns } from "../src/wire/chain.js";
 import { CompactDecoder } from "../src/wire/compact.js";
 import { decompress } from "../src/wire/lz4.js";
 import { WasmDecoder } from "../src/wire/wasm.js";
@@ -21,16 +21,18 @@ const FIRST = 100;
 let server: FakeServer;
 let connection: Connection;
 let states: State[];
+let told: Columns[];
 let frames: { header: FrameHeader; positions: Float32Array; slack: number }[];
 
 beforeEach(() => {
   server = new FakeServer();
-  [states, frames] = [[], []];
+  [states, frames, told] = [[], [], []];
   connection = new Connection(server.env, {
     state: (state) => { if (states.at(-1) !== state) states.push(state); },
     graph: () => undefined,
     frame: (header, positions, _receivedMs, slack) => frames.push({ header, positions: positions.slice(), slack }),
     message: () => undefined,
+    columns: (columns) => told.push(columns),
   });
   connection.start();
 });
@@ -57,6 +59,43 @@ async function following(): Promise<void> {
   columns();
   snapshot(FIRST);
 }
+
+describe("results of analytics", () => {
+  const values = wireIds.map((id) => id % 7);
+  const community = (more = {}) => receive(compact("columns", { ...fieldsOf(0), ...more }, idColumn(values, 5)));
+
+  it("come in the order of the graph, with the first picture of them, and once", async () => {
+    await live();
+    info();
+    columns();
+    community();
+    const distances = new Uint32Array(new Float32Array(NODES).fill(Infinity).buffer);
+    receive(compact("columns", fieldsOf(0), idColumn([...distances], 1)));
+    expect(told).toEqual([]);
+    snapshot(FIRST);
+    delta(0);
+    expect(told).toHaveLength(1);
+    expect(Object.keys(told[0]!).sort()).toEqual(["community", "distance"]);
+    expect([...told[0]!.community!]).toEqual(graphIds.map((id) => id % 7));
+    expect(told[0]!.distance!.every((distance) => distance === Infinity)).toBe(true);
+  });
+
+  it("no longer hold when a chain begins without them, and a broken one is refused", async () => {
+    await following();
+    expect(told).toEqual([]);
+    info();
+    columns();
+    community();
+    snapshot(FIRST);
+    info();
+    columns();
+    snapshot(FIRST);
+    expect(told.map((columns) => Object.keys(columns))).toEqual([["community"], []]);
+    receive(compact("columns", fieldsOf(0), idColumn(values.slice(1), 5)));
+    receive(compact("columns", fieldsOf(0), idColumn(values, 8)));
+    expect(connection.statistics().rejected).toEqual({ columns: 1 });
+  });
+});
 
 describe("a compact stream", () => {
   it("is asked for first, and shown in the order of the graph", async () => {

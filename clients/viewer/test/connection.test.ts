@@ -19,6 +19,7 @@ beforeEach(() => {
     graph: (graph) => graphs.push(graph),
     frame: (header) => frames.push(header),
     message: () => undefined,
+    columns: () => undefined,
   });
   connection.start();
 });

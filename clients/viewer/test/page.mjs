@@ -3,6 +3,7 @@
  * empty, a dragged node follows the mouse through the stream, the console stays clean.
  *
  *   node test/page.mjs BASE_URL OUT.png [--no-drag] [--settle MS] [--size 1280x720] [--reduced-motion] [--select LABEL]
+ *     [--colour NAME]
  *
  * Prints one line of JSON and exits 0 when everything held, else 1. CHROMIUM names another browser binary.
  */
@@ -11,7 +12,7 @@ import { chromium } from "playwright-core";
 
 const [baseUrl, outPath] = process.argv.slice(2);
 if (!baseUrl || !outPath) {
-  console.error("usage: page.mjs BASE_URL OUT.png [--no-drag] [--settle MS] [--size WxH] [--reduced-motion] [--select LABEL]");
+  console.error("usage: page.mjs BASE_URL OUT.png [--no-drag] [--settle MS] [--size WxH] [--reduced-motion] [--select LABEL] [--colour NAME]");
   process.exit(2);
 }
 const option = (name, fallback) => {
@@ -62,6 +63,13 @@ try {
     await page.keyboard.type(option("select"));
     await page.keyboard.press("Enter");
     await page.waitForTimeout(1500);
+  }
+  if (option("colour", null)) {
+    // What nobody has computed yet comes by the stream.
+    await page.selectOption("#colour", option("colour"));
+    await page.waitForFunction((name) => globalThis.__swarmcast.stats.colours === name, option("colour"), { timeout: WAIT_MS });
+    await page.waitForFunction(() => document.querySelector("#note").hidden, null, { timeout: WAIT_MS });
+    report.legend = await page.locator("#legend li").allInnerTexts();
   }
   report.picture = await page.evaluate(countLitPixels);
   if (report.picture.share < 0.0005) problems.push("the picture is empty");

@@ -193,14 +193,15 @@ fn mapped(
 /// What the engine knows of the values: how many nodes have which class or group, and how far degrees and weights reach.
 /// Results of analytics are with the streams.
 fn legend(by: &str, colours: &BTreeMap<Box<str>, Box<str>>, graph: &Graph) -> Value {
+    let nodes = graph.nodes().get(..LOOKED_MAX).unwrap_or(graph.nodes());
+    let sampled = nodes.len();
     let range = |values: &mut dyn Iterator<Item = f64>| {
         let ends = values.fold(None, |ends: Option<(f64, f64)>, value| {
             Some(ends.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
         });
-        json!({ "values": [], "total": null, "range": ends.map(|(low, high)| [low, high]) })
+        json!({ "values": [], "total": null, "range": ends.map(|(low, high)| [low, high]), "sampled": sampled })
     };
-    let nodes = graph.nodes().get(..LOOKED_MAX).unwrap_or(graph.nodes());
-    let mut legend = match by {
+    match by {
         "class" | "group" => {
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
             for value in nodes.iter().filter_map(|node| value_of(by, node)) {
@@ -213,14 +214,12 @@ fn legend(by: &str, colours: &BTreeMap<Box<str>, Box<str>>, graph: &Graph) -> Va
             let rows: Vec<Value> = rows
                 .map(|(value, count)| json!({ "value": value, "nodes": count, "color": colours.get(value) }))
                 .collect();
-            json!({ "values": rows, "total": total, "range": null })
+            json!({ "values": rows, "total": total, "range": null, "sampled": sampled })
         }
         "degree" => range(&mut (0..nodes.len()).map(|index| graph.incident(NodeIndex(index as u32)).len() as f64)),
         "weight" => range(&mut nodes.iter().map(|node| f64::from(node.weight))),
-        _ => return json!({ "values": [], "total": null, "range": null, "sampled": 0 }),
-    };
-    legend["sampled"] = json!(nodes.len());
-    legend
+        _ => json!({ "values": [], "total": null, "range": null, "sampled": 0 }),
+    }
 }
 
 pub(super) fn open_view(asked: &OpenView<'_>) -> Result<Staging, ToolError> {

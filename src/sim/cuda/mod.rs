@@ -10,6 +10,7 @@
 #![allow(unsafe_code)]
 
 mod arrays;
+mod asked;
 mod backend;
 mod device;
 mod driver;

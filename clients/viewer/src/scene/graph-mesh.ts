@@ -9,6 +9,7 @@ import {
   NearestFilter, NormalBlending, Points, RGBAFormat, RawShaderMaterial, Vector2,
 } from "three";
 import type { Graph } from "../graph.js";
+import type { Sizing } from "../guide.js";
 import { BACKGROUND, type Painting } from "../palette.js";
 import { STRIDE } from "../protocol.js";
 import { EDGE_FRAGMENT, EDGE_VERTEX, NODE_FRAGMENT, NODE_VERTEX } from "./shaders.js";
@@ -79,6 +80,18 @@ export class GraphMesh {
 
   moved(): void {
     this.texture.needsUpdate = true;
+  }
+
+  /** Other sizes for the same nodes; `rank` is their PageRank, where it is known. O(nodes). */
+  resize(size: Sizing, rank: Float32Array | null): void {
+    this.radii.set(radiiOf(this.graph, size, rank));
+    this.points.geometry.getAttribute("radius").needsUpdate = true;
+  }
+
+  /** Other colours for the same nodes. O(nodes + edges). */
+  repaint(painting: Painting): void {
+    this.points.geometry.setAttribute("paint", new BufferAttribute(painting.colours, 4, true));
+    this.lines.geometry.setAttribute("paint", edgePaint(this.graph, painting));
   }
 
   /** `unit`: world units of radius 1. `typicalLength`: world units of an edge that is drawn at full opacity. */
@@ -162,13 +175,23 @@ function material(vertexShader: string, fragmentShader: string, uniforms: RawSha
   });
 }
 
-/** 1 for a lone node of weight 1, growing with the root of degree and weight: area tells importance. */
-function radiiOf(graph: Graph): Float32Array {
-  const crowd = Math.max(1, graph.nodes.reduce((max, node) => Math.max(max, node.degree), 0));
-  return Float32Array.from(graph.nodes, (node) => {
-    const share = Math.sqrt(node.degree / crowd);
-    const weight = Math.min(2.5, Math.max(0.6, Math.sqrt(node.weight || 1)));
-    return (0.72 + 2.1 * share) * weight;
+/** Radius of the least node among those of the greatest, and how much larger the greatest is. */
+const [LEAST, MORE] = [0.72, 2.1];
+
+/** About 1 for a lone node of weight 1, growing with the root of what counts, so that area tells it: degree and weight where nothing else
+ * is wanted. */
+function radiiOf(graph: Graph, size: Sizing = "auto", rank: Float32Array | null = null): Float32Array {
+  const { nodes } = graph;
+  if (size === "equal" || (size === "rank" && rank === null)) return new Float32Array(nodes.length).fill(LEAST + MORE / 4);
+  const amountOf = (index: number) => {
+    if (size === "rank") return rank?.[index] ?? 0;
+    return size === "weight" ? nodes[index]!.weight : nodes[index]!.degree;
+  };
+  let most = size === "rank" ? Number.MIN_VALUE : 1;
+  for (let index = 0; index < nodes.length; index++) most = Math.max(most, amountOf(index));
+  return Float32Array.from(nodes, (node, index) => {
+    const weight = size === "auto" ? Math.min(2.5, Math.max(0.6, Math.sqrt(node.weight || 1))) : 1;
+    return (LEAST + MORE * Math.sqrt(amountOf(index) / most)) * weight;
   });
 }
 
@@ -181,22 +204,35 @@ function edgeGeometry(graph: Graph, painting: Painting): BufferGeometry {
   const count = graph.edges.length / 2;
   const near = new Uint32Array(count * 2);
   const far = new Uint32Array(count * 2);
-  const paint = new Uint8Array(count * 8);
-  // In steps of a prime that does not divide the count every edge comes once, and any front part is an even pick.
-  const step = count % 7919 === 0 ? 1 : 7919;
-  for (let k = 0, edge = 0; k < count; k++, edge = (edge + step) % count) {
-    const source = graph.edges[edge * 2]!;
-    const target = graph.edges[edge * 2 + 1]!;
-    near.set([source, target], k * 2);
-    far.set([target, source], k * 2);
-    for (let channel = 0; channel < 4; channel++) {
-      paint[k * 8 + channel] = painting.colours[source * 4 + channel]!;
-      paint[k * 8 + 4 + channel] = painting.colours[target * 4 + channel]!;
-    }
-  }
+  forEachEdge(graph, (place, source, target) => {
+    near.set([source, target], place * 2);
+    far.set([target, source], place * 2);
+  });
   const geometry = new BufferGeometry();
   geometry.setAttribute("near", new BufferAttribute(near, 1));
   geometry.setAttribute("far", new BufferAttribute(far, 1));
-  geometry.setAttribute("paint", new BufferAttribute(paint, 4, true));
+  geometry.setAttribute("paint", edgePaint(graph, painting));
   return geometry;
+}
+
+/** The colours of both ends of every edge, in the order in which they are drawn. */
+function edgePaint(graph: Graph, painting: Painting): BufferAttribute {
+  const paint = new Uint8Array(graph.edges.length * 4);
+  forEachEdge(graph, (place, source, target) => {
+    for (let channel = 0; channel < 4; channel++) {
+      paint[place * 8 + channel] = painting.colours[source * 4 + channel]!;
+      paint[place * 8 + 4 + channel] = painting.colours[target * 4 + channel]!;
+    }
+  });
+  return new BufferAttribute(paint, 4, true);
+}
+
+/** Every edge once, in an order of which any front part is an even pick. */
+function forEachEdge(graph: Graph, take: (place: number, source: number, target: number) => void): void {
+  const count = graph.edges.length / 2;
+  // Steps of a prime that does not divide the count.
+  const step = count % 7919 === 0 ? 1 : 7919;
+  for (let place = 0, edge = 0; place < count; place++, edge = (edge + step) % count) {
+    take(place, graph.edges[edge * 2]!, graph.edges[edge * 2 + 1]!);
+  }
 }

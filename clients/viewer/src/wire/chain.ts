@@ -10,9 +10,24 @@ import { decompress } from "./lz4.js";
 export type ChainError = CompactError | "order" | "columns";
 
 const COLUMN_BYTES = 8;
-const COLUMN_IDS = 0;
+/** By number; the first is the ids. */
+const COLUMN_NAMES = [null, "distance", "parent", "cluster", "anomaly", "community", "rank", "component"] as const;
 const CODING_RAW = 0;
 const CODING_LZ4 = 1;
+
+/**
+ * Results of analytics that were published, `[nodes]` each: distance from a source, infinite where no path leads; id of the node before
+ * on the path, -1 for none; cluster, community and component from 1, 0 for none; anomaly score; PageRank.
+ */
+export interface Columns {
+  distance?: Float32Array<ArrayBuffer>;
+  parent?: Int32Array<ArrayBuffer>;
+  cluster?: Uint32Array<ArrayBuffer>;
+  anomaly?: Float32Array<ArrayBuffer>;
+  community?: Uint32Array<ArrayBuffer>;
+  rank?: Float32Array<ArrayBuffer>;
+  component?: Uint32Array<ArrayBuffer>;
+}
 
 /** What a picture is of: ids by place, and where the nodes are as long as no message has told. */
 export interface Places {
@@ -40,6 +55,10 @@ export class Chain {
   private of: { class: number; epoch: number } | null = null;
   private synced = false;
   private ids: Uint32Array | null = null;
+  /** Words of the other columns in wire order, by name. */
+  private words = new Map<keyof Columns, Uint32Array>();
+  /** Whether there was any, and they were not handed out since they changed. */
+  private wordsNew = false;
   /** Whose picture it is, the place of every id in it, and whether the chain was brought into its order. */
   private graph: Places | null = null;
   private indexOf: Map<number, number> | null = null;
@@ -51,6 +70,7 @@ export class Chain {
 
   reset(): void {
     [this.info, this.decoder, this.of, this.ids, this.kept] = [null, null, null, null, null];
+    if (this.words.size > 0) [this.words, this.wordsNew] = [new Map(), true];
     [this.wants, this.synced, this.placed] = [false, false, false];
   }
 
@@ -81,6 +101,26 @@ export class Chain {
   /** Pictures are of `graph` from here on. */
   setGraph(graph: Places): void {
     [this.graph, this.indexOf, this.kept, this.placed] = [graph, null, null, false];
+    this.wordsNew ||= this.words.size > 0;
+  }
+
+  /** All columns in the order of the graph, once after they changed; else, and while the chain is not of the graph, null. */
+  columns(): Columns | null {
+    const { ids, graph } = this;
+    if (!this.wordsNew || ids === null || graph === null || ids.length !== graph.ids.length) return null;
+    const indexOf = this.indices(graph);
+    const places = ids.map((id) => indexOf.get(id) ?? ids.length);
+    if (places.includes(ids.length)) return null;
+    this.wordsNew = false;
+    const columns: Columns = {};
+    for (const [name, words] of this.words) {
+      const placed = new Uint32Array(ids.length);
+      places.forEach((place, node) => { placed[place] = words[node]!; });
+      if (name === "distance" || name === "anomaly" || name === "rank") columns[name] = new Float32Array(placed.buffer);
+      else if (name === "parent") columns[name] = new Int32Array(placed.buffer);
+      else columns[name] = placed;
+    }
+    return columns;
   }
 
   /**
@@ -92,15 +132,19 @@ export class Chain {
     return this.decoder.draw(out);
   }
 
+  private indices(graph: Places): Map<number, number> {
+    return (this.indexOf ??= new Map(Array.from(graph.ids, (id, index) => [id, index])));
+  }
+
   private place(decoder: Decoder, mended: { strangers: number }): boolean {
     const { graph, ids } = this;
     if (graph === null || ids === null || ids.length !== graph.ids.length) return false;
-    this.indexOf ??= new Map(Array.from(graph.ids, (id, index) => [id, index]));
+    const indexOf = this.indices(graph);
     const places = new Uint32Array(ids.length);
     const taken = new Uint8Array(ids.length);
     let strangers = 0;
     for (let node = 0; node < ids.length; node++) {
-      const index = this.indexOf.get(ids[node]!);
+      const index = indexOf.get(ids[node]!);
       if (index === undefined || taken[index] === 1) strangers += 1;
       else [places[node], taken[index]] = [index, 1];
     }
@@ -134,20 +178,24 @@ export class Chain {
 
   private onColumns(body: Uint8Array, decoder: Decoder): ChainError | null {
     if (body.length < COLUMN_BYTES) return "columns";
-    if (body[0] !== COLUMN_IDS) return null; // One of a later version.
+    const name = COLUMN_NAMES[body[0]!];
+    if (name === undefined) return null; // One of a later version.
     const nodes = this.info?.nodeCount ?? 0;
     const rawBytes = new DataView(body.buffer, body.byteOffset, COLUMN_BYTES).getUint32(4, true);
     if (rawBytes !== 4 * nodes) return "columns";
     const payload = body.subarray(COLUMN_BYTES);
     const raw = body[1] === CODING_RAW ? payload : body[1] === CODING_LZ4 ? decompress(payload, rawBytes) : null;
     if (raw === null || raw.length !== rawBytes || decoder !== this.decoder) return "columns";
-    const ids = new Uint32Array(nodes);
+    const words = new Uint32Array(nodes);
     for (let node = 0; node < nodes; node++) {
       // Planes of bytes: every lowest one first.
-      const word = raw[node]! | raw[nodes + node]! << 8 | raw[2 * nodes + node]! << 16 | raw[3 * nodes + node]! << 24;
-      ids[node] = word & ID_MASK;
+      words[node] = raw[node]! | raw[nodes + node]! << 8 | raw[2 * nodes + node]! << 16 | raw[3 * nodes + node]! << 24;
     }
-    this.ids = ids;
+    if (name === null) this.ids = words.map((word) => word & ID_MASK);
+    else {
+      this.words.set(name, words);
+      this.wordsNew = true;
+    }
     return null;
   }
 

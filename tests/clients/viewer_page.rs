@@ -1,0 +1,106 @@
+//! Goal: the page that the server ships works in a browser as it is served: it draws the graph, frames arrive, nodes
+//! move, a dragged node follows the mouse through the server, and neither console nor policy complains.
+//! Method: headless Chromium by `clients/viewer/test/page.mjs` on the real server; pictures go to `target/viewer/`.
+//! `tests/setup.sh` installs what it takes.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
+
+use std::process::Command;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use crate::support::{Folder, Server, graph, repository};
+
+/// One browser at a time: each draws with the processor.
+static BROWSER: Mutex<()> = Mutex::new(());
+
+fn look(server: &Server, name: &str, options: &[&str]) -> Value {
+    let _one = BROWSER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let set_up = Command::new("sh").arg(repository("tests/setup.sh")).output().unwrap();
+    assert!(set_up.status.success(), "{}", String::from_utf8_lossy(&set_up.stderr));
+    let folder = repository("target/viewer");
+    std::fs::create_dir_all(&folder).unwrap();
+    let picture = folder.join(format!("{name}.png"));
+    let _ = std::fs::remove_file(&picture);
+    let done = Command::new("timeout")
+        .args(["100", "node", "test/page.mjs"])
+        .arg(format!("http://{}/", server.http))
+        .arg(&picture)
+        .args(options)
+        .current_dir(repository("clients/viewer"))
+        .output()
+        .unwrap();
+    let (out, said) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{}: {out}\n{said}", done.status);
+    let report: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!((report["ok"].as_bool(), report["stats"]["state"].as_str()), (Some(true), Some("live")), "{report}");
+    let how = (report["stats"]["profile"].as_str(), report["stats"]["decoder"].as_str());
+    assert_eq!(how, (Some("swarmcast.compact"), Some("WebAssembly")), "{report}");
+    assert_eq!(report["stats"]["connects"], 1, "it lost its connection and came back: {report}");
+    assert!(std::fs::read(&picture).unwrap().starts_with(b"\x89PNG"), "{}", picture.display());
+    report
+}
+
+#[test]
+fn the_embedded_graph_is_drawn_and_dragged() {
+    let server = Server::start(&["--rate", "30"]);
+    let report = look(&server, "embedded", &[]);
+    assert_eq!(report["stats"]["nodeCount"], 1998, "{report}");
+    assert!(report["drag"]["movedBy"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+#[test]
+fn what_analytics_find_is_computed_when_asked_for_and_coloured() {
+    let [flag, path] = graph("karate.gexf");
+    let server = Server::start(&[flag, path]);
+    let communities = look(&server, "communities", &["--colour", "community", "--no-drag"]);
+    let legend = communities["legend"].as_array().unwrap();
+    assert!(legend.len() >= 3 && legend[0].as_str().unwrap().starts_with("community "), "{communities}");
+    // Who comes later finds it there; distances are from the node that is selected.
+    let distances = look(&server, "distances", &["--select", "1", "--colour", "distance", "--no-drag"]);
+    let legend = distances["legend"].as_array().unwrap();
+    assert!(legend[0].as_str().unwrap().starts_with("Distances: "), "{distances}");
+}
+
+#[test]
+fn an_agent_points_and_colours_and_the_page_obeys() {
+    let folder = Folder::new("pointed");
+    let token = format!("mcp.token_file={}", folder.join("mcp.token").display());
+    let [flag, path] = graph("karate.gexf");
+    let server = Server::start(&[
+        &flag,
+        &path,
+        "--mcp",
+        "127.0.0.1:0",
+        "--set",
+        &token,
+        "--set",
+        "mcp.anonymous=write",
+        "--toolsets",
+        "core,view",
+    ]);
+    server.tool("set_view", json!({ "focus": ["33", "32"], "selected": "33", "note": "two leaders" }));
+    server.tool("set_encoding", json!({ "channel": "color", "by": "degree" }));
+    server.tool("set_encoding", json!({ "channel": "size", "by": "equal" }));
+    let stats = look(&server, "pointed", &["--no-drag"])["stats"].clone();
+    assert_eq!((stats["selected"].as_u64(), stats["colours"].as_str()), (Some(33), Some("degree")), "{stats}");
+    assert_eq!(stats["size"], "equal");
+}
+
+#[test]
+fn a_small_graph_is_drawn_and_dragged() {
+    let [flag, path] = graph("karate.gexf");
+    let server = Server::start(&[flag, path]);
+    let report = look(&server, "karate", &["--select", "1"]);
+    assert_eq!(report["stats"]["nodeCount"], 34, "{report}");
+}
+
+#[test]
+fn a_settled_graph_is_drawn_and_wakes_for_a_drag() {
+    let [flag, path] = graph("desktops.csv");
+    let server = Server::start(&[flag.as_str(), &path, "--dimensions", "2", "--rate", "30"]);
+    server.settle();
+    let report = look(&server, "desktops", &[]);
+    assert!(report["drag"]["movedBy"].as_f64().unwrap() > 0.0, "{report}");
+}

@@ -1,0 +1,19 @@
+//! The Model Context Protocol: sessions and tools over an engine in this process, then agents, hosts and other servers over the
+//! real one's doors.
+
+#[path = "../support/engine.rs"]
+mod engine;
+#[path = "../support/schema.rs"]
+mod schema;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod agents;
+mod bridge;
+mod clients;
+mod contract;
+mod http;
+mod sets;
+mod sources;
+mod tools;
+mod view;

@@ -1,0 +1,15 @@
+//! The stream: who gets which bytes when, and what becomes of the engine when clients misbehave or it is ended.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod backpressure;
+mod compact;
+mod dead_peers;
+mod drag;
+mod latency_log;
+mod lifecycle;
+mod profiles;
+mod rest_snapshot;
+mod sockets;
+mod storm;
