@@ -2,12 +2,10 @@
 //! Method: lines to an in-memory engine, in both eras.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/mcp.rs"]
-mod support;
-
 use serde_json::{Value, json};
-use support::{Engine, lines, me, modern};
 use swarmcast::mcp::{Session, Touched};
+
+use crate::engine::{Engine, lines, me, modern};
 
 const URI: &str = "memory://knowledge-graph";
 

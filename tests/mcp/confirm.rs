@@ -3,14 +3,13 @@
 //! Method: the real server with its own small graph, lines of JSON over a socket.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Server, folder};
+
+use crate::support::{Folder, Server};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -20,11 +19,13 @@ struct Client {
     token: String,
 }
 
-fn start(name: &str) -> (Server, String) {
-    let token = folder(name).join("mcp.token");
+fn start(name: &str) -> (Folder, Server, String) {
+    let folder = Folder::new(name);
+    let token = folder.join("mcp.token");
     let token_file = format!("mcp.token_file={}", token.display());
     let server = Server::start(&["--mcp", "127.0.0.1:0", "--set", &token_file, "--toolsets", "core,admin"]);
-    (server, std::fs::read_to_string(token).unwrap().trim().to_owned())
+    let token = std::fs::read_to_string(token).unwrap().trim().to_owned();
+    (folder, server, token)
 }
 
 impl Client {
@@ -88,7 +89,7 @@ fn words(answer: &Value) -> String {
 
 #[test]
 fn over_a_connection_a_person_is_asked_and_only_their_yes_counts() {
-    let (server, token) = start("confirm-legacy");
+    let (_folder, server, token) = start("confirm-legacy");
     let all = nodes(&server);
     assert!(all > 0);
     // Who cannot ask anybody confirms in words.
@@ -150,7 +151,7 @@ fn over_a_connection_a_person_is_asked_and_only_their_yes_counts() {
 
 #[test]
 fn in_the_stateless_era_the_answer_asks_for_more() {
-    let (server, token) = start("confirm-modern");
+    let (_folder, server, token) = start("confirm-modern");
     let all = nodes(&server);
     let mut client = Client::connect(&server, &token);
     let can = || json!({ "elicitation": { "form": {} } });
