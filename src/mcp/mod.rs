@@ -11,6 +11,7 @@ mod agents;
 mod args;
 mod catalogue;
 mod changes;
+mod confirm;
 mod era;
 mod exports;
 mod http;
@@ -35,6 +36,7 @@ pub use agents::{AUTHOR, AgentEvent, AgentMetrics, AgentRow, Agents, Registered,
 pub use args::ToolError;
 pub use catalogue::{Catalogue, CatalogueError, PromptRow, Scopes, ToolRow};
 pub use changes::{Changed, Recent};
+pub use confirm::{Confirm, confirm, has_agreed};
 pub use era::Version;
 pub use exports::{Exports, Kept};
 pub use rates::{Admission, RateLimits, Rates};

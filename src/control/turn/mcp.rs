@@ -5,6 +5,7 @@
 
 mod admission;
 mod among;
+mod confirm;
 mod errands;
 mod figures;
 mod stage;
@@ -92,6 +93,8 @@ enum Awaited {
     Steer { ticket: u64, until_ns: u64 },
     /// A long look.
     Look { ticket: Arc<Ticket> },
+    /// An answer of a person, or the end of the time.
+    Answer { id: String, until_ns: u64, call: Box<(Ask<'static>, Principal)> },
     /// Steps of the simulation.
     Steps(Steps),
     /// Work on files.
@@ -127,6 +130,8 @@ pub(super) struct Mcp {
     exports: Exports,
     society: Society,
     staged: Staged,
+    /// People that were asked something.
+    questions: u64,
     rates: Rates,
     /// Calls that waited for their principal's rate, and calls that were refused for it.
     pub(super) rated: (u64, u64),
@@ -173,6 +178,7 @@ impl Mcp {
             exports: Exports::default(),
             society: Society::default(),
             staged: Staged::default(),
+            questions: 0,
             rates: Rates::new(desk.map_or_else(RateLimits::default, |desk| desk.server.rate_limits)),
             rated: (0, 0),
         }
@@ -275,7 +281,8 @@ impl Control {
     fn mcp_line(&mut self, desk: &mut McpDesk, line: &Line, now_ns: u64) {
         let server = Arc::clone(&desk.server);
         match self.mcp.talks.feed(&server, line) {
-            Step::Done | Step::Refused(_) | Step::Close | Step::Answered { .. } => {}
+            Step::Done | Step::Refused(_) | Step::Close => {}
+            Step::Answered { id, answer } => self.take_answer(desk, line.talk, id, answer),
             Step::Cancel(key) => {
                 self.mcp.book.cancelled(line.talk, key);
                 let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (line.talk, key));
@@ -289,7 +296,7 @@ impl Control {
             Step::Call(call) => match self.admit(desk, line, &call, now_ns) {
                 Admission::Now => {
                     self.mcp.book.began_ns = monotonic_ns();
-                    self.mcp_call(desk, line, &call, now_ns);
+                    self.run_call(desk, line, &call, now_ns);
                 }
                 Admission::In(wait_ns) => self.mcp.talks.hold(line.clone(), now_ns + wait_ns),
                 Admission::Refused(wait_ns) => self.refuse_rate(desk, line, &call, wait_ns),
@@ -486,6 +493,7 @@ impl Control {
                 Awaited::Change { since, until_ns, .. } => version > *since || now_ns >= *until_ns,
                 Awaited::Steer { ticket, until_ns } => !steering.waits_for(*ticket) || now_ns >= *until_ns,
                 Awaited::Write { .. } | Awaited::Look { .. } | Awaited::Steps(_) | Awaited::Errand => false,
+                Awaited::Answer { until_ns, .. } => now_ns >= *until_ns,
                 Awaited::Inbox { until_ns, .. } => mcp_heard || now_ns >= *until_ns,
             };
             if is_due {
@@ -513,6 +521,9 @@ impl Control {
                     let until = Until(now_ns + SHORT_LOOK_NS_MAX);
                     let bounds = Bounds::new(&desk.server, &call.1.name, &until);
                     read(&desk.server, &call.0, &self.view(&sim), &bounds)
+                }
+                Awaited::Answer { .. } => {
+                    Ok(reply(Err(ToolError::new("nobody answered in time: nothing was deleted"))))
                 }
                 _ => Ok(reply(steered(&self.view(&sim)))),
             };
