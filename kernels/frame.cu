@@ -3,6 +3,8 @@
 //
 // `frame_extents`: at most kReduceBlocks blocks of kBlock, each with a fixed stride; 16 B read a node.
 // `frame_join`: one block. Runs: after the gate. Agrees with: `KeyFrame::around` of `sim/cpu/morton.rs`.
+// `frame_bounds`: one block; the box of all points for the wire, into the report. Runs: after `frame_extents` and `move_report`, at the
+// end of a step. Agrees with: `Dealer::gather` of `sim/dealer.rs`.
 
 #include "layout.cuh"
 
@@ -75,4 +77,16 @@ KERNEL(frame_join) {
     }
     float cells = (w.params->flags & kFlat) ? 16777216.0f : 65536.0f;
     w.frame->scale = extent > 0.0f ? cells / extent : 0.0f;
+}
+
+KERNEL(frame_bounds) {
+    __shared__ Extent shared[kBlock];
+    Extent own = empty_extent();
+    for (u32 block = threadIdx.x; block < w.reduce_blocks; block += kBlock) join(own, w.extent[block]);
+    join_block(shared, own);
+    if (threadIdx.x >= 3) return;
+    Report* report = (Report*)(w.out + 6 * (size_t)w.node_count);
+    // Of two zeros either is the least; what leaves is the positive one.
+    report->low[threadIdx.x] = shared[0].low[threadIdx.x] + 0.0f;
+    report->high[threadIdx.x] = shared[0].high[threadIdx.x] + 0.0f;
 }

@@ -97,8 +97,10 @@ struct Report {
     u32 resets;      // 44  nodes that were non-finite and put back
     u32 warm_nodes;  // 48
     u32 reserved;    // 52
+    float low[3];    // 56  least and greatest coordinate, world units; 0 when nobody needs them
+    float high[3];   // 68
 };
-static_assert(sizeof(Report) == 56, "src/sim/cuda/layout.rs has the same");
+static_assert(sizeof(Report) == 80, "src/sim/cuda/layout.rs has the same");
 
 // One node told to be somewhere or not to move.
 struct Edit {
@@ -193,30 +195,31 @@ struct World {
     Tally* tally;              // 320  [kReduceBlocks]
     u32* counters;             // 328  [2] nodes put back, warm nodes
     const Edit* edit;          // 336  [edit_count]
-    float* out;                // 344  [node_count * 6] position and velocity by node, then the Report
+    float* out;                // 344  [node_count * 6] position and velocity by node, the Report, [node_count * 3] position by wire place
     float* warmth;             // 352  [node_count] 0 to 1
     float* warmth_next;        // 360  [node_count] 0 outside a step
     const Touch* touch;        // 368  [touch_count]
-    u32 node_count;            // 376
-    u32 edit_count;            // 380
-    u32 long_row_count;        // 384
-    u32 row_piece_count;       // 388
-    u32 member_piece_count;    // 392
-    u32 component_count;       // 396
-    u32 sort_blocks;           // 400
-    u32 shift;                 // 404  of the digit being sorted
-    u32 level;                 // 408  being built
-    u32 level_count;           // 412
-    u32 split_count;           // 416
-    u32 sample_count;          // 420
-    u32 reduce_blocks;         // 424
-    u32 touch_count;           // 428
-    float temperature;         // 432  of nodes that are not warmer
-    float lift;                // 436  world units; 0 where `refit_nodes` leaves nodes in their plane
-    u32 level_first[kLevels];  // 440  cell
-    u32 level_cells[kLevels];  // 480
+    const u32* wire;           // 376  [node_count] slot by wire place
+    u32 node_count;            // 384
+    u32 edit_count;            // 388
+    u32 long_row_count;        // 392
+    u32 row_piece_count;       // 396
+    u32 member_piece_count;    // 400
+    u32 component_count;       // 404
+    u32 sort_blocks;           // 408
+    u32 shift;                 // 412  of the digit being sorted
+    u32 level;                 // 416  being built
+    u32 level_count;           // 420
+    u32 split_count;           // 424
+    u32 sample_count;          // 428
+    u32 reduce_blocks;         // 432
+    u32 touch_count;           // 436
+    float temperature;         // 440  of nodes that are not warmer
+    float lift;                // 444  world units; 0 where `refit_nodes` leaves nodes in their plane
+    u32 level_first[kLevels];  // 448  cell
+    u32 level_cells[kLevels];  // 488
 };
-static_assert(sizeof(World) == 520, "src/sim/cuda/layout.rs has the same");
+static_assert(sizeof(World) == 528, "src/sim/cuda/layout.rs has the same");
 
 #define KERNEL(name) extern "C" __global__ void __launch_bounds__(kBlock) name(const World w)
 #define DEVICE static __device__ __forceinline__

@@ -102,6 +102,7 @@ KERNEL(move_report) {
     report.resets = w.counters[0];
     report.warm_nodes = w.counters[1];
     report.reserved = 0;
+    for (u32 axis = 0; axis < 3; axis++) report.low[axis] = report.high[axis] = 0.0f;
     w.counters[0] = w.counters[1] = 0;
     report.error2 = report.exact2 = 0.0;
     for (u32 sample = 0; sample < w.sample_count; sample++) {

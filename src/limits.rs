@@ -206,6 +206,12 @@ pub const MCP_IMAGE_BYTES_MAX: usize = 1 << 20;
 /// Edges that one call may look at.
 pub const MCP_EXPANSIONS_MAX: u64 = 5_000_000;
 
+/// Views that are kept by name; the one that was set longest ago makes room.
+pub const MCP_VIEWS_MAX: usize = 32;
+
+/// Time between two looks or encodings that everybody is told, ns: of what agents set meanwhile the newest counts.
+pub const STAGE_INTERVAL_NS: u64 = 250_000_000;
+
 /// Other servers that are asked for their agents.
 pub const SOURCES_MAX: usize = 16;
 

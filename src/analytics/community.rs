@@ -3,12 +3,9 @@
 
 use super::error::in_range;
 use super::random::{Random, scramble};
-use super::watch::{Phase, every};
+use super::watch::{Pace, Phase};
 use super::{AnalyticsError, Unwatched, Watch};
 use crate::graph::Csr;
-
-/// Nodes between two reports.
-const NODES_PER_REPORT: usize = 2_048;
 
 /// A division of the nodes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,16 +40,25 @@ impl Partition {
         let nodes = label.len();
         let mut size = vec![0u32; nodes];
         label.iter().for_each(|label| size[*label as usize] += 1);
-        let mut first = vec![u32::MAX; nodes];
-        for (node, label) in label.iter().enumerate().rev() {
-            first[*label as usize] = node as u32;
+        // Labels in the order of their first bearers, then dealt to places by size: two passes, where a sort of as many labels as nodes
+        // would be a long time without a look.
+        watch.progress(0.0)?;
+        let (mut met, mut firsts) = (vec![false; nodes], Vec::new());
+        firsts.extend(label.iter().copied().filter(|label| !std::mem::replace(&mut met[*label as usize], true)));
+        watch.progress(0.0)?;
+        let largest = size.iter().max().map_or(0, |size| *size as usize);
+        let mut place = vec![0usize; largest + 2];
+        firsts.iter().for_each(|label| place[largest - size[*label as usize] as usize + 1] += 1);
+        for at in 1..place.len() {
+            place[at] += place[at - 1];
         }
-        let mut order: Vec<u32> = (0..nodes as u32).filter(|label| size[*label as usize] > 0).collect();
-        order.sort_by_key(|label| (std::cmp::Reverse(size[*label as usize]), first[*label as usize]));
-        let mut number = vec![0u32; nodes];
-        for (place, label) in order.iter().enumerate() {
-            number[*label as usize] = place as u32;
+        let (mut order, mut number) = (vec![0u32; firsts.len()], vec![0u32; nodes]);
+        for label in firsts {
+            let next = &mut place[largest - size[label as usize] as usize];
+            (order[*next], number[label as usize]) = (label, *next as u32);
+            *next += 1;
         }
+        watch.progress(0.0)?;
         let community: Vec<u32> = label.iter().map(|label| number[*label as usize]).collect();
         let modularity = quality(csr, &community, 1.0, watch)?;
         let size = order.iter().map(|label| size[*label as usize]).collect();
@@ -80,8 +86,9 @@ pub(super) fn quality(
     assert_eq!(csr.node_count(), community.len(), "every node has a community");
     let (mut inside, mut total) = (0.0, 0.0);
     let mut strength = vec![0f64; community.len()];
+    let mut pace = Pace::new(watch);
     for (node, label) in community.iter().enumerate() {
-        every(NODES_PER_REPORT, node, usize::MAX, watch)?;
+        pace.spend(1 + csr.degree(node), 0, 1)?;
         for (other, weight) in csr.row(node) {
             let weight = worth(weight);
             total += weight;
@@ -143,10 +150,12 @@ fn spread(csr: &Csr, options: &LabelOptions, run: u64, watch: &dyn Watch) -> Res
     while changed && iterations < options.iterations_max {
         let part = |pass: usize| pass as f64 / options.iterations_max as f64;
         let phase = Phase::new(watch, part(iterations), part(iterations + 1));
+        phase.progress(0.0)?;
         random.shuffle(&mut order);
         changed = false;
+        let mut pace = Pace::new(&phase);
         for (done, node) in order.iter().map(|node| *node as usize).enumerate() {
-            every(NODES_PER_REPORT, done, nodes, &phase)?;
+            pace.spend(1 + csr.degree(node), done, nodes)?;
             for (other, weight) in csr.row(node) {
                 tally.add(label[other as usize], worth(weight));
             }

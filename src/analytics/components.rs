@@ -1,12 +1,9 @@
 //! Connected components.
 #![allow(clippy::indexing_slicing, reason = "every index is a node of the graph")]
 
-use super::watch::every;
+use super::watch::Pace;
 use super::{AnalyticsError, Watch};
 use crate::graph::Csr;
-
-/// Nodes visited between two reports.
-const NODES_PER_REPORT: usize = 1_024;
 
 /// Which nodes hang together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +21,7 @@ pub struct Components {
 pub fn connected_components(csr: &Csr, watch: &dyn Watch) -> Result<Components, AnalyticsError> {
     let nodes = csr.node_count();
     let mut found = Components { component: vec![u32::MAX; nodes], size: Vec::new() };
-    let (mut stack, mut visited) = (Vec::new(), 0);
+    let (mut stack, mut visited, mut pace) = (Vec::new(), 0, Pace::new(watch));
     for start in 0..nodes {
         if found.component[start] != u32::MAX {
             continue;
@@ -33,7 +30,7 @@ pub fn connected_components(csr: &Csr, watch: &dyn Watch) -> Result<Components, 
         found.component[start] = label;
         stack.push(start as u32);
         while let Some(node) = stack.pop() {
-            every(NODES_PER_REPORT, visited, nodes, watch)?;
+            pace.spend(1 + csr.degree(node as usize), visited, nodes)?;
             visited += 1;
             size += 1;
             for (neighbour, _) in csr.row(node as usize) {

@@ -4,8 +4,9 @@
 use super::error::{all_finite, in_range};
 use super::random::Random;
 use super::spatial::squared;
-use super::watch::{Phase, every};
+use super::watch::{Phase, WORK_PER_LOOK, every};
 use super::{AnalyticsError, Watch};
+use crate::base::effort;
 
 /// Clusters at most.
 const CLUSTERS_MAX: usize = 4_096;
@@ -125,9 +126,9 @@ pub fn kmeans_from(
     let (mut iterations, mut converged) = (0, positions.is_empty());
     while !converged && iterations < options.iterations_max {
         let (from, total) = (iterations as f64, options.iterations_max as f64);
-        let changed =
-            assign(positions, &centre, &mut cluster, &mut gap, &Phase::new(watch, from / total, (from + 1.0) / total))?;
-        let moved = move_centres(positions, &mut cluster, &mut gap, &mut centre);
+        let end = (from + 1.0) / total;
+        let changed = assign(positions, &centre, &mut cluster, &mut gap, &Phase::new(watch, from / total, end))?;
+        let moved = move_centres(positions, &mut cluster, &mut gap, &mut centre, &Phase::new(watch, end, end))?;
         iterations += 1;
         converged = (iterations > 1 && !changed) || moved <= limit;
     }
@@ -177,7 +178,14 @@ fn assign(
 }
 
 /// Puts every centre in the middle of its positions; the sum of the squared moves.
-fn move_centres(positions: &[[f32; 3]], cluster: &mut [u32], gap: &mut [f64], centre: &mut [[f64; 3]]) -> f64 {
+fn move_centres(
+    positions: &[[f32; 3]],
+    cluster: &mut [u32],
+    gap: &mut [f64],
+    centre: &mut [[f64; 3]],
+    watch: &dyn Watch,
+) -> Result<f64, AnalyticsError> {
+    watch.progress(0.0)?;
     let mut sum = vec![[0f64; 3]; centre.len()];
     let mut count = vec![0u32; centre.len()];
     for (point, label) in positions.iter().zip(cluster.iter()) {
@@ -188,7 +196,14 @@ fn move_centres(positions: &[[f32; 3]], cluster: &mut [u32], gap: &mut [f64], ce
         if count[empty] > 0 {
             continue;
         }
-        let farthest = (0..gap.len()).fold(0, |best, at| if gap[at] > gap[best] { at } else { best });
+        // Of four thousand clusters nearly all may be empty.
+        let mut farthest = 0;
+        for (piece, from) in gap.chunks(WORK_PER_LOOK).zip((0..).step_by(WORK_PER_LOOK)) {
+            watch.progress(0.0)?;
+            effort::spend(piece.len());
+            farthest =
+                (from..from + piece.len()).fold(farthest, |best, at| if gap[at] > gap[best] { at } else { best });
+        }
         let from = cluster[farthest] as usize;
         if gap[farthest] <= 0.0 || count[from] < 2 {
             continue;
@@ -206,5 +221,5 @@ fn move_centres(positions: &[[f32; 3]], cluster: &mut [u32], gap: &mut [f64], ce
             *centre = middle;
         }
     }
-    moved
+    Ok(moved)
 }

@@ -6,12 +6,10 @@ use std::collections::VecDeque;
 use super::community::{Tally, quality, worth};
 use super::error::in_range;
 use super::random::Random;
-use super::watch::{Phase, every};
+use super::watch::{Pace, Phase, WORK_PER_LOOK};
 use super::{AnalyticsError, Partition, Watch};
+use crate::base::effort;
 use crate::graph::Csr;
-
-/// Nodes between two reports.
-const NODES_PER_REPORT: usize = 2_048;
 
 /// A gain below this part of the graph's weight is rounding.
 const GAIN_MIN: f64 = 1e-12;
@@ -124,6 +122,7 @@ fn iterate(
             break;
         }
         let next = level.merge(&place, sets, watch)?;
+        watch.progress(0.0)?;
         // A community of the new level is named by its first set.
         let mut first = vec![u32::MAX; level.nodes()];
         let mut community_of_set = vec![0; sets];
@@ -176,15 +175,15 @@ fn numbered(label: &[u32]) -> (Vec<u32>, usize) {
 /// leaves none but by rounding, or where the iterations ran out.
 fn split(csr: &Csr, label: &[u32], watch: &dyn Watch) -> Result<Vec<u32>, AnalyticsError> {
     let mut part = vec![u32::MAX; label.len()];
-    let mut stack = Vec::new();
+    let (mut stack, mut pace) = (Vec::new(), Pace::new(watch));
     for start in 0..label.len() {
-        every(NODES_PER_REPORT, start, label.len(), watch)?;
         if part[start] != u32::MAX {
             continue;
         }
         part[start] = start as u32;
         stack.push(start);
         while let Some(node) = stack.pop() {
+            pace.spend(1 + csr.degree(node), 0, 1)?;
             for (other, weight) in csr.row(node) {
                 let other = other as usize;
                 if part[other] == u32::MAX && label[other] == label[node] && worth(weight) > 0.0 {
@@ -199,27 +198,36 @@ fn split(csr: &Csr, label: &[u32], watch: &dyn Watch) -> Result<Vec<u32>, Analyt
 
 impl Level {
     fn of(csr: &Csr, watch: &dyn Watch) -> Result<Self, AnalyticsError> {
-        let mut strength = Vec::with_capacity(csr.node_count());
+        let (mut strength, mut pace) = (Vec::with_capacity(csr.node_count()), Pace::new(watch));
         for node in 0..csr.node_count() {
-            every(NODES_PER_REPORT, node, usize::MAX, watch)?;
+            pace.spend(1 + csr.degree(node), 0, 1)?;
             strength.push(csr.row(node).map(|(_, weight)| worth(weight)).sum());
         }
-        Ok(Self {
-            offset: csr.offset().iter().map(|start| *start as usize).collect(),
-            neighbour: csr.neighbour().to_vec(),
-            weight: csr.weight().iter().map(|weight| worth(*weight)).collect(),
-            strength,
-        })
+        watch.progress(0.0)?;
+        let offset = csr.offset().iter().map(|start| *start as usize).collect();
+        let edges = csr.half_edge_count();
+        let (mut neighbour, mut weight) = (Vec::with_capacity(edges), Vec::with_capacity(edges));
+        for (others, weights) in csr.neighbour().chunks(WORK_PER_LOOK).zip(csr.weight().chunks(WORK_PER_LOOK)) {
+            watch.progress(0.0)?;
+            neighbour.extend_from_slice(others);
+            weight.extend(weights.iter().map(|weight| worth(*weight)));
+        }
+        Ok(Self { offset, neighbour, weight, strength })
     }
 
     fn nodes(&self) -> usize {
         self.strength.len()
     }
 
+    fn degree(&self, node: usize) -> usize {
+        self.offset[node + 1] - self.offset[node]
+    }
+
     /// Other ends of a node's edges with their weights. A set has no edge to itself: what lies within it is in its
     /// strength alone, and moves with it.
     fn row(&self, node: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
         let bounds = self.offset[node]..self.offset[node + 1];
+        effort::spend(bounds.len());
         self.neighbour[bounds.clone()].iter().map(|other| *other as usize).zip(self.weight[bounds].iter().copied())
     }
 
@@ -232,6 +240,7 @@ impl Level {
         watch: &dyn Watch,
     ) -> Result<bool, AnalyticsError> {
         let (nodes, Scale { density, gain_min, .. }) = (self.nodes(), *scale);
+        watch.progress(0.0)?;
         let mut strength = vec![0f64; nodes];
         let mut members = vec![0u32; nodes];
         for node in 0..nodes {
@@ -239,17 +248,18 @@ impl Level {
             members[community[node] as usize] += 1;
         }
         let mut empty: Vec<u32> = (0..nodes as u32).rev().filter(|label| members[*label as usize] == 0).collect();
+        watch.progress(0.0)?;
         let mut order: Vec<u32> = (0..nodes as u32).collect();
         random.shuffle(&mut order);
+        let mut pace = Pace::new(watch);
         let mut queue = VecDeque::from(order);
         let mut queued = vec![true; nodes];
         let mut tally = Tally::new(nodes);
-        let (mut looked, mut moved) = (0usize, false);
+        let mut moved = false;
         while let Some(node) = queue.pop_front() {
             let node = node as usize;
             queued[node] = false;
-            every(NODES_PER_REPORT, looked, usize::MAX, watch)?;
-            looked += 1;
+            pace.spend(1 + 2 * self.degree(node), 0, 1)?;
             let own = community[node];
             for (other, weight) in self.row(node) {
                 tally.add(community[other], weight);
@@ -302,6 +312,7 @@ impl Level {
         watch: &dyn Watch,
     ) -> Result<Vec<u32>, AnalyticsError> {
         let (nodes, density) = (self.nodes(), scale.density);
+        watch.progress(0.0)?;
         let mut order: Vec<u32> = (0..nodes as u32).collect();
         random.shuffle(&mut order);
         let mut open = Vec::new();
@@ -313,14 +324,16 @@ impl Level {
         let mut strength = self.strength.clone();
         // Weight between each part and the rest of its community.
         let mut outward: Vec<f64> = Vec::with_capacity(nodes);
+        let mut pace = Pace::new(watch);
         for node in 0..nodes {
+            pace.spend(1 + self.degree(node), 0, 1)?;
             let within = self.row(node).filter(|(other, _)| community[*other] == community[node]);
             outward.push(within.map(|(_, weight)| weight).sum());
         }
         let mut single = vec![true; nodes];
         let mut tally = Tally::new(nodes);
-        for (done, node) in order.into_iter().map(|node| node as usize).enumerate() {
-            every(NODES_PER_REPORT, done, usize::MAX, watch)?;
+        for node in order.into_iter().map(|node| node as usize) {
+            pace.spend(1 + self.degree(node), 0, 1)?;
             let rest = |strength: f64| whole[community[node] as usize] - strength;
             let well = |outward: f64, strength: f64| outward >= density * strength * rest(strength) * (1.0 - 1e-9);
             let own = self.strength[node];
@@ -356,6 +369,7 @@ impl Level {
 
     /// The level whose nodes are the sets `place` says, `[nodes]`, below `sets`.
     fn merge(&self, place: &[u32], sets: usize, watch: &dyn Watch) -> Result<Self, AnalyticsError> {
+        watch.progress(0.0)?;
         let mut start = vec![0usize; sets + 1];
         place.iter().for_each(|at| start[*at as usize + 1] += 1);
         for at in 0..sets {
@@ -368,10 +382,10 @@ impl Level {
             next[*at as usize] += 1;
         }
         let mut merged = Self { offset: vec![0], neighbour: Vec::new(), weight: Vec::new(), strength: vec![0.0; sets] };
-        let mut tally = Tally::new(sets);
+        let (mut tally, mut pace) = (Tally::new(sets), Pace::new(watch));
         for at in 0..sets {
-            every(NODES_PER_REPORT, at, usize::MAX, watch)?;
             for node in members[start[at]..start[at + 1]].iter().map(|node| *node as usize) {
+                pace.spend(1 + self.degree(node), 0, 1)?;
                 merged.strength[at] += self.strength[node];
                 for (other, weight) in self.row(node).filter(|(other, _)| place[*other] as usize != at) {
                     tally.add(place[other], weight);

@@ -3,12 +3,12 @@
 
 use super::error::{all_finite, in_range, table_fits};
 use super::spatial::{Spatial, squared};
-use super::watch::{Phase, every};
+use super::watch::{Pace, Phase, every};
 use super::{AnalyticsError, Watch};
 use crate::graph::Csr;
 
 /// Nodes between two reports.
-const NODES_PER_REPORT: usize = 512;
+const NODES_PER_REPORT: usize = 256;
 
 /// Added to a mean reachability before it divides, so that positions in one place have a density.
 const REACH_MIN: f64 = 1e-10;
@@ -48,9 +48,11 @@ pub fn local_outlier_factor(
     let (mut near, mut reach) = (Vec::with_capacity(nodes * count), vec![0f64; nodes]);
     let (mut stack, mut found) = (Vec::new(), Vec::new());
     let search = Phase::new(watch, 0.2, 0.8);
+    let mut pace = Pace::new(&search);
     for (node, reach) in reach.iter_mut().enumerate() {
-        every(NODES_PER_REPORT, node, nodes, &search)?;
-        tree.nearest(node, count, &mut stack, &mut found);
+        // Each of the found is put into a sorted list.
+        pace.spend(count * count / 16, node, nodes)?;
+        tree.nearest(node, count, &mut stack, &mut found, &mut pace)?;
         near.extend(found.iter().map(|near| near.1));
         *reach = found.last().map_or(0.0, |last| last.0.sqrt());
     }
@@ -112,31 +114,34 @@ pub fn feature(
     }
     let at = |node: usize| positions[node].map(f64::from);
     let mut values = Vec::with_capacity(nodes);
-    let mut measure = |from: f64, value: &mut dyn FnMut(usize) -> f64| {
+    let mut measure = |from: f64, value: &mut dyn FnMut(usize, &mut Pace<'_>) -> Result<f64, AnalyticsError>| {
         let phase = Phase::new(watch, from, 1.0);
+        let mut pace = Pace::new(&phase);
         for node in 0..nodes {
-            every(NODES_PER_REPORT, node, nodes, &phase)?;
-            values.push(value(node));
+            pace.spend(1 + 2 * csr.degree(node), node, nodes)?;
+            values.push(value(node, &mut pace)?);
         }
         Ok(())
     };
     match feature {
-        Feature::Degree => measure(0.0, &mut |node| csr.row(node).count() as f64)?,
-        Feature::Strength => measure(0.0, &mut |node| csr.row(node).map(|(_, weight)| f64::from(weight)).sum())?,
+        Feature::Degree => measure(0.0, &mut |node, _| Ok(csr.degree(node) as f64))?,
+        Feature::Strength => {
+            measure(0.0, &mut |node, _| Ok(csr.row(node).map(|(_, weight)| f64::from(weight)).sum()))?;
+        }
         Feature::Distance => {
             let middle = [0, 1, 2]
                 .map(|axis| positions.iter().map(|point| f64::from(point[axis])).sum::<f64>() / nodes.max(1) as f64);
-            measure(0.0, &mut |node| squared(at(node), middle).sqrt())?;
+            measure(0.0, &mut |node, _| Ok(squared(at(node), middle).sqrt()))?;
         }
-        Feature::EdgeLength => measure(0.0, &mut |node| {
+        Feature::EdgeLength => measure(0.0, &mut |node, _| {
             let lengths = csr.row(node).map(|(other, _)| squared(at(node), at(other as usize)).sqrt());
-            lengths.sum::<f64>() / csr.row(node).count().max(1) as f64
+            Ok(lengths.sum::<f64>() / csr.degree(node).max(1) as f64)
         })?,
         Feature::Crowd { radius } => {
             in_range("radius", radius, f64::MIN_POSITIVE, 1e9)?;
             let tree = Spatial::new(positions, &Phase::new(watch, 0.0, 0.3))?;
             let mut stack = Vec::new();
-            measure(0.3, &mut |node| tree.count_within(node, radius, &mut stack) as f64)?;
+            measure(0.3, &mut |node, pace| Ok(tree.count_within(node, radius, &mut stack, pace)? as f64))?;
         }
     }
     watch.progress(1.0)?;

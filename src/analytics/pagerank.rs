@@ -2,12 +2,9 @@
 #![allow(clippy::indexing_slicing, reason = "every index is a node of the graph")]
 
 use super::error::in_range;
-use super::watch::{Phase, every};
+use super::watch::{Pace, Phase};
 use super::{AnalyticsError, Watch};
 use crate::graph::Csr;
-
-/// Nodes between two reports.
-const NODES_PER_REPORT: usize = 8_192;
 
 /// How ranks are computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,8 +57,9 @@ pub fn pagerank(csr: &Csr, options: &PageRankOptions, watch: &dyn Watch) -> Resu
     };
     let start = Phase::new(watch, 0.0, 0.0);
     let mut strength: Vec<f64> = Vec::with_capacity(nodes);
+    let mut pace = Pace::new(&start);
     for node in 0..nodes {
-        every(NODES_PER_REPORT, node, nodes, &start)?;
+        pace.spend(1 + csr.degree(node), node, nodes)?;
         strength.push(csr.row(node).map(|(_, weight)| worth(weight)).sum());
     }
     // What a node gives for each unit of weight.
@@ -82,8 +80,9 @@ pub fn pagerank(csr: &Csr, options: &PageRankOptions, watch: &dyn Watch) -> Resu
         }
         let ground = (1.0 - options.damping + options.damping * dangling) / nodes as f64;
         // Gathered over the rows, which are symmetric, so the order of additions is fixed.
+        let mut pace = Pace::new(&phase);
         for (node, rank) in next.iter_mut().enumerate() {
-            every(NODES_PER_REPORT, node, nodes, &phase)?;
+            pace.spend(1 + csr.degree(node), node, nodes)?;
             let taken: f64 = csr.row(node).map(|(from, weight)| worth(weight) * share[from as usize]).sum();
             *rank = ground + options.damping * taken;
         }

@@ -4,15 +4,16 @@
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::watch::every;
+use super::watch::Pace;
 use super::{AnalyticsError, Watch};
+use crate::base::effort;
 use crate::graph::Csr;
 
 /// The parent of a node that has none: the source, and every node that is not reached.
 pub const NO_PARENT: u32 = u32::MAX;
 
-/// Nodes settled between two reports.
-const NODES_PER_REPORT: usize = 1_024;
+/// Comparisons that putting an entry into the heap, or taking one out, comes to.
+const HEAP_WORK: usize = 24;
 
 /// What an edge measures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,9 +90,9 @@ pub fn shortest_paths(csr: &Csr, source: usize, lengths: Lengths, watch: &dyn Wa
 }
 
 fn breadth_first(csr: &Csr, paths: &mut Paths, watch: &dyn Watch) -> Result<(), AnalyticsError> {
-    let mut queue = VecDeque::from([paths.source]);
+    let (mut queue, mut pace) = (VecDeque::from([paths.source]), Pace::new(watch));
     while let Some(node) = queue.pop_front() {
-        every(NODES_PER_REPORT, paths.reached, csr.node_count(), watch)?;
+        pace.spend(1 + csr.degree(node as usize), paths.reached, csr.node_count())?;
         paths.reached += 1;
         let next = paths.distance[node as usize] + 1.0;
         for (neighbour, _) in csr.row(node as usize) {
@@ -116,6 +117,7 @@ impl Eq for Reach {}
 
 impl Ord for Reach {
     fn cmp(&self, other: &Self) -> Ordering {
+        effort::spend(1);
         other.distance.total_cmp(&self.distance).then(other.node.cmp(&self.node))
     }
 }
@@ -130,17 +132,22 @@ impl PartialOrd for Reach {
 fn dijkstra(csr: &Csr, lengths: Lengths, paths: &mut Paths, watch: &dyn Watch) -> Result<(), AnalyticsError> {
     let mut settled = vec![false; csr.node_count()];
     let mut heap = BinaryHeap::from([Reach { distance: 0.0, node: paths.source }]);
+    let mut pace = Pace::new(watch);
     while let Some(Reach { distance, node }) = heap.pop() {
         let at = node as usize;
+        // Also where a shorter way was found meanwhile: there may be as many of those as there are edges.
+        pace.spend(HEAP_WORK, paths.reached, csr.node_count())?;
         if std::mem::replace(&mut settled[at], true) {
             continue;
         }
-        every(NODES_PER_REPORT, paths.reached, csr.node_count(), watch)?;
+        pace.spend(csr.degree(at), paths.reached, csr.node_count())?;
         paths.reached += 1;
         for (neighbour, weight) in csr.row(at) {
             let Some(length) = lengths.of(weight) else { continue };
             let (next, to) = (distance + length, neighbour as usize);
             if next < paths.distance[to] {
+                // Of a node that all are joined to each may go through the whole heap.
+                pace.spend(HEAP_WORK, paths.reached, csr.node_count())?;
                 paths.distance[to] = next;
                 paths.parent[to] = node;
                 heap.push(Reach { distance: next, node: neighbour });

@@ -3,13 +3,11 @@
 
 use super::error::{all_finite, in_range, table_fits};
 use super::random::scramble;
-use super::watch::{Phase, every};
+use super::watch::{Pace, Phase, every, sort_by};
 use super::{AnalyticsError, Lengths, Watch, landmarks};
+use crate::base::effort;
 use crate::graph::Csr;
 use crate::limits::ANALYTICS_DENSE_NODES_MAX;
-
-/// Terms of the sum computed between two reports.
-const TERMS_PER_REPORT: usize = 1 << 18;
 
 /// Nodes of one table's row between two reports.
 const NODES_PER_REPORT: usize = 8_192;
@@ -155,16 +153,24 @@ impl<'a> Model<'a> {
                 });
             }
         }
-        let distance = marks.distance.iter().flatten().map(|distance| *distance as f32).collect();
+        let end = Phase::new(watch, 1.0, 1.0);
+        let mut distance = Vec::with_capacity(marks.node.len() * nodes);
+        for row in &marks.distance {
+            end.progress(0.0)?;
+            distance.extend(row.iter().map(|distance| *distance as f32));
+        }
         let mut model = Self { csr, lengths: options.lengths, unit: 1.0, row_of, pivot: marks.node, distance, weight };
-        model.count_pairs_once();
+        model.count_pairs_once(&end)?;
         Ok(model)
     }
 
     /// A pair of two pivots is one term, and a pair that an edge joins is that edge's term.
-    fn count_pairs_once(&mut self) {
+    fn count_pairs_once(&mut self, watch: &dyn Watch) -> Result<(), AnalyticsError> {
         let nodes = self.csr.node_count();
+        let mut pace = Pace::new(watch);
         for row in 0..self.pivot.len() {
+            effort::spend(row);
+            pace.spend(row, 0, 1)?;
             for other in 0..row {
                 let (here, there) =
                     (row * nodes + self.pivot[other] as usize, other * nodes + self.pivot[row] as usize);
@@ -173,6 +179,7 @@ impl<'a> Model<'a> {
             }
         }
         for (row, pivot) in self.pivot.iter().enumerate() {
+            pace.spend(self.csr.degree(*pivot as usize), 0, 1)?;
             for (neighbour, weight) in self.csr.row(*pivot as usize) {
                 if self.edge(weight).is_some() {
                     self.weight[row * nodes + neighbour as usize] = 0.0;
@@ -182,6 +189,7 @@ impl<'a> Model<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     fn pivot_row(&self, node: usize) -> Option<usize> {
@@ -205,6 +213,7 @@ impl<'a> Model<'a> {
             }
         }
         let nodes = self.csr.node_count();
+        effort::spend(self.pivot.len());
         for (row, pivot) in self.pivot.iter().enumerate() {
             let at = row * nodes + node;
             if self.weight[at] > 0.0 {
@@ -224,8 +233,9 @@ impl<'a> Model<'a> {
     /// Calls `term` for every term once: an edge from its lower end, a pivot's pair from the other node.
     fn all_terms(&self, watch: &dyn Watch, mut term: impl FnMut(usize, usize, f64, f64)) -> Result<(), AnalyticsError> {
         let nodes = self.csr.node_count();
+        let mut pace = Pace::new(watch);
         for node in 0..nodes {
-            every(NODES_PER_REPORT, node, usize::MAX, watch)?;
+            pace.spend(1 + self.csr.degree(node), 0, 1)?;
             for (other, weight) in self.csr.row(node).filter(|(other, _)| (*other as usize) > node) {
                 if let Some((length, weight)) = self.edge(weight) {
                     term(node, other as usize, length, weight);
@@ -268,11 +278,10 @@ impl<'a> Model<'a> {
 
     /// Moves every node once.
     fn pass(&self, at: &mut [[f64; 3]], flat: bool, watch: &dyn Watch) -> Result<(), AnalyticsError> {
-        let each = (TERMS_PER_REPORT / (self.pivot.len() + 16)).max(1);
+        let mut pace = Pace::new(watch);
         for node in 0..at.len() {
-            if node % each == 0 || self.row_of[node] != u32::MAX {
-                watch.progress(node as f64 / at.len() as f64)?;
-            }
+            let all = if self.row_of[node] == u32::MAX { 0 } else { at.len() };
+            pace.spend(1 + self.pivot.len() + self.csr.degree(node) + all, node, at.len())?;
             let (here, mut sum, mut weights) = (at[node], [0f64; 3], 0.0);
             self.terms(node, |other, distance, weight| {
                 let gap = away(here, at[other]);
@@ -295,8 +304,10 @@ impl<'a> Model<'a> {
 /// For every pivot, the distances to it of the nodes that have no nearer one, rising.
 fn regions(distance: &[Vec<f64>], nodes: usize, watch: &dyn Watch) -> Result<Vec<Vec<f64>>, AnalyticsError> {
     let mut region: Vec<Vec<f64>> = vec![Vec::new(); distance.len()];
+    let mut pace = Pace::new(watch);
     for node in 0..nodes {
-        every(NODES_PER_REPORT, node, usize::MAX, watch)?;
+        pace.spend(1 + distance.len(), 0, 1)?;
+        effort::spend(distance.len());
         let nearest = (0..distance.len())
             .fold(None, |best: Option<usize>, row| match best {
                 Some(best) if distance[best][node] <= distance[row][node] => Some(best),
@@ -308,8 +319,10 @@ fn regions(distance: &[Vec<f64>], nodes: usize, watch: &dyn Watch) -> Result<Vec
         }
     }
     for region in &mut region {
-        watch.progress(0.0)?;
-        region.sort_unstable_by(f64::total_cmp);
+        sort_by(region, watch, |a, b| {
+            effort::spend(1);
+            a.total_cmp(b)
+        })?;
     }
     Ok(region)
 }

@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod cores;
+pub mod effort;
 pub mod fault;
 pub mod host;
 mod idle;

@@ -172,7 +172,7 @@ pub struct CommonArgs {
     /// The file or folder to import [graph.path].
     #[arg(long, value_name = "PATH")]
     pub graph: Option<String>,
-    /// Its format: auto, vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot or mtx [graph.format].
+    /// Its format: auto, vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx or parquet [graph.format].
     #[arg(long)]
     pub format: Option<String>,
     /// Leave out bad rows and count them [graph.skip_bad].

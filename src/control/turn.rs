@@ -620,6 +620,7 @@ impl Control {
             }
             SimEvent::Pinned { node, position, origin } => self.pinned_by_drag(node, position, origin),
             SimEvent::Restructured { epoch, replaced, .. } => self.restructured(epoch, *replaced),
+            SimEvent::StructureRefused { epoch, reason, spent } => self.structure_refused(epoch, &reason, *spent),
             // Freed here, where nothing waits for it.
             SimEvent::ChainClosed { chain } => drop(chain),
             SimEvent::SideReplaced { planes } => drop(planes),

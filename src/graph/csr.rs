@@ -1,6 +1,7 @@
 //! Compressed sparse rows: the adjacency that springs and analytics walk.
 
 use super::NodeIndex;
+use crate::base::effort;
 
 /// Undirected adjacency. Every edge stands in the rows of both ends; self-loops are left out.
 ///
@@ -79,6 +80,15 @@ impl Csr {
         &self.weight
     }
 
+    /// Half-edges of one node; 0 when there is no such node.
+    #[must_use]
+    pub fn degree(&self, node: usize) -> usize {
+        match (self.offset.get(node), self.offset.get(node + 1)) {
+            (Some(start), Some(end)) => (end - start) as usize,
+            _ => 0,
+        }
+    }
+
     /// Neighbours and weights of one node; empty when there is no such node.
     pub fn row(&self, node: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
         let bounds = match (self.offset.get(node), self.offset.get(node + 1)) {
@@ -87,6 +97,7 @@ impl Csr {
         };
         let neighbours = self.neighbour.get(bounds.clone()).unwrap_or(&[]);
         let weights = self.weight.get(bounds).unwrap_or(&[]);
+        effort::spend(neighbours.len());
         neighbours.iter().copied().zip(weights.iter().copied())
     }
 }

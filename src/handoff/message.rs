@@ -125,7 +125,7 @@ pub enum SimCommand {
         /// Fix or free.
         pinned: bool,
     },
-    /// Go on with another structure of the graph; answered with [`SimEvent::Restructured`].
+    /// Go on with another structure of the graph; answered with [`SimEvent::Restructured`] or [`SimEvent::StructureRefused`].
     Restructure {
         /// Which.
         structure: Box<Structure>,
@@ -191,6 +191,16 @@ pub enum SimEvent {
         tick: u64,
         /// What it has replaced.
         replaced: Box<Replaced>,
+    },
+    /// A structure could not be taken: the simulation goes on with the one before, and hears nothing that names a node by its index until
+    /// it has taken another.
+    StructureRefused {
+        /// Its epoch.
+        epoch: u32,
+        /// For a person.
+        reason: Box<str>,
+        /// What came with it.
+        spent: Box<Replaced>,
     },
     /// A class is closed; its memory is given back where it came from.
     ChainClosed {
@@ -373,6 +383,20 @@ pub enum ShardEvent {
     },
 }
 
+/// What everybody is shown, in parts of which the newest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StagePart {
+    /// `view_set`.
+    View,
+    /// `encoding_set`.
+    Encoding,
+}
+
+impl StagePart {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::View, Self::Encoding];
+}
+
 /// control → shard.
 #[derive(Clone, Debug)]
 pub enum ShardMessage {
@@ -401,6 +425,13 @@ pub enum ShardMessage {
     },
     /// A text for every connection.
     Broadcast {
+        /// JSON.
+        text: Bytes,
+    },
+    /// A text for every connection, and for each that comes later until another takes its place.
+    Stage {
+        /// Which of them.
+        part: StagePart,
         /// JSON.
         text: Bytes,
     },

@@ -29,7 +29,7 @@ pub use lease::LeasePool;
 pub use mcp::{McpEvent, McpReply, McpRequest, McpSocket};
 pub use message::{
     Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Query, Refusal, RestCall,
-    Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, Transport, ViewCommand,
+    Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, StagePart, Transport, ViewCommand,
 };
 pub use order::WireOrder;
 pub use planes::SidePlanes;

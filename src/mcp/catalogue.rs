@@ -90,12 +90,13 @@ pub struct PromptRow {
 type FurtherSet = (&'static str, &'static str);
 
 /// The engine's sets beside the core, in the order of the list.
-const FURTHER_SETS: [FurtherSet; 5] = [
+const FURTHER_SETS: [FurtherSet; 6] = [
     ("memory", include_str!("sets/memory.json")),
     ("sim", include_str!("sets/sim.json")),
     ("admin", include_str!("sets/admin.json")),
     ("io", include_str!("sets/io.json")),
     ("agents", include_str!("sets/agents.json")),
+    ("view", include_str!("sets/view.json")),
 ];
 
 /// The set of the catalogue's own tools.
@@ -194,6 +195,7 @@ impl Catalogue {
             false => "Swarmcast holds one live graph that people watch in 3D.".to_owned(),
         };
         let mut templates = part(&whole, "templates")?.to_vec();
+        let mut resources = part(&whole, "resources")?.to_vec();
         for (set, text) in further {
             let whole: Value = serde_json::from_str(text)?;
             for tool in part(&whole, "tools")? {
@@ -202,7 +204,9 @@ impl Catalogue {
             if is_on(set) {
                 instructions.push(' ');
                 instructions.push_str(&word(&whole, "instructions")?);
-                templates.extend(whole.get("templates").and_then(Value::as_array).into_iter().flatten().cloned());
+                let more = |name: &str| whole.get(name).and_then(Value::as_array).into_iter().flatten().cloned();
+                templates.extend(more("templates"));
+                resources.extend(more("resources"));
             }
         }
         let mut prompts = Vec::new();
@@ -218,7 +222,6 @@ impl Catalogue {
             }
         }
         let shown_prompts: Vec<Value> = part(&whole, "prompts")?.iter().map(|prompt| without(prompt, "text")).collect();
-        let resources = part(&whole, "resources")?;
         Ok(Self {
             by_name: tools.iter().enumerate().map(|(index, tool)| (tool.name.clone(), index)).collect(),
             tools,

@@ -46,6 +46,8 @@ pub(super) struct Params<'line> {
     #[serde(borrow, rename = "protocolVersion")]
     pub(super) version: Option<Cow<'line, str>>,
     #[serde(borrow)]
+    pub(super) capabilities: Option<&'line RawValue>,
+    #[serde(borrow)]
     pub(super) token: Option<Cow<'line, str>>,
     #[serde(borrow, rename = "ref")]
     pub(super) reference: Option<Reference<'line>>,

@@ -44,6 +44,8 @@ fn resource(server: &Server, uri: &str, view: &View<'_>, bounds: &Bounds<'_>) ->
     let (mime, body, ttl_ms) = match asked {
         Uri::Overview => (JSON, tool("graph_overview", "{}")?, 0),
         Uri::Schema => (JSON, tool("get_schema", "{}")?, 0),
+        Uri::Memory if server.catalogue.is_on("memory") => (JSON, tool("read_graph", "{}")?, 0),
+        Uri::Memory => return Err(unknown()),
         Uri::Agents => (JSON, tool("list_agents", "{\"limit\":500}")?, 0),
         Uri::Layout => (JSON, tool("get_layout", "{}")?, 0),
         Uri::Stats => {

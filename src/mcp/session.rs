@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::confirm::{can_ask, is_asked_about};
 use super::era::Version;
 use super::methods::{
     Filter, Params, ask, capabilities, discover, is_method, listen_ended, missing, not_authenticated, not_watched,
@@ -77,6 +78,8 @@ pub struct Call<'line> {
     pub progress: Option<&'line RawValue>,
     /// The parameters, whole.
     pub params: Option<&'line RawValue>,
+    /// A person is to be asked about it first, and can be: [`super::confirm`].
+    pub can_ask: bool,
     /// What is asked.
     pub ask: Ask<'line>,
 }
@@ -152,6 +155,8 @@ pub struct Session {
     closed: bool,
     in_flight: Vec<InFlight>,
     last_key: u64,
+    /// Agreed by `initialize`: the client can have a person fill in a form.
+    can_ask: bool,
     subscriptions: Subscriptions,
     /// Place in [`LOG_LEVELS`].
     log_level: usize,
@@ -168,6 +173,7 @@ impl Session {
             closed: false,
             in_flight: Vec::new(),
             last_key: 0,
+            can_ask: false,
             subscriptions: Subscriptions::default(),
             log_level: LogLevel::Warning as usize,
         }
@@ -290,7 +296,11 @@ impl Session {
         };
         match (method, version.is_modern()) {
             ("server/discover", true) => discover(server, id, out),
-            ("initialize", false) => self.initialize(server, id, version, out),
+            ("initialize", false) => {
+                // Questions came with 2025-06-18.
+                self.can_ask = version.has_structured() && can_ask(params.capabilities);
+                self.initialize(server, id, version, out);
+            }
             ("ping", false) => {
                 reply::begin(server, version, id, out);
                 reply::end(out);
@@ -416,9 +426,12 @@ impl Session {
                 self.listen(server, id, &filter, out);
             }
             _ => {
+                let capabilities = params.meta.as_ref().and_then(|meta| meta.capabilities);
                 let progress = params.meta.as_ref().and_then(|meta| meta.progress).filter(|token| rpc::is_id(token));
                 let ask = ask(server, method, params, &principal)?;
-                return Ok(Step::Call(Box::new(Call { id, version, principal, progress, params: raw, ask })));
+                let can_ask = is_asked_about(catalogue, &ask)
+                    && if version.is_modern() { can_ask(capabilities) } else { self.can_ask };
+                return Ok(Step::Call(Box::new(Call { id, version, principal, progress, params: raw, can_ask, ask })));
             }
         }
         Ok(Step::Done)

@@ -44,6 +44,9 @@ impl Topic {
         };
         Some(match parsed {
             Uri::Overview | Uri::Schema | Uri::Changes => Self::Structure,
+            // There where its set is switched on.
+            Uri::Memory if fixed.iter().any(|known| **known == *uri) => Self::Structure,
+            Uri::Memory => return None,
             Uri::Agents => Self::Agents,
             Uri::Layout => Self::Layout,
             Uri::Stats => Self::Stats,

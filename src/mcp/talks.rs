@@ -507,6 +507,15 @@ impl Talks {
         self.beside(handle, key, format!("{message}\n").into_bytes());
     }
 
+    /// Whether what is said on the way of a deferred call gets anywhere.
+    #[must_use]
+    pub fn reaches(&self, handle: Handle, key: CallKey) -> bool {
+        self.talks.get(handle).is_some_and(|talk| match &talk.peer {
+            Peer::Lines(_) => true,
+            Peer::Http(http) => http.exchanges.iter().any(|exchange| exchange.key == Some(key) && exchange.may_stream),
+        })
+    }
+
     fn beside(&mut self, handle: Handle, key: CallKey, out: Vec<u8>) {
         let Some(talk) = self.talks.get_mut(handle).filter(|_| !out.is_empty()) else { return };
         match &mut talk.peer {

@@ -1,6 +1,9 @@
-//! The URIs of the resources, `graph://..`, taken apart and put together.
+//! The URIs of the resources, `graph://..` and one of the set `memory`, taken apart and put together.
 
 use std::borrow::Cow;
+
+/// The whole graph as the reference memory server has it.
+const MEMORY: &str = "memory://knowledge-graph";
 
 /// A resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub enum Uri<'uri> {
     Stats,
     /// `graph://changes`
     Changes,
+    /// `memory://knowledge-graph`, of the set `memory`
+    Memory,
     /// `graph://help/{page}`
     Help {
         /// tools, query or agents.
@@ -73,6 +78,9 @@ pub enum Uri<'uri> {
 /// Takes a URI apart; `None` when it is none of ours.
 #[must_use]
 pub fn parse(uri: &str) -> Option<Uri<'_>> {
+    if uri == MEMORY {
+        return Some(Uri::Memory);
+    }
     let rest = uri.strip_prefix("graph://")?;
     let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
     let parts: Vec<&str> = path.split('/').collect();
@@ -147,6 +155,7 @@ mod tests {
 
     #[test]
     fn uris_are_taken_apart() {
+        assert_eq!(parse("memory://knowledge-graph"), Some(Uri::Memory));
         assert_eq!(parse("graph://export/0a/3"), Some(Uri::Export { name: "0a", part: 3 }));
         assert_eq!(parse("graph://node/a%2Fb%20c"), Some(Uri::Node { key: "a/b c".into() }));
         assert_eq!(parse("graph://edge/7"), Some(Uri::Edge { id: 7 }));
@@ -159,6 +168,8 @@ mod tests {
             "graph://node/%+1",
             "graph://node/%ff",
             "http://a",
+            "memory://",
+            "memory://knowledge-graph/x",
             "graph://overview?x",
             "graph://edge/-1",
             "graph://help/x",

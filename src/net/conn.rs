@@ -10,7 +10,9 @@ use super::liveness::Liveness;
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
 use crate::base::clock::SECOND_NS;
-use crate::handoff::{DragPhase, Interest, NodeId, Origin, SettingsSaid, ShardEvent, Transport, ViewCommand, Watching};
+use crate::handoff::{
+    DragPhase, Interest, NodeId, Origin, SettingsSaid, ShardEvent, StagePart, Transport, ViewCommand, Watching,
+};
 use crate::limits::{CONTROL_BURST, CONTROL_PER_MINUTE, DRAGS_PER_CLIENT_MAX};
 use crate::wire::{
     BinaryMessage, ClientError, ClientMessage, CloseCode, ErrorCategory, ServerError, ServerMessage, is_settings,
@@ -45,6 +47,8 @@ pub struct Conn<Stream> {
     pub writable: bool,
     /// Stands in the shard's list of connections with work left.
     pub queued: bool,
+    /// Parts of the stage that it is not told yet: what waits for it goes first.
+    pub untold: [bool; StagePart::ALL.len()],
     /// How it hears of changed settings.
     pub watching: Watching,
     /// When the rest of its goodbye has to be over, ns; `None` while it is well.

@@ -28,8 +28,8 @@ use super::upkeep::Out;
 use crate::base::clock::MILLISECOND_NS;
 use crate::base::{Handle, Idle, Slab};
 use crate::handoff::{
-    Adopt, ClassRef, Consumer, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage, Transport,
-    ViewCommand, Watching,
+    Adopt, ClassRef, Consumer, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage, StagePart,
+    Transport, ViewCommand, Watching,
 };
 use crate::limits::CLASSES_MAX;
 use crate::metrics::ShardMetrics;
@@ -127,6 +127,8 @@ pub struct Shard<P: Platform> {
     housekeeping_ns: u64,
     copied_bytes: usize,
     demand_bytes: u64,
+    /// What everybody is shown, by part.
+    stage: [Option<Bytes>; StagePart::ALL.len()],
     /// Why and with what words everyone is being sent away.
     stopping: Option<(CloseCode, &'static str)>,
 }
@@ -164,6 +166,7 @@ impl<P: Platform> Shard<P> {
             housekeeping_ns: 0,
             copied_bytes: 0,
             demand_bytes: 0,
+            stage: [None, None],
             stopping: None,
         }
     }
@@ -441,6 +444,7 @@ impl<P: Platform> Shard<P> {
                 member,
                 writable: true,
                 queued: false,
+                untold: self.stage.each_ref().map(Option::is_some),
                 watching: Watching::Nothing,
                 linger_until_ns: None,
             }
@@ -479,6 +483,7 @@ impl<P: Platform> Shard<P> {
                 self.tell(handle, now_ns, |conn| conn.watch(watching, &message));
             }
             ShardMessage::SettingsChanged { text, binary } => self.tell_all(|conn| conn.hear(&text, &binary)),
+            ShardMessage::Stage { part, text } => self.set_stage(part, text),
             ShardMessage::Broadcast { text } => self.tell_all(|conn| conn.out.text(&text)),
             ShardMessage::Reclass { handle, class, demand_bytes, text } => {
                 self.reclass(handle, class, demand_bytes);
@@ -618,9 +623,10 @@ impl<P: Platform> Shard<P> {
         self.report_ended();
         let lease_ns_max = if pressed { 0 } else { self.options.lease_ns_max };
         for slot in 0..self.conns.slot_count() {
-            let Self { conns, links, lanes, interests, metrics, .. } = self;
+            let Self { conns, links, lanes, interests, metrics, stage, ready, .. } = self;
             let Some(conn) = conns.at_mut(slot) else { continue };
             let handle = conn.origin.handle;
+            quiet::tell_stage(stage, conn, ready);
             let mut out = Out { lanes, interests };
             conn.keep_pace(&mut out, metrics, now_ns);
             if let Some(link) = links.get(usize::from(conn.out.class().slot)) {

@@ -53,6 +53,8 @@ choice! {
         Dot = "dot",
         /// Matrix Market.
         Mtx = "mtx",
+        /// Apache Parquet, in builds that read it.
+        Parquet = "parquet",
     }
 }
 
@@ -121,6 +123,8 @@ choice! {
         Io = "io",
         /// Messages and tasks among agents.
         Agents = "agents",
+        /// Where people who watch look, and what colour and size mean.
+        View = "view",
     }
 }
 

@@ -1,8 +1,11 @@
 //! What a simulation backend does for the `sim` thread's turn.
 
+use std::sync::Arc;
+
 use super::cuda::{DeviceError, MemoryUse};
 use super::{ParamError, SimParams};
 use crate::graph::{Csr, NodeIndex};
+use crate::handoff::WireOrder;
 use crate::limits::NODE_ID_MAX;
 use crate::wire::NodeRecord;
 
@@ -96,6 +99,15 @@ pub struct Condition {
     pub memory: Option<MemoryUse>,
 }
 
+/// The nodes as chains take them, made by the backend.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dealt<'tick> {
+    /// Positions by wire place, world units: those that [`Backend::write_into`] writes, bit for bit.
+    pub points: &'tick [[f32; 3]],
+    /// Least and greatest coordinate by axis; a zero is the positive one.
+    pub bounds: [[f32; 3]; 2],
+}
+
 /// One way of computing the layout. Used by the `sim` thread alone; nothing here reads a clock or locks.
 pub trait Backend: Send {
     /// "cpu" or "cuda".
@@ -112,6 +124,18 @@ pub trait Backend: Send {
     /// Lets the nodes of the graph just taken move on as they did, `[node_count]` in node order, world units / s. One of another length
     /// changes nothing, and a velocity that is not finite counts as none. A backend that cannot begins at rest.
     fn set_velocities(&mut self, _velocity: &[[f32; 3]]) {}
+
+    /// The nodes that are warmer than all because something happened to or near them, and how warm, 0 to 1. In any order.
+    fn warmth(&mut self) -> Vec<(NodeIndex, f32)> {
+        Vec::new()
+    }
+
+    /// Makes nodes at least so warm, and their neighbours no warmer: as what [`Self::warmth`] said of them before an upload.
+    fn set_warmth(&mut self, _warmth: &[(NodeIndex, f32)]) {}
+
+    /// Has what is read be what the next step begins with: waits for the step under way, if there is one. Before an upload that takes
+    /// over where nodes are.
+    fn catch_up(&mut self) {}
 
     /// Goes on without the device, from the last good positions. False when there is none, or none any more.
     fn give_up_device(&mut self) -> bool {
@@ -164,6 +188,15 @@ pub trait Backend: Send {
     /// # Panics
     /// When there are fewer records than nodes.
     fn write_into(&self, records: &mut [NodeRecord]);
+
+    /// From the next step on, the nodes are wanted in this order too; no longer when there is none. A backend for which that is no less work
+    /// than for its caller ignores it.
+    fn deal(&mut self, _order: Option<&Arc<WireOrder>>) {}
+
+    /// The nodes in the wire order of this version, when the backend has made that of the step that is read now.
+    fn dealt(&self, _order: u32) -> Option<Dealt<'_>> {
+        None
+    }
 
     /// Where a node is, world units; `None` when there is no such node.
     fn position(&self, node: NodeIndex) -> Option<[f32; 3]>;

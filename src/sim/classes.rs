@@ -2,6 +2,7 @@
 
 use crate::handoff::{ChainWriter, ClassRef, Frame, SidePlanes};
 use crate::limits::CLASSES_MAX;
+use crate::sim::Backend;
 use crate::sim::dealer::Dealer;
 use crate::wire::ClassSpec;
 
@@ -92,6 +93,11 @@ impl Classes {
         }
     }
 
+    /// Whether any of them is followed by a chain.
+    pub(super) fn any_chain(&self) -> bool {
+        self.slots.iter().flatten().any(|live| live.chain.is_some())
+    }
+
     pub(super) fn count(&self) -> usize {
         self.slots.iter().flatten().count()
     }
@@ -102,20 +108,21 @@ impl Classes {
         self.slots.iter().flatten().any(waits)
     }
 
-    /// Encodes `frame` for the classes that `want` says; notes the others' sequences in it. `dealer` has gathered this frame's
-    /// nodes if a chain is among the classes. `side` is what is known beside the motion. Returns how many chains found no free
+    /// Encodes `frame`, which `backend` has written, for the classes that `want` says; notes the others' sequences in it. `dealer` has
+    /// gathered this frame's nodes if a chain is among the classes. `side` is what is known beside the motion. Returns how many chains found no free
     /// message.
     pub(super) fn encode(
         &mut self,
         frame: &mut Frame,
         want: Want,
         dealer: &mut Dealer,
+        backend: &dyn Backend,
         words: &[u32],
         side: Option<&SidePlanes>,
     ) -> u64 {
         let tick_rate = u32::from(self.tick_rate_hz);
         let stamp = frame.stamp();
-        let (mut gathered, mut dry) = (false, 0);
+        let (mut dealer, mut gathered, mut dry) = (Some(dealer), None, 0);
         let values = side.map(SidePlanes::values).unwrap_or_default();
         let flat = self.slots.iter().flatten().any(|live| live.spec.detail.flat);
         for live in self.slots.iter_mut().flatten() {
@@ -129,12 +136,13 @@ impl Classes {
             };
             let due = on_time || want == Want::All || live.fresh;
             match &mut live.chain {
+                // One of another structure, which the simulation could not take, waits for the next.
+                Some(chain) if chain.node_count() != words.len() => {}
                 Some(chain) if due || chain.is_due(stamp.tick_ns) => {
-                    if !gathered {
-                        dealer.gather(frame.nodes(), flat);
-                        gathered = true;
+                    if let Some(dealer) = dealer.take() {
+                        gathered = Some(dealer.gather(frame.nodes(), flat, backend));
                     }
-                    let done = dealer.input(words, side).is_some_and(|input| chain.encode(&input, &stamp));
+                    let done = gathered.is_some_and(|nodes| chain.encode(&nodes.input(words, side), &stamp));
                     dry += u64::from(!done);
                     live.fresh &= !done;
                 }
@@ -172,6 +180,8 @@ impl Classes {
 mod tests {
     use super::*;
     use crate::handoff::{FramePool, Stamp};
+    use crate::sim::SimParams;
+    use crate::sim::cpu::CpuBackend;
     use crate::wire::Profile;
 
     /// Ticks, of `ticks`, at which a class of `rate_hz` gets a frame.
@@ -184,7 +194,8 @@ mod tests {
             .filter(|_| {
                 let frame = pool.publish(|frame| {
                     frame.begin(Stamp::default(), &[1]);
-                    classes.encode(frame, Want::Due, &mut Dealer::default(), &[1], None);
+                    let backend = CpuBackend::new(SimParams::default());
+                    classes.encode(frame, Want::Due, &mut Dealer::default(), &backend, &[1], None);
                 });
                 frame.unwrap().head(class).is_some()
             })

@@ -14,11 +14,12 @@ mod drags;
 mod hash;
 mod params;
 pub mod rules;
+mod slots;
 mod start;
 mod tick_clock;
 mod turn;
 
-pub use backend::{Backend, BackendError, Condition, StepReport, Topology};
+pub use backend::{Backend, BackendError, Condition, Dealt, StepReport, Topology};
 pub use turn::{Identity, Sim, SimLanes};
 
 pub use crate::settings::{Dimensions, ForceModel, ParamError, SimParams};

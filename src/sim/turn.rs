@@ -100,6 +100,8 @@ pub struct Sim {
     forced: bool,
     /// It steps only when it is told to.
     paused: bool,
+    /// It could not take the newest structure: indices that it is told are not of the graph that it has.
+    behind: bool,
     /// Steps that it was told to do while paused.
     steps_owed: u32,
     /// `[node_count]`: where the nodes started, for a reset; read when the first turn begins.
@@ -150,6 +152,7 @@ impl Sim {
             rules: Rules::default(),
             forced: false,
             paused: false,
+            behind: false,
             steps_owed: 0,
             home,
             heard_ns: 0,
@@ -318,7 +321,7 @@ impl Sim {
             if settled_now {
                 dealer.settle(frame.nodes());
             }
-            dry = classes.encode(frame, want, dealer, &identity.words, side);
+            dry = classes.encode(frame, want, dealer, &**backend, &identity.words, side);
             metrics.sim.chain_waits.add(dry);
             if let Some((raw_bytes, bytes)) = frame.packed() {
                 metrics.sim.packed_raw_bytes.add(raw_bytes as u64);
@@ -329,6 +332,7 @@ impl Sim {
             frame.publish_at(published_ns);
             classes.publish(frame, published_ns);
         });
+        backend.deal(dealer.order().filter(|_| classes.any_chain()));
         let free = pool.free();
         metrics.sim.pool_free.set(free as f64);
         self.pool_low.store(free < pool.len() / POOL_LOW_PART || dry > 0, Ordering::Relaxed);
@@ -404,6 +408,7 @@ impl Sim {
                 self.untold.push_back(SimEvent::Steered { ticket, tick, paused, outcome });
             }
             SimCommand::Restructure { structure } => self.restructure(structure),
+            SimCommand::Place { .. } | SimCommand::Pin { .. } if self.behind => {}
             SimCommand::Place { node, position } => {
                 // A node that somebody drags stays in that hand.
                 if !self.drags.nodes().any(|dragged| dragged == node) {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -118,6 +118,16 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         socket,
         token_file,
     }))
+}
+
+/// Where a person on this machine opens what listens at `address`: one that stands for all addresses is none to open.
+pub(super) fn page(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{address}/")
 }
 
 /// `swarmcast` in the user's runtime folder, where there is such a folder; it is made for the user alone.

@@ -414,7 +414,8 @@ impl Engine {
             let (stop_mcp, mcp_stop) = lanes.make(&MCP_STOP, None, &bell);
             let (server, own_user) = (Arc::clone(&agents.server), agents.own_user.clone());
             let anonymous = agents.anonymous.clone();
-            mcp_desk = Some(McpDesk { events, replies, looks, looked, server, own_user, anonymous });
+            let page = http.local_addr().map(agents::page).map_err(loops)?;
+            mcp_desk = Some(McpDesk { events, replies, looks, looked, server, own_user, anonymous, page });
             let (adopt, adopted) = lanes.make(&MCP_ADOPT, None, &bell);
             let (back, taken_back) = lanes.make(&MCP_BACK, None, &door_bell);
             let own = McpLanes { events: events_out, replies: replies_in, adopted, back, stop: mcp_stop };

@@ -54,7 +54,7 @@ pub use profile::{
     Records,
 };
 pub use server::write_client_error;
-pub use server::{ErrorCategory, LatencyTimes, Protocol, ServerError, ServerMessage, SettingsState};
+pub use server::{CameraPose, ErrorCategory, LatencyTimes, Protocol, ServerError, ServerMessage, SettingsState};
 pub use settings::{
     SETTINGS_PACKED, SETTINGS_PLAIN, SettingsBody, SettingsError, SettingsMessage, SettingsPath, SettingsValue,
     is_settings,

@@ -1,5 +1,7 @@
 //! What the server says in text: one serde type per message of `PROTOCOL.md` section 4.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{ClientError, Timestamp};
@@ -194,6 +196,40 @@ pub enum ServerMessage<'text> {
         /// Steps that it takes.
         blend_ticks: u32,
     },
+    /// Everybody is to look there. A client passes over the one that it has obeyed last: `time` tells.
+    ViewSet {
+        /// Who says so.
+        by: &'text str,
+        /// Unix ms; no two views are of one time.
+        time: u64,
+        /// Of the graph at that time.
+        revision: u64,
+        /// Of the view.
+        name: &'text str,
+        /// Where to put the camera; goes before `focus`.
+        camera: Option<CameraPose>,
+        /// Nodes that the picture is to hold; where it is empty, `selected`, and without that the whole graph.
+        focus: Vec<u32>,
+        /// The node to mark with its neighbours; null marks none.
+        selected: Option<u32>,
+        /// For a person: text, never markup.
+        note: Option<&'text str>,
+    },
+    /// What colour and size mean to everybody.
+    EncodingSet {
+        /// Who says so.
+        by: &'text str,
+        /// Unix ms.
+        time: u64,
+        /// Of the graph at that time.
+        revision: u64,
+        /// One of the names of `PROTOCOL.md`.
+        colour: &'text str,
+        /// `#rrggbb` of some classes or groups.
+        colours: BTreeMap<&'text str, &'text str>,
+        /// One of the names of `PROTOCOL.md`.
+        size: &'text str,
+    },
     /// Something was refused.
     Error(ServerError<'text>),
     /// Last record on a TCP connection.
@@ -203,6 +239,15 @@ pub enum ServerMessage<'text> {
         /// For a person.
         reason: &'text str,
     },
+}
+
+/// Where a camera stands and what it looks at, in `view_set`; world units.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CameraPose {
+    /// Where it is.
+    pub position: [f32; 3],
+    /// What is in the middle of the picture.
+    pub target: [f32; 3],
 }
 
 /// Times of one kind, in `latency_report`.

@@ -8,9 +8,9 @@
 use std::process::Command;
 use std::sync::Mutex;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Server, graph, repository};
+use crate::support::{Folder, Server, graph, repository};
 
 /// One browser at a time: each draws with the processor.
 static BROWSER: Mutex<()> = Mutex::new(());
@@ -61,6 +61,31 @@ fn what_analytics_find_is_computed_when_asked_for_and_coloured() {
     let distances = look(&server, "distances", &["--select", "1", "--colour", "distance", "--no-drag"]);
     let legend = distances["legend"].as_array().unwrap();
     assert!(legend[0].as_str().unwrap().starts_with("Distances: "), "{distances}");
+}
+
+#[test]
+fn an_agent_points_and_colours_and_the_page_obeys() {
+    let folder = Folder::new("pointed");
+    let token = format!("mcp.token_file={}", folder.join("mcp.token").display());
+    let [flag, path] = graph("karate.gexf");
+    let server = Server::start(&[
+        &flag,
+        &path,
+        "--mcp",
+        "127.0.0.1:0",
+        "--set",
+        &token,
+        "--set",
+        "mcp.anonymous=write",
+        "--toolsets",
+        "core,view",
+    ]);
+    server.tool("set_view", json!({ "focus": ["33", "32"], "selected": "33", "note": "two leaders" }));
+    server.tool("set_encoding", json!({ "channel": "color", "by": "degree" }));
+    server.tool("set_encoding", json!({ "channel": "size", "by": "equal" }));
+    let stats = look(&server, "pointed", &["--no-drag"])["stats"].clone();
+    assert_eq!((stats["selected"].as_u64(), stats["colours"].as_str()), (Some(33), Some("degree")), "{stats}");
+    assert_eq!(stats["size"], "equal");
 }
 
 #[test]

@@ -553,7 +553,7 @@ const BROKEN: [(&str, &str, &str); 24] = [
     (
         "a.dat",
         "<html>\n</html>",
-        "a.dat: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx, found a first line of \
+        "a.dat: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx, parquet, found a first line of \
          \"<html>\"; name the format if it is one of these",
     ),
 ];

@@ -198,7 +198,7 @@ fn a_wrong_file_is_refused_with_place_key_limit_and_finding() {
         ("[[sim]]\nrate_hz = 1\n", "1:1: sim: must be a section of keys, found a value"),
         (
             "[graph]\nformat = \"graphlm\"\n",
-            "2:10: graph.format: must be one of auto, vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx, \
+            "2:10: graph.format: must be one of auto, vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx, parquet, \
              found \"graphlm\"; did you mean \"graphml\"?",
         ),
         ("[net]\nhttp = \"localhost:80\"\n", "2:8: net.http: must be an IP address and port, found \"localhost:80\""),

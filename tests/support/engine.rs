@@ -7,9 +7,9 @@ use swarmcast::analytics::Unwatched;
 use swarmcast::graph::formats::ImportOptions;
 use swarmcast::graph::{Batch, Graph, GraphBuilder, GraphLimits, Pending, Value as Property};
 use swarmcast::mcp::{
-    Agents, Bounds, Caller, Errand, Exports, Next, Plan, Principal, Recent, RpcError, Scopes, Server, Session,
-    SimFacts, SimulationChange, Society, Step, Stepped, Stepping, ToolError, View, compared, imported, plan, read,
-    reply, restored, steered,
+    Agents, Audience, Bounds, Caller, Errand, Exports, Next, Plan, Principal, Recent, RpcError, Scopes, Server,
+    Session, SimFacts, SimulationChange, Society, Stage, Step, Stepped, Stepping, ToolError, View, compared, imported,
+    plan, read, reply, restored, steered,
 };
 use swarmcast::worker::{Meeting, read_file, write_file};
 
@@ -30,6 +30,7 @@ pub struct Engine {
     pub snapshot: Graph,
     exports: Exports,
     society: Society,
+    pub stage: Stage,
     random: [u8; 16],
     pending: Pending,
 }
@@ -62,6 +63,7 @@ impl Engine {
             snapshot: Graph::default(),
             exports: Exports::default(),
             society: Society::default(),
+            stage: Stage::default(),
             random: [0; 16],
             pending: Pending::default(),
         }
@@ -183,6 +185,16 @@ impl Engine {
                         Ok(reply(done))
                     }
                     Ok(Plan::Errand(errand)) => Ok(reply(self.errand(errand, &principal.name))),
+                    Ok(Plan::Stage(asked)) => {
+                        let audience = Audience {
+                            by: &principal.name,
+                            now_ms: self.now_ns / 1_000_000,
+                            revision: self.revision,
+                            page: "http://127.0.0.1:7400/",
+                            viewers: 2,
+                        };
+                        Ok(reply(self.stage.obey(&asked, &audience)))
+                    }
                     // What of the engine itself is measured and kept is not here: tests over sockets see it.
                     Ok(Plan::Stats) => Ok(reply(Err(ToolError::new("there is no engine")))),
                     Ok(Plan::Exported { name, part, uri }) => self

@@ -152,6 +152,25 @@ impl Server {
         self.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
     }
 
+    /// What a tool of MCP answers to somebody without a token.
+    pub fn tool(&self, tool: &str, arguments: Value) -> Value {
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let params = json!({ "name": tool, "arguments": arguments, "_meta": meta });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string();
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\n\
+             Mcp-Name: {tool}\r\nContent-Length: {}\r\n\r\n{body}",
+            self.http,
+            body.len()
+        );
+        let answer = self.send(head.as_bytes()).json();
+        assert!(answer["result"]["isError"].is_null(), "{tool}: {answer}");
+        answer["result"]["structuredContent"].clone()
+    }
+
     /// Bytes to the HTTP port, and the answer to them.
     pub fn send(&self, bytes: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.http).unwrap();

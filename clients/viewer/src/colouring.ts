@@ -3,6 +3,13 @@
 /** What the graph itself says: its colours, else groups, classes or degrees. */
 export const OWN = "own";
 
+/** What every graph has. */
+export const FIELDS_SHOWN = [
+  { name: "group", title: "Groups" },
+  { name: "class", title: "Classes" },
+  { name: "degree", title: "Degrees" },
+] as const;
+
 /** Columns of the stream that make a colouring: the name of each, its words for people, and the job that computes it. */
 export const COLUMNS_SHOWN = [
   { name: "community", title: "Communities", job: "community" },
@@ -14,7 +21,13 @@ export const COLUMNS_SHOWN = [
 ] as const;
 
 export type ColumnShown = (typeof COLUMNS_SHOWN)[number]["name"];
-export type Colouring = typeof OWN | ColumnShown;
+export type FieldShown = (typeof FIELDS_SHOWN)[number]["name"];
+export type Colouring = typeof OWN | FieldShown | ColumnShown;
+
+/** The colouring of this name; the graph's own where there is none. */
+export function colouringOf(name: unknown): Colouring {
+  return [...FIELDS_SHOWN, ...COLUMNS_SHOWN].find((known) => known.name === name)?.name ?? OWN;
+}
 
 /** The entry of `name`, or null where nothing goes by it. */
 export function shown(name: string): (typeof COLUMNS_SHOWN)[number] | null {

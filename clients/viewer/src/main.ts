@@ -3,7 +3,8 @@
 import "./style.css";
 import type { State, Statistics } from "./connection.js";
 import type { Graph } from "./graph.js";
-import { COLUMNS_SHOWN, OWN, reasonOf, requestOf, shown, type Colouring } from "./colouring.js";
+import { COLUMNS_SHOWN, FIELDS_SHOWN, colouringOf, reasonOf, requestOf, shown, type Colouring } from "./colouring.js";
+import { ENCODING, encodingOf, guidanceIn, guidanceOf, type Guidance } from "./guide.js";
 import { Input, listenToKeys } from "./input.js";
 import { Interest } from "./interest.js";
 import { Interpolator } from "./interpolation.js";
@@ -43,7 +44,13 @@ let retryAtMs = 0;
 let graph: Graph | null = null;
 let painting: Painting | null = null;
 let columns: Columns = {};
-let colouring: Colouring = OWN;
+let encoding = ENCODING;
+/** Where we are to look once there is a graph, and what of that was obeyed last. */
+let guidance: Guidance | null = guidanceIn(query);
+let guidedTime = guidance?.time ?? null;
+let encodedTime: unknown = null;
+/** Whether the colours were chosen here, not by an agent for everybody. */
+let chosenHere = false;
 /** Counts the requests for results, so that only the last one may say how it went. */
 let asked = 0;
 let statistics: Statistics | null = null;
@@ -96,7 +103,7 @@ function onGraph(next: Graph): void {
   graph = next;
   // Results are of the graph of before; those that still hold come again.
   columns = {};
-  painting = paint(next);
+  painting = paint(next, encoding.colour, columns, encoding.colours);
   frames.reset();
   interest.reset();
   tell({ type: "interest", wanted: { all: true } });
@@ -108,7 +115,9 @@ function onGraph(next: Graph): void {
   view.mesh!.lines.visible = element("lines").getAttribute("aria-pressed") === "true";
   recoveries = 0;
   select(same ? selected : -1);
+  view.mesh!.resize(encoding.size, null);
   showLegend(painting, next.nodes);
+  if (guidance !== null) obey(guidance);
   element("name").textContent = next.name || "Swarmcast";
   document.title = next.name ? `${next.name} · Swarmcast` : "Swarmcast";
 }
@@ -120,15 +129,17 @@ function onColumns(next: Columns): void {
 
 function repaint(): void {
   if (graph === null || view.mesh === null) return;
-  painting = paint(graph, colouring, columns);
+  painting = paint(graph, encoding.colour, columns, encoding.colours);
   view.mesh.repaint(painting);
+  view.mesh.resize(encoding.size, columns.rank ?? null);
   showLegend(painting, graph.nodes);
   view.touch();
 }
 
 /** Colours by `next`, and has it computed and published where it is not there yet, or where it depends on what is selected. */
 async function colourBy(next: Colouring): Promise<void> {
-  colouring = next;
+  encoding = { ...encoding, colour: next };
+  chosenHere = true;
   repaint();
   const column = shown(next);
   const mine = ++asked;
@@ -148,7 +159,38 @@ async function colourBy(next: Colouring): Promise<void> {
   }
 }
 
+/** Looks where everybody is to look; whoever looks may move on. */
+function obey(next: Guidance): void {
+  if (graph === null) {
+    guidance = next;
+    return;
+  }
+  guidance = null;
+  const places = new Map(Array.from(graph.ids, (id, index) => [id, index]));
+  const known = (ids: number[]) => ids.map((id) => places.get(id)).filter((index) => index !== undefined);
+  const [focus, chosen] = [known(next.focus), known(next.selected === null ? [] : [next.selected])];
+  select(chosen[0] ?? -1);
+  if (next.camera !== null) view.flyFrom(next.camera.position, next.camera.target);
+  else if (focus.length > 0 || chosen.length > 0) view.flyToAll(focus.length > 0 ? focus : chosen);
+  else if (next.focus.length === 0 && next.selected === null) view.fit();
+  showNote(next.note === null ? null : `${next.by}: ${next.note}`);
+}
+
 function onMessage(message: { type: string } & Record<string, unknown>): void {
+  if (message.type === "view_set") {
+    const next = guidanceOf(message);
+    if (next.time === guidedTime && next.time !== null) return;
+    guidedTime = next.time;
+    return obey(next);
+  }
+  if (message.type === "encoding_set") {
+    if (message["time"] === encodedTime) return;
+    encodedTime = message["time"];
+    encoding = encodingOf(message);
+    chosenHere = false;
+    colours.value = encoding.colour;
+    return repaint();
+  }
   if (message.type === "connection_established") view.setFlat(message["dimensions"] === 2);
   if (message.type !== "pin_confirmed") return;
   const index = graph?.nodes.findIndex((node) => node.id === message["nodeId"]) ?? -1;
@@ -171,7 +213,7 @@ function select(index: number): void {
   mesh?.focus(index);
   showCard(graph?.nodes[index] ?? null);
   view.touch();
-  if (another && colouring === "distance") void colourBy("distance");
+  if (another && chosenHere && encoding.colour === "distance") void colourBy("distance");
 }
 
 const input = new Input({
@@ -215,8 +257,8 @@ element("cardPin").addEventListener("click", () => {
   if (node) send({ type: "pinNode", nodeId: node.id, pinned: !node.pinned });
 });
 const colours = element<HTMLSelectElement>("colour");
-for (const { name, title } of COLUMNS_SHOWN) colours.append(new Option(title, name));
-colours.addEventListener("change", () => { void colourBy(shown(colours.value)?.name ?? OWN); });
+for (const { name, title } of [...FIELDS_SHOWN, ...COLUMNS_SHOWN]) colours.append(new Option(title, name));
+colours.addEventListener("change", () => { void colourBy(colouringOf(colours.value)); });
 function fold(hidden: boolean): void {
   element("figures").hidden = hidden;
   element("fold").setAttribute("aria-expanded", String(!hidden));
@@ -293,7 +335,7 @@ const inspection = {
     return {
       state, ...statistics, nodeCount: graph?.nodes.length ?? 0, edgeCount: (graph?.edges.length ?? 0) / 2,
       epoch: graph?.epoch ?? null, sequence: lastFrame?.sequence ?? null, tick: lastFrame?.tick ?? null,
-      fps: drawnAtMs.length, colours: painting?.by ?? null, legend: painting?.legend.length ?? 0,
+      fps: drawnAtMs.length, colours: painting?.by ?? null, size: encoding.size, selected: graph?.ids[selected] ?? null, legend: painting?.legend.length ?? 0,
       edgeShare: view.mesh?.edgeShare() ?? 1, delayMs: frames.delayMs(), labels: labels.count(),
     };
   },

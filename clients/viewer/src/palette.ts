@@ -1,6 +1,6 @@
 /** Colours and shapes of nodes. Pure. */
 
-import { OWN, shown, type Colouring, type ColumnShown } from "./colouring.js";
+import { FIELDS_SHOWN, OWN, shown, type Colouring, type ColumnShown, type FieldShown } from "./colouring.js";
 import type { Graph, NodeInfo } from "./graph.js";
 import type { Columns } from "./wire/chain.js";
 
@@ -41,15 +41,21 @@ export interface Painting {
   /** `#rrggbb` of each node. */
   css: string[];
   /** What the colours mean; all but "degree" have a legend. */
-  by: "group" | "class" | "degree" | ColumnShown;
+  by: FieldShown | ColumnShown;
   legend: LegendEntry[];
 }
 
-/** Colours by a column where there is one, else as the graph itself says. */
-export function paint(graph: Graph, wanted: Colouring = OWN, columns: Columns = {}): Painting {
-  const column = wanted === OWN ? undefined : columns[wanted];
-  if (wanted === OWN || column === undefined || column.length !== graph.nodes.length) return paintOwn(graph);
-  return column instanceof Float32Array ? paintScale(graph, wanted, column) : paintNumbers(graph, wanted, column);
+/** Colours by a column where there is one, by a field of the nodes, else as the graph itself says. `given` are colours of single groups
+ * or classes. */
+export function paint(
+  graph: Graph, wanted: Colouring = OWN, columns: Columns = {}, given: ReadonlyMap<string, string> = new Map(),
+): Painting {
+  const field = FIELDS_SHOWN.find(({ name }) => name === wanted)?.name ?? null;
+  if (field !== null) return paintField(graph, field, given, false);
+  const column = shown(wanted) === null ? undefined : columns[wanted as ColumnShown];
+  if (column === undefined || column.length !== graph.nodes.length) return paintOwn(graph, given);
+  const by = wanted as ColumnShown;
+  return column instanceof Float32Array ? paintScale(graph, by, column) : paintNumbers(graph, by, column);
 }
 
 /** The colours `css` as the renderer takes them, each with the shape of its node. */
@@ -100,20 +106,24 @@ function paintScale(graph: Graph, by: ColumnShown, values: Float32Array): Painti
 }
 
 /** By the graph's own colours, else its groups, else its classes, else by degree. */
-function paintOwn(graph: Graph): Painting {
-  const groups = count(graph.nodes, (node) => node.group);
-  const classes = count(graph.nodes, (node) => node.class);
-  const by = groups.length > 1 ? "group" : classes.length > 1 ? "class" : "degree";
+function paintOwn(graph: Graph, given: ReadonlyMap<string, string>): Painting {
+  const various = (nameOf: (node: NodeInfo) => string | null) => count(graph.nodes, nameOf).length > 1;
+  const by = various((node) => node.group) ? "group" : various((node) => node.class) ? "class" : "degree";
+  return paintField(graph, by, given, true);
+}
+
+/** By a field of the nodes; `own` colours of nodes go before it. */
+function paintField(graph: Graph, by: FieldShown, given: ReadonlyMap<string, string>, own: boolean): Painting {
   const colourOf = new Map<string, string>();
-  const entries = by === "group" ? groups : by === "class" ? classes : [];
+  const entries = by === "degree" ? [] : count(graph.nodes, (node) => (by === "group" ? node.group : node.class));
   entries.forEach(([name], rank) => {
-    colourOf.set(name, (by === "class" ? CLASS_COLOURS[name] : undefined) ?? hueOf(rank));
+    colourOf.set(name, given.get(name) ?? (by === "class" ? CLASS_COLOURS[name] : undefined) ?? hueOf(rank));
   });
   const degreeMax = graph.nodes.reduce((max, node) => Math.max(max, node.degree), 1);
 
   const css = graph.nodes.map((node) => {
     const name = by === "group" ? node.group : node.class;
-    return node.colour
+    return (own ? node.colour : null)
       ?? (by === "degree" ? ramp(Math.log1p(node.degree) / Math.log1p(degreeMax)) : colourOf.get(name ?? ""))
       ?? NO_GROUP;
   });

@@ -6,6 +6,7 @@ import type { Painting } from "./palette.js";
 
 const DASH = "–";
 const LEGEND_MAX = 9;
+const NOTE_MS = 15_000;
 
 const STATES: Record<State, string> = {
   connecting: "connecting",
@@ -118,10 +119,14 @@ export function showLegend({ legend, by }: Painting, nodes: NodeInfo[]): void {
   }
 }
 
-/** One sentence for everybody to read; null takes it away. */
+let noteTimer: ReturnType<typeof setTimeout> | undefined;
+
+/** One sentence to read, for a while; null takes it away. */
 export function showNote(text: string | null): void {
+  clearTimeout(noteTimer);
   element("note").hidden = text === null;
   say("note", text ?? "");
+  if (text !== null) noteTimer = setTimeout(() => showNote(null), NOTE_MS);
 }
 
 function shapeOf(className: string): string {

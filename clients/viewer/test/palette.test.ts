@@ -15,6 +15,13 @@ describe("colours", () => {
     expect(paint(graph, "community", { community: new Uint32Array(3) }).by).toBe("group");
   });
 
+  it("are of the field that is wanted, with single ones given", () => {
+    const { by, css, legend } = paint(graph, "class", {}, new Map([["agent", "#ff8800"]]));
+    expect([by, css[3], css[0]]).toEqual(["class", "#ff8800", css[1]]);
+    expect(legend.map(({ name, count }) => [name, count])).toEqual([["knowledge", 3], ["agent", 1]]);
+    expect(paint(graph, "degree").by).toBe("degree");
+  });
+
   it("tell numbered groups apart, the largest first, and leave those without one grey", () => {
     const { by, css, legend, colours } = paint(graph, "cluster", { cluster: Uint32Array.of(0, 7, 2, 7) });
     expect(by).toBe("cluster");

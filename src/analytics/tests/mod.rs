@@ -1,5 +1,6 @@
 //! Against petgraph, against golden values of networkx, igraph, scikit-learn and scipy, and on degenerate input.
 
+mod cancel;
 mod degenerate;
 mod golden;
 mod oracle;

@@ -5,8 +5,10 @@
 
 mod admission;
 mod among;
+mod confirm;
 mod errands;
 mod figures;
+mod stage;
 mod step;
 
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use self::figures::CallBook;
+use self::stage::Staged;
 use self::step::Steps;
 use super::mutate::Reply as Told;
 use super::{Control, SHORT_NAP};
@@ -69,6 +72,8 @@ pub struct McpDesk {
     pub own_user: Principal,
     /// Who comes by TCP without a token; `None` is nobody.
     pub anonymous: Option<Principal>,
+    /// Address of the viewer's page, with a slash at its end.
+    pub page: String,
 }
 
 /// A call that waits.
@@ -88,6 +93,8 @@ enum Awaited {
     Steer { ticket: u64, until_ns: u64 },
     /// A long look.
     Look { ticket: Arc<Ticket> },
+    /// An answer of a person, or the end of the time.
+    Answer { id: String, until_ns: u64, call: Box<(Ask<'static>, Principal)> },
     /// Steps of the simulation.
     Steps(Steps),
     /// Work on files.
@@ -122,6 +129,9 @@ pub(super) struct Mcp {
     filed: Vec<(Handle, CallKey, AgentProduct)>,
     exports: Exports,
     society: Society,
+    staged: Staged,
+    /// People that were asked something.
+    questions: u64,
     rates: Rates,
     /// Calls that waited for their principal's rate, and calls that were refused for it.
     pub(super) rated: (u64, u64),
@@ -167,6 +177,8 @@ impl Mcp {
             filed: Vec::new(),
             exports: Exports::default(),
             society: Society::default(),
+            staged: Staged::default(),
+            questions: 0,
             rates: Rates::new(desk.map_or_else(RateLimits::default, |desk| desk.server.rate_limits)),
             rated: (0, 0),
         }
@@ -175,6 +187,7 @@ impl Mcp {
     /// Whether something is due before a lane rings.
     pub(super) fn is_busy(&mut self) -> bool {
         !self.written.is_empty()
+            || self.staged.is_untold()
             || !self.filed.is_empty()
             || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. } | Awaited::Steps(_)))
             || self.talks.is_busy()
@@ -235,6 +248,7 @@ impl Control {
         self.look_at_steps(&desk, now_ns);
         self.tell_progress(now_ns);
         self.log_state();
+        self.show_stage(now_ns);
         self.notify(now_ns);
         self.send_mcp(&mut desk);
         self.lanes.mcp = Some(desk);
@@ -267,7 +281,8 @@ impl Control {
     fn mcp_line(&mut self, desk: &mut McpDesk, line: &Line, now_ns: u64) {
         let server = Arc::clone(&desk.server);
         match self.mcp.talks.feed(&server, line) {
-            Step::Done | Step::Refused(_) | Step::Close | Step::Answered { .. } => {}
+            Step::Done | Step::Refused(_) | Step::Close => {}
+            Step::Answered { id, answer } => self.take_answer(desk, line.talk, id, answer),
             Step::Cancel(key) => {
                 self.mcp.book.cancelled(line.talk, key);
                 let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (line.talk, key));
@@ -281,7 +296,7 @@ impl Control {
             Step::Call(call) => match self.admit(desk, line, &call, now_ns) {
                 Admission::Now => {
                     self.mcp.book.began_ns = monotonic_ns();
-                    self.mcp_call(desk, line, &call, now_ns);
+                    self.run_call(desk, line, &call, now_ns);
                 }
                 Admission::In(wait_ns) => self.mcp.talks.hold(line.clone(), now_ns + wait_ns),
                 Admission::Refused(wait_ns) => self.refuse_rate(desk, line, &call, wait_ns),
@@ -354,6 +369,10 @@ impl Control {
                 let found = self.mcp.exports.read(&name, part, &call.principal.name, &uri, now_ns);
                 let result = found.ok_or_else(|| RpcError::no_resource(&uri));
                 self.mcp.answer(&desk.server, line, call, &result);
+            }
+            Ok(Plan::Stage(asked)) => {
+                let done = self.put_on_stage(&desk.page, &asked, &call.principal.name);
+                self.mcp.answer(server, line, call, &tool(done));
             }
             Ok(Plan::Step(stepping)) => self.begin_steps(desk, line, call, stepping, now_ns),
             Ok(Plan::Register(asked)) => {
@@ -474,6 +493,7 @@ impl Control {
                 Awaited::Change { since, until_ns, .. } => version > *since || now_ns >= *until_ns,
                 Awaited::Steer { ticket, until_ns } => !steering.waits_for(*ticket) || now_ns >= *until_ns,
                 Awaited::Write { .. } | Awaited::Look { .. } | Awaited::Steps(_) | Awaited::Errand => false,
+                Awaited::Answer { until_ns, .. } => now_ns >= *until_ns,
                 Awaited::Inbox { until_ns, .. } => mcp_heard || now_ns >= *until_ns,
             };
             if is_due {
@@ -501,6 +521,9 @@ impl Control {
                     let until = Until(now_ns + SHORT_LOOK_NS_MAX);
                     let bounds = Bounds::new(&desk.server, &call.1.name, &until);
                     read(&desk.server, &call.0, &self.view(&sim), &bounds)
+                }
+                Awaited::Answer { .. } => {
+                    Ok(reply(Err(ToolError::new("nobody answered in time: nothing was deleted"))))
                 }
                 _ => Ok(reply(steered(&self.view(&sim)))),
             };

@@ -9,6 +9,8 @@ mod history;
 mod keep;
 mod retry;
 mod structure;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -22,25 +24,23 @@ pub use self::keep::StoreDesk;
 use self::retry::Retries;
 pub(super) use self::retry::RetryKey;
 pub(super) use self::structure::Missed;
+use self::structure::Sent;
 use super::steer::merge;
 use super::{Control, HELD_BACK_MAX, JSON, Past};
 use crate::api::graph as pages;
 use crate::api::steer::RestError;
 use crate::base::Handle;
-use crate::base::clock::{monotonic_ns, thread_cpu_ns, unix_ms};
+use crate::base::clock::{thread_cpu_ns, unix_ms};
 use crate::graph::{
     Batch, Change, Deed, EdgeId, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op, OpError, Outcome,
     Pending,
 };
-use crate::handoff::{DoorReply, Origin, Replaced, RestCall, SimCommand};
+use crate::handoff::{DoorReply, Origin, RestCall};
 use crate::mcp::CallKey;
 use crate::wire::ServerMessage;
 
 /// A structure is begun again, and streams are told again, after so many times what that took the last time.
 const REST: u64 = 9;
-
-/// The same when there is no stream.
-const REST_UNWATCHED: u64 = 1;
 
 /// What telling one stream costs its shard, ns: a write to a socket.
 const TELL_NS: u64 = 8_000;
@@ -73,8 +73,12 @@ pub(super) struct Mutations {
     adrift: HashSet<NodeId>,
     /// Told, and not taken by `sim` yet.
     untaken: Vec<Waiting>,
-    /// The epoch that `sim` has been sent and has not answered, since when, and the processor time of making it, ns.
-    sent: Option<(u32, u64, u64)>,
+    /// The structure that `sim` has been sent and has not answered.
+    sent: Option<Sent>,
+    /// It could not take the last one, and gets another though nothing has changed.
+    behind: bool,
+    /// What it was told of single nodes with that structure and since, in case that it does not take it.
+    unsure: BTreeMap<NodeId, Moved>,
     /// The next structure waits until then.
     due_ns: u64,
     /// Streams are told nothing until then.
@@ -113,6 +117,13 @@ struct Moved {
     place: Option<[f32; 3]>,
     /// Pinned, or free.
     pinned: Option<bool>,
+}
+
+impl Moved {
+    /// What is said later counts.
+    fn follow(&mut self, later: Self) {
+        (self.place, self.pinned) = (later.place.or(self.place), later.pinned.or(self.pinned));
+    }
 }
 
 /// Who is told that a batch is done.
@@ -177,6 +188,8 @@ impl Mutations {
             adrift: HashSet::new(),
             untaken: Vec::new(),
             sent: None,
+            behind: false,
+            unsure: BTreeMap::new(),
             due_ns: 0,
             tell_due_ns: 0,
             known,
@@ -203,7 +216,7 @@ impl Mutations {
 
     /// Whether something will be due before a lane rings.
     pub(super) fn is_busy(&self) -> bool {
-        !self.untold.is_empty() || self.sent.is_some()
+        !self.untold.is_empty() || self.sent.is_some() || self.behind
     }
 
     fn in_flight(&self) -> usize {
@@ -495,22 +508,23 @@ impl Control {
 
     /// Tells everybody what has become true, and has `sim` go on with it when it is time. Returns how many batches that were.
     pub(super) fn take_mutations(&mut self, now_ns: u64) -> usize {
-        let Mutations { structural, sent, due_ns, tell_due_ns, .. } = &self.mutations;
-        let must_wait = now_ns < *tell_due_ns || (*structural && (sent.is_some() || now_ns < *due_ns));
-        if self.mutations.untold.is_empty() || must_wait || self.held_back.len() >= HELD_BACK_MAX {
+        let Mutations { structural, behind, sent, due_ns, tell_due_ns, .. } = &self.mutations;
+        let must_wait = now_ns < *tell_due_ns || ((*structural || *behind) && (sent.is_some() || now_ns < *due_ns));
+        if (self.mutations.untold.is_empty() && !behind) || must_wait || self.held_back.len() >= HELD_BACK_MAX {
             return 0;
         }
         let began_cpu_ns = thread_cpu_ns();
         let told = std::mem::take(&mut self.mutations.untold);
         let structural = self.make_true(&told);
-        let moved = self.moved();
+        let anew = structural || std::mem::take(&mut self.mutations.behind);
+        let moved = self.moved(anew);
         if structural {
             self.epoch = self.epoch.wrapping_add(1).max(1);
         }
         self.tell_changes(&told);
         let streams_a_shard = self.sessions.len().div_ceil(self.lanes.shard_messages.len().max(1));
         self.mutations.tell_due_ns = now_ns + (streams_a_shard as u64 * TELL_NS * REST).min(TELL_REST_NS_MAX);
-        if structural {
+        if anew {
             self.restructure(now_ns, began_cpu_ns);
         }
         for command in moved {
@@ -518,39 +532,11 @@ impl Control {
         }
         self.outdate_data();
         let count = told.len();
-        match structural {
+        match anew {
             true => self.mutations.untaken.extend(told),
             false => told.into_iter().for_each(|waiting| self.deliver(waiting.reply, &waiting.answer)),
         }
         count
-    }
-
-    /// What `sim` is told of nodes that it knew before: another pin, another place. New ones bring theirs with the structure.
-    fn moved(&mut self) -> Vec<SimCommand> {
-        let moved = std::mem::take(&mut self.mutations.moved);
-        let mut commands = Vec::new();
-        for (id, Moved { place, pinned }) in moved {
-            let known = self.mutations.known.get(id).and_then(|_| self.graph.index_of(id));
-            let Some(node) = known else { continue };
-            commands.extend(place.map(|position| SimCommand::Place { node, position }));
-            commands.extend(pinned.map(|pinned| SimCommand::Pin { node, pinned }));
-        }
-        commands
-    }
-
-    /// `sim` has taken a structure: whoever waits for it is answered.
-    pub(super) fn restructured(&mut self, epoch: u32, replaced: Replaced) {
-        let busy_ns = replaced.busy_ns;
-        // Freed here, where nothing waits for it.
-        drop(replaced);
-        let Some((_, since_ns, made_ns)) = self.mutations.sent.take_if(|(sent, ..)| *sent == epoch) else { return };
-        let now_ns = monotonic_ns();
-        let busy_ns = made_ns.max(busy_ns);
-        let rest = if self.sessions.is_empty() { REST_UNWATCHED } else { REST };
-        self.mutations.due_ns = (since_ns + busy_ns * rest).min(now_ns + 2_000_000_000);
-        for waiting in std::mem::take(&mut self.mutations.untaken) {
-            self.deliver(waiting.reply, &waiting.answer);
-        }
     }
 
     fn deliver(&mut self, reply: Reply, answer: &Bytes) {

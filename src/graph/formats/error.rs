@@ -163,6 +163,8 @@ impl Problem {
 pub struct BadLine {
     /// The page, in a vault.
     pub file: Option<Box<str>>,
+    /// What `line` counts: "line", or "row" in a table without lines.
+    pub unit: &'static str,
     /// Line of the file, counted from 1; 0 when the whole file is meant.
     pub line: u64,
     /// Character of the line, counted from 1, where it is known.
@@ -177,7 +179,7 @@ impl fmt::Display for BadLine {
             write!(out, "{file}: ")?;
         }
         if self.line > 0 {
-            write!(out, "line {}", self.line)?;
+            write!(out, "{} {}", self.unit, self.line)?;
             if let Some(column) = self.column {
                 write!(out, ", column {column}")?;
             }
@@ -394,8 +396,13 @@ mod tests {
 
     #[test]
     fn one_error_names_twenty_lines_and_counts_the_rest() {
-        let line =
-            |line| BadLine { file: None, line, column: None, problem: Problem::Fields { expected: 2, found: 1 } };
+        let line = |line| BadLine {
+            unit: "line",
+            file: None,
+            line,
+            column: None,
+            problem: Problem::Fields { expected: 2, found: 1 },
+        };
         let error = ImportError::BadLines { path: "a.csv".into(), lines: (1..=25).map(line).collect(), count: 2_000 };
         let text = error.to_string();
         assert!(text.starts_with("a.csv: 2000 bad lines (pass --skip-bad to leave them out):\n  line 1: expected 2"));

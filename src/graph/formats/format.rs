@@ -30,6 +30,8 @@ pub enum Format {
     Dot,
     /// Matrix Market coordinate files.
     MatrixMarket,
+    /// Apache Parquet, a table of edges; only in builds with the feature `parquet`, and only from a file.
+    Parquet,
 }
 
 /// No format has this name.
@@ -39,9 +41,9 @@ pub struct UnknownFormat(pub super::Found);
 
 impl Format {
     /// Every format but [`Self::Auto`], by name.
-    pub const NAMES: &'static str = "vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx";
+    pub const NAMES: &'static str = "vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx, parquet";
 
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Auto,
         Self::Vault,
         Self::Csv,
@@ -53,6 +55,7 @@ impl Format {
         Self::Gml,
         Self::Dot,
         Self::MatrixMarket,
+        Self::Parquet,
     ];
 
     /// The name in the configuration and on the command line.
@@ -70,6 +73,7 @@ impl Format {
             Self::Gml => "gml",
             Self::Dot => "dot",
             Self::MatrixMarket => "mtx",
+            Self::Parquet => "parquet",
         }
     }
 
@@ -86,6 +90,7 @@ impl Format {
             "gml" => Self::Gml,
             "dot" | "gv" => Self::Dot,
             "mtx" => Self::MatrixMarket,
+            "parquet" | "pq" => Self::Parquet,
             _ => return None,
         })
     }

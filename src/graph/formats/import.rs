@@ -1,7 +1,7 @@
 //! The two entrances: a path, or bytes that are already here.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, ErrorKind};
+use std::io::{self, BufRead, ErrorKind, Read, Seek};
 use std::path::Path;
 
 use super::intake::Intake;
@@ -65,7 +65,10 @@ pub fn import_path(path: &Path, options: &ImportOptions, progress: &mut dyn Prog
     if options.format == Format::Vault {
         return Err(ImportError::NotFolder { path: path.into() });
     }
-    let file = File::open(path).map_err(|reason| unreadable(path, reason))?;
+    let mut file = File::open(path).map_err(|reason| unreadable(path, reason))?;
+    if is_parquet(&mut file, options.format).map_err(|reason| unreadable(path, reason))? {
+        return import_parquet(path, file, options, progress);
+    }
     import_source(path, Source::new(Box::new(file), about.len(), progress), options)
 }
 
@@ -82,6 +85,31 @@ pub fn import_bytes(name: &str, bytes: &[u8], options: &ImportOptions) -> Result
     import_source(path, Source::new(Box::new(bytes), bytes.len() as u64, &mut nothing), options)
 }
 
+/// What a Parquet file starts with.
+const PARQUET_MAGIC: &[u8] = b"PAR1";
+
+/// Whether the file is to be read as Parquet; it is at its start after this.
+fn is_parquet(file: &mut File, wanted: Format) -> io::Result<bool> {
+    if wanted != Format::Auto {
+        return Ok(wanted == Format::Parquet);
+    }
+    let mut head = Vec::with_capacity(PARQUET_MAGIC.len());
+    file.take(PARQUET_MAGIC.len() as u64).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok(head == PARQUET_MAGIC)
+}
+
+#[cfg(feature = "parquet")]
+use super::parquet::import as import_parquet;
+
+#[cfg(not(feature = "parquet"))]
+fn import_parquet(path: &Path, _: File, _: &ImportOptions, _: &mut dyn Progress) -> Result<Imported, ImportError> {
+    Err(ImportError::Binary {
+        path: path.into(),
+        what: "Parquet, which this build does not read; build it with --features parquet",
+    })
+}
+
 fn import_source(path: &Path, mut source: Source<'_>, options: &ImportOptions) -> Result<Imported, ImportError> {
     let mut intake = Intake::new(path, options);
     let format = open(path, &mut source, options.format, &mut intake)?;
@@ -93,6 +121,7 @@ fn import_source(path: &Path, mut source: Source<'_>, options: &ImportOptions) -
         Format::Gml => gml::read(source, &mut intake)?,
         Format::Dot => dot::read(source, &mut intake)?,
         Format::MatrixMarket => matrix_market::read(source, options.nodes_max, &mut intake)?,
+        Format::Parquet => return Err(ImportError::Binary { path: path.into(), what: PARQUET_IN_A_FILE }),
         Format::Auto | Format::Vault => return Err(ImportError::NotFolder { path: path.into() }),
     }
     intake.finish(format)
@@ -136,9 +165,13 @@ fn whole_lines(head: &str) -> String {
     }
 }
 
+/// Pages of a few bytes may unpack to gigabytes, so nobody may send them.
+const PARQUET_IN_A_FILE: &str = "Parquet, which is only read from a file of this machine";
+
 /// What a file is that is no text in UTF-8.
 fn not_text(head: &[u8]) -> Option<&'static str> {
-    let known: [(&[u8], &str); 6] = [
+    let known: [(&[u8], &str); 7] = [
+        (PARQUET_MAGIC, PARQUET_IN_A_FILE),
         (b"\x1f\x8b", "a gzip archive; unpack it first"),
         (b"BZh", "a bzip2 archive; unpack it first"),
         (b"PK\x03\x04", "a zip archive; unpack it first"),

@@ -17,6 +17,8 @@ const SHARED_BYTES_MAX: usize = if cfg!(test) { 16 << 20 } else { 1 << 30 };
 /// A record is checked whole before any of it is added, so that a record left out leaves nothing behind.
 pub(super) struct Intake {
     path: PathBuf,
+    /// What records are counted in.
+    pub(super) unit: &'static str,
     skip_bad: bool,
     nodes_max: usize,
     edges_max: usize,
@@ -50,6 +52,7 @@ impl Intake {
     pub(super) fn new(path: &Path, options: &ImportOptions) -> Self {
         Self {
             path: path.into(),
+            unit: "line",
             skip_bad: options.skip_bad,
             nodes_max: options.nodes_max,
             edges_max: options.edges_max,
@@ -96,7 +99,7 @@ impl Intake {
                 Err(ImportError::Limit { path: self.path.clone(), line, limit })
             }
             Err(problem) => {
-                self.bad(BadLine { file: None, line, column, problem });
+                self.bad(BadLine { unit: self.unit, file: None, line, column, problem });
                 Ok(None)
             }
         }

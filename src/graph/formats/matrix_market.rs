@@ -63,7 +63,13 @@ pub(super) fn read(source: Source<'_>, nodes_max: usize, intake: &mut Intake) ->
         intake.keep(line, None, entry)?;
     }
     if found != said {
-        intake.bad(BadLine { file: None, line: size_line, column: None, problem: Problem::Count { said, found } });
+        intake.bad(BadLine {
+            unit: "line",
+            file: None,
+            line: size_line,
+            column: None,
+            problem: Problem::Count { said, found },
+        });
     }
     Ok(())
 }

@@ -20,6 +20,8 @@ mod intake;
 mod json;
 mod matrix_market;
 mod note;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod properties;
 mod source;
 mod vault;

@@ -62,7 +62,7 @@ fn files_that_are_no_graph_are_refused_in_words() {
         (
             "letter.txt",
             b"Dear reader,\nthis is no graph at all, is it?\n",
-            "letter.txt: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx, found a \
+            "letter.txt: no known graph format: expected one of vault, csv, tsv, whitespace, json, graphml, gexf, gml, dot, mtx, parquet, found a \
              first line of \"Dear reader,\"; name the format if it is one of these",
         ),
         (

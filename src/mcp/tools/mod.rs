@@ -9,6 +9,7 @@ mod measure;
 mod memory;
 mod render;
 mod show;
+mod stage;
 mod steer;
 mod survey;
 mod tasks;
@@ -33,6 +34,7 @@ use super::catalogue::ToolRow;
 use super::query;
 use super::reply::{Content, Reply, ToolResult};
 use super::session::Ask;
+use super::stage::Staging;
 use super::uri::{Uri, parse};
 use super::view::{Bounds, View};
 use super::{Principal, Server};
@@ -87,6 +89,8 @@ pub enum Plan<'line> {
     Steer(SimulationChange),
     /// It wants something of files.
     Errand(Errand),
+    /// It moves what people who watch are shown, or asks where they look: [`super::Stage::obey`].
+    Stage(Box<Staging>),
     /// The engine's figures.
     Stats,
     /// A part of a file that was made for the caller.
@@ -166,6 +170,9 @@ pub fn plan<'line>(
             read_as::<admin::EngineStats<'_>>(row, arguments)?;
             Plan::Stats
         }
+        "set_view" => Plan::Stage(Box::new(stage::set_view(&read_as(row, arguments)?, view)?)),
+        "set_encoding" => Plan::Stage(Box::new(stage::set_encoding(&read_as(row, arguments)?, view)?)),
+        "open_view" => Plan::Stage(Box::new(stage::open_view(&read_as(row, arguments)?)?)),
         "step_simulation" => Plan::Step(steer::step_simulation(&read_as(row, arguments)?)?),
         "register_agent" => Plan::Register(read_as::<agent::RegisterArguments<'_>>(row, arguments)?.into()),
         "report_agent" => Plan::Report(read_as::<agent::ReportArguments<'_>>(row, arguments)?.into()),

@@ -2,13 +2,28 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{HOUSEKEEPING_NS, Shard, queue};
 use crate::base::Handle;
-use crate::handoff::Transport;
+use crate::handoff::{StagePart, Transport};
 use crate::net::conn::Conn;
 use crate::net::liveness::{Sign, WS_PING};
 use crate::net::platform::Platform;
 use crate::wire::CloseCode;
+
+/// Tells a connection what it has not been told of the stage, once nothing else waits for it.
+pub(super) fn tell_stage<Stream>(stage: &[Option<Bytes>], conn: &mut Conn<Stream>, ready: &mut Vec<Handle>) {
+    if conn.out.private_bytes() > 0 || !conn.untold.contains(&true) {
+        return;
+    }
+    for (text, untold) in stage.iter().zip(&mut conn.untold) {
+        if std::mem::take(untold) {
+            let _ = text.as_ref().map(|text| conn.out.text(text));
+        }
+    }
+    queue(ready, conn);
+}
 
 impl<P: Platform> Shard<P> {
     /// Whether a turn would find something to do, whatever the sockets say.
@@ -56,6 +71,21 @@ impl<P: Platform> Shard<P> {
                 conn.out.close(CloseCode::TryLater, "answers pile up unread");
             }
             queue(&mut self.ready, conn);
+        }
+    }
+
+    /// Everybody is shown this from now on. Whoever has not read what it was told before gets it later, and only the newest.
+    pub(super) fn set_stage(&mut self, part: StagePart, text: Bytes) {
+        let Self { conns, stage, ready, .. } = self;
+        let place = part as usize;
+        if let Some(kept) = stage.get_mut(place) {
+            *kept = Some(text);
+        }
+        for (_, conn) in conns.iter_mut() {
+            if let Some(untold) = conn.untold.get_mut(place) {
+                *untold = true;
+            }
+            tell_stage(stage, conn, ready);
         }
     }
 

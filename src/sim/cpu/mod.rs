@@ -112,6 +112,22 @@ impl CpuBackend {
         self.world.repulsion_error(&params, &mut self.crew, sample)
     }
 
+    /// Goes on with a layout that another backend has come to: `topology` says where nodes go back to at a reset, `motion` where they
+    /// are and how they move, by node and axis.
+    pub(in crate::sim) fn resume(
+        &mut self,
+        topology: Topology,
+        motion: &[[f32; 6]],
+        heat: Heat,
+    ) -> Result<(), BackendError> {
+        self.upload(topology)?;
+        self.world.set_positions(&self.params, motion);
+        let velocity: Vec<[f32; 3]> = motion.iter().map(|[_, _, _, x, y, z]| [*x, *y, *z]).collect();
+        self.world.set_velocities(&velocity);
+        self.heat = heat;
+        Ok(())
+    }
+
     /// Puts a NaN into a node's position, as a faulty device would.
     #[cfg(any(test, feature = "faults"))]
     pub fn poison(&mut self, node: NodeIndex) {
@@ -147,6 +163,18 @@ impl Backend for CpuBackend {
 
     fn set_velocities(&mut self, velocity: &[[f32; 3]]) {
         self.world.set_velocities(velocity);
+    }
+
+    fn warmth(&mut self) -> Vec<(NodeIndex, f32)> {
+        self.world.warm_nodes()
+    }
+
+    fn set_warmth(&mut self, warmth: &[(NodeIndex, f32)]) {
+        for (node, warmth) in warmth {
+            if let Some(slot) = self.world.slot(*node) {
+                self.world.warmth.raise(slot, *warmth);
+            }
+        }
     }
 
     fn apply(&mut self, params: &SimParams) -> Result<(), ParamError> {

@@ -57,6 +57,11 @@ impl Warmth {
         !self.warm.is_empty()
     }
 
+    /// Slots of the warm nodes, and how warm each is.
+    pub(super) fn each(&self) -> impl Iterator<Item = (usize, f32)> + '_ {
+        self.warm.iter().map(|slot| (*slot as usize, self.of[*slot as usize]))
+    }
+
     /// Makes a node at least this warm.
     pub(super) fn raise(&mut self, slot: usize, to: f32) {
         let of = &mut self.of[slot];

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::crew::Crew;
 use super::heat::TOUCHED;
-use super::morton::MortonSorter;
 use super::motion::{Drive, Motion, is_finite, squared};
 use super::pairs::Law;
 use super::scene::{Scene, Shape, Share, collect, deal};
@@ -15,7 +14,8 @@ use super::warmth::Warmth;
 use crate::graph::NodeIndex;
 use crate::sim::hash::{cube_point, direction, mix};
 use crate::sim::params::{LAW_PEAK, repulsion_mass};
-use crate::sim::start::{self, Components};
+use crate::sim::slots::{Deal, inside};
+use crate::sim::start::Components;
 use crate::sim::{Dimensions, SimParams, StepReport, Topology};
 use crate::wire::NodeRecord;
 
@@ -74,20 +74,12 @@ impl World {
     pub(super) fn new(params: &SimParams, topology: &Topology, threads: usize) -> Self {
         let csr = &topology.csr;
         let node_count = csr.node_count();
-        let bound = params.bounds_for(node_count);
-        let by_node = Components::of(csr);
-        let placed = start::place(csr, &by_node, &topology.start, params, bound);
-        let mut sorter = MortonSorter::new(node_count);
-        sorter.sort(&placed, params.dimensions);
-        let node_of: Vec<u32> = (0..node_count).map(|slot| sorter.index(slot) as u32).collect();
-        let mut slot_of = vec![0; node_count];
-        for (slot, node) in (0u32..).zip(&node_of) {
-            slot_of[*node as usize] = slot;
-        }
+        let deal = Deal::new(params, topology);
+        let position: Vec<[f32; 3]> = deal.by_slot().collect();
+        let Deal { node_of, slot_of, components, .. } = deal;
         let springs = Springs::new(csr, &node_of, &slot_of);
         let mass = (0..node_count).map(|slot| repulsion_mass(springs.degree(slot))).collect();
         let pin = |node: &u32| Fixed { pinned: topology.pinned[*node as usize], held: false };
-        let position: Vec<[f32; 3]> = node_of.iter().map(|node| placed[*node as usize]).collect();
         Self {
             velocity: vec![[0.0; 3]; node_count],
             force: vec![[0.0; 3]; node_count],
@@ -99,13 +91,13 @@ impl World {
             warmth: Warmth::new(node_count),
             home: position.clone(),
             position,
-            centring: vec![[0.0; 3]; by_node.count()],
-            components: by_node.permuted(&node_of),
+            centring: vec![[0.0; 3]; components.count()],
+            components,
             scene: Arc::new(Scene::new(params, springs, node_count)),
             shape: Shape::new(node_count),
             shares: (0..threads).map(|_| Box::new(Share::new(node_count))).collect(),
             cost: Vec::with_capacity(node_count),
-            bound,
+            bound: params.bounds_for(node_count),
             node_of,
             slot_of,
         }
@@ -140,6 +132,20 @@ impl World {
         }
     }
 
+    /// Puts the nodes there, moved into the bounds. The first three of each are the place.
+    pub(super) fn set_positions(&mut self, params: &SimParams, motion: &[[f32; 6]]) {
+        for (node, [x, y, z, ..]) in motion.iter().enumerate().take(self.slot_of.len()) {
+            let slot = self.slot_of[node] as usize;
+            self.position[slot] = self.inside(params, [*x, *y, *z]);
+        }
+        self.shape.forget();
+    }
+
+    /// The nodes that are warmer than all, and how warm.
+    pub(super) fn warm_nodes(&self) -> Vec<(NodeIndex, f32)> {
+        self.warmth.each().map(|(slot, warmth)| (NodeIndex(self.node_of[slot]), warmth)).collect()
+    }
+
     /// Where `node` is kept.
     pub(super) fn slot(&self, node: NodeIndex) -> Option<usize> {
         self.slot_of.get(node.get()).map(|slot| *slot as usize)
@@ -165,8 +171,7 @@ impl World {
 
     /// `to`, moved into the bounds and, in two dimensions, the plane.
     fn inside(&self, params: &SimParams, to: [f32; 3]) -> [f32; 3] {
-        let [x, y, z] = to.map(|axis| axis.clamp(-self.bound, self.bound));
-        [x, y, if params.dimensions == Dimensions::Two { 0.0 } else { z }]
+        inside(params, self.bound, to)
     }
 
     /// Puts every node that is not finite at the mean of its finite neighbours, or back where it started, at rest.

@@ -4,9 +4,8 @@
 
 use super::layout::{COMPONENT_PIECE, PINNED, ROW_MAX, ROW_PIECE};
 use crate::graph::Csr;
-use crate::sim::cpu::morton::MortonSorter;
 use crate::sim::params::{EDGE_WEIGHT_MAX, repulsion_mass};
-use crate::sim::start::{self, Components};
+use crate::sim::slots::Deal;
 use crate::sim::{SimParams, Topology};
 
 /// Rest length that stands for that of the parameters.
@@ -46,34 +45,21 @@ pub(super) struct Springs {
 }
 
 impl Arrays {
-    /// Places the nodes and deals slots along a Morton curve of the places, as the CPU backend does: what looks random is a
-    /// hash of the slot, and so the same on both.
+    /// Places the nodes and deals slots.
     pub(super) fn new(params: &SimParams, topology: &Topology) -> Self {
-        let csr = &topology.csr;
-        let node_count = csr.node_count();
-        let by_node = Components::of(csr);
-        let placed = start::place(csr, &by_node, &topology.start, params, params.bounds_for(node_count));
-        let mut sorter = MortonSorter::new(node_count);
-        sorter.sort(&placed, params.dimensions);
-        let node_of: Vec<u32> = (0..node_count).map(|slot| sorter.index(slot) as u32).collect();
-        let mut slot_of = vec![0; node_count];
-        for (slot, node) in (0u32..).zip(&node_of) {
-            slot_of[*node as usize] = slot;
-        }
-        let components = by_node.permuted(&node_of);
+        let mut deal = Deal::new(params, topology);
+        let components = std::mem::take(&mut deal.components);
+        let state = |node: &u32| if topology.pinned[*node as usize] { PINNED } else { 0 };
         let mut arrays = Self {
-            state: node_of.iter().map(|node| if topology.pinned[*node as usize] { PINNED } else { 0 }).collect(),
+            state: deal.node_of.iter().map(state).collect(),
             component: components.of,
             component_size: components.size,
-            slot_of,
+            slot_of: std::mem::take(&mut deal.slot_of),
             ..Self::default()
         };
-        let degree = arrays.take_rows(csr, &node_of);
-        let point = |(node, degree): (&u32, &u32)| {
-            let [x, y, z] = placed[*node as usize];
-            [x, y, z, repulsion_mass(*degree)]
-        };
-        arrays.point = node_of.iter().zip(&degree).map(point).collect();
+        let degree = arrays.take_rows(&topology.csr, &deal.node_of);
+        let point = |([x, y, z], degree): ([f32; 3], &u32)| [x, y, z, repulsion_mass(*degree)];
+        arrays.point = deal.by_slot().zip(&degree).map(point).collect();
         arrays.cut_rows();
         arrays.cut_components();
         arrays

@@ -6,13 +6,20 @@
 
 #![allow(clippy::indexing_slicing, reason = "slots come from slot_of, which is a permutation of the nodes")]
 
+use std::sync::Arc;
+
 use super::arrays::Arrays;
+use super::asked::{GraphState, show};
+use super::counts::Counts;
 use super::device::{Device, DeviceError, MemoryUse};
 use super::layout::{Edit, HELD, OUT_FLOATS, PINNED, Report, Touch};
-use super::scene::{Counts, EXACT_NODES_MAX, Scene, Turn};
+use super::scene::{EXACT_NODES_MAX, Scene, Turn};
 use crate::graph::NodeIndex;
+use crate::handoff::WireOrder;
+use crate::sim::backend::Dealt;
 use crate::sim::cpu::CpuBackend;
 use crate::sim::cpu::heat::{Heat, TOUCHED};
+use crate::sim::slots::inside;
 use crate::sim::{Backend, BackendError, Condition, Dimensions, ParamError, SimParams, StepReport, Topology};
 use crate::wire::NodeRecord;
 
@@ -43,30 +50,6 @@ pub struct CudaBackend {
 enum Place {
     Device { device: Box<dyn Device>, scene: Option<Box<Scene>> },
     Cpu(Box<CpuBackend>),
-}
-
-/// The graph as the host knows it, and what the device has not been told yet.
-#[derive(Default)]
-struct GraphState {
-    topology: Topology,
-    arrays: Arrays,
-    /// Slots of held nodes.
-    held: Vec<u32>,
-    /// No slot twice.
-    edits: Vec<Edit>,
-    /// What warms nodes in the next step.
-    touches: Vec<Touch>,
-    /// Steps for which nodes may be warm whatever the device has counted: it counts a step late.
-    warm_steps: u32,
-    /// By node, and by slot.
-    extra: Vec<[f32; 4]>,
-    extra_by_slot: Vec<[f32; 4]>,
-    extra_changed: bool,
-    /// As set, by half-edge of the topology.
-    springs: Option<(Vec<f32>, Vec<f32>)>,
-    springs_changed: bool,
-    /// Positions have to be made to fit, after being lifted so far out of the plane.
-    refit: Option<f32>,
 }
 
 impl CudaBackend {
@@ -158,41 +141,25 @@ impl CudaBackend {
             return Ok(StepReport::default());
         };
         let device = device.as_mut();
-        scene.write_params(device, &params)?;
-        if let Some(lift) = graph.refit {
-            scene.refit(device, lift)?;
-            graph.refit = None;
-        }
-        if graph.springs_changed {
-            scene.write_springs(device, &graph.arrays)?;
-            graph.springs_changed = false;
-        }
-        if graph.extra_changed {
-            scene.write_extra(device, &graph.extra_by_slot)?;
-            graph.extra_changed = false;
-        }
-        if !graph.edits.is_empty() {
-            scene.edit(device, &graph.edits)?;
-            graph.edits.clear();
-        }
         // What hangs on a held node follows for as long as it is held.
+        let asked = graph.touches.len();
         graph.touches.extend(graph.held.iter().map(|slot| Touch::new(*slot, 0.0, TOUCHED)));
-        if !graph.touches.is_empty() {
-            graph.warm_steps = 2;
-            let touched = scene.touch(device, &graph.touches);
-            graph.touches.truncate(graph.touches.len() - graph.held.len());
-            touched?;
-            graph.touches.clear();
-        }
+        let told = graph.tell(device, scene, &params);
+        graph.touches.truncate(asked);
+        told?;
         let temperature = self.heat.temperature();
         let (extra, warm) = (!graph.extra.is_empty(), graph.warm_steps > 0);
         let turn = Turn { params: &params, temperature, samples: self.samples, extra, warm };
         let report = scene.step(device, &turn)?;
+        // The step that can be read now is the one before, which had not heard of it.
+        show(scene, graph.wire.as_deref(), &graph.put);
+        graph.put.clear();
         graph.warm_steps = graph.warm_steps.saturating_sub(1);
         self.samples = 0;
         let Some(report) = report else {
             // The first step: nothing has been measured yet, and nothing can have settled.
             self.temperature = temperature;
+            self.heat.end_step(&self.params, f32::INFINITY, true);
             return Ok(StepReport { temperature, ..StepReport::default() });
         };
         self.take(&report);
@@ -222,11 +189,23 @@ impl CudaBackend {
         }
     }
 
+    /// Has what is read say where nodes were put since.
+    fn show_put(&mut self) {
+        if let Place::Device { scene: Some(scene), .. } = &mut self.place {
+            show(scene, None, &self.graph.put);
+        }
+    }
+
+    fn note(&mut self, error: DeviceError) {
+        self.condition.errors += 1;
+        self.condition.last_error = Some(error);
+    }
+
     #[cold]
     fn failed(&mut self, error: DeviceError) -> StepReport {
         self.failures += 1;
-        self.condition.errors += 1;
-        self.condition.last_error = Some(error);
+        self.note(error);
+        self.show_put();
         if self.failures < self.failures_max {
             return StepReport { settled: false, ..self.report };
         }
@@ -234,27 +213,29 @@ impl CudaBackend {
         self.step()
     }
 
-    /// The CPU goes on from the last good positions.
+    /// The CPU goes on from the last good positions, as warm as the layout was; what was warmer than the rest warms all of it, since
+    /// only the device knew which nodes these were.
     fn fall_back(&mut self) {
         let mut cpu = (self.make_cpu)(self.params);
-        let positions: Vec<[f32; 3]> = self.front().iter().map(|[x, y, z, ..]| [*x, *y, *z]).collect();
+        let motion = self.front().to_vec();
         let graph = &mut self.graph;
         let state = |node: usize| graph.arrays.slot_of.get(node).map_or(0, |slot| graph.arrays.state[*slot as usize]);
         let mut topology = std::mem::take(&mut graph.topology);
-        topology.start = positions.iter().map(|at| Some(*at)).collect();
-        topology.pinned = (0..positions.len()).map(|node| state(node) & PINNED != 0).collect();
+        topology.start = graph.home.iter().map(|at| Some(*at)).collect();
+        topology.pinned = (0..motion.len()).map(|node| state(node) & PINNED != 0).collect();
+        if graph.warm_steps > 0 || !graph.touches.is_empty() {
+            self.heat.touch();
+        }
         // It fits the CPU: the same checks let it onto the device.
-        let _ = cpu.upload(topology);
+        let _ = cpu.resume(topology, &motion, self.heat);
         if let Some((weight, rest)) = &graph.springs {
             cpu.set_springs(weight, rest);
         }
         cpu.set_extra_forces(&graph.extra);
         cpu.coarsen(self.notches);
-        for (node, at) in (0u32..).zip(&positions) {
+        for (node, [x, y, z, ..]) in (0u32..).zip(&motion) {
             if state(node as usize) & HELD != 0 {
-                let slot = graph.arrays.slot_of[node as usize];
-                let moved = graph.edits.iter().find(|edit| edit.slot == slot && edit.moved != 0);
-                cpu.hold(NodeIndex(node), moved.map_or(*at, |edit| edit.at));
+                cpu.hold(NodeIndex(node), [*x, *y, *z]);
             }
         }
         self.graph = GraphState::default();
@@ -292,10 +273,17 @@ impl CudaBackend {
                 false => graph.held.retain(|held| *held != slot),
             }
         }
-        if to.is_none() {
-            graph.touches.push(Touch::new(slot, TOUCHED, TOUCHED));
-        }
         *now = new;
+        match to {
+            // Seen at once: nothing steps while the simulation is paused.
+            Some(to) => {
+                graph.put(node, to);
+                if let Place::Device { scene: Some(scene), .. } = &mut self.place {
+                    show(scene, None, &[(node, to)]);
+                }
+            }
+            None => graph.touches.push(Touch::new(slot, TOUCHED, TOUCHED)),
+        }
         let at = to.unwrap_or_default();
         match graph.edits.iter_mut().find(|edit| edit.slot == slot) {
             Some(edit) => {
@@ -310,9 +298,7 @@ impl CudaBackend {
     }
 
     fn inside(&self, at: [f32; 3]) -> [f32; 3] {
-        let bound = self.params.bounds_for(self.graph.arrays.slot_of.len());
-        let [x, y, z] = at.map(|axis| axis.clamp(-bound, bound));
-        [x, y, if self.params.dimensions == Dimensions::Two { 0.0 } else { z }]
+        inside(&self.params, self.params.bounds_for(self.graph.arrays.slot_of.len()), at)
     }
 }
 
@@ -329,13 +315,21 @@ impl Backend for CudaBackend {
         topology.check()?;
         let rows = topology.csr.node_count();
         let mut arrays = Arrays::new(&self.params, &topology);
-        let new = Scene::new(device, &arrays, self.exact_nodes_max).map_err(BackendError::Device)?;
+        let new = match Scene::new(device, &arrays, self.exact_nodes_max) {
+            Ok(new) => new,
+            Err(error) => {
+                self.note(error);
+                return Err(BackendError::Device(error));
+            }
+        };
         if let Some(old) = scene.replace(Box::new(new)) {
             old.release(device);
         }
         let used = scene.as_deref().map_or(0, Scene::bytes);
         let free = device.free_bytes().unwrap_or_default();
         self.condition.memory = Some(MemoryUse { used, free });
+        let home =
+            arrays.slot_of.iter().map(|slot| arrays.point[*slot as usize]).map(|[x, y, z, _]| [x, y, z]).collect();
         arrays.forget_uploaded();
         let placed = topology.start.iter().flatten().count();
         let (mostly_placed, first) = (placed * 2 > rows, self.graph.arrays.slot_of.is_empty());
@@ -350,7 +344,7 @@ impl Backend for CudaBackend {
                 touches.extend(new.map(|(slot, _)| Touch::new(*slot, 1.0, TOUCHED)));
             }
         }
-        self.graph = GraphState { topology, arrays, touches, ..GraphState::default() };
+        self.graph = GraphState { topology, arrays, touches, home, ..GraphState::default() };
         // Written again at every change, never read: the positions are the device's.
         self.graph.topology.start = Vec::new();
         (self.report, self.repulsion_error) = (StepReport::default(), None);
@@ -358,8 +352,62 @@ impl Backend for CudaBackend {
     }
 
     fn set_velocities(&mut self, velocity: &[[f32; 3]]) {
+        let scene = match &mut self.place {
+            Place::Cpu(cpu) => return cpu.set_velocities(velocity),
+            Place::Device { scene: Some(scene), .. } if scene.front().len() == velocity.len() => scene,
+            Place::Device { .. } => return,
+        };
+        let arrays = &self.graph.arrays;
+        let mut by_slot = vec![[0.0; 4]; velocity.len()];
+        for ((slot, [x, y, z]), out) in arrays.slot_of.iter().zip(velocity).zip(scene.front_mut()) {
+            let free = arrays.state[*slot as usize] & (PINNED | HELD) == 0;
+            if free && [x, y, z].iter().all(|axis| axis.is_finite()) {
+                by_slot[*slot as usize] = [*x, *y, *z, 0.0];
+                (out[3], out[4], out[5]) = (*x, *y, *z);
+            }
+        }
+        self.graph.velocity = Some(by_slot);
+    }
+
+    fn warmth(&mut self) -> Vec<(NodeIndex, f32)> {
+        let (device, scene) = match &mut self.place {
+            Place::Cpu(cpu) => return cpu.warmth(),
+            Place::Device { device, scene: Some(scene) } => (device.as_mut(), scene),
+            Place::Device { .. } => return Vec::new(),
+        };
+        let params = self.params.coarsened(self.notches);
+        let graph = &mut self.graph;
+        if graph.warm_steps == 0 && graph.touches.is_empty() {
+            return Vec::new();
+        }
+        let by_slot = match graph.tell(device, scene, &params).and_then(|()| scene.read_warmth(device)) {
+            Ok(by_slot) => by_slot,
+            Err(error) => {
+                self.note(error);
+                return Vec::new();
+            }
+        };
+        let graph = &self.graph;
+        let warm = (0u32..).zip(&graph.arrays.slot_of).map(|(node, slot)| (NodeIndex(node), by_slot[*slot as usize]));
+        warm.filter(|(_, warmth)| *warmth > 0.0).collect()
+    }
+
+    fn set_warmth(&mut self, warmth: &[(NodeIndex, f32)]) {
         if let Place::Cpu(cpu) = &mut self.place {
-            cpu.set_velocities(velocity);
+            return cpu.set_warmth(warmth);
+        }
+        let graph = &mut self.graph;
+        let slot_of = &graph.arrays.slot_of;
+        let touches =
+            warmth.iter().filter_map(|(node, warmth)| Some(Touch::new(*slot_of.get(node.get())?, *warmth, 0.0)));
+        graph.touches.extend(touches);
+    }
+
+    fn catch_up(&mut self) {
+        match self.finish() {
+            Ok(()) => self.show_put(),
+            // The last good step stands.
+            Err(error) => self.note(error),
         }
     }
 
@@ -383,6 +431,8 @@ impl Backend for CudaBackend {
         let lifted = self.params.dimensions == Dimensions::Two && params.dimensions == Dimensions::Three;
         if params.dimensions != self.params.dimensions || params.bounds_for(nodes) != self.params.bounds_for(nodes) {
             self.graph.refit = Some(if lifted { 0.1 * params.rest_length } else { 0.0 });
+            let bound = params.bounds_for(nodes);
+            self.graph.home.iter_mut().for_each(|at| *at = inside(params, bound, *at));
         }
         self.params = *params;
         self.heat.reheat();
@@ -471,6 +521,32 @@ impl Backend for CudaBackend {
         }
     }
 
+    fn reset(&mut self) -> bool {
+        // A step under way must not be read after this. One that cannot be waited for fails the next step too.
+        if let Err(error) = self.finish() {
+            self.note(error);
+        }
+        let scene = match &mut self.place {
+            Place::Cpu(cpu) => return cpu.reset(),
+            Place::Device { scene: Some(scene), .. } => scene,
+            Place::Device { .. } => return true,
+        };
+        let graph = &mut self.graph;
+        let home: Vec<_> = (0u32..).map(NodeIndex).zip(graph.home.iter().copied()).collect();
+        show(scene, None, &home);
+        graph.arrays.state.iter_mut().for_each(|state| *state &= PINNED);
+        // Pins that the device has not heard of hold; it takes edits after a reset.
+        graph.edits.iter_mut().for_each(|edit| (edit.state, edit.moved) = (edit.state & PINNED, 0));
+        graph.held.clear();
+        graph.touches.clear();
+        graph.put.clear();
+        (graph.velocity, graph.warm_steps, graph.reset) = (None, 0, true);
+        // Where nodes were placed is in the plane, and whatever was to be lifted out of it goes back there.
+        graph.refit = graph.refit.map(|_| 0.0);
+        self.heat = Heat::fresh(&self.params);
+        true
+    }
+
     fn write_into(&self, records: &mut [NodeRecord]) {
         if let Place::Cpu(cpu) = &self.place {
             return cpu.write_into(records);
@@ -478,6 +554,25 @@ impl Backend for CudaBackend {
         assert!(records.len() >= self.front().len(), "a frame has a record for every node");
         for (record, [x, y, z, vx, vy, vz]) in records.iter_mut().zip(self.front()) {
             record.set_motion([*x, *y, *z], [*vx, *vy, *vz]);
+        }
+    }
+
+    fn deal(&mut self, order: Option<&Arc<WireOrder>>) {
+        let Place::Device { .. } = &self.place else { return };
+        let graph = &mut self.graph;
+        // A permutation of other nodes is of no use.
+        let order = order.filter(|order| order.nodes().len() == graph.arrays.slot_of.len());
+        let version = |order: &Arc<WireOrder>| order.version();
+        if order.map(version) != graph.wire.as_ref().map(version) {
+            graph.wire = order.cloned();
+            graph.wire_changed = true;
+        }
+    }
+
+    fn dealt(&self, order: u32) -> Option<Dealt<'_>> {
+        match &self.place {
+            Place::Device { scene: Some(scene), .. } => scene.dealt(order),
+            _ => None,
         }
     }
 

@@ -95,8 +95,9 @@ pub(super) trait Device: Send {
     /// Launches a kernel. Both parts of the grid are at least 1, `threads` whole warps.
     fn launch(&mut self, kernel: Kernel, grid: (u32, u32), threads: u32, world: &World) -> Result<(), DeviceError>;
 
-    /// Begins to copy to `buffer`, which nobody reads until [`Self::receive`], once all that was launched before it is done.
-    fn send(&mut self, from: u64, buffer: &mut HostBuffer) -> Result<(), DeviceError>;
+    /// Begins to copy `bytes` to the front of `buffer`, which nobody reads until [`Self::receive`], once all that was launched before it
+    /// is done.
+    fn send(&mut self, from: u64, buffer: &mut HostBuffer, bytes: usize) -> Result<(), DeviceError>;
 
     /// Waits for the last [`Self::send`].
     fn receive(&mut self) -> Result<(), DeviceError>;

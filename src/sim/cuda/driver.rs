@@ -197,7 +197,7 @@ impl Device for CudaDevice {
         launched.map_err(failed(kernel.name()))
     }
 
-    fn send(&mut self, from: u64, buffer: &mut HostBuffer) -> Result<(), DeviceError> {
+    fn send(&mut self, from: u64, buffer: &mut HostBuffer, bytes: usize) -> Result<(), DeviceError> {
         self.bind()?;
         let copies = self.copies.cu_stream();
         // SAFETY: event and streams live as long as `self`.
@@ -205,8 +205,10 @@ impl Device for CudaDevice {
         let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
         // SAFETY: as above.
         unsafe { result::stream::wait_event(copies, self.computed, flags) }.map_err(failed("cuStreamWaitEvent"))?;
+        let bytes = bytes.min(buffer.bytes);
+        let Some(to) = buffer.as_mut_slice().get_mut(..bytes) else { return Ok(()) };
         // SAFETY: `from` holds as many bytes. The buffer is pinned, outlives the copy, and is not looked at before `receive`.
-        unsafe { result::memcpy_dtoh_async(buffer.as_mut_slice(), from, copies) }.map_err(failed("cuMemcpyDtoH"))?;
+        unsafe { result::memcpy_dtoh_async(to, from, copies) }.map_err(failed("cuMemcpyDtoH"))?;
         // SAFETY: as above.
         unsafe { result::event::record(self.copied, copies) }.map_err(failed("cuEventRecord"))
     }

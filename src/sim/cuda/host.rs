@@ -234,8 +234,7 @@ impl Device for HostDevice {
         Ok(())
     }
 
-    fn send(&mut self, from: u64, buffer: &mut HostBuffer) -> Result<(), DeviceError> {
-        let bytes = buffer.bytes;
+    fn send(&mut self, from: u64, buffer: &mut HostBuffer, bytes: usize) -> Result<(), DeviceError> {
         self.read(from, &mut buffer.as_mut_slice()[..bytes])
     }
 

@@ -29,12 +29,12 @@ macro_rules! kernels {
 
 kernels! {
     "centre" { CentrePieces = "centre_pieces", CentreComponents = "centre_components", }
-    "edit" { EditNodes = "edit_nodes", }
-    "frame" { FrameExtents = "frame_extents", FrameJoin = "frame_join", }
+    "edit" { EditNodes = "edit_nodes", ResetNodes = "reset_nodes", }
+    "frame" { FrameExtents = "frame_extents", FrameJoin = "frame_join", FrameBounds = "frame_bounds", }
     "gate" { GateMark = "gate_mark", GatePlace = "gate_place", GateReset = "gate_reset", }
     "keys" { CurveKeys = "curve_keys", }
     "move" { MoveNodes = "move_nodes", MoveReport = "move_report", }
-    "pack" { PackNodes = "pack_nodes", }
+    "pack" { PackNodes = "pack_nodes", PackWire = "pack_wire", }
     "part" { PartCoincident = "part_coincident", }
     "refit" { RefitNodes = "refit_nodes", }
     "repulse_exact" {

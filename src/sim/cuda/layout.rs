@@ -37,6 +37,8 @@ pub(super) const COMPONENT_PIECE: usize = 1_024;
 pub(super) const SAMPLES: usize = 64;
 /// Floats of a node in the output: position and velocity.
 pub(super) const OUT_FLOATS: usize = 6;
+/// Floats of a place of the wire order in the output: a position.
+pub(super) const WIRE_FLOATS: usize = 3;
 
 const FLAT: u32 = 1;
 const REPULSION: u32 = 2;
@@ -144,6 +146,8 @@ pub(super) struct Report {
     pub(super) resets: u32,
     pub(super) warm_nodes: u32,
     reserved: u32,
+    /// Least and greatest coordinate, world units; zeros when nobody needs them.
+    pub(super) bounds: [[f32; 3]; 2],
 }
 
 /// A node that something happened to, and how warm it and its neighbours shall at least be.
@@ -231,6 +235,7 @@ pub(super) struct World {
     pub(super) warmth: u64,
     pub(super) warmth_next: u64,
     pub(super) touch: u64,
+    pub(super) wire: u64,
     pub(super) node_count: u32,
     pub(super) edit_count: u32,
     pub(super) long_row_count: u32,
@@ -254,10 +259,10 @@ pub(super) struct World {
 
 const _: () = {
     assert!(size_of::<Params>() == 104 && offset_of!(Params, flags) == 68 && offset_of!(Params, centre_pull) == 96);
-    assert!(size_of::<Touch>() == 16 && size_of::<Report>() == 56 && offset_of!(Report, resets) == 44);
+    assert!(size_of::<Touch>() == 16 && size_of::<Report>() == 80 && offset_of!(Report, resets) == 44);
     assert!(size_of::<Edit>() == 24 && offset_of!(Edit, moved) == 20);
-    assert!(size_of::<World>() == 520 && offset_of!(World, out) == 344 && offset_of!(World, node_count) == 376);
-    assert!(offset_of!(World, level_first) == 440 && offset_of!(World, level_cells) == 480);
+    assert!(size_of::<World>() == 528 && offset_of!(World, out) == 344 && offset_of!(World, node_count) == 384);
+    assert!(offset_of!(World, level_first) == 448 && offset_of!(World, level_cells) == 488);
     assert!(KEY_BITS.is_multiple_of(2 * DIGIT_BITS), "an even number of passes ends where it began");
     assert!(DIGITS == BLOCK, "the sort has a thread a digit");
 };

@@ -10,7 +10,9 @@
 #![allow(unsafe_code)]
 
 mod arrays;
+mod asked;
 mod backend;
+mod counts;
 mod device;
 mod driver;
 #[cfg(test)]

@@ -5,12 +5,15 @@
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::arrays::Arrays;
+use super::counts::{Counts, EDITS, levels, out_bytes, padded, report_start, shapes, splits, wire_start};
 use super::device::{Device, DeviceError, HostBuffer};
 use super::kernels::Kernel;
 use super::layout::{
-    BLOCK, COMPONENT_PIECE, DIGIT_BITS, DIGITS, EXTENT_BYTES, Edit, FAN, FRAME_BYTES, KEY_BITS, LEVELS, OUT_FLOATS,
-    Params, REDUCE_BLOCKS, ROW_MAX, ROW_PIECE, Report, SAMPLES, SORT_TILE, TALLY_BYTES, Touch, WALK_WARPS, WARP, World,
+    BLOCK, DIGIT_BITS, DIGITS, Edit, KEY_BITS, OUT_FLOATS, Params, REDUCE_BLOCKS, Report, SAMPLES, SORT_TILE, Touch,
+    WALK_WARPS, WARP, WIRE_FLOATS, World,
 };
+use crate::sim::backend::Dealt;
+use crate::sim::dealer::bounds;
 use crate::sim::{ForceModel, SimParams};
 
 /// Nodes up to which all pairs are summed: half a millisecond on an H200 by arithmetic, and exact.
@@ -19,15 +22,6 @@ pub(super) const EXACT_NODES_MAX: usize = 32_768;
 /// Steps for which an order of the nodes along the curve is kept. The boxes of the tree are those of every step, so an old
 /// order costs length of lists, not accuracy.
 const ORDER_STEPS: u32 = 4;
-
-/// Edits, and touches, that one launch takes.
-const EDITS: usize = 4_096;
-
-/// Blocks at which a device of today is full; what one launch of the exact kernel is cut into.
-const EXACT_BLOCKS: usize = 1_024;
-
-/// Most shares that the sources of the exact kernel are cut into.
-const SPLITS_MAX: usize = 32;
 
 /// One graph on a device. Freed by [`Self::release`] alone: only the device can.
 #[derive(Debug)]
@@ -40,6 +34,9 @@ pub(super) struct Scene {
     buffers: Vec<HostBuffer>,
     /// The buffer that holds the newest whole step, and the one that is being copied to.
     front: usize,
+    /// Version of the wire order that the device has, and by buffer that of the places in it.
+    wire: Option<u32>,
+    wire_in: [Option<u32>; 2],
     under_way: bool,
     steps: u32,
     ordered_at: Option<u32>,
@@ -60,9 +57,6 @@ pub(super) struct Turn<'a> {
     pub(super) warm: bool,
 }
 
-/// A column of the kernels' table of memory: elements, bytes each.
-type Shape = (usize, usize);
-
 impl Scene {
     /// Uploads a graph. `exact_nodes_max` is [`EXACT_NODES_MAX`] but in tests.
     ///
@@ -81,6 +75,8 @@ impl Scene {
             out: [0; 2],
             buffers: Vec::new(),
             front: 0,
+            wire: None,
+            wire_in: [None; 2],
             under_way: false,
             steps: 0,
             ordered_at: None,
@@ -171,6 +167,7 @@ impl Scene {
             warmth,
             warmth_next,
             touch,
+            wire,
         ] = *self.memory.as_slice()
         else {
             return Ok(());
@@ -228,6 +225,7 @@ impl Scene {
             warmth,
             warmth_next,
             touch,
+            wire,
             node_count: node_count as u32,
             long_row_count: arrays.long_row.len() as u32,
             row_piece_count: arrays.row_piece.len() as u32,
@@ -299,6 +297,27 @@ impl Scene {
         Ok(())
     }
 
+    /// Puts every node back to where it was placed, at rest and cold, and lets go of what is held. The next step sorts the nodes anew.
+    pub(super) fn reset(&mut self, device: &mut dyn Device) -> Result<(), DeviceError> {
+        self.over(device, Kernel::ResetNodes, self.node_count())?;
+        self.ordered_at = None;
+        Ok(())
+    }
+
+    /// Lets the nodes move like this, by slot.
+    pub(super) fn write_velocities(&self, device: &mut dyn Device, by_slot: &[[f32; 4]]) -> Result<(), DeviceError> {
+        device.write(self.world.velocity, by_slot.as_bytes())
+    }
+
+    /// How warm each node is, by slot, once all that was launched before is done.
+    pub(super) fn read_warmth(&self, device: &mut dyn Device) -> Result<Vec<f32>, DeviceError> {
+        let mut warmth = vec![0.0; self.node_count()];
+        if !warmth.is_empty() {
+            device.read(self.world.warmth, warmth.as_mut_bytes())?;
+        }
+        Ok(warmth)
+    }
+
     /// Warms nodes and their neighbours.
     pub(super) fn touch(&mut self, device: &mut dyn Device, touches: &[Touch]) -> Result<(), DeviceError> {
         for some in touches.chunks(EDITS) {
@@ -349,7 +368,12 @@ impl Scene {
         let report = self.finish(device)?;
         let to = 1 - self.front;
         if let Some(buffer) = self.buffers.get_mut(to) {
-            device.send(self.out[writing], buffer)?;
+            let bytes = match self.wire {
+                Some(_) => buffer.bytes,
+                None => wire_start(self.world.node_count as usize),
+            };
+            self.wire_in[to] = self.wire;
+            device.send(self.out[writing], buffer, bytes)?;
         }
         self.under_way = true;
         self.steps = self.steps.wrapping_add(1);
@@ -364,9 +388,62 @@ impl Scene {
         device.receive()?;
         self.under_way = false;
         self.front = 1 - self.front;
-        let bytes = self.buffers[self.front].as_slice();
-        let (_, report) = bytes.split_at(self.node_count() * OUT_FLOATS * size_of::<f32>());
-        Ok(Some(Report::read_from_bytes(report).map_err(|_| SHORT)?))
+        Ok(Some(self.report().ok_or(SHORT)?))
+    }
+
+    /// Of the newest whole step.
+    fn report(&self) -> Option<Report> {
+        let bytes = self.buffers.get(self.front)?.as_slice();
+        let (report, _) = Report::read_from_prefix(bytes.get(report_start(self.node_count())..)?).ok()?;
+        Some(report)
+    }
+
+    /// The nodes are to be handed out in this order too, a slot for each place; in none without one. `version` tells orders apart.
+    pub(super) fn write_wire(
+        &mut self,
+        device: &mut dyn Device,
+        order: Option<(u32, Vec<u32>)>,
+    ) -> Result<(), DeviceError> {
+        self.wire = None;
+        if let Some((version, slots)) = order {
+            device.write(self.world.wire, slots.as_bytes())?;
+            self.wire = Some(version);
+        }
+        Ok(())
+    }
+
+    /// Positions after the newest whole step by place of the wire order of this version, and the box around them; `None` when the device
+    /// did not have that order then.
+    pub(super) fn dealt(&self, version: u32) -> Option<Dealt<'_>> {
+        if self.wire_in.get(self.front) != Some(&Some(version)) {
+            return None;
+        }
+        let bytes = self.buffers.get(self.front)?.as_slice().get(wire_start(self.node_count())..)?;
+        let (points, _) = <[[f32; WIRE_FLOATS]]>::ref_from_prefix_with_elems(bytes, self.node_count()).ok()?;
+        Some(Dealt { points, bounds: self.report()?.bounds })
+    }
+
+    /// Has [`Self::dealt`] say that these places are there.
+    pub(super) fn deal_again(&mut self, version: u32, put: impl Iterator<Item = (usize, [f32; 3])>) {
+        if self.wire_in[self.front] != Some(version) {
+            return;
+        }
+        let (nodes, mut report) = (self.node_count(), self.report().unwrap_or_default());
+        let Some(buffer) = self.buffers.get_mut(self.front) else { return };
+        let (before, bytes) = buffer.as_mut_slice().split_at_mut(wire_start(nodes));
+        let Ok((points, _)) = <[[f32; WIRE_FLOATS]]>::mut_from_prefix_with_elems(bytes, nodes) else { return };
+        for (place, at) in put {
+            if let Some(point) = points.get_mut(place) {
+                *point = at;
+            }
+        }
+        report.bounds = bounds(points);
+        let _ = report.write_to_suffix(before);
+    }
+
+    /// Nobody is to read the newest step by places any more: something else was put into it.
+    pub(super) fn undeal(&mut self) {
+        self.wire_in[self.front] = None;
     }
 
     /// Positions and velocities after the newest whole step, by node.
@@ -374,6 +451,14 @@ impl Scene {
         let Some(buffer) = self.buffers.get(self.front) else { return &[] };
         <[[f32; OUT_FLOATS]]>::ref_from_prefix_with_elems(buffer.as_slice(), self.node_count())
             .map_or(&[], |(nodes, _)| nodes)
+    }
+
+    /// The same, to show what the next step begins with.
+    pub(super) fn front_mut(&mut self) -> &mut [[f32; OUT_FLOATS]] {
+        let nodes = self.node_count();
+        let Some(buffer) = self.buffers.get_mut(self.front) else { return &mut [] };
+        <[[f32; OUT_FLOATS]]>::mut_from_prefix_with_elems(buffer.as_mut_slice(), nodes)
+            .map_or(&mut [], |(nodes, _)| nodes)
     }
 
     fn node_count(&self) -> usize {
@@ -419,6 +504,11 @@ impl Scene {
             self.over(device, Kernel::WarmFade, nodes)?;
         }
         self.over(device, Kernel::MoveReport, 1)?;
+        if self.wire.is_some() {
+            device.launch(Kernel::FrameExtents, (self.world.reduce_blocks, 1), BLOCK as u32, &self.world)?;
+            self.over(device, Kernel::FrameBounds, 1)?;
+            self.over(device, Kernel::PackWire, nodes)?;
+        }
         self.over(device, Kernel::PackNodes, nodes)
     }
 
@@ -485,122 +575,3 @@ impl Scene {
 
 /// A buffer of ours that is too short for what we put there would be an error of ours; it is answered as one of the device.
 const SHORT: DeviceError = DeviceError::Differs { what: "lengths of the output" };
-
-/// Whole words, and never none: an empty array has an address too.
-fn padded(bytes: usize) -> usize {
-    bytes.max(1).next_multiple_of(16)
-}
-
-fn out_bytes(node_count: usize) -> usize {
-    node_count * OUT_FLOATS * size_of::<f32>() + size_of::<Report>()
-}
-
-/// First cell and cells of each level, and how many levels there are: at least two, so that there is a cell to open.
-fn levels(node_count: usize) -> ([u32; LEVELS], [u32; LEVELS], u32) {
-    let (mut first, mut cells) = ([0; LEVELS], [0; LEVELS]);
-    let (mut below, mut next, mut count) = (node_count, 0, 0);
-    while count < LEVELS && (count < 2 || below > 1) {
-        below = below.div_ceil(FAN);
-        (first[count], cells[count]) = (next, below as u32);
-        next += below as u32;
-        count += 1;
-    }
-    (first, cells, count as u32)
-}
-
-/// Shares that the sources of the exact kernel are cut into, so that a small graph fills the device too.
-fn splits(node_count: usize) -> usize {
-    let tiles = node_count.div_ceil(BLOCK).max(1);
-    (EXACT_BLOCKS / tiles).clamp(1, SPLITS_MAX).min(tiles)
-}
-
-/// What the sizes of all arrays follow from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Counts {
-    nodes: usize,
-    entries: usize,
-    components: usize,
-    long_rows: usize,
-    row_pieces: usize,
-    member_pieces: usize,
-}
-
-impl Counts {
-    fn of(arrays: &Arrays) -> Self {
-        Self {
-            nodes: arrays.slot_of.len(),
-            entries: arrays.neighbour.len(),
-            components: arrays.component_size.len(),
-            long_rows: arrays.long_row.len(),
-            row_pieces: arrays.row_piece.len(),
-            member_pieces: arrays.member_piece.len(),
-        }
-    }
-
-    /// The most for a graph of this size, every node a component of its own and all edges at a few nodes.
-    pub(super) fn most(nodes: usize, half_edges: usize) -> Self {
-        let long_rows = half_edges / ROW_MAX;
-        let row_pieces = long_rows + half_edges / ROW_PIECE;
-        let member_pieces = nodes + nodes / COMPONENT_PIECE;
-        Self { nodes, entries: half_edges, components: nodes, long_rows, row_pieces, member_pieces }
-    }
-}
-
-/// Every array of [`World`] in order, `out` twice.
-fn shapes(counts: &Counts) -> [Shape; 48] {
-    let Counts { nodes, entries, components, long_rows, row_pieces, member_pieces } = *counts;
-    let (_, level_cells, _) = levels(nodes);
-    let cells: usize = level_cells.iter().map(|cells| *cells as usize).sum();
-    let splits = splits(nodes);
-    let (word, wide, quad) = (4, 8, 16);
-    [
-        (1, size_of::<Params>()),
-        (nodes, quad),
-        (nodes, quad),
-        (nodes, quad),
-        (nodes, quad),
-        (nodes, quad),
-        (nodes, word),
-        (nodes, word),
-        (nodes, word),
-        (nodes + 1, word),
-        (entries, word),
-        (entries, word),
-        (entries, word),
-        (nodes, word),
-        (long_rows, word),
-        (long_rows + 1, word),
-        (row_pieces, wide),
-        (row_pieces, quad),
-        (nodes, word),
-        (member_pieces, wide),
-        (member_pieces, 3 * wide),
-        (components + 1, word),
-        (components, word),
-        (components, quad),
-        (1, FRAME_BYTES),
-        (REDUCE_BLOCKS, EXTENT_BYTES),
-        (nodes, wide),
-        (nodes, wide),
-        (nodes, word),
-        (nodes, word),
-        (DIGITS * nodes.div_ceil(SORT_TILE), word),
-        (DIGITS, word),
-        (nodes, quad),
-        (cells, quad),
-        (cells, quad),
-        (cells, quad),
-        (cells, quad),
-        (cells, quad),
-        (if splits > 1 { splits * nodes } else { 0 }, quad),
-        (2 * SAMPLES, wide),
-        (REDUCE_BLOCKS, TALLY_BYTES),
-        (2, word),
-        (EDITS, size_of::<Edit>()),
-        (out_bytes(nodes), 1),
-        (out_bytes(nodes), 1),
-        (nodes, word),
-        (nodes, word),
-        (EDITS, size_of::<Touch>()),
-    ]
-}

@@ -13,10 +13,14 @@ use super::host::{HostDevice, Strings, build};
 use super::self_test::{self, relative_difference};
 use crate::graph::Csr;
 use crate::graph::NodeIndex;
+use crate::handoff::WireOrder;
 use crate::sim::cpu::CpuBackend;
 use crate::sim::hash::{cube_point, mix2};
 use crate::sim::{Backend, BackendError, Dimensions, ForceModel, SimParams, Topology};
 use crate::wire::NodeRecord;
+
+mod changes;
+mod wire;
 
 const SIZES: [u32; 6] = [0, 1, 31, 32, 33, 1_000];
 
@@ -409,7 +413,10 @@ fn under(sanitizer: &str, nodes: u32) {
         backend.upload(topology).unwrap();
         backend.repulsion_error(3);
         backend.hold(NodeIndex(1), [0.0; 3]);
+        backend.deal(Some(&Arc::new(WireOrder::new(1, (0..nodes).rev().collect()))));
+        backend.set_velocities(&vec![[1.0; 3]; nodes as usize]);
         steps(&mut backend, 0..2);
+        backend.reset();
         backend.apply(&SimParams { dimensions: Dimensions::Two, ..params }).unwrap();
         backend.step();
         drop(backend);

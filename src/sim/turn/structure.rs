@@ -1,5 +1,7 @@
 //! Another structure of the graph between two ticks: everything that knows an index changes at once.
 
+use std::collections::HashMap;
+
 use super::Sim;
 use crate::base::clock::{monotonic_ns, thread_cpu_ns};
 use crate::graph::NodeIndex;
@@ -8,7 +10,8 @@ use crate::sim::{BackendError, Topology};
 
 impl Sim {
     /// Goes on with another structure. Nodes that stay go on from where they are, as fast as they were; frames have the new
-    /// epoch from this tick on. Allocates: the backend builds its arrays, and each frame grows when it is written next.
+    /// epoch from this tick on. One that the backend cannot take, also without a device, is refused. Allocates: the backend builds its
+    /// arrays, and each frame grows when it is written next.
     pub(super) fn restructure(&mut self, structure: Box<Structure>) {
         let (started_ns, started_cpu_ns) = (monotonic_ns(), thread_cpu_ns());
         let Structure {
@@ -26,7 +29,9 @@ impl Sim {
             mut records,
             mut velocity,
         } = *structure;
+        self.backend.catch_up();
         self.backend.write_into(&mut records);
+        let warmth = self.warmth(&from);
         for (node, before) in from.iter().enumerate().filter(|(_, before)| **before != NEW_NODE) {
             let Some(record) = records.get(*before as usize) else { continue };
             if let (Some(pinned), Some(place)) = (pinned.get_mut(node), place.get_mut(node)) {
@@ -50,12 +55,16 @@ impl Sim {
         }
         let topology = Topology { csr, start: place, pinned };
         if let Err(error) = self.upload(topology) {
-            // `control` checks what it sends, and the processor takes over from a device without room.
             tracing::error!(epoch, "the simulation goes on with the graph before: {error}");
-            debug_assert!(false, "a structure that fits itself is taken: {error}");
-            return;
+            let chains = chains.into_iter().map(|(_, chain)| chain).collect();
+            let spent = Box::new(Replaced { words, index, chains, home, records, velocity, ..Replaced::default() });
+            self.behind = true;
+            let reason = error.to_string().into();
+            return self.untold.push_back(SimEvent::StructureRefused { epoch, reason, spent });
         }
+        self.behind = false;
         self.backend.set_velocities(&velocity);
+        self.backend.set_warmth(&warmth);
         self.backend.read_positions(&mut home);
         let home = std::mem::replace(&mut self.home, home);
         let mut replaced = Replaced { home, records, velocity, ..Replaced::default() };
@@ -92,6 +101,17 @@ impl Sim {
         if let Some(frame) = shown {
             let _ = lanes.latest.push_quietly(frame);
         }
+    }
+
+    /// How warm nodes are that stay, by their new indices. What a change has warmed goes on to its place through the next one.
+    fn warmth(&mut self, from: &[u32]) -> Vec<(NodeIndex, f32)> {
+        let warm: HashMap<u32, f32> =
+            self.backend.warmth().into_iter().map(|(node, warmth)| (node.0, warmth)).collect();
+        if warm.is_empty() {
+            return Vec::new();
+        }
+        let stays = |(node, before): (u32, &u32)| Some((NodeIndex(node), *warm.get(before)?));
+        (0..).zip(from).filter_map(stays).collect()
     }
 
     fn upload(&mut self, topology: Topology) -> Result<(), BackendError> {

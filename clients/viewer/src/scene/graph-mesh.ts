@@ -9,6 +9,7 @@ import {
   NearestFilter, NormalBlending, Points, RGBAFormat, RawShaderMaterial, Vector2,
 } from "three";
 import type { Graph } from "../graph.js";
+import type { Sizing } from "../guide.js";
 import { BACKGROUND, type Painting } from "../palette.js";
 import { STRIDE } from "../protocol.js";
 import { EDGE_FRAGMENT, EDGE_VERTEX, NODE_FRAGMENT, NODE_VERTEX } from "./shaders.js";
@@ -79,6 +80,12 @@ export class GraphMesh {
 
   moved(): void {
     this.texture.needsUpdate = true;
+  }
+
+  /** Other sizes for the same nodes; `rank` is their PageRank, where it is known. O(nodes). */
+  resize(size: Sizing, rank: Float32Array | null): void {
+    this.radii.set(radiiOf(this.graph, size, rank));
+    this.points.geometry.getAttribute("radius").needsUpdate = true;
   }
 
   /** Other colours for the same nodes. O(nodes + edges). */
@@ -168,13 +175,23 @@ function material(vertexShader: string, fragmentShader: string, uniforms: RawSha
   });
 }
 
-/** 1 for a lone node of weight 1, growing with the root of degree and weight: area tells importance. */
-function radiiOf(graph: Graph): Float32Array {
-  const crowd = Math.max(1, graph.nodes.reduce((max, node) => Math.max(max, node.degree), 0));
-  return Float32Array.from(graph.nodes, (node) => {
-    const share = Math.sqrt(node.degree / crowd);
-    const weight = Math.min(2.5, Math.max(0.6, Math.sqrt(node.weight || 1)));
-    return (0.72 + 2.1 * share) * weight;
+/** Radius of the least node among those of the greatest, and how much larger the greatest is. */
+const [LEAST, MORE] = [0.72, 2.1];
+
+/** About 1 for a lone node of weight 1, growing with the root of what counts, so that area tells it: degree and weight where nothing else
+ * is wanted. */
+function radiiOf(graph: Graph, size: Sizing = "auto", rank: Float32Array | null = null): Float32Array {
+  const { nodes } = graph;
+  if (size === "equal" || (size === "rank" && rank === null)) return new Float32Array(nodes.length).fill(LEAST + MORE / 4);
+  const amountOf = (index: number) => {
+    if (size === "rank") return rank?.[index] ?? 0;
+    return size === "weight" ? nodes[index]!.weight : nodes[index]!.degree;
+  };
+  let most = size === "rank" ? Number.MIN_VALUE : 1;
+  for (let index = 0; index < nodes.length; index++) most = Math.max(most, amountOf(index));
+  return Float32Array.from(nodes, (node, index) => {
+    const weight = size === "auto" ? Math.min(2.5, Math.max(0.6, Math.sqrt(node.weight || 1))) : 1;
+    return (LEAST + MORE * Math.sqrt(amountOf(index) / most)) * weight;
   });
 }
 

@@ -24,9 +24,11 @@ interface Flight {
   startMs: number;
   fromTarget: Vector3;
   fromEye: Vector3;
-  /** Node to end at, or -1 to end at the whole graph. */
-  node: number;
+  goal: Goal;
 }
+
+/** Where a flight ends: at one node, with all of some nodes in sight, at a place of the eye and what it looks at, or at the whole graph. */
+type Goal = { node: number } | { nodes: readonly number[] } | { eye: Vector3; target: Vector3 } | "graph";
 
 export class View {
   readonly renderer: WebGLRenderer;
@@ -118,12 +120,26 @@ export class View {
 
   fit(): void {
     this.following = true;
-    this.takeOff(-1);
+    this.takeOff("graph");
   }
 
   flyTo(node: number): void {
     this.following = false;
-    this.takeOff(node);
+    this.takeOff({ node });
+  }
+
+  /** Brings all of `nodes` into sight, from the side that the camera is on. */
+  flyToAll(nodes: readonly number[]): void {
+    this.following = false;
+    this.takeOff(nodes.length === 1 ? { node: nodes[0]! } : { nodes });
+  }
+
+  /** Puts the camera somewhere; in two dimensions, as high above the target as that is away. */
+  flyFrom(eye: readonly [number, number, number], target: readonly [number, number, number]): void {
+    this.following = false;
+    const [from, at] = [new Vector3(...eye), new Vector3(...target)];
+    if (this.flat) from.set(at.x, at.y, at.z + from.distanceTo(at));
+    this.takeOff({ eye: from, target: at });
   }
 
   /** Turns the camera by radians around the target, or moves it by shares of the picture's height. */
@@ -214,10 +230,10 @@ export class View {
     return { ...this.lens(), distance, height: 2 * distance * Math.tan((FIELD_OF_VIEW_DEG * Math.PI) / 360) };
   }
 
-  private takeOff(node: number): void {
+  private takeOff(goal: Goal): void {
     const { target } = this.controls;
     this.flight = {
-      startMs: performance.now(), fromTarget: target.clone(), fromEye: this.camera.position.clone(), node,
+      startMs: performance.now(), fromTarget: target.clone(), fromEye: this.camera.position.clone(), goal,
     };
     this.touch();
   }
@@ -238,12 +254,16 @@ export class View {
 
   /** The place and distance from which the graph fills the picture, seen from the side that the camera is on. */
   private aim(): Frame {
+    return this.aimAt(this.mesh!.positions);
+  }
+
+  private aimAt(positions: Float32Array): Frame {
     const half = Math.tan((FIELD_OF_VIEW_DEG * Math.PI) / 360);
-    if (this.controls.autoRotate) {
+    if (this.controls.autoRotate && positions === this.mesh!.positions) {
       // What fills the picture depends on the side; while turning, only the ball around it keeps still.
       return { centre: this.bounds.centre, distance: this.bounds.radius / Math.sin(Math.atan(half * Math.min(1, this.camera.aspect))) };
     }
-    return frameOf(this.mesh!.positions, this.camera.matrixWorld.elements, half * this.camera.aspect, half);
+    return frameOf(positions, this.camera.matrixWorld.elements, half * this.camera.aspect, half);
   }
 
   private follow(elapsedMs: number): void {
@@ -267,15 +287,28 @@ export class View {
     const flight = this.flight!;
     const share = this.calm ? 1 : Math.min(1, Math.max(0, nowMs - flight.startMs) / FLIGHT_MS);
     const eased = share * share * (3 - 2 * share);
-    const wanted = new Vector3(...(flight.node < 0 ? this.frame.centre : this.positionOf(flight.node)));
     const arm = flight.fromEye.clone().sub(flight.fromTarget);
-    const from = arm.length();
-    const to = flight.node < 0 ? this.frame.distance : Math.min(from, this.unit * 60);
-    arm.setLength(from + (to - from) * eased);
-    this.controls.target.lerpVectors(flight.fromTarget, wanted, eased);
-    this.camera.position.copy(this.controls.target).add(arm);
+    const { goal } = flight;
+    if (typeof goal === "object" && "eye" in goal) {
+      this.controls.target.lerpVectors(flight.fromTarget, goal.target, eased);
+      this.camera.position.lerpVectors(flight.fromEye, goal.eye, eased);
+    } else {
+      const from = arm.length();
+      const { centre, distance } = this.frameOfGoal(goal, from);
+      arm.setLength(from + (distance - from) * eased);
+      this.controls.target.lerpVectors(flight.fromTarget, new Vector3(...centre), eased);
+      this.camera.position.copy(this.controls.target).add(arm);
+    }
     if (share >= 1) this.flight = null;
     this.touch();
+  }
+
+  private frameOfGoal(goal: Exclude<Goal, { eye: Vector3 }>, from: number): Frame {
+    if (goal === "graph") return this.frame;
+    const close = this.unit * 60;
+    if ("node" in goal) return { centre: this.positionOf(goal.node), distance: Math.min(from, close) };
+    const { centre, distance } = this.aimAt(Float32Array.from(goal.nodes.flatMap((node) => [...this.positionOf(node), 0])));
+    return { centre, distance: Math.max(distance, close) };
   }
 
   private distance(): number {

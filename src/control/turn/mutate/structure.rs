@@ -1,16 +1,37 @@
 //! Another structure for `sim`, and everything that is of one structure made anew.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::Waiting;
 use super::history::told;
-use crate::base::clock::thread_cpu_ns;
+use super::{Moved, REST, Waiting};
+use crate::api::steer::RestError;
+use crate::base::clock::{monotonic_ns, thread_cpu_ns};
 use crate::control::turn::Control;
-use crate::graph::NodeIndex;
-use crate::handoff::{ChainWriter, ClassRef, NEW_NODE, ShardMessage, SimCommand, Structure};
+use crate::graph::{IdIndex, NodeId, NodeIndex};
+use crate::handoff::{ChainWriter, ClassRef, NEW_NODE, Replaced, ShardMessage, SimCommand, Structure};
 use crate::limits::CHANGES_TOLD_BYTES_MAX;
 use crate::wire::{CloseCode, NodeRecord};
+
+/// As [`REST`], when there is no stream.
+const REST_UNWATCHED: u64 = 1;
+
+/// A structure that the simulation could not take is followed by another after so long, ns.
+const REFUSED_NS: u64 = 2_000_000_000;
+
+/// A structure on its way to `sim`, with what has to be said again if it is refused.
+pub(super) struct Sent {
+    epoch: u32,
+    since_ns: u64,
+    /// Processor time of making it, ns.
+    made_ns: u64,
+    /// Indices that `sim` knew nodes by before.
+    known: IdIndex,
+    touched: HashSet<NodeId>,
+    adrift: HashSet<NodeId>,
+}
 
 /// What a client that comes back has missed.
 pub(in crate::control) enum Missed {
@@ -77,11 +98,14 @@ impl Control {
         let known = &self.mutations.known;
         let from: Vec<u32> = nodes.iter().map(|node| known.get(node.id).map_or(NEW_NODE, |index| index.0)).collect();
         let place = nodes.iter().zip(&from).map(|(node, from)| node.position.filter(|_| *from == NEW_NODE)).collect();
-        let touched: Vec<NodeIndex> = self.mutations.touched.drain().filter_map(|id| self.graph.index_of(id)).collect();
-        let adrift = self.mutations.adrift.drain().filter_map(|id| self.graph.index_of(id)).collect();
+        let sent_touched = std::mem::take(&mut self.mutations.touched);
+        let sent_adrift = std::mem::take(&mut self.mutations.adrift);
+        let mut touched: Vec<NodeIndex> = sent_touched.iter().filter_map(|id| self.graph.index_of(*id)).collect();
+        touched.sort_unstable();
+        let adrift = sent_adrift.iter().filter_map(|id| self.graph.index_of(*id)).collect();
         let before = self.mutations.known.len();
         let index = self.graph.ids();
-        self.mutations.known = index.clone();
+        let known = std::mem::replace(&mut self.mutations.known, index.clone());
         let structure = Structure {
             epoch: self.epoch,
             words: nodes.iter().map(|node| node.id.get() | node.class.wire_bits()).collect(),
@@ -90,11 +114,7 @@ impl Control {
             from,
             place,
             pinned: nodes.iter().map(|node| node.pinned).collect(),
-            touched: {
-                let mut touched = touched;
-                touched.sort_unstable();
-                touched
-            },
+            touched,
             adrift,
             chains: self.chains(node_count),
             home: vec![[0.0; 3]; node_count].into(),
@@ -103,8 +123,74 @@ impl Control {
         };
         self.command(SimCommand::Restructure { structure: Box::new(structure) });
         let made_ns = thread_cpu_ns().saturating_sub(began_cpu_ns);
-        self.mutations.sent = Some((self.epoch, now_ns, made_ns));
+        let (touched, adrift) = (sent_touched, sent_adrift);
+        self.mutations.sent = Some(Sent { epoch: self.epoch, since_ns: now_ns, made_ns, known, touched, adrift });
         self.steer_anew();
+    }
+
+    /// What `sim` is told of nodes that it knew before: another pin, another place. New ones bring theirs with the structure.
+    /// `anew` says whether a structure goes before.
+    pub(super) fn moved(&mut self, anew: bool) -> Vec<SimCommand> {
+        let moved = std::mem::take(&mut self.mutations.moved);
+        if anew || self.mutations.sent.is_some() {
+            for (id, moved) in &moved {
+                self.mutations.unsure.entry(*id).or_default().follow(*moved);
+            }
+        }
+        let mut commands = Vec::new();
+        for (id, Moved { place, pinned }) in moved {
+            let known = self.mutations.known.get(id).and_then(|_| self.graph.index_of(id));
+            let Some(node) = known else { continue };
+            commands.extend(place.map(|position| SimCommand::Place { node, position }));
+            commands.extend(pinned.map(|pinned| SimCommand::Pin { node, pinned }));
+        }
+        commands
+    }
+
+    /// `sim` has taken a structure: whoever waits for it is answered.
+    pub(in crate::control) fn restructured(&mut self, epoch: u32, replaced: Replaced) {
+        let busy_ns = replaced.busy_ns;
+        // Freed here, where nothing waits for it.
+        drop(replaced);
+        let Some(Sent { since_ns, made_ns, .. }) = self.mutations.sent.take_if(|sent| sent.epoch == epoch) else {
+            return;
+        };
+        self.mutations.unsure.clear();
+        let now_ns = monotonic_ns();
+        let busy_ns = made_ns.max(busy_ns);
+        let rest = if self.sessions.is_empty() { REST_UNWATCHED } else { REST };
+        self.mutations.due_ns = (since_ns + busy_ns * rest).min(now_ns + 2_000_000_000);
+        for waiting in std::mem::take(&mut self.mutations.untaken) {
+            self.deliver(waiting.reply, &waiting.answer);
+        }
+    }
+
+    /// `sim` could not take a structure, neither on a device nor without: it goes on with the one before, and gets the graph as it is
+    /// then in a moment. Whoever waits is told.
+    pub(in crate::control) fn structure_refused(&mut self, epoch: u32, reason: &str, spent: Replaced) {
+        // Freed here, where nothing waits for it.
+        drop(spent);
+        let mutations = &mut self.mutations;
+        let Some(sent) = mutations.sent.take_if(|sent| sent.epoch == epoch) else { return };
+        mutations.known = sent.known;
+        mutations.touched.extend(sent.touched);
+        mutations.adrift.extend(sent.adrift);
+        for (id, mut moved) in std::mem::take(&mut mutations.unsure) {
+            let newer = mutations.moved.entry(id).or_default();
+            moved.follow(*newer);
+            *newer = moved;
+        }
+        mutations.behind = true;
+        mutations.due_ns = monotonic_ns() + REFUSED_NS;
+        let message = format!(
+            "the change is made and kept, but the simulation cannot show it yet: {reason}; it goes on with the graph before, and tries \
+             again every {} s",
+            REFUSED_NS / 1_000_000_000
+        );
+        let error = RestError::new(503, "not_simulated", message);
+        for waiting in std::mem::take(&mut self.mutations.untaken) {
+            self.refuse(waiting.reply, &error);
+        }
     }
 
     /// Encoders for so many nodes, one for each compact class that lives.

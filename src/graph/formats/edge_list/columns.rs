@@ -78,9 +78,8 @@ impl Columns {
     pub(super) fn of(first: &[Field<'_>], second: Option<&[Field<'_>]>) -> Result<Self, NodeTable> {
         let names: Vec<String> = first.iter().map(|field| plain_name(&field.text)).collect();
         let place = |known: &[&str]| names.iter().position(|name| known.contains(&name.as_str()));
-        let target = || place(&TARGETS).or_else(|| place(&DESTINATIONS));
-        if let (Some(source), Some(target)) = (place(&SOURCES), target()) {
-            return Ok(Self::named(first, source, target, place(&WEIGHTS)));
+        if let Some((source, target, weight)) = ends(first.iter().map(|field| field.text.as_ref())) {
+            return Ok(Self::named(first, source, target, weight));
         }
         if place(&["id", "nodeid"]).is_some() && place(&["label", "name", "title"]).is_some() {
             return Err(NodeTable);
@@ -112,6 +111,16 @@ impl Columns {
         });
         Self { source: 0, target: 1, weight, others: others.collect(), width: first.len(), header: false }
     }
+}
+
+/// Places of the source, the target and the weight, if there is one, in a table whose columns have these names; `None` when they do not
+/// name both ends.
+pub(in crate::graph::formats) fn ends<'name>(
+    names: impl Iterator<Item = &'name str>,
+) -> Option<(usize, usize, Option<usize>)> {
+    let names: Vec<String> = names.map(plain_name).collect();
+    let place = |known: &[&str]| names.iter().position(|name| known.contains(&name.as_str()));
+    Some((place(&SOURCES)?, place(&TARGETS).or_else(|| place(&DESTINATIONS))?, place(&WEIGHTS)))
 }
 
 /// The name of a column that holds an edge's attributes as networkx writes them.

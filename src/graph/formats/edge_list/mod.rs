@@ -12,6 +12,8 @@ mod split;
 use std::collections::VecDeque;
 use std::io;
 
+#[cfg(feature = "parquet")]
+pub(super) use self::columns::ends;
 use self::columns::{Columns, DICTIONARY, separator_of};
 pub(super) use self::guess::guess;
 use self::split::{Broken, Field, Separator, split};
@@ -78,7 +80,7 @@ fn node_table(intake: &Intake, record: &Line) -> ImportError {
 
 /// What comments say about all edges.
 #[derive(Clone, Copy, Debug, Default)]
-struct Hints {
+pub(super) struct Hints {
     directed: bool,
     bipartite: bool,
 }
@@ -158,8 +160,13 @@ fn add(
     hints: Hints,
     intake: &mut Intake,
 ) -> Result<(), Problem> {
-    let end = |place: usize, side: &str, intake: &mut Intake| -> Result<NodeIndex, Problem> {
-        let key = fields.get(place).map(|field| field.text.as_ref()).unwrap_or_default();
+    let key = |place: usize| fields.get(place).map(|field| field.text.as_ref()).unwrap_or_default();
+    add_between([key(columns.source), key(columns.target)], edge, hints, intake)
+}
+
+/// Adds an edge between the nodes of these keys, and the nodes where they are new.
+pub(super) fn add_between(keys: [&str; 2], edge: EdgeParts, hints: Hints, intake: &mut Intake) -> Result<(), Problem> {
+    let end = |key: &str, side: &str, intake: &mut Intake| -> Result<NodeIndex, Problem> {
         if !hints.bipartite {
             return Ok(intake.builder.node(key)?);
         }
@@ -170,18 +177,16 @@ fn add(
         Ok(index)
     };
     // Both names and the weight are checked before the first node is made.
-    for place in [columns.source, columns.target] {
-        let bytes = fields.get(place).map_or(0, |field| field.text.len());
-        if bytes > TEXT_BYTES_MAX {
-            return Err(BuildError::TextTooLong { bytes }.into());
-        }
+    if let Some(long) = keys.into_iter().find(|key| key.len() > TEXT_BYTES_MAX) {
+        return Err(BuildError::TextTooLong { bytes: long.len() }.into());
     }
     let weight = edge.weight as f32;
     if !(weight.is_finite() && weight >= 0.0) {
         return Err(BuildError::Weight { weight: edge.weight }.into());
     }
-    let source = end(columns.source, "left", intake)?;
-    let target = end(columns.target, "right", intake)?;
+    let [source, target] = keys;
+    let source = end(source, "left", intake)?;
+    let target = end(target, "right", intake)?;
     intake.edge(source, target, hints.directed, edge)
 }
 

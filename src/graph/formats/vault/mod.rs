@@ -177,7 +177,13 @@ impl<'a> Weave<'a> {
                 Err(ImportError::Limit { path: self.root.join(&page.file), line, limit })
             }
             Err(problem) => {
-                self.intake.bad(BadLine { file: Some(Found::words(&page.file)), line, column: None, problem });
+                self.intake.bad(BadLine {
+                    unit: "line",
+                    file: Some(Found::words(&page.file)),
+                    line,
+                    column: None,
+                    problem,
+                });
                 Ok(None)
             }
             Ok(good) => Ok(Some(good)),

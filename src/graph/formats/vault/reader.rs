@@ -92,7 +92,8 @@ fn read_page(
     public_only: bool,
     known: Option<Page>,
 ) -> Result<(Page, bool), BadLine> {
-    let bad = |line, problem| BadLine { file: Some(Found::words(&file.name)), line, column: None, problem };
+    let bad =
+        |line, problem| BadLine { unit: "line", file: Some(Found::words(&file.name)), line, column: None, problem };
     let mut bytes = Vec::new();
     let read = File::open(&file.path).and_then(|open| open.take(PAGE_BYTES_MAX + 1).read_to_end(&mut bytes));
     read.map_err(|reason| unreadable_entry(&file.name, &reason))?;

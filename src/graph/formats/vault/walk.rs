@@ -71,6 +71,7 @@ pub(super) fn walk(root: &Path, flavour: Flavour, intake: &mut Intake) -> Result
 /// The record of a file or folder that the system does not let be read.
 pub(super) fn unreadable_entry(name: &str, reason: &std::io::Error) -> BadLine {
     BadLine {
+        unit: "line",
         file: Some(Found::words(name)),
         line: 0,
         column: None,
