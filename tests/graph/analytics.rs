@@ -132,7 +132,8 @@ fn a_long_job_is_watched_and_stopped_while_the_simulation_goes_on() {
 #[test]
 fn a_full_queue_says_so_and_waiting_jobs_can_be_taken_back() {
     let graph = large("analytics_queue.csv", 20_000);
-    let server = Server::start(&["--graph", &graph]);
+    // Few ticks: a worker runs where nothing else wants to, and beside another test's simulation that may be nowhere for long.
+    let server = Server::start(&["--graph", &graph, "--rate", "2"]);
     let running = begin(&server, "stress", &endless());
     assert!(within(PATIENCE, || job(&server, running)["state"] == "running"));
     let queued: Vec<u64> = (0..16).map(|_| begin(&server, "components", &json!({}))).collect();
