@@ -197,17 +197,21 @@ impl Stage {
             || page.to_owned(),
             |(_, scene)| self.url(scene, page, self.view().map_or(0, |(placed, _)| placed.time_ms)),
         );
-        let names: Vec<&str> = self.views.iter().rev().map(|(_, scene)| &*scene.name).collect();
         let result = done(&json!({
-            "url": url, "view": kept.map(|(_, scene)| shown(scene)), "views": names, "viewers": viewers, "revision": revision,
+            "url": url, "view": kept.map(|(_, scene)| shown(scene)), "views": self.names(), "viewers": viewers, "revision": revision,
         }))?;
         let link = Content::Link { uri: url, name: "The live graph".to_owned(), mime: "text/html" };
         let text = result.structured.clone().map(Content::Text);
         Ok(ToolResult { content: text.into_iter().chain([link]).collect(), ..result })
     }
 
+    /// Names of the views that are kept, the newest first.
+    fn names(&self) -> Vec<&str> {
+        self.views.iter().rev().map(|(_, scene)| &*scene.name).collect()
+    }
+
     fn unknown(&self, name: &str) -> ToolError {
-        let names: Vec<&str> = self.views.iter().rev().map(|(_, scene)| &*scene.name).collect();
+        let names = self.names();
         let near = nearest(name, names.iter().copied());
         let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
         let there =
