@@ -27,6 +27,7 @@ pub use self::files::FilesDesk;
 use self::files::Filing;
 use self::mcp::Mcp;
 pub use self::mcp::McpDesk;
+pub use self::mutate::Room;
 pub use self::mutate::StoreDesk;
 use self::mutate::{Missed, Mutations, Reply};
 use self::settings::Settings;
@@ -135,6 +136,8 @@ pub struct ControlFacts {
     pub steer: SteerFacts,
     /// What the graph may grow to.
     pub limits: GraphLimits,
+    /// What memory has room for.
+    pub room: Room,
     /// What the engine is set to.
     pub settings: SettingsFacts,
 }
@@ -209,7 +212,7 @@ impl Control {
         let epoch = past.epoch;
         let mcp = Mcp::new(past.version, lanes.mcp.as_ref());
         let sources = Sources::new(lanes.sources.as_ref());
-        let mutations = Mutations::new(facts.limits, graph.ids(), past);
+        let mutations = Mutations::new(facts.limits, facts.room.clone(), &graph, past);
         let mut control = Self {
             graph: Arc::new(graph),
             epoch,

@@ -268,6 +268,18 @@ pub enum OpProblem {
         /// The setting.
         setting: &'static str,
     },
+    /// Of the machine.
+    #[error("with it the graph takes {} more and the machine has {} available", mib(*needed), mib(*available))]
+    Memory {
+        /// Bytes, without labels and attributes.
+        needed: u64,
+        /// Bytes.
+        available: u64,
+    },
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 impl OpProblem {
@@ -280,6 +292,7 @@ impl OpProblem {
             Self::KeyTaken { .. } => "key_taken",
             Self::Range { .. } => "out_of_range",
             Self::Full { .. } => "graph_full",
+            Self::Memory { .. } => "memory_full",
         }
     }
 
@@ -291,6 +304,7 @@ impl OpProblem {
             Self::UnknownEdge { .. } => "edge",
             Self::KeyTaken { .. } => "key",
             Self::Full { what, .. } => what,
+            Self::Memory { .. } => "memory",
         }
     }
 }

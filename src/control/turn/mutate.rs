@@ -8,6 +8,7 @@
 mod history;
 mod keep;
 mod retry;
+mod room;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use self::keep::Keeping;
 pub use self::keep::StoreDesk;
 use self::retry::Retries;
 pub(super) use self::retry::RetryKey;
+use self::room::Admission;
+pub use self::room::Room;
 pub(super) use self::structure::Missed;
 use self::structure::Sent;
 use super::steer::merge;
@@ -32,8 +35,8 @@ use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::base::clock::{thread_cpu_ns, unix_ms};
 use crate::graph::{
-    Batch, Change, Deed, EdgeId, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op, OpError, Outcome,
-    Pending,
+    Batch, Change, Deed, EdgeId, Graph, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op, OpError,
+    Outcome, Pending, Staged,
 };
 use crate::handoff::{DoorReply, Origin, RestCall};
 use crate::mcp::CallKey;
@@ -51,6 +54,7 @@ const TELL_REST_NS_MAX: u64 = 250_000_000;
 /// Everything that has to do with changes.
 pub(super) struct Mutations {
     limits: GraphLimits,
+    admission: Admission,
     /// Worked out, not true yet.
     pending: Pending,
     /// Batches that are true.
@@ -172,10 +176,11 @@ impl From<Refused> for RestError {
 }
 
 impl Mutations {
-    pub(super) fn new(limits: GraphLimits, known: IdIndex, past: Past) -> Self {
+    pub(super) fn new(limits: GraphLimits, room: Room, graph: &Graph, past: Past) -> Self {
         let version = past.version;
         let mut mutations = Self {
             limits,
+            admission: Admission::new(room, (graph.nodes().len(), graph.edges().len())),
             pending: Pending::default(),
             version,
             staged: version,
@@ -192,7 +197,7 @@ impl Mutations {
             unsure: BTreeMap::new(),
             due_ns: 0,
             tell_due_ns: 0,
-            known,
+            known: graph.ids(),
             retries: Retries::default(),
             history: History::new(version),
             keeping: Keeping::default(),
@@ -207,6 +212,21 @@ impl Mutations {
 
     pub(super) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Works a batch out after those that wait.
+    ///
+    /// # Errors
+    /// The operation that cannot be done, or the last one when there is no room for them all.
+    fn stage(&mut self, graph: &Graph, batch: &Batch) -> Result<Staged, OpError> {
+        let before = self.pending.len();
+        let staged = self.pending.stage(graph, batch, self.limits)?;
+        let size = self.pending.size().unwrap_or_default();
+        self.admission.admit(size).map_err(|reason| {
+            self.pending.keep(before);
+            OpError { op: batch.ops.len().saturating_sub(1), reason }
+        })?;
+        Ok(staged)
     }
 
     /// What the graph may grow to from now on.
@@ -384,10 +404,9 @@ impl Control {
     /// # Errors
     /// The operation that cannot be done.
     pub(super) fn try_out(&mut self, batch: &Batch) -> Result<Vec<Outcome>, OpError> {
-        let Mutations { pending, limits, .. } = &mut self.mutations;
-        let before = pending.len();
-        let staged = pending.stage(&self.graph, batch, *limits);
-        pending.keep(before);
+        let before = self.mutations.pending.len();
+        let staged = self.mutations.stage(&self.graph, batch);
+        self.mutations.pending.keep(before);
         staged.map(|staged| staged.outcomes)
     }
 
@@ -412,8 +431,7 @@ impl Control {
         if batch.if_version.is_some_and(|wanted| wanted != self.mutations.staged) {
             return Err(Refused::Version { at: self.mutations.staged });
         }
-        let Mutations { pending, limits, .. } = &mut self.mutations;
-        let staged = pending.stage(&self.graph, batch, *limits).map_err(Refused::Op)?;
+        let staged = self.mutations.stage(&self.graph, batch).map_err(Refused::Op)?;
         self.mutations.staged += 1;
         let version = self.mutations.staged;
         let answer = Bytes::from(answer(version, &staged.outcomes, answering).to_string());
@@ -630,7 +648,7 @@ fn outcomes_of(answer: &[u8]) -> (u64, Vec<Outcome>) {
 fn of_op(error: &OpError) -> RestError {
     let status = match error.reason.code() {
         "key_taken" => 409,
-        "graph_full" => 507,
+        "graph_full" | "memory_full" => 507,
         "unknown_node" | "unknown_edge" => 422,
         _ => 400,
     };
