@@ -3,6 +3,7 @@
 //! Clock and sockets are a [`Platform`]: epoll's in the server, a test's own in a test, where a turn is then a function of
 //! what it is given. It accepts nothing, speaks no HTTP, looks up no node.
 
+mod news;
 mod quiet;
 
 use std::io::{ErrorKind, Read, Write};
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use crossbeam::utils::CachePadded;
 
+use self::news::News;
 use super::conn::{Conn, Received};
 use super::drags::Drags;
 use super::inbound::{Ending, Inbound};
@@ -129,6 +131,7 @@ pub struct Shard<P: Platform> {
     demand_bytes: u64,
     /// What everybody is shown, by part.
     stage: [Option<Bytes>; StagePart::ALL.len()],
+    news: News,
     /// Why and with what words everyone is being sent away.
     stopping: Option<(CloseCode, &'static str)>,
 }
@@ -167,6 +170,7 @@ impl<P: Platform> Shard<P> {
             copied_bytes: 0,
             demand_bytes: 0,
             stage: [None, None],
+            news: News::default(),
             stopping: None,
         }
     }
@@ -204,6 +208,7 @@ impl<P: Platform> Shard<P> {
                 self.take_frames();
             }
         }
+        self.pass_news(now_ns);
         self.serve_ready(now_ns);
     }
 
@@ -484,7 +489,7 @@ impl<P: Platform> Shard<P> {
             }
             ShardMessage::SettingsChanged { text, binary } => self.tell_all(|conn| conn.hear(&text, &binary)),
             ShardMessage::Stage { part, text } => self.set_stage(part, text),
-            ShardMessage::Broadcast { text } => self.tell_all(|conn| conn.out.text(&text)),
+            ShardMessage::Broadcast { text } => self.spread(&text, now_ns),
             ShardMessage::Reclass { handle, class, demand_bytes, text } => {
                 self.reclass(handle, class, demand_bytes);
                 if let Some(conn) = self.conns.get_mut(handle) {
@@ -652,17 +657,6 @@ impl<P: Platform> Shard<P> {
             let Some((handle, _)) = copying.max_by_key(|(_, conn)| conn.out.stalled_ns(now_ns)) else { return };
             self.metrics.stalled.add(1);
             self.remove(handle);
-        }
-    }
-
-    /// Gives back the last frames of slow classes, which would otherwise stay leased until their next one. Somebody
-    /// who joins such a class now waits for that.
-    fn drop_old_fronts(&mut self) {
-        let newest = self.front.iter().flatten().map(|frame| frame.stamp().published_ns).max();
-        for front in &mut self.front {
-            if front.as_ref().is_some_and(|frame| Some(frame.stamp().published_ns) < newest) {
-                *front = None;
-            }
         }
     }
 }

@@ -42,7 +42,10 @@ impl<P: Platform> Shard<P> {
         match (self.has_work(), for_good) {
             (true, _) => Some(Duration::ZERO),
             (false, true) => None,
-            (false, false) => Some(Duration::from_nanos(HOUSEKEEPING_NS)),
+            (false, false) => {
+                let news_ns = self.news.left_ns(self.platform.now_ns()).unwrap_or(HOUSEKEEPING_NS);
+                Some(Duration::from_nanos(news_ns.min(HOUSEKEEPING_NS)))
+            }
         }
     }
 
@@ -86,6 +89,17 @@ impl<P: Platform> Shard<P> {
                 *untold = true;
             }
             tell_stage(stage, conn, ready);
+        }
+    }
+
+    /// Gives back the last frames of slow classes, which would otherwise stay leased until their next one. Somebody
+    /// who joins such a class now waits for that.
+    pub(super) fn drop_old_fronts(&mut self) {
+        let newest = self.front.iter().flatten().map(|frame| frame.stamp().published_ns).max();
+        for front in &mut self.front {
+            if front.as_ref().is_some_and(|frame| Some(frame.stamp().published_ns) < newest) {
+                *front = None;
+            }
         }
     }
 
