@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::args::{ToolError, bounded, counted, short, whole};
+use super::society::Spoken;
 use super::sources::SourceAgent;
 use super::tools::{Register, Report};
 use crate::graph::{
@@ -176,6 +177,8 @@ pub struct Agents {
     touched: bool,
     /// Who has reported events since the last time this was asked.
     heard: HashSet<Box<str>>,
+    /// Who has reported of messages since the last time this was asked.
+    said: Vec<Spoken>,
 }
 
 /// What a new agent is told.
@@ -333,8 +336,14 @@ impl Agents {
         agent.allowance -= accepted as u64 * SECOND_NS;
         agent.seen_ns = now_ns;
         agent.row.last_seen_ms = now_ms;
+        let mut to: Vec<Box<str>> = Vec::new();
         for event in checked.into_iter().take(accepted) {
+            let other = event.target.clone().filter(|_| matches!(event.kind, "message" | "handoff"));
+            to.extend(other.filter(|other| !to.contains(other)));
             agent.take(event, (now_ns, now_ms));
+        }
+        if !to.is_empty() {
+            self.said.push(Spoken { id: None, from: agent.row.agent_id.clone(), to, topic: None });
         }
         if accepted > 0 {
             self.heard.insert(agent.row.agent_id.clone());
@@ -431,6 +440,11 @@ impl Agents {
     /// Who has reported events since the last time this was asked: for subscriptions.
     pub fn take_heard(&mut self) -> HashSet<Box<str>> {
         std::mem::take(&mut self.heard)
+    }
+
+    /// Who has reported of messages to whom since this was asked last. To be asked after each report.
+    pub fn take_said(&mut self) -> Vec<Spoken> {
+        std::mem::take(&mut self.said)
     }
 
     /// The live agent of this handle, where it is this principal's.

@@ -49,8 +49,8 @@ struct Message {
 /// That an agent has sent others a message; what it says is theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spoken {
-    /// Of the message.
-    pub id: u64,
+    /// Of the message; `None` is one that went another way, and was reported.
+    pub id: Option<u64>,
     /// Who.
     pub from: Box<str>,
     /// To whom.
@@ -193,7 +193,7 @@ impl Society {
         }
         self.sent = true;
         self.said.push(Spoken {
-            id: message.id,
+            id: Some(message.id),
             from: message.from.clone(),
             to: receivers.iter().map(|row| row.agent_id.clone()).collect(),
             topic: message.topic.clone(),

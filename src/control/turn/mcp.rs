@@ -406,6 +406,8 @@ impl Control {
                 let done = self.mcp.agents.report(&asked, by, &self.graph, now, self.mutations.version());
                 let result = tool(done.and_then(|reported| crate::mcp::structured(&reported)));
                 self.mcp.answer(server, line, call, &result);
+                let said = self.mcp.agents.take_said();
+                self.tell_spoken(&said);
                 self.show_agents(now_ns);
             }
         }

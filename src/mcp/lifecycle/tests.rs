@@ -91,8 +91,9 @@ fn that_agents_speak_is_told_and_not_what_they_say() {
     let mut stream = Lifecycle::new("run");
     stream.snapshot(&[], 1);
     let to: Vec<Box<str>> = (0..100).map(|n| format!("agent:{n}").into()).collect();
-    let told =
-        read(&stream.communication(&Spoken { id: 7, from: "agent:a".into(), to, topic: Some("coder".into()) }, 2));
+    let told = read(
+        &stream.communication(&Spoken { id: Some(7), from: "agent:a".into(), to, topic: Some("coder".into()) }, 2),
+    );
     assert_eq!(
         (&told["event"], &told["message_id"], &told["receivers"]),
         (&json!("communication"), &json!(7), &json!(100))
