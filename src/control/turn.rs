@@ -461,6 +461,7 @@ impl Control {
 
     fn end_session(&mut self, session: SessionId) {
         self.settings.forget(session);
+        self.mcp.unwatch(session);
         if let Some(ended) = self.sessions.remove(&session) {
             self.addresses.leave(ended.address);
             self.leave(ended.class);
@@ -493,6 +494,8 @@ impl Control {
             ShardEvent::Interest { origin, interest, asked } => self.interest(origin, interest, asked),
             ShardEvent::Rung { origin, rung } => self.change_rung(origin, rung),
             ShardEvent::Settings { origin, said } => self.settings_said(origin, said),
+            ShardEvent::Agents { origin, heard } => self.watch_agents(origin, heard),
+            ShardEvent::Actions { origin, message } => self.relay_actions(origin, &message),
             ShardEvent::Pin { origin, node, pinned } => self.pin(origin, node, pinned),
         }
     }

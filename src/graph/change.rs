@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EdgeId, EdgeRow, Node, NodeId, NodeKind, Value};
+use super::{Author, EdgeId, EdgeRow, Node, NodeId, NodeKind, Value};
 
 /// One change, whole: the state after it, so that making it twice is making it once.
 ///
@@ -29,8 +29,8 @@ pub struct Batch {
     pub if_version: Option<u64>,
     /// A batch with a key that was used already is not done again: its first answer is given again.
     pub idempotency_key: Option<Box<str>>,
-    /// Who asks, for the log and for everybody who watches.
-    pub author: Box<str>,
+    /// Who asks and why, for the log and for everybody who watches.
+    pub author: Author,
 }
 
 /// One operation.

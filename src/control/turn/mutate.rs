@@ -19,7 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use self::history::History;
+use self::history::{Deeds, History};
 use self::keep::Keeping;
 pub use self::keep::StoreDesk;
 use self::retry::Retries;
@@ -35,8 +35,8 @@ use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::base::clock::{thread_cpu_ns, unix_ms};
 use crate::graph::{
-    Batch, Change, Deed, EdgeId, Graph, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op, OpError,
-    Outcome, Pending, Staged,
+    Author, Batch, Change, Deed, EdgeId, Graph, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op,
+    OpError, Outcome, Pending, Staged,
 };
 use crate::handoff::{DoorReply, Origin, RestCall};
 use crate::mcp::CallKey;
@@ -102,7 +102,7 @@ struct Waiting {
     changes: Arc<[Change]>,
     /// Nodes that an update puts somewhere, be it where an earlier one put them: they may have moved since.
     placed: Vec<(NodeId, [f32; 3])>,
-    author: Box<str>,
+    author: Author,
     at_unix_ms: u64,
     /// The key that makes a retry safe.
     key: Option<RetryKey>,
@@ -478,16 +478,17 @@ impl Control {
                 self.mutations.touched.insert(*id);
                 self.mutations.moved.entry(*id).or_default().place = Some(*place);
             }
-            structural |= Arc::make_mut(&mut self.graph).commit(&waiting.changes).any();
             if self.lanes.mcp.is_some() {
-                self.mcp.note(waiting.version, &waiting.author, &waiting.changes);
+                self.mcp.note(waiting.version, &waiting.author, &waiting.changes, &self.graph);
             }
+            let deeds = Deeds::of(&self.graph, &waiting.changes);
+            structural |= Arc::make_mut(&mut self.graph).commit(&waiting.changes).any();
             let mutations = &mut self.mutations;
             if waiting.staged {
                 mutations.pending.settle();
             }
             mutations.version = waiting.version;
-            mutations.history.push(waiting.version, &waiting.author, waiting.at_unix_ms, &waiting.changes);
+            mutations.history.push(waiting.version, &waiting.author, waiting.at_unix_ms, deeds, &waiting.changes);
         }
         self.mutations.structural = false;
         structural
@@ -593,7 +594,7 @@ impl Control {
         let Some(id) = self.graph.node(index).map(|node| node.id) else { return Ok(()) };
         let patch = NodePatch { pinned: Some(pinned), position: position.map(Some), ..NodePatch::default() };
         let author = match reply {
-            Reply::Pin { origin, .. } => format!("session {}", origin.session.0).into(),
+            Reply::Pin { origin, .. } => Author::from(format!("session {}", origin.session.0)),
             _ => "viewer".into(),
         };
         let ops = vec![Op::UpdateNode { node: NodeRef::Id(id), patch }];

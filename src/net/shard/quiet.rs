@@ -77,6 +77,17 @@ impl<P: Platform> Shard<P> {
         }
     }
 
+    /// Something for those who hear of it, and who are not ended when they do not read.
+    pub(super) fn tell_watchers(&mut self, mut say: impl FnMut(&mut Conn<P::Stream>)) {
+        for (_, conn) in self.conns.iter_mut() {
+            let before = conn.out.private_bytes();
+            say(conn);
+            if conn.out.private_bytes() > before {
+                queue(&mut self.ready, conn);
+            }
+        }
+    }
+
     /// Everybody is shown this from now on. Whoever has not read what it was told before gets it later, and only the newest.
     pub(super) fn set_stage(&mut self, part: StagePart, text: Bytes) {
         let Self { conns, stage, ready, .. } = self;

@@ -14,7 +14,8 @@ use crate::control::turn::snapshots::{ENDING, Waiter, checked};
 use crate::graph::formats::ImportOptions;
 use crate::graph::{Batch, Graph};
 use crate::mcp::{
-    Call, CallKey, Content, Done, Errand, Line, ToolError, ToolResult, compared, imported, reply, restored, structured,
+    Ask, Call, CallKey, Content, Done, Errand, Line, ToolError, ToolResult, compared, imported, reply, restored,
+    structured, why,
 };
 use crate::store;
 use crate::worker::{AgentProduct, AgentWork, FileOrder, Meeting, Written, read_file, write_file};
@@ -47,16 +48,33 @@ impl Control {
     pub(super) fn begin_errand(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, errand: Errand) {
         let key = self.mcp.defer(line, call);
         let conn = line.talk;
-        let begun = match errand {
-            Errand::Snapshot { name } => self.snapshot_for(conn, key, name.as_deref()),
-            other => self.work_for(other, &call.principal.name).and_then(|work| {
-                let sent = self.order_file(FileOrder::ForAgent { conn, key, work });
-                sent.map_err(|error| ToolError::new(error.message))
-            }),
+        let why = match &call.ask {
+            Ask::Tool { arguments, .. } => why(arguments),
+            _ => Ok(None),
         };
+        let begun = why.and_then(|why| {
+            self.mcp.book.reason(conn, key, why);
+            self.order_errand(conn, key, errand, &call.principal.name)
+        });
         match begun {
             Ok(()) => self.mcp.pending.push(Pending { conn, key, what: Awaited::Errand }),
             Err(error) => self.finish(desk, conn, key, &Ok(reply(Err(error)))),
+        }
+    }
+
+    fn order_errand(
+        &mut self,
+        conn: Handle,
+        key: CallKey,
+        errand: Errand,
+        principal: &Arc<str>,
+    ) -> Result<(), ToolError> {
+        match errand {
+            Errand::Snapshot { name } => self.snapshot_for(conn, key, name.as_deref()),
+            other => self.work_for(other, principal).and_then(|work| {
+                let sent = self.order_file(FileOrder::ForAgent { conn, key, work });
+                sent.map_err(|error| ToolError::new(error.message))
+            }),
         }
     }
 
