@@ -134,6 +134,18 @@ fn the_page_says_who_changed_the_graph_and_why() {
 }
 
 #[test]
+fn the_simulation_is_steered_from_the_page() {
+    let [flag, path] = graph("karate.gexf");
+    let server = Server::start(&[flag, path]);
+    let tuned = look(&server, "tuned", &["--tune", "--no-drag"])["tuned"].clone();
+    let (before, after) = (&tuned["before"], &tuned["after"]);
+    assert_eq!((before["Edge length"].as_str(), before["Dimensions"].as_str()), (Some("80"), Some("3")), "{tuned}");
+    assert_eq!((after["Edge length"].as_str(), after["Dimensions"].as_str()), (Some("312"), Some("2")), "{tuned}");
+    let in_force = |path: &str| server.get(&format!("/api/settings/path?path={path}")).json()["value"].as_f64();
+    assert_eq!((in_force("sim.rest_length"), in_force("sim.dimensions")), (Some(312.0), Some(2.0)));
+}
+
+#[test]
 fn a_small_graph_is_drawn_and_dragged() {
     let [flag, path] = graph("karate.gexf");
     let server = Server::start(&[flag, path]);

@@ -18,6 +18,7 @@ import { Labels } from "./scene/labels.js";
 import { View } from "./scene/view.js";
 import { Search } from "./search.js";
 import type { Columns } from "./wire/chain.js";
+import { Tuner } from "./tuner.js";
 import StreamWorker from "./worker.ts?worker&inline";
 
 const PANEL_INTERVAL_MS = 250;
@@ -41,6 +42,7 @@ const frames = new Interpolator((positions) => tell({ type: "recycle", positions
 
 const pins = new Pins();
 const interest = new Interest();
+const tuner = new Tuner({ send, note: showNote });
 const news = new News();
 
 let state: State = "connecting";
@@ -181,6 +183,7 @@ function obey(next: Guidance): void {
 }
 
 function onMessage(message: { type: string } & Record<string, unknown>): void {
+  tuner.take(message);
   const label = (id: number) => graph?.nodes.find((node) => node.id === id)?.label ?? null;
   if (news.take(message, performance.now(), label)) showNews(news.lines(performance.now()));
   if (message.type === "view_set") {

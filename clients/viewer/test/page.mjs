@@ -3,7 +3,7 @@
  * empty, a dragged node follows the mouse through the stream, the console stays clean.
  *
  *   node test/page.mjs BASE_URL OUT.png [--no-drag] [--settle MS] [--size 1280x720] [--reduced-motion] [--select LABEL]
- *     [--colour NAME] [--news TEXT]
+ *     [--colour NAME] [--news TEXT] [--tune]
  *
  * Prints one line of JSON and exits 0 when everything held, else 1. CHROMIUM names another browser binary.
  */
@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 
 const [baseUrl, outPath] = process.argv.slice(2);
 if (!baseUrl || !outPath) {
-  console.error("usage: page.mjs BASE_URL OUT.png [--no-drag] [--settle MS] [--size WxH] [--reduced-motion] [--select LABEL] [--colour NAME] [--news TEXT]");
+  console.error("usage: page.mjs BASE_URL OUT.png [--no-drag] [--settle MS] [--size WxH] [--reduced-motion] [--select LABEL] [--colour NAME] [--news TEXT] [--tune]");
   process.exit(2);
 }
 const option = (name, fallback) => {
@@ -77,6 +77,7 @@ try {
     await page.waitForFunction(() => document.querySelector("#note").hidden, null, { timeout: WAIT_MS });
     report.legend = await page.locator("#legend li").allInnerTexts();
   }
+  if (has("tune")) report.tuned = await tune(page);
   report.picture = await page.evaluate(countLitPixels);
   if (report.picture.share < 0.0005) problems.push("the picture is empty");
   await page.screenshot({ path: outPath });
@@ -165,4 +166,29 @@ async function dragNode(page) {
     error = `the node is ${offPx.toFixed(1)} px from the mouse, moved by ${movedBy.toFixed(2)}`;
   }
   return { error };
+}
+
+/** Steers the simulation from the panel, as a person does; the panel stays open. */
+async function tune(page) {
+  await page.click("#tune");
+  const edge = page.locator('#knobs input[data-path="sim.rest_length"]');
+  await edge.waitFor();
+  const shown = () => page.evaluate(() => Object.fromEntries([...document.querySelectorAll("#knobs label")].map((label) => [
+    label.querySelector("span").textContent, label.querySelector("output").textContent || label.querySelector("select").value,
+  ])));
+  await page.waitForFunction(() => document.querySelector('#knobs input[data-path="sim.rest_length"] ~ output').textContent !== "", null, { timeout: WAIT_MS });
+  const before = await shown();
+  await edge.evaluate((input) => {
+    for (const value of [110, 120, 130, 140]) {
+      input.value = String(value);
+      input.dispatchEvent(new Event("input"));
+    }
+  });
+  await page.selectOption('#knobs select[data-path="sim.dimensions"]', "2");
+  await page.waitForFunction(() => globalThis.__swarmcast.stats.flat === true, null, { timeout: WAIT_MS });
+  await page.click("#pause");
+  await page.waitForFunction(() => document.querySelector("#pause").textContent === "Go on", null, { timeout: WAIT_MS });
+  await page.click("#pause");
+  await page.waitForFunction(() => document.querySelector("#pause").textContent === "Pause", null, { timeout: WAIT_MS });
+  return { before, after: await shown() };
 }

@@ -23,6 +23,7 @@ use crate::sim::{Backend, BackendError, Dimensions, ForceModel, SimParams, Topol
 use crate::wire::NodeRecord;
 
 mod changes;
+mod long;
 mod wire;
 
 const SIZES: [u32; 6] = [0, 1, 31, 32, 33, 1_000];
