@@ -92,7 +92,10 @@ pub const AGENTS_SCHEMA_VERSION: u32 = 1;
 pub const AGENT_EVENT_BYTES_MAX: usize = 24 << 10;
 
 /// Actions of agents that one message says.
-pub const ACTIONS_MAX: usize = 500;
+pub const ACTIONS_MAX: usize = 100;
+
+/// Bytes of such a message: what it comes to in text has room among what may wait for a client.
+pub const ACTIONS_BYTES_MAX: usize = 12 << 10;
 
 /// Bytes that an agent adds to an action.
 pub const ACTION_PAYLOAD_BYTES_MAX: usize = 4_096;

@@ -48,6 +48,8 @@ pub struct Lifecycle {
     frame_id: u64,
     /// What watchers have been told, by agent. Kept while there are any.
     told: Option<BTreeMap<Box<str>, AgentRow>>,
+    /// The agent that was told of last.
+    told_last: Box<str>,
     looked_ns: u64,
     beat_ns: u64,
 }
@@ -56,7 +58,7 @@ impl Lifecycle {
     /// Nobody watches yet. `session_id` tells this run of the engine from others.
     #[must_use]
     pub fn new(session_id: &str) -> Self {
-        Self { session_id: session_id.into(), frame_id: 0, told: None, looked_ns: 0, beat_ns: 0 }
+        Self { session_id: session_id.into(), frame_id: 0, told: None, told_last: "".into(), looked_ns: 0, beat_ns: 0 }
     }
 
     fn text(&self, event: &str, now_ms: u64, body: Value) -> Vec<u8> {
@@ -104,53 +106,52 @@ impl Lifecycle {
     }
 
     /// What has become of the agents since the last look, as events; and that the engine lives, when that is due. O(agents).
+    ///
+    /// A look tells as much as an event holds, and the next one goes on behind it: what changes faster than that is told in the state that
+    /// it has then.
     pub fn look(&mut self, rows: &[AgentRow], (now_ns, now_ms): (u64, u64)) -> Vec<Vec<u8>> {
         let Some(mut told) = self.told.take_if(|_| now_ns >= self.looked_ns + LOOK_NS) else { return Vec::new() };
         self.looked_ns = now_ns;
-        let mut events = Vec::new();
-        let mut deltas = Vec::new();
         let now = live(rows);
-        for (id, row) in &now {
-            match told.get(id) {
-                None => events.push(self.event("agent_added", now_ms, json!({ "agent": object(row) }))),
-                Some(before) if before != row => deltas.push(difference(before, row)),
-                Some(_) => {}
+        let others = now.iter().filter(|(id, row)| told.get(*id) != Some(*row)).map(|(id, _)| id.clone());
+        let mut others: Vec<Box<str>> =
+            others.chain(told.keys().filter(|id| !now.contains_key(*id)).cloned()).collect();
+        others.sort_unstable();
+        let told_last = others.partition_point(|id| *id <= self.told_last);
+        others.rotate_left(told_last);
+        let (mut events, mut deltas, mut bytes) = (Vec::new(), Vec::new(), ENVELOPE_BYTES);
+        for id in others {
+            let (event, body) = match (told.get(&id), now.get(&id)) {
+                (Some(before), Some(row)) => ("delta", Value::from(difference(before, row))),
+                (None, Some(row)) => ("agent_added", json!({ "agent": object(row) })),
+                (before, None) => {
+                    ("agent_removed", json!({ "agent_id": id, "last_seen_ms": before.map(|row| row.last_seen_ms) }))
+                }
+            };
+            let length = body.to_string().len() + if event == "delta" { 1 } else { ENVELOPE_BYTES };
+            if bytes > ENVELOPE_BYTES && bytes + length > AGENT_EVENT_BYTES_MAX {
+                break;
             }
+            bytes += length;
+            match event {
+                "delta" => deltas.push(body),
+                _ => events.push(self.event(event, now_ms, body)),
+            }
+            match now.get(&id) {
+                Some(row) => drop(told.insert(id.clone(), row.clone())),
+                None => drop(told.remove(&id)),
+            }
+            self.told_last = id;
         }
-        told.retain(|id, row| {
-            let stays = now.contains_key(id);
-            if !stays {
-                let body = json!({ "agent_id": id, "last_seen_ms": row.last_seen_ms });
-                events.push(self.event("agent_removed", now_ms, body));
-            }
-            stays
-        });
-        self.tell_deltas(deltas, now_ms, &mut events);
+        if !deltas.is_empty() {
+            events.push(self.event("delta", now_ms, json!({ "agents": deltas })));
+        }
         if now_ns >= self.beat_ns + HEARTBEAT_NS {
             self.beat_ns = now_ns;
             events.push(self.event("heartbeat", now_ms, json!({ "live": now.len() })));
         }
-        self.told = Some(now);
+        self.told = Some(told);
         events
-    }
-
-    /// Changes of many agents in as few events as hold them.
-    fn tell_deltas(&mut self, deltas: Vec<Map<String, Value>>, now_ms: u64, events: &mut Vec<Vec<u8>>) {
-        let (mut rows, mut bytes) = (Vec::new(), ENVELOPE_BYTES);
-        for row in deltas {
-            let row = Value::from(row);
-            let length = row.to_string().len() + 1;
-            if !rows.is_empty() && bytes + length > AGENT_EVENT_BYTES_MAX {
-                let rows = std::mem::take(&mut rows);
-                events.push(self.event("delta", now_ms, json!({ "agents": rows })));
-                bytes = ENVELOPE_BYTES;
-            }
-            bytes += length;
-            rows.push(row);
-        }
-        if !rows.is_empty() {
-            events.push(self.event("delta", now_ms, json!({ "agents": rows })));
-        }
     }
 
     /// An agent has sent others a message. What it says is theirs: it is not told.

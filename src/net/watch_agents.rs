@@ -40,11 +40,9 @@ impl<Stream> Conn<Stream> {
         if self.agents.heard == Watching::Nothing || self.agents.lag != Lag::None {
             return;
         }
-        for text in texts {
-            if self.out.private_bytes() > WAITING_BYTES_MAX || !self.out.text(text) {
-                self.agents.lag = Lag::Behind;
-                return;
-            }
+        let waits = self.out.private_bytes() > WAITING_BYTES_MAX;
+        if waits || !texts.iter().all(|text| self.out.text(text)) {
+            self.agents.lag = Lag::Behind;
         }
     }
 

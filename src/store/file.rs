@@ -150,13 +150,13 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY",
         )
         .map_err(sqlite)?;
-    schema::upgrade(&mut connection).map_err(sqlite)?;
     if unclean {
         let wrong = schema::quick_check(&connection).map_err(sqlite)?;
         if !wrong.is_empty() {
             return Err(StoreError::Damaged { path: path.to_owned(), text: wrong.join("; ") });
         }
     }
+    schema::upgrade(&mut connection).map_err(sqlite)?;
     Ok(connection)
 }
 

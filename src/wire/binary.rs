@@ -5,7 +5,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::ClientError;
-use crate::limits::{ACTION_PAYLOAD_BYTES_MAX, ACTIONS_MAX, NODE_ID_MAX};
+use crate::limits::{ACTION_PAYLOAD_BYTES_MAX, ACTIONS_BYTES_MAX, ACTIONS_MAX, NODE_ID_MAX};
 
 /// First byte of an agent action, or of a batch of them.
 pub const MESSAGE_AGENT_ACTION: u8 = 0x23;
@@ -152,6 +152,9 @@ fn ack(body: &[u8]) -> Result<BroadcastAck, ClientError> {
 /// A single action and a batch begin with the same byte. Bytes that are a whole batch, to the last one, are a batch:
 /// a single one would need its agent's id, its target and its payload to agree on that.
 fn actions(body: &[u8]) -> Result<AgentActions<'_>, ClientError> {
+    if body.len() >= ACTIONS_BYTES_MAX {
+        return Err(ClientError::Unsupported { field: "0x23", allowed: "a message of at most 12288 bytes" });
+    }
     let actions = batch(body).map_or_else(|| action(body).map(AgentActions::One), Ok)?;
     if actions.count() > ACTIONS_MAX {
         return Err(ClientError::Range { field: "count", min: 1.0, max: ACTIONS_MAX as f64 });
@@ -312,6 +315,9 @@ mod tests {
         assert_eq!(parsed(&batch_of(std::slice::from_ref(&fits))).len(), 1);
         let single = |item: &[u8]| [&[MESSAGE_AGENT_ACTION], item].concat();
         assert_eq!(parsed(&single(&fits)).len(), 1);
+        let heavy = batch_of(&[fits.clone(), fits.clone(), fits]);
+        let error = parse_binary(&heavy).unwrap_err();
+        assert_eq!(error.to_string(), "field 0x23 must be a message of at most 12288 bytes");
         for bad in [single(&long), batch_of(&[item(1, 0, b""), long])] {
             let error = parse_binary(&bad).unwrap_err();
             assert_eq!(error.to_string(), "field payload must be at most 4096 bytes");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde_json::json;
-use swarmcast::graph::{Change, EdgeId, EdgeRow, Graph, Node, NodeClass, NodeId, NodeKind, Value};
+use swarmcast::graph::{Author, Change, EdgeId, EdgeRow, Graph, Node, NodeClass, NodeId, NodeKind, Value};
 use swarmcast::limits::{STORE_LAYOUT_PART_NODES, STORE_LOG_BYTES_MAX};
 use swarmcast::store::{About, Entry, Layout, Loaded, SqliteStore, Store, StoreError, backup, check, compact, restore};
 
@@ -192,6 +192,39 @@ fn any_sqlite_tool_shows_the_graph_beside_the_engine() {
 }
 
 #[test]
+fn a_store_of_the_first_format_is_read_as_it_is_and_brought_up_to_date_when_it_is_opened() {
+    let folder = Folder::new("store");
+    let path = small(&folder);
+    sql(
+        &path,
+        "DROP VIEW history; ALTER TABLE log DROP COLUMN why; ALTER TABLE log DROP COLUMN name;
+         CREATE VIEW history AS SELECT version, author FROM log; PRAGMA user_version = 1",
+    );
+    let old = Connection::open(&path).unwrap();
+    let made: String = old.query_row("SELECT sql FROM sqlite_schema WHERE name = 'log'", [], |row| row.get(0)).unwrap();
+    assert!(made.ends_with("answer TEXT) STRICT"), "as the first format had it: {made}");
+    drop(old);
+    // What only reads leaves it as it is.
+    let report = check(&path).unwrap();
+    assert_eq!((report.problems.len(), report.version), (0, 2), "{:?}", report.problems);
+    let copy = folder.join("copy.db");
+    assert_eq!(backup(&path, &copy).unwrap().version, 2);
+    for file in [&path, &copy] {
+        let mut store = open(file);
+        assert_eq!(store.read_log(1, 9).unwrap().entries[0].author, "a test".into());
+        let author = Author { name: Some("Ada".into()), why: Some("because".into()), ..Author::from("agent") };
+        store.append(&[Entry { author: author.clone(), ..entry(3, vec![Change::RemoveEdge(EdgeId(0))]) }]).unwrap();
+        assert_eq!(store.read_log(3, 9).unwrap().entries[0].author, author);
+        drop(store);
+        assert_eq!(open(file).read_log(2, 9).unwrap().entries[1].author, author, "it is a store like any other now");
+        let reader = Connection::open(file).unwrap();
+        let text = |query: &str| reader.query_row(query, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(text("SELECT author || name || why || changes FROM history WHERE version = 3"), "agentAdabecause1");
+        assert_eq!(text("SELECT author FROM history WHERE name IS NULL AND version = 1"), "a test");
+    }
+}
+
+#[test]
 fn rows_that_no_graph_has_are_named() {
     let cases = [
         ("UPDATE node SET weight = 0 WHERE id = 2", "node 2: weight must be above 0, found 0"),
@@ -231,7 +264,7 @@ fn rows_that_no_graph_has_are_named() {
         &path,
         "UPDATE edge SET target = 77 WHERE id = 0; UPDATE node SET key = 'key 1' WHERE id = 2; DELETE FROM log WHERE version = 1",
     );
-    sql(&path, "INSERT INTO log SELECT 4, 1, 1, 'x', NULL, '[', NULL, NULL");
+    sql(&path, "INSERT INTO log SELECT 4, 1, 1, 'x', NULL, '[', NULL, NULL, NULL, NULL");
     let found = check(&path).unwrap().problems.join("\n");
     for part in [
         "edge 0: its target, node 77",
@@ -265,7 +298,7 @@ fn files_that_are_no_store_of_ours_are_refused_untouched() {
     }
     let mut other = whole.clone();
     other[63] = 9;
-    refused(&other, "has format 9, and this version reads format 1");
+    refused(&other, "has format 9, and this version reads format 2");
     other[68..72].copy_from_slice(&[1, 2, 3, 4]);
     refused(&other, "is a database of another program (application id 0x01020304)");
     let foreign = folder.join("foreign.db");

@@ -21,9 +21,9 @@ impl<P: Platform> Shard<P> {
             ShardMessage::WatchAgents { handle, heard, text } => {
                 self.tell(handle, now_ns, |conn| conn.watch_agents(heard, &text));
             }
-            ShardMessage::AgentEvents { texts } => self.tell_watchers(|conn| conn.hear_of_agents(&texts)),
+            ShardMessage::AgentEvents { texts } => self.tell_watchers(now_ns, |conn| conn.hear_of_agents(&texts)),
             ShardMessage::AgentActions { texts, message } => {
-                self.tell_watchers(|conn| conn.hear_of_actions(&texts, &message));
+                self.tell_watchers(now_ns, |conn| conn.hear_of_actions(&texts, &message));
             }
             ShardMessage::Broadcast { text } => self.spread(&text, now_ns),
             ShardMessage::Reclass { handle, class, demand_bytes, text } => {

@@ -78,12 +78,16 @@ impl<P: Platform> Shard<P> {
     }
 
     /// Something for those who hear of it, and who are not ended when they do not read.
-    pub(super) fn tell_watchers(&mut self, mut say: impl FnMut(&mut Conn<P::Stream>)) {
-        for (_, conn) in self.conns.iter_mut() {
+    ///
+    /// It is sent at once, so that one message does not wait for the room of another.
+    pub(super) fn tell_watchers(&mut self, now_ns: u64, mut say: impl FnMut(&mut Conn<P::Stream>)) {
+        for slot in 0..self.conns.slot_count() {
+            let Some(conn) = self.conns.at_mut(slot) else { continue };
             let before = conn.out.private_bytes();
             say(conn);
             if conn.out.private_bytes() > before {
-                queue(&mut self.ready, conn);
+                let handle = conn.origin.handle;
+                self.serve(handle, false, now_ns);
             }
         }
     }
