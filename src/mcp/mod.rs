@@ -29,6 +29,7 @@ mod stage;
 mod subscribe;
 mod talks;
 mod tools;
+mod uploads;
 mod uri;
 mod view;
 
@@ -41,7 +42,7 @@ pub use era::Version;
 pub use exports::{Exports, Kept};
 pub use rates::{Admission, RateLimits, Rates};
 pub use reply::{Body, Content, Reply, ToolResult};
-pub use resources::read;
+pub use resources::{Looked, look, read};
 pub use rpc::{RpcError, code};
 pub use server::{Principal, Server};
 pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, LogLevel, Session, Step};
@@ -51,7 +52,8 @@ pub use stage::{AUTO, Audience, Camera, Encoding, OnStage, Placed, Scene, Stage,
 pub use subscribe::Touched;
 pub use talks::{Line, Talks};
 pub use tools::{
-    Among, Done, Errand, Plan, Register, Report, SimulationChange, Stepped, Stepping, Write, compared,
-    done as structured, imported, plan, reply, restored, steered,
+    Among, Done, Errand, Plan, Refusal, Register, Report, Selection, SimulationChange, Stepped, Stepping, Write,
+    compared, done as structured, imported, plan, reply, restored, snapshot_shown, steered,
 };
+pub use uploads::{UPLOAD_BYTES_MAX, Uploads};
 pub use view::{Bounds, SimFacts, View};

@@ -118,7 +118,7 @@ pub struct Audience<'a> {
 }
 
 /// What everybody is shown.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Stage {
     /// The one in force last.
     views: Vec<(Placed, Scene)>,
@@ -137,6 +137,17 @@ impl Stage {
     #[must_use]
     pub fn encoding(&self) -> Option<&(Placed, Encoding)> {
         self.encoding.as_ref()
+    }
+
+    /// A view that is kept, by its name.
+    #[must_use]
+    pub fn kept(&self, name: &str) -> Option<&(Placed, Scene)> {
+        self.views.iter().find(|(_, scene)| *scene.name == *name)
+    }
+
+    /// Names of the views that are kept, the newest first.
+    pub fn kept_names(&self) -> impl Iterator<Item = &str> {
+        self.views.iter().rev().map(|(_, scene)| &*scene.name)
     }
 
     /// Does what is asked, and answers it.
@@ -188,10 +199,7 @@ impl Stage {
         let (page, viewers, revision) = (audience.page, audience.viewers, audience.revision);
         let kept = match view {
             None => self.view(),
-            Some(name) => {
-                let kept = self.views.iter().find(|(_, scene)| *scene.name == *name);
-                Some(kept.ok_or_else(|| self.unknown(name))?)
-            }
+            Some(name) => Some(self.kept(name).ok_or_else(|| self.unknown(name))?),
         };
         let url = kept.map_or_else(
             || page.to_owned(),
@@ -206,13 +214,15 @@ impl Stage {
         Ok(ToolResult { content: text.into_iter().chain([link]).collect(), ..result })
     }
 
-    fn unknown(&self, name: &str) -> ToolError {
+    /// What to say of a view that is not kept.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> ToolError {
         let names: Vec<&str> = self.views.iter().rev().map(|(_, scene)| &*scene.name).collect();
         let near = nearest(name, names.iter().copied());
-        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let near = near.map(|near| format!(": did you mean {near}?")).unwrap_or_default();
         let there =
             if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
-        ToolError::new(format!("view: there is no view {name:?}{near} {there}; set_view makes one"))
+        ToolError::new(format!("view: there is no view {name:?}{near}; {there}; set_view makes one"))
     }
 
     /// The page that shows a view, whatever else is in force: what was put on the stage up to `seen` does not move it.
@@ -234,7 +244,7 @@ impl Stage {
 }
 
 /// A view as tools show it: nodes by their ids.
-fn shown(scene: &Scene) -> Value {
+pub(super) fn shown(scene: &Scene) -> Value {
     let focus: Vec<&str> = scene.focus.iter().map(|node| &*node.key).collect();
     json!({
         "name": scene.name, "focus": focus, "selected": scene.selected.as_ref().map(|node| &node.key),

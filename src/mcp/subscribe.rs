@@ -52,9 +52,12 @@ impl Topic {
             Uri::Stats => Self::Stats,
             Uri::Node { key } | Uri::Agent { key } | Uri::Task { key } => Self::Node(key.into()),
             Uri::AgentEvents { key } => Self::Events(key.into()),
-            Uri::Help { .. } | Uri::Neighbours { .. } | Uri::Edge { .. } | Uri::View { .. } | Uri::Export { .. } => {
-                return None;
-            }
+            Uri::Help { .. }
+            | Uri::Neighbours { .. }
+            | Uri::Edge { .. }
+            | Uri::View { .. }
+            | Uri::Snapshot { .. }
+            | Uri::Export { .. } => return None,
         })
     }
 

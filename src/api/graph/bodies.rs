@@ -334,7 +334,13 @@ fn under(terms: Terms) -> Result<Batch, RestError> {
             return Err(RestError::at(400, "out_of_range", name, message));
         }
     }
-    Ok(Batch { ops: Vec::new(), if_version, idempotency_key, author: author.unwrap_or_else(|| "rest".into()), each: false })
+    Ok(Batch {
+        ops: Vec::new(),
+        if_version,
+        idempotency_key,
+        author: author.unwrap_or_else(|| "rest".into()),
+        each: false,
+    })
 }
 
 /// A batch of one operation that its path names; `query` has the terms.

@@ -8,29 +8,33 @@ mod among;
 mod confirm;
 mod errands;
 mod figures;
+mod looks;
 mod stage;
+mod steer;
 mod step;
+mod writes;
 
 use std::sync::Arc;
 
 use serde_json::json;
 
 use self::figures::CallBook;
+use self::looks::Looks;
 use self::stage::Staged;
 use self::step::Steps;
-use super::mutate::Reply as Told;
+use super::mutate::{Agreed, Reply as Told};
 use super::{Control, SHORT_NAP};
 use crate::analytics::{AnalyticsError, Watch};
 use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
-use crate::graph::{Batch, Change, Outcome};
-use crate::handoff::{Consumer, McpEvent, McpReply, Producer, Steer};
+use crate::graph::{Batch, Change};
+use crate::handoff::{Consumer, McpEvent, McpReply, Producer};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
     Admission, Agents, Ask, Bounds, Call, CallKey, Done, Exports, Line, LogLevel, Plan, Principal, RateLimits, Rates,
-    Recent, Reply, RpcError, Scopes, Server, SimFacts, SimulationChange, Society, SourceAgent, Step, Talks, ToolError,
-    Touched, View, Write, plan, read, reply, steered,
+    Recent, Reply, RpcError, Scopes, Server, SimFacts, Society, SourceAgent, Step, Talks, ToolError, Touched, Uploads,
+    View, Write, plan, read, reply,
 };
 use crate::worker::{AgentProduct, LookOrder, LookReport, Ticket};
 
@@ -52,9 +56,6 @@ const PROGRESS_NS: u64 = 100 * MILLISECOND_NS;
 /// Time between two notices of the engine's figures.
 const STATS_NS: u64 = 1_000 * MILLISECOND_NS;
 
-/// How long an order to the simulation is waited for.
-const STEER_NS_MAX: u64 = 1_000 * MILLISECOND_NS;
-
 /// The lanes of the agents' side, and who may come in.
 #[derive(Debug)]
 pub struct McpDesk {
@@ -62,10 +63,8 @@ pub struct McpDesk {
     pub events: Consumer<McpEvent>,
     /// control → mcp.
     pub replies: Producer<McpReply>,
-    /// control → look.
-    pub looks: Producer<LookOrder>,
-    /// look → control.
-    pub looked: Consumer<LookReport>,
+    /// To the threads that look, and back.
+    pub looks: Vec<LookLanes>,
     /// What is offered, and who is known.
     pub server: Arc<Server>,
     /// Who comes by the Unix socket.
@@ -74,6 +73,15 @@ pub struct McpDesk {
     pub anonymous: Option<Principal>,
     /// Address of the viewer's page, with a slash at its end.
     pub page: String,
+}
+
+/// The lanes of one thread that looks.
+#[derive(Debug)]
+pub struct LookLanes {
+    /// control → look.
+    pub orders: Producer<LookOrder>,
+    /// look → control.
+    pub reports: Consumer<LookReport>,
 }
 
 /// A call that waits.
@@ -86,11 +94,11 @@ struct Pending {
 
 enum Awaited {
     /// A batch.
-    Write { write: Box<Write>, outcomes: Vec<Outcome>, version: u64 },
+    Write { write: Box<Write>, agreed: Agreed },
     /// A change after a revision, or the end of the time.
     Change { since: u64, until_ns: u64, call: Box<(Ask<'static>, Principal)> },
-    /// An order of the simulation.
-    Steer { ticket: u64, until_ns: u64 },
+    /// Orders of the simulation.
+    Steer { asked: steer::Orders, until_ns: u64 },
     /// A long look.
     Look { ticket: Arc<Ticket> },
     /// An answer of a person, or the end of the time.
@@ -98,7 +106,7 @@ enum Awaited {
     /// Steps of the simulation.
     Steps(Steps),
     /// Work on files.
-    Errand,
+    Errand { ticket: Arc<Ticket> },
     /// A message for an agent, or the end of the time.
     Inbox { until_ns: u64, call: Box<(crate::mcp::Ask<'static>, Principal)> },
 }
@@ -122,12 +130,13 @@ pub(super) struct Mcp {
     moved_ns: u64,
     /// Batches of agents that are done, or are not, since the pending calls were looked at.
     written: Vec<(Handle, CallKey, Option<RestError>)>,
-    looks: usize,
+    looks: Looks,
     /// What calls take.
     book: CallBook,
     /// Work on files that is done, and whose call is not answered yet.
     filed: Vec<(Handle, CallKey, AgentProduct)>,
     exports: Exports,
+    uploads: Uploads,
     society: Society,
     staged: Staged,
     /// People that were asked something.
@@ -172,10 +181,11 @@ impl Mcp {
             told: (false, false),
             moved_ns: 0,
             written: Vec::new(),
-            looks: 0,
+            looks: Looks::default(),
             book: CallBook::default(),
             filed: Vec::new(),
             exports: Exports::default(),
+            uploads: Uploads::default(),
             society: Society::default(),
             staged: Staged::default(),
             questions: 0,
@@ -221,7 +231,10 @@ impl Watch for Until {
 impl Control {
     /// Whether agents wait for nothing that is here.
     pub(super) fn mcp_is_quiet(&self) -> bool {
-        self.lanes.mcp.as_ref().is_none_or(|desk| desk.events.is_empty() && desk.looked.is_empty())
+        self.lanes
+            .mcp
+            .as_ref()
+            .is_none_or(|desk| desk.events.is_empty() && desk.looks.iter().all(|lanes| lanes.reports.is_empty()))
     }
 
     /// Takes what agents say and what was found out for them; returns how much that was.
@@ -238,12 +251,7 @@ impl Control {
         }
         taken += self.take_lines(&mut desk, now_ns);
         self.mcp.talks.sweep(now_ns);
-        while let Some(LookReport { conn, key, result }) = desk.looked.pop() {
-            taken += 1;
-            self.mcp.looks -= 1;
-            self.mcp.pending.retain(|pending| (pending.conn, pending.key) != (conn, key));
-            self.finish(&desk, conn, key, &result);
-        }
+        taken += self.take_looks(&mut desk);
         self.look_at_pending(&desk, now_ns);
         self.look_at_steps(&desk, now_ns);
         self.tell_progress(now_ns);
@@ -258,7 +266,7 @@ impl Control {
     /// Nobody waits for the calls of this talk any more. What changes the graph goes on; nobody hears of it.
     fn forget(&mut self, talk: Handle) {
         for pending in self.mcp.pending.iter().filter(|pending| pending.conn == talk) {
-            if let Awaited::Look { ticket } = &pending.what {
+            if let Awaited::Look { ticket } | Awaited::Errand { ticket } = &pending.what {
                 ticket.cancel();
             }
         }
@@ -286,7 +294,7 @@ impl Control {
             Step::Cancel(key) => {
                 self.mcp.book.cancelled(line.talk, key);
                 let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (line.talk, key));
-                let Some(Pending { what: Awaited::Look { ticket }, .. }) =
+                let Some(Pending { what: Awaited::Look { ticket } | Awaited::Errand { ticket }, .. }) =
                     place.map(|place| self.mcp.pending.swap_remove(place))
                 else {
                     return;
@@ -318,7 +326,7 @@ impl Control {
                 self.mcp.answer(server, line, call, &result);
             }
             Ok(Plan::Read { long: true, limit_ms }) => {
-                if self.mcp.looks >= MCP_READS_MAX {
+                if self.mcp.looks.len() >= MCP_READS_MAX {
                     let busy = ToolError::new("too many long looks wait already; ask again in a second");
                     return self.mcp.answer(server, line, call, &tool(Err(busy)));
                 }
@@ -335,13 +343,12 @@ impl Control {
                     revision: self.mutations.version(),
                     sim,
                     agents: self.mcp.agents.rows().into(),
+                    stage: self.mcp.staged.stage(),
                     graph_limits: (self.facts.limits.nodes, self.facts.limits.edges),
                     until_ns: now_ns + limit_ms * MILLISECOND_NS,
                     ticket: Arc::clone(&ticket),
                 };
-                let sent = desk.looks.push(order);
-                debug_assert!(sent.is_ok(), "the lane has room for as many as may wait");
-                self.mcp.looks += 1;
+                self.mcp.looks.add(order);
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Look { ticket } });
             }
             Ok(Plan::Wait { since, wait_ms }) => {
@@ -351,16 +358,9 @@ impl Control {
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Change { since, until_ns, call: asked } });
             }
             Ok(Plan::Write(write)) => self.mcp_write(desk, line, call, write),
-            Ok(Plan::Steer(change)) => match self.mcp_steer(change) {
-                Ok(ticket) => {
-                    let key = self.mcp.defer(line, call);
-                    let until_ns = now_ns + STEER_NS_MAX;
-                    self.mcp.pending.push(Pending { conn, key, what: Awaited::Steer { ticket, until_ns } });
-                }
-                Err(error) => self.mcp.answer(server, line, call, &tool(Err(ToolError::new(error.message)))),
-            },
+            Ok(Plan::Steer(change)) => self.begin_steer(desk, line, call, change, now_ns),
             Ok(Plan::Among(among)) => self.among(desk, line, call, &among, now_ns),
-            Ok(Plan::Errand(errand)) => self.begin_errand(desk, line, call, errand),
+            Ok(Plan::Errand(errand)) => self.begin_errand(desk, line, call, errand, now_ns),
             Ok(Plan::Stats) => {
                 let stats = self.engine_stats(desk);
                 self.mcp.answer(&desk.server, line, call, &tool(stats));
@@ -400,73 +400,7 @@ impl Control {
 
     fn look(&self, server: &Server, call: &Call<'_>, sim: &SimFacts, now_ns: u64) -> Result<Reply, RpcError> {
         let until = Until(now_ns + SHORT_LOOK_NS_MAX);
-        read(server, &call.ask, &self.view(sim), &Bounds::new(server, &call.principal.name, &until))
-    }
-
-    fn mcp_write(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, write: Box<Write>) {
-        let (server, conn) = (&desk.server, line.talk);
-        if write.dry_run {
-            let done = match self.try_out(&write.batch) {
-                Ok(outcomes) => write.answer(&self.graph, &outcomes, self.mutations.version()),
-                Err(error) => Err(write.refused(&self.graph, &error)),
-            };
-            return self.mcp.answer(server, line, call, &Ok(reply(done)));
-        }
-        if write.batch.ops.is_empty() {
-            let done = write.answer(&self.graph, &[], self.mutations.version());
-            return self.mcp.answer(server, line, call, &Ok(reply(done)));
-        }
-        let key = self.mcp.defer(line, call);
-        self.commit_write(desk, conn, key, write);
-    }
-
-    /// A change that work on files has come to, of a call that is under way.
-    fn send_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, write: Box<Write>) {
-        let done = match (write.dry_run, write.batch.ops.is_empty()) {
-            (true, _) => match self.try_out(&write.batch) {
-                Ok(outcomes) => write.answer(&self.graph, &outcomes, self.mutations.version()),
-                Err(error) => Err(write.refused(&self.graph, &error)),
-            },
-            (false, true) => write.answer(&self.graph, &[], self.mutations.version()),
-            (false, false) => return self.commit_write(desk, conn, key, write),
-        };
-        self.finish(desk, conn, key, &Ok(reply(done)));
-    }
-
-    fn commit_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, write: Box<Write>) {
-        let server = &desk.server;
-        match self.mutate_for(&write.batch, Told::Mcp { conn, key }) {
-            Ok((version, outcomes)) => {
-                self.mcp.pending.push(Pending { conn, key, what: Awaited::Write { write, outcomes, version } });
-            }
-            Err(refused) => {
-                let error = match refused {
-                    super::mutate::Refused::Op(error) => write.refused(&self.graph, &error),
-                    super::mutate::Refused::Version { at } => write.stale(at),
-                    super::mutate::Refused::Other(error) => ToolError::new(error.message),
-                };
-                self.mcp.finish(server, conn, key, &Ok(reply(Err(error))));
-            }
-        }
-    }
-
-    /// A batch of an agent is done, or is not: its call is answered in this turn or the next.
-    pub(super) fn mcp_written(&mut self, conn: Handle, key: CallKey, error: Option<&RestError>) {
-        self.mcp.written.push((conn, key, error.cloned()));
-    }
-
-    fn answer_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, error: Option<&RestError>) {
-        let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key));
-        let Some(Pending { what: Awaited::Write { write, outcomes, version }, .. }) =
-            place.map(|place| self.mcp.pending.swap_remove(place))
-        else {
-            return;
-        };
-        let done = match error {
-            Some(error) => Err(ToolError::new(error.message.clone())),
-            None => write.answer(&self.graph, &outcomes, version),
-        };
-        self.finish(desk, conn, key, &Ok(reply(done)));
+        read(server, &call.ask, &self.view(sim), &Bounds::new(server, &call.principal.name, &until, monotonic_ns))
     }
 
     fn finish(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, result: &Result<Reply, RpcError>) {
@@ -487,17 +421,17 @@ impl Control {
         let version = self.mutations.version();
         let mut due = Vec::new();
         let mcp_heard = self.mcp.society.take_sent();
-        let Self { mcp, steering, .. } = self;
+        let Self { mcp, steering, settings, .. } = self;
         mcp.pending.retain_mut(|pending| {
             let is_due = match &pending.what {
                 Awaited::Change { since, until_ns, .. } => version > *since || now_ns >= *until_ns,
-                Awaited::Steer { ticket, until_ns } => !steering.waits_for(*ticket) || now_ns >= *until_ns,
-                Awaited::Write { .. } | Awaited::Look { .. } | Awaited::Steps(_) | Awaited::Errand => false,
+                Awaited::Steer { asked, until_ns } => asked.are_obeyed(steering, settings) || now_ns >= *until_ns,
+                Awaited::Write { .. } | Awaited::Look { .. } | Awaited::Steps(_) | Awaited::Errand { .. } => false,
                 Awaited::Answer { until_ns, .. } => now_ns >= *until_ns,
                 Awaited::Inbox { until_ns, .. } => mcp_heard || now_ns >= *until_ns,
             };
             if is_due {
-                let what = std::mem::replace(&mut pending.what, Awaited::Steer { ticket: 0, until_ns: 0 });
+                let what = std::mem::replace(&mut pending.what, Awaited::Errand { ticket: Arc::default() });
                 due.push((pending.conn, pending.key, what));
             }
             !is_due
@@ -519,13 +453,13 @@ impl Control {
                 }
                 Awaited::Change { call, .. } => {
                     let until = Until(now_ns + SHORT_LOOK_NS_MAX);
-                    let bounds = Bounds::new(&desk.server, &call.1.name, &until);
+                    let bounds = Bounds::new(&desk.server, &call.1.name, &until, monotonic_ns);
                     read(&desk.server, &call.0, &self.view(&sim), &bounds)
                 }
                 Awaited::Answer { .. } => {
                     Ok(reply(Err(ToolError::new("nobody answered in time: nothing was deleted"))))
                 }
-                _ => Ok(reply(steered(&self.view(&sim)))),
+                _ => Ok(reply(self.steered_now(&sim))),
             };
             self.finish(desk, conn, key, &result);
         }
@@ -533,13 +467,13 @@ impl Control {
 
     /// Tells those who wait for long looks how far these are.
     fn tell_progress(&mut self, now_ns: u64) {
-        if self.mcp.looks == 0 || now_ns < self.mcp.told_ns.0 + PROGRESS_NS {
+        if self.mcp.pending.is_empty() || now_ns < self.mcp.told_ns.0 + PROGRESS_NS {
             return;
         }
         self.mcp.told_ns.0 = now_ns;
         let Mcp { pending, talks, .. } = &mut self.mcp;
         for Pending { conn, key, what } in pending {
-            if let Awaited::Look { ticket } = what {
+            if let Awaited::Look { ticket } | Awaited::Errand { ticket } = what {
                 talks.progress(*conn, *key, ticket.progress(), Some(1.0));
             }
         }
@@ -561,24 +495,6 @@ impl Control {
         }
     }
 
-    /// Orders of a change of the simulation; the ticket of the last one.
-    fn mcp_steer(&mut self, change: SimulationChange) -> Result<u64, RestError> {
-        let SimulationChange { layout, reheat, running, steps } = change;
-        let mut ticket = 0;
-        if let Some(mode) = layout {
-            self.begin_layout(mode)?;
-        }
-        let orders = [
-            reheat.then_some(Steer::Reheat),
-            running.map(|running| if running { Steer::Resume } else { Steer::Pause }),
-            steps.map(|count| Steer::Step { count }),
-        ];
-        for order in orders.into_iter().flatten() {
-            ticket = self.steer_for_agent(order);
-        }
-        Ok(ticket)
-    }
-
     /// Agents that fell silent go, and links nobody touched.
     fn keep_agents(&mut self, now_ns: u64) {
         if now_ns < self.mcp.agents_ns {
@@ -587,6 +503,7 @@ impl Control {
         self.mcp.agents_ns = now_ns + AGENTS_NS;
         self.mcp.agents.expire(now_ns);
         self.mcp.exports.expire(now_ns);
+        self.mcp.uploads.expire(now_ns);
         self.mcp.society.expire(&self.mcp.agents, now_ns);
         self.show_agents(now_ns);
     }
@@ -669,6 +586,7 @@ impl Control {
             tick_hz: f64::from(self.facts.tick_rate),
             settled: sim.settled.get() > 0.0,
             rms_velocity: Some(sim.rms_velocity.get()).filter(|velocity| velocity.is_finite()),
+            energy: Some(sim.kinetic_energy.get()).filter(|energy| energy.is_finite()),
             backend: if sim.fell_back.get() > 0.0 { "cpu" } else { self.facts.backend },
         }
     }
@@ -684,6 +602,7 @@ impl Control {
             sim,
             recent: &self.mcp.recent,
             agents: self.mcp.agents.rows(),
+            stage: self.mcp.staged.stage_now(),
             graph_limits: (self.facts.limits.nodes, self.facts.limits.edges),
         }
     }
