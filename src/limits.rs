@@ -85,6 +85,26 @@ pub const CONTROL_PER_MINUTE: u64 = 300;
 /// Of those, at once.
 pub const CONTROL_BURST: u64 = 50;
 
+/// Version of the events about agents on a stream: a client that reads another is closed with 4001.
+pub const AGENTS_SCHEMA_VERSION: u32 = 1;
+
+/// Bytes of one event about agents. Those who have not read what came before are told later, from a snapshot.
+pub const AGENT_EVENT_BYTES_MAX: usize = 24 << 10;
+
+/// Actions of agents that one message says.
+pub const ACTIONS_MAX: usize = 500;
+
+/// Bytes that an agent adds to an action.
+pub const ACTION_PAYLOAD_BYTES_MAX: usize = 4_096;
+
+/// Actions that one client may say a second, and at once.
+pub const ACTIONS_PER_SECOND: u64 = 500;
+
+const _: () = {
+    // In base64, with what is beside it.
+    assert!(ACTION_PAYLOAD_BYTES_MAX * 4 / 3 + 512 < AGENT_EVENT_BYTES_MAX, "an action fits an event");
+};
+
 /// Subscription classes that live at once.
 pub const CLASSES_MAX: usize = 16;
 

@@ -214,6 +214,10 @@ mod tests {
         metrics.sim.step.span(1, 5_000_001);
         let detail = health_detail(&facts, "ready", 3, &[], &stage_rows(&metrics, 9), &[], None, Some(9));
         assert!(detail["memory"]["resident_bytes"].is_null());
+        let device = DeviceRow { errors: 5, fell_back: true, used_bytes: None, free_bytes: None };
+        let fallen = health_detail(&StateFacts { device, ..facts.clone() }, "ready", 3, &[], &[], &[], None, None);
+        let said = json!({ "errors": 5, "fell_back": true, "used_bytes": null, "free_bytes": null });
+        assert_eq!(fallen["sim"]["device"], said);
         assert_eq!(detail["open_files"], 9);
         let of = |stage: &str| detail["stages"].as_array().unwrap().iter().find(|row| row["stage"] == stage).unwrap();
         assert!(of("encode")["p99_ms"].is_null() && of("encode")["budget_ms"].is_null());

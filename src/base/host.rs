@@ -1,4 +1,6 @@
-//! Facts about this process and machine, read from `/proc`; unknown is `None`.
+//! Facts about this process and machine, read from `/proc` and `/sys`; unknown is `None`.
+
+use std::path::Path;
 
 /// Resident memory of this process in bytes.
 #[must_use]
@@ -7,11 +9,25 @@ pub fn resident_bytes() -> Option<u64> {
     kilobytes_after(&status, "VmRSS:")
 }
 
-/// Memory that the kernel says is available without swapping, in bytes.
+/// Memory that the kernel says is available without swapping, in bytes, or less where a control group (version 2) of this process may
+/// have less.
 #[must_use]
 pub fn available_bytes() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    kilobytes_after(&info, "MemAvailable:")
+    let machine =
+        std::fs::read_to_string("/proc/meminfo").ok().and_then(|info| kilobytes_after(&info, "MemAvailable:"));
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok();
+    let group = groups.and_then(|groups| group_bytes(Path::new("/sys/fs/cgroup"), &groups));
+    machine.into_iter().chain(group).min()
+}
+
+/// What is left of the least limit among the group that `groups` (`/proc/self/cgroup`) names and those above it; `None` without one.
+fn group_bytes(mount: &Path, groups: &str) -> Option<u64> {
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let left = |folder: &Path| {
+        let number = |file: &str| std::fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
+        Some(number("memory.max")?.saturating_sub(number("memory.current")?))
+    };
+    mount.join(path).ancestors().take_while(|folder| folder.starts_with(mount)).filter_map(left).min()
 }
 
 /// Soft limit of open files.
@@ -121,6 +137,29 @@ mod tests {
         assert_eq!(cpu_list("2-4,7\n"), [2, 3, 4, 7]);
         assert_eq!(cpu_list("\n"), [0; 0]);
         assert_eq!(cpu_list("x,1"), [1]);
+    }
+
+    #[test]
+    fn the_least_limit_of_the_groups_counts() {
+        let mount = std::env::temp_dir().join(format!("swarmcast-groups-{}", std::process::id()));
+        let inner = mount.join("outer/inner");
+        std::fs::create_dir_all(&inner).unwrap();
+        let limit = |folder: &Path, max: &str, current: &str| {
+            std::fs::write(folder.join("memory.max"), max).unwrap();
+            std::fs::write(folder.join("memory.current"), current).unwrap();
+        };
+        let groups = "5:memory:/elsewhere\n0::/outer/inner\n";
+        assert_eq!(group_bytes(&mount, groups), None);
+        limit(&inner, "max\n", "5\n");
+        assert_eq!(group_bytes(&mount, groups), None);
+        limit(&mount.join("outer"), "1000\n", "400\n");
+        limit(&inner, "900\n", "250\n");
+        assert_eq!(group_bytes(&mount, groups), Some(600));
+        limit(&inner, "900\n", "1250\n");
+        assert_eq!(group_bytes(&mount, groups), Some(0));
+        assert_eq!(group_bytes(&mount, "5:memory:/outer\n"), None);
+        std::fs::remove_dir_all(&mount).unwrap();
+        assert!(available_bytes().is_some_and(|bytes| bytes > 0));
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub use self::files::FilesDesk;
 use self::files::Filing;
 use self::mcp::Mcp;
 pub use self::mcp::{LookLanes, McpDesk};
+pub use self::mutate::Room;
 pub use self::mutate::StoreDesk;
 use self::mutate::{Missed, Mutations, Reply};
 use self::settings::Settings;
@@ -135,6 +136,8 @@ pub struct ControlFacts {
     pub steer: SteerFacts,
     /// What the graph may grow to.
     pub limits: GraphLimits,
+    /// What memory has room for.
+    pub room: Room,
     /// What the engine is set to.
     pub settings: SettingsFacts,
 }
@@ -209,7 +212,7 @@ impl Control {
         let epoch = past.epoch;
         let mcp = Mcp::new(past.version, lanes.mcp.as_ref());
         let sources = Sources::new(lanes.sources.as_ref());
-        let mutations = Mutations::new(facts.limits, graph.ids(), past);
+        let mutations = Mutations::new(facts.limits, facts.room.clone(), &graph, past);
         let mut control = Self {
             graph: Arc::new(graph),
             epoch,
@@ -458,6 +461,7 @@ impl Control {
 
     fn end_session(&mut self, session: SessionId) {
         self.settings.forget(session);
+        self.mcp.unwatch(session);
         if let Some(ended) = self.sessions.remove(&session) {
             self.addresses.leave(ended.address);
             self.leave(ended.class);
@@ -490,6 +494,8 @@ impl Control {
             ShardEvent::Interest { origin, interest, asked } => self.interest(origin, interest, asked),
             ShardEvent::Rung { origin, rung } => self.change_rung(origin, rung),
             ShardEvent::Settings { origin, said } => self.settings_said(origin, said),
+            ShardEvent::Agents { origin, heard } => self.watch_agents(origin, heard),
+            ShardEvent::Actions { origin, message } => self.relay_actions(origin, &message),
             ShardEvent::Pin { origin, node, pinned } => self.pin(origin, node, pinned),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EdgeId, EdgeRow, Node, NodeId, NodeKind, Value};
+use super::{Author, EdgeId, EdgeRow, Node, NodeId, NodeKind, Value};
 
 /// One change, whole: the state after it, so that making it twice is making it once.
 ///
@@ -29,8 +29,8 @@ pub struct Batch {
     pub if_version: Option<u64>,
     /// A batch with a key that was used already is not done again: its first answer is given again.
     pub idempotency_key: Option<Box<str>>,
-    /// Who asks, for the log and for everybody who watches.
-    pub author: Box<str>,
+    /// Who asks and why, for the log and for everybody who watches.
+    pub author: Author,
     /// Each operation is done or refused by itself: those that cannot be done are left out, and the others are done together.
     pub each: bool,
 }
@@ -270,6 +270,18 @@ pub enum OpProblem {
         /// The setting.
         setting: &'static str,
     },
+    /// Of the machine.
+    #[error("with it the graph takes {} more and the machine has {} available", mib(*needed), mib(*available))]
+    Memory {
+        /// Bytes, without labels and attributes.
+        needed: u64,
+        /// Bytes.
+        available: u64,
+    },
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 impl OpProblem {
@@ -282,6 +294,7 @@ impl OpProblem {
             Self::KeyTaken { .. } => "key_taken",
             Self::Range { .. } => "out_of_range",
             Self::Full { .. } => "graph_full",
+            Self::Memory { .. } => "memory_full",
         }
     }
 
@@ -293,6 +306,7 @@ impl OpProblem {
             Self::UnknownEdge { .. } => "edge",
             Self::KeyTaken { .. } => "key",
             Self::Full { what, .. } => what,
+            Self::Memory { .. } => "memory",
         }
     }
 }

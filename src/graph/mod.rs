@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod author;
 mod build;
 mod change;
 mod class;
@@ -15,6 +16,7 @@ mod id;
 mod model;
 mod stage;
 
+pub use author::{AUTHOR_LETTERS_MAX, Author};
 pub use build::{BuildError, GraphBuilder};
 pub use change::{
     Batch, Change, Deed, EdgeDraft, EdgePatch, EdgeRef, NodeDraft, NodePatch, NodeRef, Op, OpError, OpProblem, Outcome,

@@ -64,6 +64,12 @@ impl Pending {
         self.layers.is_empty()
     }
 
+    /// Nodes and edges that the graph has once all of them are true; `None` when none waits.
+    #[must_use]
+    pub fn size(&self) -> Option<(usize, usize)> {
+        self.layers.back().map(|layer| (layer.node_count, layer.edge_count))
+    }
+
     /// The oldest batch is true now: the graph has it.
     pub fn settle(&mut self) {
         self.layers.pop_front();

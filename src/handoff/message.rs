@@ -372,6 +372,20 @@ pub enum ShardEvent {
         /// What.
         said: SettingsSaid,
     },
+    /// It wants to hear of agents, or of nobody any more.
+    Agents {
+        /// Who.
+        origin: Origin,
+        /// How, from now on.
+        heard: Watching,
+    },
+    /// It says what agents have done to nodes.
+    Actions {
+        /// Who.
+        origin: Origin,
+        /// The message as it came, checked as far as it can be without the graph.
+        message: Bytes,
+    },
     /// It wants a node fixed or freed.
     Pin {
         /// Who.
@@ -422,6 +436,27 @@ pub enum ShardMessage {
         text: Bytes,
         /// The same.
         binary: Bytes,
+    },
+    /// A connection hears of agents from now on, or no more; the text is its answer.
+    WatchAgents {
+        /// Which.
+        handle: Handle,
+        /// How, from now on.
+        heard: Watching,
+        /// JSON.
+        text: Bytes,
+    },
+    /// Something about agents: for whoever wants to hear of them.
+    AgentEvents {
+        /// JSON, in order.
+        texts: Vec<Bytes>,
+    },
+    /// What agents have done to nodes: in text for most who hear of them, as it came for those who read that.
+    AgentActions {
+        /// JSON, in order.
+        texts: Vec<Bytes>,
+        /// The same.
+        message: Bytes,
     },
     /// A text for every connection.
     Broadcast {

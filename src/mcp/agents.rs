@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::args::{ToolError, bounded, counted, short, whole};
+use super::society::Spoken;
 use super::sources::SourceAgent;
 use super::tools::{Register, Report};
 use crate::graph::{
@@ -23,10 +25,13 @@ const AGENTS_MAX: usize = 4_096;
 const EVENTS_PER_SECOND: u64 = 500;
 
 /// How long a link stands after the last touch.
-const LINK_NS: u64 = 5_000_000_000;
+pub(super) const LINK_NS: u64 = 5_000_000_000;
 
 /// Links of one agent at once.
 const LINKS_MAX: usize = 64;
+
+/// Bytes of what else an agent says of itself, as JSON.
+const METADATA_BYTES_MAX: usize = 4_096;
 
 /// How long the record of an agent that is gone is kept.
 const RECORD_NS: u64 = 600_000_000_000;
@@ -44,6 +49,9 @@ const KEY: &str = "agent:";
 
 /// The relation of a link to what an agent touched.
 const TOUCHES: &str = "touches";
+
+/// The relation of a link to an agent that it has sent a message.
+const MESSAGES: &str = "messages";
 
 /// Figures that an agent reported last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -95,10 +103,12 @@ pub struct AgentEvent {
 }
 
 /// One agent, as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AgentRow {
     /// Its key in the graph.
     pub agent_id: Box<str>,
+    /// Its number in the graph and on the streams, while the graph shows it.
+    pub node_id: Option<u32>,
     /// As it registered.
     pub name: Box<str>,
     /// What it does.
@@ -109,17 +119,17 @@ pub struct AgentRow {
     pub live: bool,
     /// The server that was asked for it; `None` is one that registered here.
     pub source: Option<Box<str>>,
-    /// What it belongs to, as a source says.
+    /// What it belongs to, as it or a source says.
     pub swarm_id: Option<Box<str>>,
     /// ms since 1970.
     pub created_ms: Option<u64>,
     /// When it was heard of here, ms since 1970.
     pub last_seen_ms: u64,
-    /// When it did something last, as a source says, ms since 1970.
+    /// When it did something last, as it or a source says, ms since 1970.
     pub last_activity_ms: Option<u64>,
     /// What it is at.
     pub task: Option<Box<str>>,
-    /// Not reported by any event yet: null.
+    /// As it says last.
     pub health: Option<Box<str>>,
     /// Reported figures.
     pub metrics: AgentMetrics,
@@ -136,7 +146,7 @@ pub struct AgentRow {
     /// What it reported lately, newest last; figures alone are none.
     #[serde(skip)]
     pub events: Arc<VecDeque<AgentEvent>>,
-    /// What else a source says of it: an object.
+    /// What else it or a source says of it: an object.
     pub metadata: Option<serde_json::Value>,
 }
 
@@ -151,8 +161,8 @@ struct Agent {
     /// Events it may still report, times [`SECOND_NS`], at `seen_ns`.
     allowance: u64,
     allowed_ns: u64,
-    /// Keys of nodes, and until when the link to them stands; `true` when it is in the graph.
-    links: BTreeMap<Box<str>, (u64, bool)>,
+    /// Keys of nodes, how they are linked, and until when the link stands; `true` when it is in the graph.
+    links: BTreeMap<(Box<str>, &'static str), (u64, bool)>,
     changed: bool,
     shown: bool,
     /// The edge from who started it is in the graph.
@@ -167,6 +177,8 @@ pub struct Agents {
     touched: bool,
     /// Who has reported events since the last time this was asked.
     heard: HashSet<Box<str>>,
+    /// Who has reported of messages since the last time this was asked.
+    said: Vec<Spoken>,
 }
 
 /// What a new agent is told.
@@ -174,6 +186,8 @@ pub struct Agents {
 pub struct Registered {
     /// Its key in the graph.
     pub agent_id: Box<str>,
+    /// Its number in the graph and on the streams; `None` while the graph cannot show it.
+    pub node_id: Option<u32>,
     /// What it reports with.
     pub handle: String,
     /// How often, at least.
@@ -206,6 +220,13 @@ pub(super) const STATUSES: [(&str, &str); 5] = [
     ("errored", "errored"),
 ];
 
+/// What else an agent says of itself.
+fn metadata(said: &RawValue) -> Result<serde_json::Value, ToolError> {
+    let text = bounded("metadata", said.get(), METADATA_BYTES_MAX)?;
+    let read = serde_json::from_str(text).ok().filter(serde_json::Value::is_object);
+    read.ok_or_else(|| ToolError::field("metadata", short(text), "an object"))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -236,6 +257,8 @@ impl Agents {
         for capability in &asked.capabilities {
             bounded("capabilities", capability, 64)?;
         }
+        let swarm_id = asked.swarm_id.as_deref().map(|swarm| bounded("swarm_id", swarm, 64)).transpose()?;
+        let metadata = asked.metadata.filter(|metadata| metadata.get() != "null").map(metadata).transpose()?;
         let ttl_s = whole("ttl_s", asked.ttl_s, (5, 600), 60)? as u64;
         let parent = asked.parent.as_deref();
         if let Some(parent) = parent.filter(|parent| !self.agents.contains_key(*parent)) {
@@ -256,12 +279,13 @@ impl Agents {
         let (links, events) = self.agents.remove(&key).map(|agent| (agent.links, agent.row.events)).unwrap_or_default();
         let row = AgentRow {
             agent_id: key.clone(),
+            node_id: None,
             name: name.into(),
             role: role.map(Into::into),
             status: Some("spawning"),
             live: true,
             source: None,
-            swarm_id: None,
+            swarm_id: swarm_id.map(Into::into),
             created_ms: Some(created_ms),
             last_seen_ms: now_ms,
             last_activity_ms: None,
@@ -274,13 +298,13 @@ impl Agents {
             errors: 0,
             last_text: None,
             events,
-            metadata: None,
+            metadata,
         };
         let agent = Agent { handle: Some(random), ttl_ns: ttl_s * SECOND_NS, links, shown, ..Agent::new(row, now_ns) };
         self.agents.insert(key.clone(), agent);
         self.touched = true;
         let report_every_ms = ttl_s * 1_000 / 3;
-        Ok(Registered { agent_id: key, handle: hex(&random), report_every_ms, ttl_s, revision })
+        Ok(Registered { agent_id: key, node_id: None, handle: hex(&random), report_every_ms, ttl_s, revision })
     }
 
     /// Takes a report.
@@ -312,8 +336,14 @@ impl Agents {
         agent.allowance -= accepted as u64 * SECOND_NS;
         agent.seen_ns = now_ns;
         agent.row.last_seen_ms = now_ms;
+        let mut to: Vec<Box<str>> = Vec::new();
         for event in checked.into_iter().take(accepted) {
+            let other = event.target.clone().filter(|_| matches!(event.kind, "message" | "handoff"));
+            to.extend(other.filter(|other| !to.contains(other)));
             agent.take(event, (now_ns, now_ms));
+        }
+        if !to.is_empty() {
+            self.said.push(Spoken { id: None, from: agent.row.agent_id.clone(), to, topic: None });
         }
         if accepted > 0 {
             self.heard.insert(agent.row.agent_id.clone());
@@ -339,6 +369,7 @@ impl Agents {
             let name = told.name.unwrap_or(told.id);
             let row = AgentRow {
                 agent_id: key.clone(),
+                node_id: before.and_then(|agent| agent.row.node_id),
                 name,
                 role: told.role,
                 status: told.status,
@@ -411,12 +442,31 @@ impl Agents {
         std::mem::take(&mut self.heard)
     }
 
+    /// Who has reported of messages to whom since this was asked last. To be asked after each report.
+    pub fn take_said(&mut self) -> Vec<Spoken> {
+        std::mem::take(&mut self.said)
+    }
+
     /// The live agent of this handle, where it is this principal's.
     #[must_use]
     pub fn of_handle(&self, handle: &str, by: &str) -> Option<&AgentRow> {
         let is_it = |agent: &Agent| agent.handle.is_some_and(|own| hex(&own) == handle);
         let mine = |agent: &&Agent| agent.row.live && is_it(agent) && &*agent.row.by == by;
         self.agents.values().find(mine).map(|agent| &agent.row)
+    }
+
+    /// One agent has sent others a message: they are linked for five seconds after the last one.
+    pub fn spoke(&mut self, from: &str, to: &[Box<str>], now_ns: u64) {
+        let Some(agent) = self.agents.get_mut(from) else { return };
+        for other in to.iter().filter(|other| ***other != *from) {
+            agent.link(other.clone(), MESSAGES, now_ns);
+        }
+    }
+
+    /// What a live agent is called.
+    #[must_use]
+    pub fn live_name(&self, agent_id: &str) -> Option<&str> {
+        self.agents.get(agent_id).filter(|agent| agent.row.live).map(|agent| &*agent.row.name)
     }
 
     /// Whether there is a record of this agent.
@@ -448,6 +498,7 @@ pub(super) struct Checked {
     pub(super) target: Option<Box<str>>,
     pub(super) task: Option<Box<str>>,
     pub(super) text: Option<Box<str>>,
+    pub(super) health: Option<Box<str>>,
     pub(super) is_error: bool,
     pub(super) metrics: Option<AgentMetrics>,
 }
@@ -507,6 +558,12 @@ impl Agent {
             self.changed |= row.task.as_ref() != Some(&task);
             row.task = Some(task);
         }
+        if !matches!(event.kind, "metric" | "status") {
+            row.last_activity_ms = Some(now_ms);
+        }
+        if event.health.is_some() {
+            row.health = event.health;
+        }
         row.errors += u64::from(event.is_error);
         if event.text.is_some() {
             row.last_text = event.text;
@@ -523,20 +580,32 @@ impl Agent {
             known.tokens_out = found.tokens_out.or(known.tokens_out);
             known.cost_usd = found.cost_usd.or(known.cost_usd);
             known.queue = found.queue.or(known.queue);
+            known.workload = found.workload.or(known.workload);
+            known.tokens_per_s = found.tokens_per_s.or(known.tokens_per_s);
+            known.tasks_active = found.tasks_active.or(known.tasks_active);
+            known.tasks_completed = found.tasks_completed.or(known.tasks_completed);
+            known.tasks_failed = found.tasks_failed.or(known.tasks_failed);
         }
         if let Some(target) = event.target.filter(|target| *target != self.row.agent_id) {
-            let room = self.links.len() < LINKS_MAX;
-            match self.links.get_mut(&target) {
-                Some((until_ns, _)) => *until_ns = now_ns + LINK_NS,
-                None if room => drop(self.links.insert(target, (now_ns + LINK_NS, false))),
-                // The newest link is worth more than the one that ends next; that one goes when its time is over.
-                None => {}
-            }
+            self.link(target, TOUCHES, now_ns);
+        }
+    }
+
+    /// It has just had to do with another node: the link stands for a while. One that there is no room for is left out: that there are
+    /// as many shows, and one of them goes soon.
+    fn link(&mut self, target: Box<str>, relation: &'static str, now_ns: u64) {
+        let room = self.links.len() < LINKS_MAX;
+        match self.links.get_mut(&(target.clone(), relation)) {
+            Some((until_ns, _)) => *until_ns = now_ns + LINK_NS,
+            None if room => drop(self.links.insert((target, relation), (now_ns + LINK_NS, false))),
+            None => {}
         }
     }
 
     /// Operations that make the graph show this agent as it is.
     fn show(&mut self, graph: &Graph, now_ns: u64, ops: &mut Vec<Op>) {
+        let node = graph.by_key(&self.row.agent_id).and_then(|index| graph.node(index));
+        self.row.node_id = node.map(|node| node.id.get());
         let me = || NodeRef::Key(self.row.agent_id.clone());
         if !self.row.live {
             if std::mem::take(&mut self.shown) && graph.by_key(&self.row.agent_id).is_some() {
@@ -573,18 +642,18 @@ impl Agent {
             self.parent_shown = true;
         }
         let mut ended = Vec::new();
-        for (target, (until_ns, shown)) in &mut self.links {
+        for ((target, relation), (until_ns, shown)) in &mut self.links {
             let there = graph.by_key(target).is_some();
             if now_ns >= *until_ns || !there {
-                ended.push(target.clone());
+                ended.push((target.clone(), *relation));
             } else if !std::mem::replace(shown, true) {
-                ops.push(Op::UpsertEdge(link(me(), NodeRef::Key(target.clone()), TOUCHES)));
+                ops.push(Op::UpsertEdge(link(me(), NodeRef::Key(target.clone()), relation)));
             }
         }
-        for target in ended {
-            let was_shown = self.links.remove(&target).is_some_and(|(_, shown)| shown);
-            if was_shown && is_linked(graph, &self.row.agent_id, &target) {
-                let relation = Some(TOUCHES.into());
+        for (target, relation) in ended {
+            let was_shown = self.links.remove(&(target.clone(), relation)).is_some_and(|(_, shown)| shown);
+            if was_shown && is_linked(graph, &self.row.agent_id, &target, relation) {
+                let relation = Some(relation.into());
                 let edge = EdgeRef::Between { source: me(), target: NodeRef::Key(target), relation };
                 ops.push(Op::RemoveEdge { edge });
             }
@@ -599,10 +668,10 @@ pub(super) fn is_shown_agent(node: &Node) -> bool {
         && node.attributes.iter().any(|(name, _)| &**name == "agent_by")
 }
 
-fn is_linked(graph: &Graph, from: &str, to: &str) -> bool {
+fn is_linked(graph: &Graph, from: &str, to: &str, relation: &str) -> bool {
     let Some((from, to)) = graph.by_key(from).zip(graph.by_key(to)) else { return false };
     let edges = graph.incident(from).iter().filter_map(|id| graph.edge(*id));
-    edges.into_iter().any(|edge| edge.source == from && edge.target == to && edge.relation.as_deref() == Some(TOUCHES))
+    edges.into_iter().any(|edge| edge.source == from && edge.target == to && edge.relation.as_deref() == Some(relation))
 }
 
 fn link(source: NodeRef, target: NodeRef, relation: &str) -> EdgeDraft {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::catalogue::ToolRow;
-use crate::graph::{Graph, NodeId, NodeIndex};
+use super::reply::printable;
+use crate::graph::{AUTHOR_LETTERS_MAX, Graph, NodeId, NodeIndex};
 
 /// Keys that are compared with one that is not there.
 const COMPARED_MAX: usize = 20_000;
@@ -67,9 +68,12 @@ pub fn nearest<'names>(name: &str, names: impl Iterator<Item = &'names str>) -> 
 pub trait Arguments {
     /// Which graph.
     fn graph(&self) -> Option<&str>;
+
+    /// Why, of tools that change the graph.
+    fn why(&self) -> Option<&str>;
 }
 
-/// A struct of arguments: borrowed, every member optional, unknown ones refused, and `graph` with them.
+/// A struct of arguments: borrowed, every member optional, unknown ones refused, and `graph` and `why` with them.
 macro_rules! arguments {
     ($name:ident { $($(#[$meta:meta])* $field:ident: $kind:ty,)* }) => {
         #[derive(Debug, Default, serde::Deserialize)]
@@ -77,12 +81,18 @@ macro_rules! arguments {
         pub(in crate::mcp) struct $name<'line> {
             #[serde(borrow)]
             graph: Option<std::borrow::Cow<'line, str>>,
+            #[serde(borrow)]
+            why: Option<std::borrow::Cow<'line, str>>,
             $($(#[$meta])* pub(in crate::mcp) $field: $kind,)*
         }
 
         impl crate::mcp::args::Arguments for $name<'_> {
             fn graph(&self) -> Option<&str> {
                 self.graph.as_deref()
+            }
+
+            fn why(&self) -> Option<&str> {
+                self.why.as_deref()
             }
         }
     };
@@ -95,10 +105,41 @@ pub(super) use arguments;
 /// The argument at fault, by name; an unknown one with the nearest known.
 pub fn read<'line, T: Deserialize<'line> + Arguments>(tool: &ToolRow, json: &'line str) -> Result<T, ToolError> {
     let read: T = serde_json::from_str(json).map_err(|_| explain::<T>(tool, json))?;
+    if read.why().is_some() && !tool.arguments.iter().any(|known| &**known == WHY) {
+        return Err(explain::<T>(tool, json));
+    }
     match read.graph() {
         None | Some("main") => Ok(read),
         Some(other) => Err(ToolError::field("graph", format!("{other:?}"), "main, the only graph of this server")),
     }
+}
+
+/// The argument that says why.
+const WHY: &str = "why";
+
+/// The reason that a call gives for the change that it asks for, without what cannot be seen; `None` where it gives none.
+///
+/// # Errors
+/// The limit.
+pub fn why(json: &str) -> Result<Option<Box<str>>, ToolError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Reason<'line> {
+        #[serde(borrow)]
+        why: Option<Cow<'line, str>>,
+    }
+    if !json.contains(WHY) {
+        return Ok(None);
+    }
+    let read: Reason<'_> = serde_json::from_str(json).unwrap_or_default();
+    let Some(why) = read.why else { return Ok(None) };
+    let letters = why.chars().count();
+    if letters > AUTHOR_LETTERS_MAX {
+        let found = format_args!("{letters} characters long");
+        return Err(ToolError::field(WHY, found, format_args!("at most {AUTHOR_LETTERS_MAX} characters long")));
+    }
+    let why = printable(&why, AUTHOR_LETTERS_MAX);
+    Ok((!why.is_empty()).then(|| why.into()))
 }
 
 /// Reads again, slowly, to say where it goes wrong.

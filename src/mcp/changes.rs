@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::graph::Change;
+use crate::graph::{Author, Change};
 
 /// Changes that are kept.
 const CHANGES_MAX: usize = 10_000;
@@ -24,8 +24,23 @@ pub struct Changed {
     pub revision: u64,
     /// Who asked for it.
     pub by: Box<str>,
+    /// What he calls himself, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Box<str>>,
+    /// Why, where he said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Box<str>>,
     /// [`Change`] as JSON.
     pub change: Box<RawValue>,
+}
+
+impl Changed {
+    /// Of its texts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let length = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        self.change.get().len() + self.by.len() + length(&self.name) + length(&self.why)
+    }
 }
 
 /// The window.
@@ -49,16 +64,18 @@ impl Recent {
     }
 
     /// Takes a committed batch. The oldest go when there are too many; a revision goes whole.
-    pub fn push(&mut self, revision: u64, by: &str, changes: &[Change]) {
+    pub fn push(&mut self, revision: u64, author: &Author, changes: &[Change]) {
         self.to = revision;
         for change in changes {
             let Some(change) = shown(change) else { continue };
-            self.bytes += change.get().len() + by.len();
-            self.changes.push_back(Changed { revision, by: by.into(), change });
+            let Author { principal: by, name, why } = author.clone();
+            let changed = Changed { revision, by, name, why, change };
+            self.bytes += changed.bytes();
+            self.changes.push_back(changed);
         }
         while self.changes.len() > CHANGES_MAX || self.bytes > BYTES_MAX {
             let Some(gone) = self.changes.pop_front() else { break };
-            self.bytes = self.bytes.saturating_sub(gone.change.get().len() + gone.by.len());
+            self.bytes = self.bytes.saturating_sub(gone.bytes());
             self.since = gone.revision;
             self.gone += 1;
         }
@@ -121,7 +138,7 @@ mod tests {
         let mut recent = Recent::at(5);
         assert!(recent.reaches(5) && !recent.reaches(4));
         for revision in 6..=CHANGES_MAX as u64 + 10 {
-            recent.push(revision, "me", &[Change::RemoveEdge(EdgeId(1)), Change::RemoveEdge(EdgeId(2))]);
+            recent.push(revision, &"me".into(), &[Change::RemoveEdge(EdgeId(1)), Change::RemoveEdge(EdgeId(2))]);
         }
         let latest = recent.latest();
         assert_eq!(recent.after(0).count(), CHANGES_MAX);

@@ -1,6 +1,7 @@
 //! The methods of the protocol: their parameters, which revision has which, and what the server says of itself.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -8,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::catalogue::ToolRow;
 use super::era::Version;
+use super::reply::printable;
 use super::rpc::{RpcError, code, text};
 use super::session::{AUTHENTICATE, AUTHORIZATION, Ask};
 use super::subscribe::NotWatched;
@@ -24,6 +26,8 @@ pub(super) struct Meta<'line> {
     pub(super) progress: Option<&'line RawValue>,
     #[serde(borrow, rename = "swarmcast/authorization")]
     pub(super) token: Option<Cow<'line, str>>,
+    #[serde(borrow, rename = "io.modelcontextprotocol/clientInfo")]
+    pub(super) client: Option<&'line RawValue>,
 }
 
 /// The parameters of every method; each reads its own.
@@ -47,6 +51,8 @@ pub(super) struct Params<'line> {
     pub(super) version: Option<Cow<'line, str>>,
     #[serde(borrow)]
     pub(super) capabilities: Option<&'line RawValue>,
+    #[serde(borrow, rename = "clientInfo")]
+    pub(super) client: Option<&'line RawValue>,
     #[serde(borrow)]
     pub(super) token: Option<Cow<'line, str>>,
     #[serde(borrow, rename = "ref")]
@@ -79,6 +85,20 @@ pub(super) struct Argument<'line> {
 pub(super) struct Filter<'line> {
     #[serde(borrow, default, rename = "resourceSubscriptions")]
     pub(super) resources: Vec<Cow<'line, str>>,
+}
+
+/// Characters of a client's name that are shown.
+const CLIENT_LETTERS_MAX: usize = 64;
+
+/// What a client calls itself: to be shown, and for nothing else.
+pub(super) fn client_name(info: Option<&RawValue>) -> Option<Arc<str>> {
+    #[derive(Deserialize)]
+    struct Info {
+        name: String,
+    }
+    let info: Info = serde_json::from_str(info?.get()).ok()?;
+    let name = printable(&info.name, CLIENT_LETTERS_MAX);
+    (!name.is_empty()).then(|| name.into())
 }
 
 pub(super) fn missing(what: &str) -> RpcError {

@@ -180,7 +180,7 @@ fn complete(server: &Server, of: &str, name: &str, typed: &str, view: &View<'_>)
     match name {
         "format" => starting(&["png", "svg", "json"]),
         "name" if of.starts_with("graph://view/") => {
-            let mut names: Vec<&str> = view.stage.kept_names().collect();
+            let mut names = view.stage.names();
             if !names.contains(&tools::MAIN) {
                 names.push(tools::MAIN);
             }

@@ -1,6 +1,7 @@
 //! One connection: which revision each message speaks, who asks, what is under way. A line in, answers and calls out.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -8,8 +9,8 @@ use serde_json::value::RawValue;
 use super::confirm::{can_ask, is_asked_about};
 use super::era::Version;
 use super::methods::{
-    Filter, Params, ask, capabilities, discover, is_method, listen_ended, missing, not_authenticated, not_watched,
-    require, wrong_token,
+    Filter, Params, ask, capabilities, client_name, discover, is_method, listen_ended, missing, not_authenticated,
+    not_watched, require, wrong_token,
 };
 use super::reply::{self, Reply};
 use super::rpc::{self, Message, RpcError, code, is_foreign, is_http_header, text};
@@ -74,6 +75,8 @@ pub struct Call<'line> {
     pub version: Version,
     /// Who asks.
     pub principal: Principal,
+    /// What the client calls itself, where it has said so: to be shown.
+    pub client: Option<Arc<str>>,
     /// What notices of progress are to carry.
     pub progress: Option<&'line RawValue>,
     /// The parameters, whole.
@@ -157,6 +160,8 @@ pub struct Session {
     last_key: u64,
     /// Agreed by `initialize`: the client can have a person fill in a form.
     can_ask: bool,
+    /// Said with `initialize`.
+    client: Option<Arc<str>>,
     subscriptions: Subscriptions,
     /// Place in [`LOG_LEVELS`].
     log_level: usize,
@@ -174,6 +179,7 @@ impl Session {
             in_flight: Vec::new(),
             last_key: 0,
             can_ask: false,
+            client: None,
             subscriptions: Subscriptions::default(),
             log_level: LogLevel::Warning as usize,
         }
@@ -299,6 +305,7 @@ impl Session {
             ("initialize", false) => {
                 // Questions came with 2025-06-18.
                 self.can_ask = version.has_structured() && can_ask(params.capabilities);
+                self.client = client_name(params.client);
                 self.initialize(server, id, version, out);
             }
             ("ping", false) => {
@@ -428,10 +435,15 @@ impl Session {
             _ => {
                 let capabilities = params.meta.as_ref().and_then(|meta| meta.capabilities);
                 let progress = params.meta.as_ref().and_then(|meta| meta.progress).filter(|token| rpc::is_id(token));
+                let client = match version.is_modern() {
+                    true => client_name(params.meta.as_ref().and_then(|meta| meta.client)),
+                    false => self.client.clone(),
+                };
                 let ask = ask(server, method, params, &principal)?;
                 let can_ask = is_asked_about(catalogue, &ask)
                     && if version.is_modern() { can_ask(capabilities) } else { self.can_ask };
-                return Ok(Step::Call(Box::new(Call { id, version, principal, progress, params: raw, can_ask, ask })));
+                let call = Call { id, version, principal, client, progress, params: raw, can_ask, ask };
+                return Ok(Step::Call(Box::new(call)));
             }
         }
         Ok(Step::Done)

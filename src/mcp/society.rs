@@ -46,6 +46,19 @@ struct Message {
     data: Option<Box<RawValue>>,
 }
 
+/// That an agent has sent others a message; what it says is theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spoken {
+    /// Of the message; `None` is one that went another way, and was reported.
+    pub id: Option<u64>,
+    /// Who.
+    pub from: Box<str>,
+    /// To whom.
+    pub to: Vec<Box<str>>,
+    /// Where it was to a topic.
+    pub topic: Option<Box<str>>,
+}
+
 /// Who asks, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
@@ -86,6 +99,8 @@ pub struct Society {
     claiming: BTreeMap<Box<str>, u64>,
     /// A message was sent since this was asked for last.
     sent: bool,
+    /// Who has spoken to whom since then.
+    said: Vec<Spoken>,
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -177,6 +192,12 @@ impl Society {
             self.inboxes.entry(row.agent_id.clone()).or_default().push_back(message.clone());
         }
         self.sent = true;
+        self.said.push(Spoken {
+            id: Some(message.id),
+            from: message.from.clone(),
+            to: receivers.iter().map(|row| row.agent_id.clone()).collect(),
+            topic: message.topic.clone(),
+        });
         done(&json!({ "id": message.id, "delivered": receivers.len(), "revision": revision }))
     }
 
@@ -214,6 +235,11 @@ impl Society {
         Ok(Next::Done(done(&json!({
             "agent_id": me, "messages": messages, "next_since": next, "unread": unread, "note": NOTE, "revision": revision,
         }))))
+    }
+
+    /// Who has spoken to whom since this was asked last. To be asked after each message.
+    pub fn take_said(&mut self) -> Vec<Spoken> {
+        std::mem::take(&mut self.said)
     }
 
     /// Whether a message was sent since this was asked last: whoever waits for one looks again.

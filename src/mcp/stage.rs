@@ -145,11 +145,6 @@ impl Stage {
         self.views.iter().find(|(_, scene)| *scene.name == *name)
     }
 
-    /// Names of the views that are kept, the newest first.
-    pub fn kept_names(&self) -> impl Iterator<Item = &str> {
-        self.views.iter().rev().map(|(_, scene)| &*scene.name)
-    }
-
     /// Does what is asked, and answers it.
     ///
     /// # Errors
@@ -205,19 +200,24 @@ impl Stage {
             || page.to_owned(),
             |(_, scene)| self.url(scene, page, self.view().map_or(0, |(placed, _)| placed.time_ms)),
         );
-        let names: Vec<&str> = self.views.iter().rev().map(|(_, scene)| &*scene.name).collect();
         let result = done(&json!({
-            "url": url, "view": kept.map(|(_, scene)| shown(scene)), "views": names, "viewers": viewers, "revision": revision,
+            "url": url, "view": kept.map(|(_, scene)| shown(scene)), "views": self.names(), "viewers": viewers, "revision": revision,
         }))?;
         let link = Content::Link { uri: url, name: "The live graph".to_owned(), mime: "text/html" };
         let text = result.structured.clone().map(Content::Text);
         Ok(ToolResult { content: text.into_iter().chain([link]).collect(), ..result })
     }
 
+    /// Names of the views that are kept, the newest first.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.views.iter().rev().map(|(_, scene)| &*scene.name).collect()
+    }
+
     /// What to say of a view that is not kept.
     #[must_use]
     pub fn unknown(&self, name: &str) -> ToolError {
-        let names: Vec<&str> = self.views.iter().rev().map(|(_, scene)| &*scene.name).collect();
+        let names = self.names();
         let near = nearest(name, names.iter().copied());
         let near = near.map(|near| format!(": did you mean {near}?")).unwrap_or_default();
         let there =

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::rpc::text;
 use super::uri::{Uri, parse};
+use crate::graph::{Change, Graph, NodeId};
 use crate::limits::{MCP_NOTICE_INTERVAL_NS, MCP_SUBSCRIPTION_URIS_MAX, MCP_SUBSCRIPTIONS_MAX, MCP_URI_BYTES_MAX};
 
 /// What has changed since the last time.
@@ -19,10 +20,33 @@ pub struct Touched {
     pub layout: bool,
     /// The engine's figures.
     pub stats: bool,
-    /// Keys of nodes that changed, agents' among them.
+    /// Keys of nodes that changed or ended, or whose edges did, agents' among them.
     pub nodes: HashSet<Box<str>>,
     /// Agents that reported events.
     pub heard: HashSet<Box<str>>,
+}
+
+impl Touched {
+    /// Notes what becomes of nodes: a change of their own, an edge that comes, changes or goes at one of its ends, their end, and another
+    /// key, under the one before as well. `before` has not had the changes yet. O(changes).
+    pub fn take(&mut self, changes: &[Change], before: &Graph) {
+        let key_of = |id: NodeId| before.index_of(id).and_then(|index| before.node(index)).map(|node| node.key.clone());
+        for change in changes {
+            match change {
+                Change::PutNode(node) => {
+                    self.nodes.extend(key_of(node.id).filter(|key| *key != node.key));
+                    self.nodes.insert(node.key.clone());
+                }
+                Change::RemoveNode(id) => self.nodes.extend(key_of(*id)),
+                // An end that is new is among the nodes that are put.
+                Change::PutEdge(edge) => self.nodes.extend([edge.source, edge.target].into_iter().filter_map(key_of)),
+                Change::RemoveEdge(id) => {
+                    let ends = before.edge_row(*id).into_iter().flat_map(|edge| [edge.source, edge.target]);
+                    self.nodes.extend(ends.filter_map(key_of));
+                }
+            }
+        }
+    }
 }
 
 /// What a subscription is of.
@@ -33,6 +57,7 @@ enum Topic {
     Layout,
     Stats,
     Node(Box<str>),
+    Agent(Box<str>),
     Events(Box<str>),
 }
 
@@ -50,7 +75,8 @@ impl Topic {
             Uri::Agents => Self::Agents,
             Uri::Layout => Self::Layout,
             Uri::Stats => Self::Stats,
-            Uri::Node { key } | Uri::Agent { key } | Uri::Task { key } => Self::Node(key.into()),
+            Uri::Node { key } | Uri::Task { key } => Self::Node(key.into()),
+            Uri::Agent { key } => Self::Agent(key.into()),
             Uri::AgentEvents { key } => Self::Events(key.into()),
             Uri::Help { .. }
             | Uri::Neighbours { .. }
@@ -68,6 +94,8 @@ impl Topic {
             Self::Layout => touched.layout,
             Self::Stats => touched.stats,
             Self::Node(key) => touched.nodes.contains(key),
+            // Figures that it reports are in no node.
+            Self::Agent(key) => touched.nodes.contains(key) || touched.heard.contains(key),
             Self::Events(key) => touched.heard.contains(key),
         }
     }

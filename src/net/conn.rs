@@ -3,17 +3,23 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+
 use super::drags::{Admission, Drags};
 use super::inbound::{Ending, Inbound, Said};
 use super::ladder::Ladder;
 use super::liveness::Liveness;
 use super::outbound::{Flushed, Outbound, Sent, Supply};
 use super::rate_limit::RateLimit;
+use super::watch_agents::AgentWatch;
+use crate::base::Rate;
 use crate::base::clock::SECOND_NS;
 use crate::handoff::{
     DragPhase, Interest, NodeId, Origin, SettingsSaid, ShardEvent, StagePart, Transport, ViewCommand, Watching,
 };
-use crate::limits::{CONTROL_BURST, CONTROL_PER_MINUTE, DRAGS_PER_CLIENT_MAX};
+use crate::limits::{
+    ACTIONS_PER_SECOND, AGENTS_SCHEMA_VERSION, CONTROL_BURST, CONTROL_PER_MINUTE, DRAGS_PER_CLIENT_MAX,
+};
 use crate::wire::{
     BinaryMessage, ClientError, ClientMessage, CloseCode, ErrorCategory, ServerError, ServerMessage, is_settings,
     parse_binary, parse_interest, parse_message, write_client_error,
@@ -51,6 +57,10 @@ pub struct Conn<Stream> {
     pub untold: [bool; StagePart::ALL.len()],
     /// How it hears of changed settings.
     pub watching: Watching,
+    /// How it hears of agents.
+    pub agents: AgentWatch,
+    /// How many actions of agents it may say.
+    pub actions: Rate,
     /// When the rest of its goodbye has to be over, ns; `None` while it is well.
     pub linger_until_ns: Option<u64>,
 }
@@ -87,32 +97,38 @@ impl<Stream: Write> Conn<Stream> {
         requests: &mut impl Requests,
         received: &mut Received,
     ) -> Result<(), Ending> {
-        let Self { inbound, out, drags, limiter, origin, .. } = self;
+        let Self { inbound, out, drags, limiter, actions, origin, .. } = self;
         let transport = out.transport();
         let mut overrun = false;
         // The parser writes its replies into a buffer of its own so that texts can be queued while it runs.
         let mut replies = Vec::new();
-        let mut unknown = false;
+        let (mut unknown, mut skew) = (false, false);
         let ended = inbound.feed(bytes, &mut replies, |said, replies| {
             if !replies.is_empty() {
                 out.private_mut().append(replies);
             }
             // A blank line is a customary sign of life; an empty WebSocket message is a message.
-            if overrun || unknown || (said == Said::Text(b"") && transport == Transport::Tcp) {
+            if overrun || unknown || skew || (said == Said::Text(b"") && transport == Transport::Tcp) {
                 return;
             }
             received.messages += 1;
-            let mut answer = Answer { out, limiter, origin: *origin, epoch, now_ns, refused: false, overrun: false };
+            let origin = *origin;
+            let mut answer =
+                Answer { out, limiter, actions, origin, epoch, now_ns, refused: false, overrun: false, skew: false };
             match said {
                 Said::Text(text) => answer.act(text, drags, requests),
                 Said::Binary(bytes) => unknown |= !answer.act_binary(bytes, requests),
             }
             received.refused += u64::from(answer.refused);
             overrun |= answer.overrun;
+            skew |= answer.skew;
         });
         out.private_mut().append(&mut replies);
         if overrun || out.private_bytes() > super::echo::raised(super::outbound::PRIVATE_BYTES_MAX) {
             return Err(Ending::Close(CloseCode::TryLater, "answers pile up unread"));
+        }
+        if skew {
+            return Err(Ending::Close(CloseCode::VersionSkew, "agents_subscribe: schema_version 1 is spoken here"));
         }
         if unknown {
             return Err(Ending::Close(CloseCode::Unsupported, "a binary message of a kind that is not understood"));
@@ -157,11 +173,14 @@ impl<Stream: Write> Conn<Stream> {
 struct Answer<'conn> {
     out: &'conn mut Outbound,
     limiter: &'conn mut RateLimit,
+    actions: &'conn mut Rate,
     origin: Origin,
     epoch: u32,
     now_ns: u64,
     refused: bool,
     overrun: bool,
+    /// The client speaks another version.
+    skew: bool,
 }
 
 impl Answer<'_> {
@@ -216,6 +235,22 @@ impl Answer<'_> {
                 let said = SettingsSaid::Watch { version, hash };
                 self.ask_control(ShardEvent::Settings { origin: self.origin, said }, requests);
             }
+            ClientMessage::WatchAgents { schema_version, binary } => {
+                if schema_version != AGENTS_SCHEMA_VERSION {
+                    self.skew = true;
+                    return;
+                }
+                let fits = self.out.profile().has_lead_byte() && self.out.transport() == Transport::WebSocket;
+                if binary && !fits {
+                    let message = "actions come in text where a frame may begin with any byte, and over TCP";
+                    return self.error("unsupported", message, &["actions"], false);
+                }
+                let heard = if binary { Watching::Binary } else { Watching::Text };
+                self.ask_control(ShardEvent::Agents { origin: self.origin, heard }, requests);
+            }
+            ClientMessage::LeaveAgents => {
+                self.ask_control(ShardEvent::Agents { origin: self.origin, heard: Watching::Nothing }, requests);
+            }
             ClientMessage::LeaveSettings => {
                 let said = SettingsSaid::Leave;
                 self.ask_control(ShardEvent::Settings { origin: self.origin, said }, requests);
@@ -231,10 +266,7 @@ impl Answer<'_> {
         }
         match parse_binary(bytes) {
             Ok(BinaryMessage::Ack(ack)) => self.out.ack(ack.sequence, self.now_ns),
-            Ok(BinaryMessage::AgentActions(_)) => {
-                let message = "actions of agents are not relayed on this socket";
-                self.error("not_here", message, &[], false);
-            }
+            Ok(BinaryMessage::AgentActions(said)) => self.say_actions(bytes, said.count(), requests),
             Err(ClientError::UnknownType) => return false,
             Err(error) => {
                 let mut json = Vec::with_capacity(256);
@@ -243,6 +275,22 @@ impl Answer<'_> {
             }
         }
         true
+    }
+
+    /// Actions are told as agents act: they have a rate of their own. A message is taken whole or not at all.
+    fn say_actions(&mut self, bytes: &[u8], count: usize, requests: &mut impl Requests) {
+        let mut rate = *self.actions;
+        for _ in 0..count {
+            if let Err(wait_ns) = rate.admit(self.now_ns) {
+                let message =
+                    format!("at most {ACTIONS_PER_SECOND} actions a second; nothing of this message was relayed");
+                return self.limited(&message, wait_ns as f64 / SECOND_NS as f64);
+            }
+        }
+        *self.actions = rate;
+        let event = ShardEvent::Actions { origin: self.origin, message: Bytes::copy_from_slice(bytes) };
+        let taken = requests.to_control(event);
+        self.busy_unless(taken);
     }
 
     fn ask_settings(&mut self, bytes: &[u8], requests: &mut impl Requests) {

@@ -29,6 +29,7 @@ mod shard_loop;
 mod socket;
 mod spares;
 mod upkeep;
+mod watch_agents;
 mod ws_in;
 
 use std::sync::Arc;

@@ -174,8 +174,10 @@ fn rest_parameters(request: &Request) -> &'static [&'static str] {
         ("GET" | "HEAD", "/api/graph/edges") => &["limit", "cursor", "node", "relation"],
         ("GET" | "HEAD", "/api/graph/data/paginated") => &["page", "page_size"],
         ("GET" | "HEAD", "/api/graph/export") => &["format", "positions"],
-        ("POST", "/api/graph/import") => &["format", "mode", "skip_bad", "if_version", "idempotency_key", "author"],
-        ("PATCH" | "DELETE", _) if changes_graph(request) => &["if_version", "idempotency_key", "author"],
+        ("POST", "/api/graph/import") => {
+            &["format", "mode", "skip_bad", "if_version", "idempotency_key", "author", "why"]
+        }
+        ("PATCH" | "DELETE", _) if changes_graph(request) => &["if_version", "idempotency_key", "author", "why"],
         _ => &[],
     }
 }

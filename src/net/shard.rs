@@ -3,6 +3,8 @@
 //! Clock and sockets are a [`Platform`]: epoll's in the server, a test's own in a test, where a turn is then a function of
 //! what it is given. It accepts nothing, speaks no HTTP, looks up no node.
 
+mod news;
+mod orders;
 mod quiet;
 
 use std::io::{ErrorKind, Read, Write};
@@ -14,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use crossbeam::utils::CachePadded;
 
+use self::news::News;
 use super::conn::{Conn, Received};
 use super::drags::Drags;
 use super::inbound::{Ending, Inbound};
@@ -25,13 +28,14 @@ use super::platform::{Platform, Ready};
 use super::rate_limit::RateLimit;
 use super::spares::Spares;
 use super::upkeep::Out;
-use crate::base::clock::MILLISECOND_NS;
-use crate::base::{Handle, Idle, Slab};
+use super::watch_agents::AgentWatch;
+use crate::base::clock::{MILLISECOND_NS, SECOND_NS};
+use crate::base::{Handle, Idle, Rate, Slab};
 use crate::handoff::{
-    Adopt, ClassRef, Consumer, Frame, Interest, Origin, Producer, SessionId, ShardEvent, ShardMessage, StagePart,
-    Transport, ViewCommand, Watching,
+    Adopt, ClassRef, Consumer, Frame, Origin, Producer, SessionId, ShardEvent, ShardMessage, StagePart, Transport,
+    ViewCommand, Watching,
 };
-use crate::limits::CLASSES_MAX;
+use crate::limits::{ACTIONS_PER_SECOND, CLASSES_MAX};
 use crate::metrics::ShardMetrics;
 use crate::wire::CloseCode;
 
@@ -129,6 +133,7 @@ pub struct Shard<P: Platform> {
     demand_bytes: u64,
     /// What everybody is shown, by part.
     stage: [Option<Bytes>; StagePart::ALL.len()],
+    news: News,
     /// Why and with what words everyone is being sent away.
     stopping: Option<(CloseCode, &'static str)>,
 }
@@ -167,6 +172,7 @@ impl<P: Platform> Shard<P> {
             copied_bytes: 0,
             demand_bytes: 0,
             stage: [None, None],
+            news: News::default(),
             stopping: None,
         }
     }
@@ -204,6 +210,7 @@ impl<P: Platform> Shard<P> {
                 self.take_frames();
             }
         }
+        self.pass_news(now_ns);
         self.serve_ready(now_ns);
     }
 
@@ -446,6 +453,8 @@ impl<P: Platform> Shard<P> {
                 queued: false,
                 untold: self.stage.each_ref().map(Option::is_some),
                 watching: Watching::Nothing,
+                agents: AgentWatch::default(),
+                actions: Rate::new(SECOND_NS / ACTIONS_PER_SECOND, ACTIONS_PER_SECOND),
                 linger_until_ns: None,
             }
         });
@@ -473,75 +482,6 @@ impl<P: Platform> Shard<P> {
             }
             shard.serve_unguarded(handle, false, now_ns)
         });
-    }
-
-    fn obey(&mut self, message: ShardMessage, now_ns: u64) {
-        match message {
-            ShardMessage::Text { handle, text } => self.tell(handle, now_ns, |conn| conn.out.text(&text)),
-            ShardMessage::Binary { handle, message } => self.tell(handle, now_ns, |conn| conn.out.binary(&message)),
-            ShardMessage::Watch { handle, watching, message } => {
-                self.tell(handle, now_ns, |conn| conn.watch(watching, &message));
-            }
-            ShardMessage::SettingsChanged { text, binary } => self.tell_all(|conn| conn.hear(&text, &binary)),
-            ShardMessage::Stage { part, text } => self.set_stage(part, text),
-            ShardMessage::Broadcast { text } => self.tell_all(|conn| conn.out.text(&text)),
-            ShardMessage::Reclass { handle, class, demand_bytes, text } => {
-                self.reclass(handle, class, demand_bytes);
-                if let Some(conn) = self.conns.get_mut(handle) {
-                    let _ = conn.out.text(&text);
-                }
-                self.serve(handle, false, now_ns);
-            }
-            ShardMessage::Interest { handle, interest, text, asked } => {
-                self.take_interest(handle, interest, text.as_ref(), asked);
-                self.serve(handle, false, now_ns);
-            }
-            ShardMessage::Expel { class, code, reason } => {
-                let members = self.members.get(usize::from(class.slot)).cloned().unwrap_or_default();
-                for handle in members {
-                    let Some(conn) = self.conns.get_mut(handle).filter(|conn| conn.out.class() == class) else {
-                        continue;
-                    };
-                    conn.out.close(code, reason);
-                    conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
-                    queue(&mut self.ready, conn);
-                }
-            }
-            ShardMessage::Shutdown { code, reason } => {
-                self.stopping = Some((code, reason));
-                for (_, conn) in self.conns.iter_mut() {
-                    conn.out.close(code, reason);
-                    conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
-                    queue(&mut self.ready, conn);
-                }
-            }
-        }
-    }
-
-    /// A client's interest, resolved: what it asked for last counts. The memory of the one before is kept.
-    fn take_interest(&mut self, handle: Handle, interest: Box<Interest>, text: Option<&Bytes>, asked: bool) {
-        let Self { conns, links, interests, .. } = self;
-        let Some(conn) = conns.get_mut(handle) else { return interests.put(interest) };
-        let Some(link) = links.get(usize::from(conn.out.class().slot)) else { return interests.put(interest) };
-        let same = |before: &Interest| before.order == interest.order && before.wanted == interest.wanted;
-        let tell = asked || !conn.out.interest().is_some_and(same);
-        conn.out.set_interest(interest, link, interests);
-        if tell && text.is_some_and(|text| !conn.out.text(text)) {
-            conn.out.close(CloseCode::TryLater, "answers pile up unread");
-        }
-    }
-
-    fn reclass(&mut self, handle: Handle, class: ClassRef, demand_bytes: u64) {
-        self.leave_members(handle);
-        let Some(conn) = self.conns.get_mut(handle) else { return };
-        self.demand_bytes = self.demand_bytes + demand_bytes - conn.demand_bytes;
-        conn.demand_bytes = demand_bytes;
-        conn.out.reclass(class);
-        if let Some(members) = self.members.get_mut(usize::from(class.slot)) {
-            conn.member = members.len();
-            members.push(handle);
-        }
-        self.gauge();
     }
 
     /// Takes the connection out of its class's list; the last member moves into its place.
@@ -629,6 +569,7 @@ impl<P: Platform> Shard<P> {
             quiet::tell_stage(stage, conn, ready);
             let mut out = Out { lanes, interests };
             conn.keep_pace(&mut out, metrics, now_ns);
+            conn.keep_agents(&mut out);
             if let Some(link) = links.get(usize::from(conn.out.class().slot)) {
                 conn.keep_interest(link, &mut out, now_ns);
             }
@@ -652,17 +593,6 @@ impl<P: Platform> Shard<P> {
             let Some((handle, _)) = copying.max_by_key(|(_, conn)| conn.out.stalled_ns(now_ns)) else { return };
             self.metrics.stalled.add(1);
             self.remove(handle);
-        }
-    }
-
-    /// Gives back the last frames of slow classes, which would otherwise stay leased until their next one. Somebody
-    /// who joins such a class now waits for that.
-    fn drop_old_fronts(&mut self) {
-        let newest = self.front.iter().flatten().map(|frame| frame.stamp().published_ns).max();
-        for front in &mut self.front {
-            if front.as_ref().is_some_and(|frame| Some(frame.stamp().published_ns) < newest) {
-                *front = None;
-            }
         }
     }
 }

@@ -161,7 +161,7 @@ fn settings(connection: &Connection, report: &mut CheckReport) -> rusqlite::Resu
 /// The log from its newest entry back: what it says last of a node or an edge is what the rows say.
 fn log(connection: &Connection, counters: &Counters, report: &mut CheckReport) -> rusqlite::Result<()> {
     let mut statement =
-        connection.prepare(&format!("SELECT {} FROM log ORDER BY version DESC", load::ENTRY_COLUMNS))?;
+        connection.prepare(&format!("SELECT {} FROM log ORDER BY version DESC", schema::entry_columns(connection)?))?;
     let mut found = statement.query([])?;
     let mut look = Look::new(connection)?;
     let (mut nodes, mut edges) = (HashSet::new(), HashSet::new());

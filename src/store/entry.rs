@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::graph::{Change, EdgeRow, Node, NodeId, Value};
+use crate::graph::{Author, Change, EdgeRow, Node, NodeId, Value};
 
 /// One committed batch: a row of the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +13,8 @@ pub struct Entry {
     pub epoch: u32,
     /// When it was accepted, ms since 1970.
     pub at_unix_ms: u64,
-    /// Who asked for it.
-    pub author: Box<str>,
+    /// Who asked for it, and why.
+    pub author: Author,
     /// The key that makes a retry safe, where the client gave one.
     pub idempotency_key: Option<Box<str>>,
     /// What it did to the graph, in order.
@@ -30,7 +30,7 @@ impl Entry {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let settings: usize = self.settings.iter().map(|(path, _)| path.len() + 32).sum();
-        128 + self.answer.len() + settings + self.changes.iter().map(change_bytes).sum::<usize>()
+        128 + self.answer.len() + self.author.bytes() + settings + self.changes.iter().map(change_bytes).sum::<usize>()
     }
 }
 

@@ -130,7 +130,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let unclean = wal_bytes(path) > 0;
     let sqlite = |error| StoreError::sqlite("opening", path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(32);
     connection
@@ -150,6 +150,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY",
         )
         .map_err(sqlite)?;
+    schema::upgrade(&mut connection).map_err(sqlite)?;
     if unclean {
         let wrong = schema::quick_check(&connection).map_err(sqlite)?;
         if !wrong.is_empty() {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, Statement};
 
 use super::backup::existing;
-use super::{Entry, Loaded, LogPage, Retry, StoreError, file, layout, rows};
+use super::{Entry, Loaded, LogPage, Retry, StoreError, file, layout, rows, schema};
+use crate::graph::Author;
 use crate::limits::{STORE_PAGE_BYTES_MAX, STORE_RETRIES_MAX};
 
 /// What [`super::sqlite`] keeps in memory of `meta`.
@@ -155,10 +156,7 @@ fn retries(connection: &Connection) -> rusqlite::Result<Vec<Retry>> {
     rows.collect()
 }
 
-/// The columns that [`entry`] reads.
-pub(super) const ENTRY_COLUMNS: &str = "version, epoch, at_unix_ms, author, idempotency_key, changes, settings, answer";
-
-/// A row of the log.
+/// A row of the log, of [`schema::entry_columns`].
 pub(super) fn entry(row: &Row<'_>) -> Result<Entry, String> {
     let number = |column: usize| row.get::<_, i64>(column).map(|found| found as u64).map_err(|error| error.to_string());
     let text = |column: usize| row.get::<_, Option<Box<str>>>(column).map_err(|error| error.to_string());
@@ -176,7 +174,7 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry, String> {
         version: number(0)?,
         epoch: number(1)? as u32,
         at_unix_ms: number(2)?,
-        author: text(3)?.unwrap_or_default(),
+        author: Author { principal: text(3)?.unwrap_or_default(), name: text(8)?, why: text(9)? },
         idempotency_key: text(4)?,
         changes: Arc::from(changes),
         settings,
@@ -201,7 +199,8 @@ pub(super) fn read_log(
         return Err(StoreError::Trimmed { from, first });
     }
     let sqlite = |error| StoreError::sqlite("reading", path, &error);
-    let query = format!("SELECT {ENTRY_COLUMNS} FROM log WHERE version >= ?1 ORDER BY version LIMIT ?2");
+    let columns = schema::entry_columns(connection).map_err(sqlite)?;
+    let query = format!("SELECT {columns} FROM log WHERE version >= ?1 ORDER BY version LIMIT ?2");
     let mut statement: Statement<'_> = connection.prepare(&query).map_err(sqlite)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query([i64::try_from(from).unwrap_or(i64::MAX), limit]).map_err(sqlite)?;

@@ -2,7 +2,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT RO
 CREATE TABLE node (id INTEGER PRIMARY KEY, key TEXT NOT NULL, label TEXT NOT NULL, class TEXT NOT NULL, private INTEGER NOT NULL, grp TEXT, weight REAL NOT NULL, colour TEXT, x REAL, y REAL, z REAL, pinned INTEGER NOT NULL, attributes TEXT NOT NULL) STRICT;
 CREATE TABLE edge (id INTEGER PRIMARY KEY, source INTEGER NOT NULL REFERENCES node (id), target INTEGER NOT NULL REFERENCES node (id), weight REAL NOT NULL, directed INTEGER NOT NULL, relation TEXT, label TEXT, attributes TEXT NOT NULL) STRICT;
 CREATE TABLE setting (path TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE log (version INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, at_unix_ms INTEGER NOT NULL, author TEXT NOT NULL, idempotency_key TEXT, changes TEXT NOT NULL, settings TEXT, answer TEXT) STRICT;
+CREATE TABLE log (version INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, at_unix_ms INTEGER NOT NULL, author TEXT NOT NULL, idempotency_key TEXT, changes TEXT NOT NULL, settings TEXT, answer TEXT, name TEXT, why TEXT) STRICT;
 CREATE INDEX log_retry ON log (version) WHERE idempotency_key IS NOT NULL;
 CREATE TABLE layout (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, tick INTEGER NOT NULL, at_unix_ms INTEGER NOT NULL, nodes INTEGER NOT NULL, complete INTEGER NOT NULL) STRICT;
 CREATE TABLE layout_part (layout INTEGER NOT NULL, part INTEGER NOT NULL, checksum INTEGER NOT NULL, positions BLOB NOT NULL, PRIMARY KEY (layout, part)) STRICT;
@@ -10,4 +10,4 @@ CREATE VIEW nodes AS SELECT id, key, label, class, private, grp AS "group", weig
 CREATE VIEW edges AS SELECT edge.id, start.key AS source, finish.key AS target, edge.weight, directed, relation, edge.label, edge.attributes FROM edge JOIN node AS start ON start.id = edge.source JOIN node AS finish ON finish.id = edge.target;
 CREATE VIEW node_attributes AS SELECT node.id, node.key, item.key AS name, item.value FROM node, json_each(node.attributes) AS item;
 CREATE VIEW edge_attributes AS SELECT edge.id, item.key AS name, item.value FROM edge, json_each(edge.attributes) AS item;
-CREATE VIEW history AS SELECT version, strftime('%Y-%m-%d %H:%M:%f', at_unix_ms / 1000.0, 'unixepoch') AS at, author, json_array_length(changes) AS changes, settings, idempotency_key FROM log;
+CREATE VIEW history AS SELECT version, strftime('%Y-%m-%d %H:%M:%f', at_unix_ms / 1000.0, 'unixepoch') AS at, author, name, why, json_array_length(changes) AS changes, settings, idempotency_key FROM log;

@@ -9,7 +9,7 @@ use super::load::{self, Counters};
 use super::lock::{StoreLock, real_path};
 use super::rows::{EdgeParts, Writer};
 use super::{About, BackupJob, Entry, Layout, Loaded, LogPage, Store, StoreError, backup, file, layout};
-use crate::graph::{Change, Graph};
+use crate::graph::{Author, Change, Graph};
 use crate::limits::{STORE_LOG_BYTES_MAX, STORE_LOG_ENTRIES_MAX, STORE_TRIM_MAX, STORE_WAL_BYTES};
 
 /// Bytes of a log row beyond its texts, about.
@@ -254,7 +254,7 @@ fn put_rows(transaction: &Transaction<'_>, graph: &Graph) -> rusqlite::Result<()
 /// Rows and log of `entries`; the counters follow.
 fn write(transaction: &Transaction<'_>, entries: &[Entry], after: &mut Counters) -> rusqlite::Result<()> {
     let mut writer = Writer::new(transaction)?;
-    let mut log = transaction.prepare_cached("INSERT INTO log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    let mut log = transaction.prepare_cached("INSERT INTO log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
     let mut set = transaction.prepare_cached("INSERT OR REPLACE INTO setting VALUES (?1, ?2)")?;
     let mut unset = transaction.prepare_cached("DELETE FROM setting WHERE path = ?1")?;
     let text = |given: serde_json::Result<String>| {
@@ -288,9 +288,12 @@ fn write(transaction: &Transaction<'_>, entries: &[Entry], after: &mut Counters)
         };
         let answer = entry.idempotency_key.as_ref().map(|_| &*entry.answer);
         let (version, at) = (entry.version as i64, entry.at_unix_ms as i64);
-        log.execute(params![version, entry.epoch, at, entry.author, entry.idempotency_key, changes, settings, answer])?;
+        let Author { principal, name, why } = &entry.author;
+        let key = &entry.idempotency_key;
+        log.execute(params![version, entry.epoch, at, principal, key, changes, settings, answer, name, why])?;
         after.epoch = after.epoch.max(entry.epoch);
-        let texts = changes.len() + settings.map_or(0, |text| text.len()) + answer.map_or(0, str::len);
+        let texts =
+            entry.author.bytes() + changes.len() + settings.map_or(0, |text| text.len()) + answer.map_or(0, str::len);
         after.log_bytes += texts as u64 + LOG_ROW_BYTES;
         if after.log_first == 0 {
             after.log_first = entry.version;

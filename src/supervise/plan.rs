@@ -1,6 +1,7 @@
 //! What is going to run where and how much memory it takes: computed once, printed by `--check`, then followed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::StartError;
 use super::topology::LANES;
@@ -8,6 +9,7 @@ use crate::base::Idle;
 use crate::base::host;
 use crate::config::Config;
 use crate::config::IdleStrategy;
+use crate::control::Room;
 use crate::handoff::Frame;
 use crate::net::ShardLoop;
 use crate::sim::cpu::CpuBackend;
@@ -84,6 +86,17 @@ impl Plan {
             return Err(StartError::Memory { needed: needed / mib, available: available / mib });
         }
         Ok(plan)
+    }
+
+    /// What memory has room for, when the graph of `node_count` nodes grows: another simulation, and larger frames.
+    #[must_use]
+    pub fn room(&self, node_count: usize) -> Room {
+        let (frames, workers) = (self.frames, self.worker_cores.len());
+        let needed = move |nodes: usize, edges: usize| {
+            let larger = Frame::footprint(nodes).saturating_sub(Frame::footprint(node_count));
+            CpuBackend::footprint_with(nodes, 2 * edges, workers).saturating_add(frames * larger) as u64
+        };
+        Room { needed: Arc::new(needed), available: host::available_bytes }
     }
 
     /// Bytes in all, besides the graph's own labels and attributes.

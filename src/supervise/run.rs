@@ -462,6 +462,7 @@ impl Engine {
             connections_per_address_max: config.net.connections_per_address_max.map(|limit| limit.get() as usize),
             connections_per_address_automatic: NetOptions::CONNECTIONS_PER_ADDRESS_AUTOMATIC,
             limits: GraphLimits { nodes: config.graph.nodes_max as usize, edges: config.graph.edges_max as usize },
+            room: plan.room(loaded.graph.nodes().len()),
             steer: steer_facts(&params),
             settings: settings.clone(),
         };

@@ -5,7 +5,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::ClientError;
-use crate::limits::NODE_ID_MAX;
+use crate::limits::{ACTION_PAYLOAD_BYTES_MAX, ACTIONS_MAX, NODE_ID_MAX};
 
 /// First byte of an agent action, or of a batch of them.
 pub const MESSAGE_AGENT_ACTION: u8 = 0x23;
@@ -42,6 +42,19 @@ pub enum Action {
 }
 
 impl Action {
+    /// As texts call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Update => "update",
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::Link => "link",
+            Self::Transform => "transform",
+        }
+    }
+
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Query,
@@ -139,7 +152,14 @@ fn ack(body: &[u8]) -> Result<BroadcastAck, ClientError> {
 /// A single action and a batch begin with the same byte. Bytes that are a whole batch, to the last one, are a batch:
 /// a single one would need its agent's id, its target and its payload to agree on that.
 fn actions(body: &[u8]) -> Result<AgentActions<'_>, ClientError> {
-    batch(body).map_or_else(|| action(body).map(AgentActions::One), Ok)
+    let actions = batch(body).map_or_else(|| action(body).map(AgentActions::One), Ok)?;
+    if actions.count() > ACTIONS_MAX {
+        return Err(ClientError::Range { field: "count", min: 1.0, max: ACTIONS_MAX as f64 });
+    }
+    if actions.iter().any(|action| action.payload.len() > ACTION_PAYLOAD_BYTES_MAX) {
+        return Err(ClientError::Unsupported { field: "payload", allowed: "at most 4096 bytes" });
+    }
+    Ok(actions)
 }
 
 fn batch(body: &[u8]) -> Option<AgentActions<'_>> {
@@ -278,6 +298,23 @@ mod tests {
         for length in 1..16 {
             let error = parse_binary(&batch[..length]).unwrap_err();
             assert!(matches!(error, ClientError::Unsupported { field: "0x23", .. }), "{length}");
+        }
+    }
+
+    #[test]
+    fn there_are_only_so_many_actions_and_they_are_only_so_long() {
+        let most = vec![item(1, 0, b""); ACTIONS_MAX];
+        assert_eq!(parsed(&batch_of(&most)).len(), ACTIONS_MAX);
+        let range = ClientError::Range { field: "count", min: 1.0, max: ACTIONS_MAX as f64 };
+        assert_eq!(parse_binary(&batch_of(&[most, vec![item(1, 0, b"")]].concat())), Err(range));
+        let fits = item(1, 0, &[7; ACTION_PAYLOAD_BYTES_MAX]);
+        let long = item(1, 0, &[7; ACTION_PAYLOAD_BYTES_MAX + 1]);
+        assert_eq!(parsed(&batch_of(std::slice::from_ref(&fits))).len(), 1);
+        let single = |item: &[u8]| [&[MESSAGE_AGENT_ACTION], item].concat();
+        assert_eq!(parsed(&single(&fits)).len(), 1);
+        for bad in [single(&long), batch_of(&[item(1, 0, b""), long])] {
+            let error = parse_binary(&bad).unwrap_err();
+            assert_eq!(error.to_string(), "field payload must be at most 4096 bytes");
         }
     }
 

@@ -4,7 +4,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{BITS_MAX, BITS_MIN, Detail, PROFILE_NAMES, Profile, RATE_HZ_MAX};
-use crate::limits::{CLIENT_TEXT_BYTES_MAX, COORDINATE_MAX, NODE_ID_MAX};
+use crate::limits::{AGENTS_SCHEMA_VERSION, CLIENT_TEXT_BYTES_MAX, COORDINATE_MAX, NODE_ID_MAX};
 
 /// A subscription as asked for; what is `None` takes the server's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +99,15 @@ pub enum ClientMessage {
     },
     /// Say no more about the settings.
     LeaveSettings,
+    /// Say who the agents are, and what they do from now on.
+    WatchAgents {
+        /// The version of the events that the client reads.
+        schema_version: u32,
+        /// What nodes' actions come as.
+        binary: bool,
+    },
+    /// Say no more about agents.
+    LeaveAgents,
 }
 
 /// Why a text is not a message we answer. Carries what the error frame needs; builds no strings.
@@ -256,6 +265,10 @@ struct Raw<'text> {
     version: Option<u64>,
     #[serde(borrow, default)]
     hash: Option<&'text str>,
+    #[serde(default)]
+    schema_version: Option<u32>,
+    #[serde(borrow, default)]
+    actions: Option<&'text str>,
 }
 
 /// Parses one control message. The bare text `ping` is one too.
@@ -294,6 +307,16 @@ pub fn parse_message(text: &[u8]) -> Result<ClientMessage, ClientError> {
             Ok(ClientMessage::WatchSettings { version: raw.version.unwrap_or(0), hash })
         }
         "settings_unsubscribe" => Ok(ClientMessage::LeaveSettings),
+        "agents_subscribe" => {
+            let binary = match raw.actions {
+                None | Some("text") => false,
+                Some("binary") => true,
+                Some(_) => return Err(ClientError::Unsupported { field: "actions", allowed: "text or binary" }),
+            };
+            let schema_version = raw.schema_version.unwrap_or(AGENTS_SCHEMA_VERSION);
+            Ok(ClientMessage::WatchAgents { schema_version, binary })
+        }
+        "agents_unsubscribe" => Ok(ClientMessage::LeaveAgents),
         _ => Err(ClientError::UnknownType),
     }
 }

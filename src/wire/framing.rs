@@ -40,6 +40,8 @@ pub enum CloseCode {
     Internal = 1011,
     /// Full, or too slow for too long.
     TryLater = 1013,
+    /// Events about agents of a version that is not spoken here.
+    VersionSkew = 4001,
 }
 
 impl CloseCode {

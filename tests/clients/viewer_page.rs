@@ -5,12 +5,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Server, graph, repository};
+use crate::support::{Folder, Server, graph, repository, within};
 
 /// One browser at a time: each draws with the processor.
 static BROWSER: Mutex<()> = Mutex::new(());
@@ -86,6 +89,48 @@ fn an_agent_points_and_colours_and_the_page_obeys() {
     let stats = look(&server, "pointed", &["--no-drag"])["stats"].clone();
     assert_eq!((stats["selected"].as_u64(), stats["colours"].as_str()), (Some(33), Some("degree")), "{stats}");
     assert_eq!(stats["size"], "equal");
+}
+
+/// Sends a call over raw TCP, in the stateless way, and returns what it comes to.
+fn call(agent: &mut TcpStream, tool: &str, arguments: &Value) -> Value {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let params = json!({ "name": tool, "arguments": arguments, "_meta": meta });
+    let line = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    agent.write_all(format!("{line}\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    BufReader::new(agent.try_clone().unwrap()).read_line(&mut answer).unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert!(answer["result"]["isError"].is_null() && answer["error"].is_null(), "{tool}: {answer}");
+    answer["result"]["structuredContent"].clone()
+}
+
+#[test]
+fn the_page_says_who_changed_the_graph_and_why() {
+    let folder = Folder::new("signed");
+    let token = format!("mcp.token_file={}", folder.join("mcp.token").display());
+    let [flag, path] = graph("karate.gexf");
+    let server =
+        Server::start(&[&flag, &path, "--mcp", "127.0.0.1:0", "--set", &token, "--set", "mcp.anonymous=write"]);
+    let line = server.banner.lines().find(|line| line.contains("mcp at")).unwrap();
+    let address = line.split("mcp at ").nth(1).unwrap().split([',', ' ']).next().unwrap();
+    let mut agent = TcpStream::connect(address).unwrap();
+    call(&mut agent, "register_agent", &json!({ "name": "Ada" }));
+    std::thread::scope(|scope| {
+        // When the page's stream is there, an agent adds fifty nodes.
+        let agent = scope.spawn(|| {
+            assert!(within(Duration::from_secs(60), || server.metric("swarmcast_connections") >= 1.0));
+            let nodes: Vec<Value> = (0..50).map(|n| json!({ "id": format!("idea {n}"), "label": "idea" })).collect();
+            call(&mut agent, "upsert_nodes", &json!({ "nodes": nodes, "why": "ideas <b>from</b> the talk" }));
+        });
+        let said = "Ada added 50 nodes: ideas <b>from</b> the talk";
+        let report = look(&server, "signed", &["--news", said, "--no-drag"]);
+        agent.join().unwrap();
+        let lines = report["news"].as_array().unwrap();
+        assert!(lines.iter().any(|line| line == said), "text, never markup: {report}");
+        assert_eq!(report["stats"]["nodeCount"], 34 + 1 + 50, "{report}");
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use swarmcast::analytics::Unwatched;
 use swarmcast::graph::formats::export::{ExportFormat, export};
 use swarmcast::graph::formats::{Format, ImportOptions, import_bytes};
 use swarmcast::graph::{Graph, Node};
-use swarmcast::limits::{BLOCKS_MAX, NODE_ID_MAX};
+use swarmcast::limits::{ACTION_PAYLOAD_BYTES_MAX, ACTIONS_MAX, BLOCKS_MAX, NODE_ID_MAX};
 use swarmcast::mcp::{
     Ask, Bounds, Catalogue, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, Stage, Step, View, plan,
     read as look,
@@ -238,6 +238,8 @@ fn client_seeds() -> Vec<Vec<u8>> {
         r#"{"type":"nodeDragEnd","nodeId":7,"pin":true}"#,
         r#"{"type":"pinNode","nodeId":0,"pinned":true}"#,
         r#"{"type":"ack","sequence":18446744073709551615}"#,
+        r#"{"type":"agents_subscribe","schema_version":1,"actions":"binary"}"#,
+        r#"{"type":"agents_unsubscribe"}"#,
         r#"{"type":"interest","blocks":[0,1],"ids":[5],"classes":["agent"],"sphere":{"center":[0,0,0],"radius":5}}"#,
         r#"{"type":"interest","frustum":{"planes":[[1,0,0,5]]},"max_nodes":100,"priority":[1],"all":true}"#,
         r#"{"profile":"swarmcast.compact","rate":60,"bits":14,"dimensions":2}"#,
@@ -250,6 +252,8 @@ fn client_seeds() -> Vec<Vec<u8>> {
 fn binary(bytes: &[u8]) {
     if let Ok(BinaryMessage::AgentActions(actions)) = parse_binary(bytes) {
         assert_eq!(actions.iter().count(), actions.count());
+        assert!(actions.count() <= ACTIONS_MAX);
+        assert!(actions.iter().all(|action| action.payload.len() <= ACTION_PAYLOAD_BYTES_MAX));
         let payloads: usize = actions.iter().map(|action| action.payload.len()).sum();
         assert!(actions.count() > 0 && 1 + 15 * actions.count() + payloads <= bytes.len());
     }

@@ -92,6 +92,15 @@ FRAMES = {
     "swarmcast.v1.lz4": own(),
 }
 
+# Binary messages of clients: source, target, action, time, duration, payload.
+ACTIONS = [(3 | AGENT, 9 | KNOWLEDGE, 5, 77, 250, b"why"), (3, 16383, 0, 2**32 - 1, 65535, b""), (ID, 0, 4, 0, 0, bytes(range(256)))]
+ITEMS = [struct.pack("<IIBIH", *fields) + payload for *fields, payload in ACTIONS]
+(HERE / "agent-action.message").write_bytes(b"\x23" + ITEMS[0])
+(HERE / "agent-actions.message").write_bytes(
+    struct.pack("<BH", 0x23, len(ITEMS)) + b"".join(struct.pack("<H", len(item)) + item for item in ITEMS)
+)
+(HERE / "ack.message").write_bytes(struct.pack("<BQIQ", 0x34, SEQUENCE, 3, 2**63 + 1))
+
 # Another encoder's block is another one; this file is for decoders.
 (HERE / "swarmcast.v1.lz4.packed").write_bytes(packed())
 for name, frame in FRAMES.items():

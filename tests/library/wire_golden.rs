@@ -1,12 +1,13 @@
 //! Goal: the bytes on the wire are those of PROTOCOL.md, and stay so.
 //! Method: `tests/golden/` was written by a Python script from that page alone. The engine must produce exactly these
 //! bytes for both transports, and read them back.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use swarmcast::handoff::{ClassRef, Frame, FramePool, Stamp, Transport};
 use swarmcast::wire::{
-    FLAG_COMPRESSED, FLAG_HEARTBEAT, FLAG_SETTLED, FrameHeader, PROFILES, Profile, decode_26, decode_28, decode_v1,
-    decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42, decode_vf0, parse_own,
+    Action, AgentAction, BinaryMessage, BroadcastAck, FLAG_COMPRESSED, FLAG_HEARTBEAT, FLAG_SETTLED, FrameHeader,
+    PROFILES, Profile, decode_26, decode_28, decode_v1, decode_v1_lead, decode_v2, decode_v3, decode_v5, decode_v42,
+    decode_vf0, parse_binary, parse_own,
 };
 
 const AGENT: u32 = 1 << 31;
@@ -131,4 +132,33 @@ fn lengths_are_those_of_the_page() {
     assert_eq!(golden(Profile::V1, "frame").len(), 3 * 34);
     assert_eq!(golden(Profile::V2, "frame").len(), 1 + 3 * 36);
     assert_eq!(golden(Profile::V3, "frame").len(), 1 + 3 * 48);
+}
+
+#[test]
+fn binary_messages_of_clients_are_those_of_the_protocol() {
+    let message = |name: &str| {
+        let path = format!("{}/tests/golden/{name}.message", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(path).unwrap()
+    };
+    let bytes: Vec<u8> = (0..=255).collect();
+    let action = |source, target, action, time_ms, duration_ms, payload| AgentAction {
+        source,
+        target,
+        action,
+        time_ms,
+        duration_ms,
+        payload,
+    };
+    let first = action(3, 9, Action::Transform, 77, 250, b"why".as_slice());
+    let second = action(3, 16_383, Action::Query, u32::MAX, u16::MAX, b"");
+    let third = action((1 << 26) - 1, 0, Action::Link, 0, 0, &bytes);
+    for (name, expected) in [("agent-action", vec![first]), ("agent-actions", vec![first, second, third])] {
+        let golden = message(name);
+        let Ok(BinaryMessage::AgentActions(actions)) = parse_binary(&golden) else { panic!("{name}") };
+        assert_eq!((actions.count(), actions.iter().collect::<Vec<_>>()), (expected.len(), expected), "{name}");
+        // A byte less, or one more behind a whole batch, is not the same message.
+        assert_ne!(parse_binary(&golden[..golden.len() - 1]), parse_binary(&golden), "{name}");
+    }
+    let ack = BroadcastAck { sequence: SEQUENCE, nodes: 3, time: (1 << 63) + 1 };
+    assert_eq!(parse_binary(&message("ack")), Ok(BinaryMessage::Ack(ack)));
 }

@@ -262,7 +262,7 @@ fn agents_are_nodes_while_they_report() {
         let batch = engine.agents.take_batch(&engine.graph, engine.now_ns);
         let changed = batch.is_some();
         if let Some(batch) = batch {
-            assert_eq!(&*batch.author, "agents");
+            assert_eq!(&*batch.author.principal, "agents");
             engine.commit(&batch).unwrap();
         }
         engine.agents.refresh();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use swarmcast::api::steer::SteerFacts;
 use swarmcast::base::Handle;
-use swarmcast::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, SettingsFacts};
+use swarmcast::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts};
 use swarmcast::graph::{GraphBuilder, GraphLimits, NodeClass, NodeKind};
 use swarmcast::handoff::{
     Adopt, Bounds, Consumer, DoorReply, DoorRequest, Doorbell, FramePool, Grant, Overflow, Producer, RuleScale,
@@ -168,6 +168,7 @@ impl World {
             connections_per_address_automatic: 64,
             steer: SteerFacts { scale, bounds: Bounds { fixed: 10_000.0, unit: 0.0, most: 10_000.0 } },
             limits: GraphLimits { nodes: 1_000_000, edges: 1_000_000 },
+            room: Room { needed: Arc::new(|_, _| 0), available: || None },
             settings: SettingsFacts::default(),
         };
         let lanes = ControlLanes {

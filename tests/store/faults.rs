@@ -448,7 +448,7 @@ fn an_fsync_that_fails_costs_no_acknowledged_batch() {
     for line in said.lines().filter_map(|line| line.split("acknowledged ").nth(1)) {
         let (version, author) = line.split_once(' ').unwrap();
         let page = store.read_log(version.parse().unwrap(), 1).unwrap();
-        assert_eq!(&*page.entries[0].author, author, "version {version}");
+        assert_eq!(&*page.entries[0].author.principal, author, "version {version}");
         acknowledged += 1;
     }
     assert_eq!(store.version(), acknowledged);

@@ -141,8 +141,10 @@ impl Plan {
         for graph in &self.changed {
             let network = Network::open(graph)?;
             for dimensions in &self.dimensions {
-                eprintln!("{graph} {dimensions}D: changed");
-                changes.push(change::measure(&network, &self.settings(*dimensions, 0), CHANGE_TICKS)?);
+                for draw in 0..CHANGE_DRAWS {
+                    eprintln!("{graph} {dimensions}D: changed, draw {}", draw + 1);
+                    changes.push(change::measure(&network, &self.settings(*dimensions, draw), CHANGE_TICKS)?);
+                }
             }
         }
         let growth = self.growing.iter().map(|graph| grown(graph, self.rounds)).collect::<Result<_>>()?;
@@ -225,6 +227,9 @@ impl Plan {
         }
     }
 }
+
+/// Times that a graph is changed: other nodes, and another layout. Layouts from nothing differ by some percent themselves.
+const CHANGE_DRAWS: usize = 7;
 
 /// Steps after a change.
 const CHANGE_TICKS: usize = 30;

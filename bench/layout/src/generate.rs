@@ -4,9 +4,9 @@ use crate::graph::Network;
 use crate::random::Random;
 
 /// What [`by_name`] knows.
-pub const NAMES: [&str; 13] = [
-    "grid1k", "grid10k", "grid90k", "cube3k", "comm1k", "comm10k", "comm100k", "comm1m", "scale10k", "tree", "star",
-    "islands", "path",
+pub const NAMES: [&str; 14] = [
+    "grid1k", "grid10k", "grid90k", "cube3k", "comm1k", "comm10k", "comm50k", "comm100k", "comm1m", "scale10k", "tree",
+    "star", "islands", "path",
 ];
 
 /// A graph of [`NAMES`]; `None` for another name.
@@ -19,6 +19,7 @@ pub fn by_name(name: &str) -> Option<Network> {
         "cube3k" => cube(name, 15),
         "comm1k" => communities(name, 1_000, 20),
         "comm10k" => communities(name, 10_000, 200),
+        "comm50k" => communities(name, 50_000, 1_000),
         "comm100k" => communities(name, 100_000, 2_000),
         "comm1m" => communities(name, 1_000_000, 20_000),
         "scale10k" => preferential(name, 10_000, 2),

@@ -10,7 +10,8 @@ import { Interest } from "./interest.js";
 import { Interpolator } from "./interpolation.js";
 import type { FrameMessage, FromWorker, ToWorker } from "./messages.js";
 import { paint, type Painting } from "./palette.js";
-import { element, press, showCard, showFigures, showHint, showLegend, showNote } from "./panel.js";
+import { News } from "./news.js";
+import { element, press, showCard, showFigures, showHint, showLegend, showNews, showNote } from "./panel.js";
 import { Pins } from "./pins.js";
 import { COMPACT, PLAIN, STRIDE } from "./protocol.js";
 import { Labels } from "./scene/labels.js";
@@ -27,6 +28,8 @@ const SLOW_PICTURES = 10;
 const QUICK_PICTURE_MS = 22;
 const QUICK_PICTURES = 180;
 const RECOVERIES_MAX = 3;
+/** Of the events about agents that this page reads: the server closes with 4001 where it speaks another. */
+const AGENTS_SCHEMA = 1;
 
 const query = new URLSearchParams(location.search);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -38,6 +41,7 @@ const frames = new Interpolator((positions) => tell({ type: "recycle", positions
 
 const pins = new Pins();
 const interest = new Interest();
+const news = new News();
 
 let state: State = "connecting";
 let retryAtMs = 0;
@@ -177,6 +181,8 @@ function obey(next: Guidance): void {
 }
 
 function onMessage(message: { type: string } & Record<string, unknown>): void {
+  const label = (id: number) => graph?.nodes.find((node) => node.id === id)?.label ?? null;
+  if (news.take(message, performance.now(), label)) showNews(news.lines(performance.now()));
   if (message.type === "view_set") {
     const next = guidanceOf(message);
     if (next.time === guidedTime && next.time !== null) return;
@@ -191,7 +197,10 @@ function onMessage(message: { type: string } & Record<string, unknown>): void {
     colours.value = encoding.colour;
     return repaint();
   }
-  if (message.type === "connection_established") view.setFlat(message["dimensions"] === 2);
+  if (message.type === "connection_established") {
+    view.setFlat(message["dimensions"] === 2);
+    send({ type: "agents_subscribe", schema_version: AGENTS_SCHEMA });
+  }
   if (message.type !== "pin_confirmed") return;
   const index = graph?.nodes.findIndex((node) => node.id === message["nodeId"]) ?? -1;
   setPinned(index, message["pinned"] === true);
@@ -301,6 +310,7 @@ function turn(nowMs: number): void {
   }
   if (nowMs - panelAtMs > PANEL_INTERVAL_MS) {
     panelAtMs = nowMs;
+    showNews(news.lines(performance.now()));
     drawnAtMs = drawnAtMs.filter((at) => nowMs - at <= 1000);
     showFigures({
       state, retryAtMs, graph, statistics, fps: drawnAtMs.length > 1 ? drawnAtMs.length : null,

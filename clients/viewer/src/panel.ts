@@ -129,6 +129,17 @@ export function showNote(text: string | null): void {
   if (text !== null) noteTimer = setTimeout(() => showNote(null), NOTE_MS);
 }
 
+/** Lines about what others do, the newest last. Text only: it comes from others. */
+export function showNews(lines: string[]): void {
+  const list = element("news");
+  if (lines.length === list.children.length && lines.every((line, at) => list.children[at]?.textContent === line)) return;
+  list.replaceChildren(...lines.map((line) => {
+    const row = document.createElement("li");
+    row.textContent = line;
+    return row;
+  }));
+}
+
 function shapeOf(className: string): string {
   return className === "agent" ? "diamond" : className.startsWith("ontology") ? "square" : "";
 }

@@ -3,7 +3,7 @@
  * empty, a dragged node follows the mouse through the stream, the console stays clean.
  *
  *   node test/page.mjs BASE_URL OUT.png [--no-drag] [--settle MS] [--size 1280x720] [--reduced-motion] [--select LABEL]
- *     [--colour NAME]
+ *     [--colour NAME] [--news TEXT]
  *
  * Prints one line of JSON and exits 0 when everything held, else 1. CHROMIUM names another browser binary.
  */
@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 
 const [baseUrl, outPath] = process.argv.slice(2);
 if (!baseUrl || !outPath) {
-  console.error("usage: page.mjs BASE_URL OUT.png [--no-drag] [--settle MS] [--size WxH] [--reduced-motion] [--select LABEL] [--colour NAME]");
+  console.error("usage: page.mjs BASE_URL OUT.png [--no-drag] [--settle MS] [--size WxH] [--reduced-motion] [--select LABEL] [--colour NAME] [--news TEXT]");
   process.exit(2);
 }
 const option = (name, fallback) => {
@@ -54,6 +54,12 @@ try {
     const stats = globalThis.__swarmcast?.stats;
     return stats?.state === "live" && (stats.framesApplied >= 10 || (stats.settled && stats.framesReceived >= 1));
   }, null, { timeout: WAIT_MS });
+  if (option("news", null)) {
+    // Somebody else does something meanwhile: the page says so.
+    await page.waitForFunction((text) => document.querySelector("#news").textContent.includes(text), option("news"), { timeout: WAIT_MS });
+    report.news = await page.locator("#news li").allInnerTexts();
+    report.nodesAtNews = await page.evaluate(() => globalThis.__swarmcast.stats.nodeCount);
+  }
   const moved = await page.evaluate(watchMovement, 1500);
   report.moved = moved;
   if (!moved.any && !moved.settled) problems.push("no node moved");

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::api::steer::RestError;
 use crate::graph::{
-    Batch, EdgeDraft, EdgeId, EdgePatch, EdgeRef, NodeDraft, NodeId, NodeKind, NodePatch, NodeRef, Op, Value,
-    attributes, colour_of,
+    AUTHOR_LETTERS_MAX, Author, Batch, EdgeDraft, EdgeId, EdgePatch, EdgeRef, NodeDraft, NodeId, NodeKind, NodePatch,
+    NodeRef, Op, Value, attributes, colour_of,
 };
 use crate::handoff::Query;
 use crate::limits::{BATCH_OPS_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
@@ -42,6 +42,7 @@ struct Terms {
     if_version: Option<u64>,
     idempotency_key: Option<Box<str>>,
     author: Option<Box<str>>,
+    why: Option<Box<str>>,
 }
 
 /// New or present nodes.
@@ -54,6 +55,7 @@ struct NodesBody {
     if_version: Option<u64>,
     idempotency_key: Option<Box<str>>,
     author: Option<Box<str>>,
+    why: Option<Box<str>>,
 }
 
 /// New or present edges.
@@ -68,6 +70,7 @@ struct EdgesBody {
     if_version: Option<u64>,
     idempotency_key: Option<Box<str>>,
     author: Option<Box<str>>,
+    why: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +80,7 @@ struct BatchBody {
     if_version: Option<u64>,
     idempotency_key: Option<Box<str>>,
     author: Option<Box<str>>,
+    why: Option<Box<str>>,
 }
 
 /// What is done about a name that is taken.
@@ -326,7 +330,7 @@ fn batch(ops: Vec<Op>, terms: Terms, field: &str) -> Result<Batch, RestError> {
 
 /// A batch under some terms, without operations yet.
 fn under(terms: Terms) -> Result<Batch, RestError> {
-    let Terms { if_version, idempotency_key, author } = terms;
+    let Terms { if_version, idempotency_key, author, why } = terms;
     for (name, text) in [("idempotency_key", &idempotency_key), ("author", &author)] {
         let bytes = text.as_ref().map_or(1, |text| text.len());
         if bytes == 0 || bytes > IDEMPOTENCY_KEY_BYTES_MAX {
@@ -334,13 +338,15 @@ fn under(terms: Terms) -> Result<Batch, RestError> {
             return Err(RestError::at(400, "out_of_range", name, message));
         }
     }
-    Ok(Batch {
-        ops: Vec::new(),
-        if_version,
-        idempotency_key,
-        author: author.unwrap_or_else(|| "rest".into()),
-        each: false,
-    })
+    let letters = why.as_ref().map_or(1, |why| why.chars().count());
+    if !(1..=AUTHOR_LETTERS_MAX).contains(&letters) || why.as_ref().is_some_and(|why| why.contains(char::is_control)) {
+        let message = format!(
+            "why must be a line of 1 to {AUTHOR_LETTERS_MAX} characters without control characters, found {letters}"
+        );
+        return Err(RestError::at(400, "out_of_range", "why", message));
+    }
+    let author = Author { why, ..Author::from(author.unwrap_or_else(|| "rest".into())) };
+    Ok(Batch { ops: Vec::new(), if_version, idempotency_key, author, each: false })
 }
 
 /// A batch of one operation that its path names; `query` has the terms.
@@ -351,7 +357,7 @@ pub fn batch_of(op: Op, query: &Query) -> Result<Batch, RestError> {
     Ok(Batch { ops: vec![op], ..terms_of(query)? })
 }
 
-/// The terms of a batch in a query: `if_version`, `idempotency_key`, `author`. Its operations are yet to come.
+/// The terms of a batch in a query: `if_version`, `idempotency_key`, `author`, `why`. Its operations are yet to come.
 ///
 /// # Errors
 /// `out_of_range`, `invalid`.
@@ -365,7 +371,8 @@ pub fn terms_of(query: &Query) -> Result<Batch, RestError> {
         }
     };
     let idempotency_key = query.get("idempotency_key").map(Into::into);
-    under(Terms { if_version, idempotency_key, author: query.get("author").map(Into::into) })
+    let [author, why] = ["author", "why"].map(|name| query.get(name).map(Into::into));
+    under(Terms { if_version, idempotency_key, author, why })
 }
 
 /// `POST /api/graph/nodes`.
@@ -373,8 +380,8 @@ pub fn terms_of(query: &Query) -> Result<Batch, RestError> {
 /// # Errors
 /// `json`, `invalid`, `out_of_range`.
 pub fn read_nodes(body: &[u8]) -> Result<Batch, RestError> {
-    let NodesBody { nodes, mode, if_version, idempotency_key, author } = parse(body)?;
-    let terms = Terms { if_version, idempotency_key, author };
+    let NodesBody { nodes, mode, if_version, idempotency_key, author, why } = parse(body)?;
+    let terms = Terms { if_version, idempotency_key, author, why };
     let op = |Object(node): Object<NodeBody>| {
         if mode == Mode::Add { Op::AddNode(node.draft()) } else { Op::UpsertNode(node.draft()) }
     };
@@ -386,8 +393,8 @@ pub fn read_nodes(body: &[u8]) -> Result<Batch, RestError> {
 /// # Errors
 /// `json`, `invalid`, `out_of_range`.
 pub fn read_edges(body: &[u8]) -> Result<Batch, RestError> {
-    let EdgesBody { edges, mode, create_missing, if_version, idempotency_key, author } = parse(body)?;
-    let terms = Terms { if_version, idempotency_key, author };
+    let EdgesBody { edges, mode, create_missing, if_version, idempotency_key, author, why } = parse(body)?;
+    let terms = Terms { if_version, idempotency_key, author, why };
     let draft = |Object(edge): Object<EdgeBody>| edge.draft(create_missing);
     let op = |edge| if mode == Mode::Add { Op::AddEdge(draft(edge)) } else { Op::UpsertEdge(draft(edge)) };
     batch(edges.into_iter().map(op).collect(), terms, "edges")
@@ -398,8 +405,8 @@ pub fn read_edges(body: &[u8]) -> Result<Batch, RestError> {
 /// # Errors
 /// `json`, `invalid`, `missing_field`, `out_of_range`.
 pub fn read_batch(body: &[u8]) -> Result<Batch, RestError> {
-    let BatchBody { ops, if_version, idempotency_key, author } = parse(body)?;
-    let terms = Terms { if_version, idempotency_key, author };
+    let BatchBody { ops, if_version, idempotency_key, author, why } = parse(body)?;
+    let terms = Terms { if_version, idempotency_key, author, why };
     let ops = ops.into_iter().enumerate().map(|(place, Object(op))| op.op(place)).collect::<Result<_, _>>()?;
     batch(ops, terms, "ops")
 }

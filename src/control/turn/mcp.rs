@@ -8,12 +8,16 @@ mod among;
 mod confirm;
 mod errands;
 mod figures;
+mod living;
 mod looks;
 mod stage;
 mod steer;
 mod step;
+mod waits;
+mod watchers;
 mod writes;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -22,19 +26,19 @@ use self::figures::CallBook;
 use self::looks::Looks;
 use self::stage::Staged;
 use self::step::Steps;
-use super::mutate::{Agreed, Reply as Told};
+use super::mutate::Agreed;
 use super::{Control, SHORT_NAP};
 use crate::analytics::{AnalyticsError, Watch};
 use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
-use crate::graph::{Batch, Change};
-use crate::handoff::{Consumer, McpEvent, McpReply, Producer};
+use crate::graph::{Author, Change, Graph};
+use crate::handoff::{Consumer, McpEvent, McpReply, Producer, SessionId};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
-    Admission, Agents, Ask, Bounds, Call, CallKey, Done, Exports, Line, LogLevel, Plan, Principal, RateLimits, Rates,
-    Recent, Reply, RpcError, Scopes, Server, SimFacts, Society, SourceAgent, Step, Talks, ToolError, Touched, Uploads,
-    View, Write, plan, read, reply,
+    Admission, Agents, Ask, Bounds, Call, CallKey, Done, Exports, Lifecycle, Line, LogLevel, Plan, Principal,
+    RateLimits, Rates, Recent, Registered, Reply, RpcError, Scopes, Server, SimFacts, Society, Step, Talks, ToolError,
+    Touched, Uploads, View, Write, plan, read, reply,
 };
 use crate::worker::{AgentProduct, LookOrder, LookReport, Ticket};
 
@@ -95,6 +99,8 @@ struct Pending {
 enum Awaited {
     /// A batch.
     Write { write: Box<Write>, agreed: Agreed },
+    /// The node of an agent that has registered.
+    Registered { registered: Box<Registered> },
     /// A change after a revision, or the end of the time.
     Change { since: u64, until_ns: u64, call: Box<(Ask<'static>, Principal)> },
     /// Orders of the simulation.
@@ -116,6 +122,8 @@ pub(super) struct Mcp {
     talks: Talks,
     pending: Vec<Pending>,
     agents: Agents,
+    /// The agent that registered last over a talk.
+    speakers: HashMap<Handle, Box<str>>,
     recent: Recent,
     /// Keys of nodes that changed since the last notice.
     touched: Touched,
@@ -138,6 +146,9 @@ pub(super) struct Mcp {
     exports: Exports,
     uploads: Uploads,
     society: Society,
+    lifecycle: Lifecycle,
+    /// Streams that hear of agents.
+    watchers: HashSet<SessionId>,
     staged: Staged,
     /// People that were asked something.
     questions: u64,
@@ -153,10 +164,17 @@ impl Mcp {
         self.talks.answer(server, line, call, result);
     }
 
+    /// What whoever calls is called: the agent that registered over the same connection, else his program.
+    fn name_of(&self, talk: Handle, call: &Call<'_>) -> Option<Box<str>> {
+        let agent = self.speakers.get(&talk).and_then(|agent| self.agents.live_name(agent));
+        agent.or(call.client.as_deref()).map(Into::into)
+    }
+
     /// Keeps a call as under way.
     fn defer(&mut self, line: &Line, call: &Call<'_>) -> CallKey {
         let key = self.talks.defer(line, call);
-        self.book.deferred(line.talk, key, call);
+        let name = self.name_of(line.talk, call);
+        self.book.deferred(line.talk, key, call, name);
         key
     }
 
@@ -173,6 +191,7 @@ impl Mcp {
             talks: Talks::new(own_user, desk.and_then(|desk| desk.anonymous.clone())),
             pending: Vec::new(),
             agents: Agents::default(),
+            speakers: HashMap::new(),
             recent: Recent::at(revision),
             touched: Touched::default(),
             positions: (0, 0, Vec::new()),
@@ -187,6 +206,8 @@ impl Mcp {
             exports: Exports::default(),
             uploads: Uploads::default(),
             society: Society::default(),
+            lifecycle: Lifecycle::new(&session_id()),
+            watchers: HashSet::new(),
             staged: Staged::default(),
             questions: 0,
             rates: Rates::new(desk.map_or_else(RateLimits::default, |desk| desk.server.rate_limits)),
@@ -203,20 +224,23 @@ impl Mcp {
             || self.talks.is_busy()
     }
 
-    /// A batch has become true.
-    pub(super) fn note(&mut self, version: u64, author: &str, changes: &[Change]) {
+    /// A batch becomes true in the graph that is given as it is before.
+    pub(super) fn note(&mut self, version: u64, author: &Author, changes: &[Change], before: &Graph) {
         self.recent.push(version, author, changes);
-        let line = || json!({ "event": "changed", "revision": version, "by": author, "changes": changes.len() });
+        let line = || json!({ "event": "changed", "revision": version, "by": &*author.principal, "name": author.name, "why": author.why, "changes": changes.len() });
         self.talks.log(LogLevel::Info, "graph", || line().to_string());
         self.touched.structure = true;
         if self.talks.has_subscriptions() {
-            let keys = changes.iter().filter_map(|change| match change {
-                Change::PutNode(node) => Some(node.key.clone()),
-                _ => None,
-            });
-            self.touched.nodes.extend(keys);
+            self.touched.take(changes, before);
         }
     }
+}
+
+/// What tells this run of the engine from others: random where there is randomness, else the time.
+fn session_id() -> String {
+    let mut random = [0; 8];
+    let drawn = getrandom::fill(&mut random).map(|()| u64::from_le_bytes(random));
+    format!("{:016x}", drawn.unwrap_or_else(|_| unix_ms()))
 }
 
 /// The end of the time of a short look.
@@ -272,6 +296,7 @@ impl Control {
         }
         self.mcp.pending.retain(|pending| pending.conn != talk);
         self.mcp.book.forget(talk);
+        self.mcp.speakers.remove(&talk);
     }
 
     /// Makes something of lines: of each talk one, in turn, for so long. What is left waits for the next turn, so that nobody else
@@ -375,24 +400,14 @@ impl Control {
                 self.mcp.answer(server, line, call, &tool(done));
             }
             Ok(Plan::Step(stepping)) => self.begin_steps(desk, line, call, stepping, now_ns),
-            Ok(Plan::Register(asked)) => {
-                let mut random = [0; 16];
-                let done = match getrandom::fill(&mut random) {
-                    Ok(()) => {
-                        let (by, now) = (&*call.principal.name, (now_ns, unix_ms()));
-                        self.mcp.agents.register(&asked, by, random, now, self.mutations.version())
-                    }
-                    Err(error) => Err(ToolError::new(format!("no random bits for a handle: {error}"))),
-                };
-                let result = tool(done.and_then(|registered| crate::mcp::structured(&registered)));
-                self.mcp.answer(server, line, call, &result);
-                self.show_agents(now_ns);
-            }
+            Ok(Plan::Register(asked)) => self.register_agent(desk, line, call, &asked, now_ns),
             Ok(Plan::Report(asked)) => {
                 let (by, now) = (&*call.principal.name, (now_ns, unix_ms()));
                 let done = self.mcp.agents.report(&asked, by, &self.graph, now, self.mutations.version());
                 let result = tool(done.and_then(|reported| crate::mcp::structured(&reported)));
                 self.mcp.answer(server, line, call, &result);
+                let said = self.mcp.agents.take_said();
+                self.tell_spoken(&said);
                 self.show_agents(now_ns);
             }
         }
@@ -405,78 +420,6 @@ impl Control {
 
     fn finish(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, result: &Result<Reply, RpcError>) {
         self.mcp.finish(&desk.server, conn, key, result);
-    }
-
-    /// Calls whose time has come.
-    fn look_at_pending(&mut self, desk: &McpDesk, now_ns: u64) {
-        for (conn, key, product) in std::mem::take(&mut self.mcp.filed) {
-            self.end_errand(desk, conn, key, product, now_ns);
-        }
-        for (conn, key, error) in std::mem::take(&mut self.mcp.written) {
-            self.answer_write(desk, conn, key, error.as_ref());
-        }
-        if self.mcp.pending.is_empty() {
-            return;
-        }
-        let version = self.mutations.version();
-        let mut due = Vec::new();
-        let mcp_heard = self.mcp.society.take_sent();
-        let Self { mcp, steering, settings, .. } = self;
-        mcp.pending.retain_mut(|pending| {
-            let is_due = match &pending.what {
-                Awaited::Change { since, until_ns, .. } => version > *since || now_ns >= *until_ns,
-                Awaited::Steer { asked, until_ns } => asked.are_obeyed(steering, settings) || now_ns >= *until_ns,
-                Awaited::Write { .. } | Awaited::Look { .. } | Awaited::Steps(_) | Awaited::Errand { .. } => false,
-                Awaited::Answer { until_ns, .. } => now_ns >= *until_ns,
-                Awaited::Inbox { until_ns, .. } => mcp_heard || now_ns >= *until_ns,
-            };
-            if is_due {
-                let what = std::mem::replace(&mut pending.what, Awaited::Errand { ticket: Arc::default() });
-                due.push((pending.conn, pending.key, what));
-            }
-            !is_due
-        });
-        if due.is_empty() {
-            return;
-        }
-        self.refresh_positions();
-        let sim = self.sim_facts();
-        for (conn, key, what) in due {
-            let result = match what {
-                Awaited::Inbox { until_ns, call } => {
-                    if let Some(result) = self.look_at_inbox(desk, &call, now_ns >= until_ns) {
-                        result
-                    } else {
-                        self.mcp.pending.push(Pending { conn, key, what: Awaited::Inbox { until_ns, call } });
-                        continue;
-                    }
-                }
-                Awaited::Change { call, .. } => {
-                    let until = Until(now_ns + SHORT_LOOK_NS_MAX);
-                    let bounds = Bounds::new(&desk.server, &call.1.name, &until, monotonic_ns);
-                    read(&desk.server, &call.0, &self.view(&sim), &bounds)
-                }
-                Awaited::Answer { .. } => {
-                    Ok(reply(Err(ToolError::new("nobody answered in time: nothing was deleted"))))
-                }
-                _ => Ok(reply(self.steered_now(&sim))),
-            };
-            self.finish(desk, conn, key, &result);
-        }
-    }
-
-    /// Tells those who wait for long looks how far these are.
-    fn tell_progress(&mut self, now_ns: u64) {
-        if self.mcp.pending.is_empty() || now_ns < self.mcp.told_ns.0 + PROGRESS_NS {
-            return;
-        }
-        self.mcp.told_ns.0 = now_ns;
-        let Mcp { pending, talks, .. } = &mut self.mcp;
-        for Pending { conn, key, what } in pending {
-            if let Awaited::Look { ticket } | Awaited::Errand { ticket } = what {
-                talks.progress(*conn, *key, ticket.progress(), Some(1.0));
-            }
-        }
     }
 
     /// Has the log say what has become of the store and the simulation.
@@ -492,55 +435,6 @@ impl Control {
         }
         if processor && !processor_was {
             talks.log(LogLevel::Warning, "simulation", || json!({ "event": "fell_back_to_cpu" }).to_string());
-        }
-    }
-
-    /// Agents that fell silent go, and links nobody touched.
-    fn keep_agents(&mut self, now_ns: u64) {
-        if now_ns < self.mcp.agents_ns {
-            return;
-        }
-        self.mcp.agents_ns = now_ns + AGENTS_NS;
-        self.mcp.agents.expire(now_ns);
-        self.mcp.exports.expire(now_ns);
-        self.mcp.uploads.expire(now_ns);
-        self.mcp.society.expire(&self.mcp.agents, now_ns);
-        self.show_agents(now_ns);
-    }
-
-    /// A source has told of all its agents; returns how many there was no room for.
-    pub(super) fn take_listed(&mut self, source: &str, agents: Vec<SourceAgent>, now_ns: u64) -> usize {
-        let left_out = self.mcp.agents.take_source(source, agents, (now_ns, unix_ms()));
-        self.show_agents(now_ns);
-        left_out
-    }
-
-    /// Has the graph show what agents are and do.
-    fn show_agents(&mut self, now_ns: u64) {
-        self.mcp.agents.refresh();
-        if self.refuse_changes().is_some() {
-            return;
-        }
-        if let Some(batch) = self.mcp.agents.take_batch(&self.graph, now_ns) {
-            self.mutate_unasked(&batch);
-        }
-        self.mcp.touched.agents |= self.mcp.agents.take_touched();
-        self.mcp.touched.heard.extend(self.mcp.agents.take_heard());
-    }
-
-    /// A batch of the engine's own; one that does not fit is logged.
-    fn mutate_unasked(&mut self, batch: &Batch) {
-        if let Err(error) = self.mutate(batch, Told::Nobody) {
-            tracing::warn!(author = &*batch.author, "not done: {}", error.message);
-            let line = || json!({ "event": "not_done", "by": batch.author, "why": error.message });
-            self.mcp.talks.log(LogLevel::Warning, "agents", || line().to_string());
-        }
-    }
-
-    /// Nodes that agents of a run before this one left behind.
-    pub(super) fn clear_left_over_agents(&mut self) {
-        if let Some(batch) = Agents::left_over(&self.graph) {
-            self.mutate_unasked(&batch);
         }
     }
 

@@ -8,6 +8,7 @@
 mod history;
 mod keep;
 mod retry;
+mod room;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -18,11 +19,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use self::history::History;
+use self::history::{Deeds, History};
 use self::keep::Keeping;
 pub use self::keep::StoreDesk;
 use self::retry::Retries;
 pub(super) use self::retry::RetryKey;
+use self::room::Admission;
+pub use self::room::Room;
 pub(super) use self::structure::Missed;
 use self::structure::Sent;
 use super::steer::merge;
@@ -32,8 +35,8 @@ use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::base::clock::{thread_cpu_ns, unix_ms};
 use crate::graph::{
-    Batch, Change, Deed, EdgeId, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op, OpError, Outcome,
-    Pending, Staged,
+    Author, Batch, Change, Deed, EdgeId, Graph, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op,
+    OpError, Outcome, Pending, Staged,
 };
 use crate::handoff::{DoorReply, Origin, RestCall};
 use crate::mcp::{CallKey, Refusal};
@@ -51,6 +54,7 @@ const TELL_REST_NS_MAX: u64 = 250_000_000;
 /// Everything that has to do with changes.
 pub(super) struct Mutations {
     limits: GraphLimits,
+    admission: Admission,
     /// Worked out, not true yet.
     pending: Pending,
     /// Batches that are true.
@@ -98,7 +102,7 @@ struct Waiting {
     changes: Arc<[Change]>,
     /// Nodes that an update puts somewhere, be it where an earlier one put them: they may have moved since.
     placed: Vec<(NodeId, [f32; 3])>,
-    author: Box<str>,
+    author: Author,
     at_unix_ms: u64,
     /// The key that makes a retry safe.
     key: Option<RetryKey>,
@@ -189,10 +193,11 @@ impl From<Refused> for RestError {
 }
 
 impl Mutations {
-    pub(super) fn new(limits: GraphLimits, known: IdIndex, past: Past) -> Self {
+    pub(super) fn new(limits: GraphLimits, room: Room, graph: &Graph, past: Past) -> Self {
         let version = past.version;
         let mut mutations = Self {
             limits,
+            admission: Admission::new(room, (graph.nodes().len(), graph.edges().len())),
             pending: Pending::default(),
             version,
             staged: version,
@@ -209,7 +214,7 @@ impl Mutations {
             unsure: BTreeMap::new(),
             due_ns: 0,
             tell_due_ns: 0,
-            known,
+            known: graph.ids(),
             retries: Retries::default(),
             history: History::new(version),
             keeping: Keeping::default(),
@@ -224,6 +229,21 @@ impl Mutations {
 
     pub(super) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Works a batch out after those that wait.
+    ///
+    /// # Errors
+    /// The operation that cannot be done, or the last one when there is no room for them all.
+    fn stage(&mut self, graph: &Graph, batch: &Batch) -> Result<Staged, OpError> {
+        let before = self.pending.len();
+        let staged = self.pending.stage(graph, batch, self.limits)?;
+        let size = self.pending.size().unwrap_or_default();
+        self.admission.admit(size).map_err(|reason| {
+            self.pending.keep(before);
+            OpError { op: batch.ops.len().saturating_sub(1), reason }
+        })?;
+        Ok(staged)
     }
 
     /// What the graph may grow to from now on.
@@ -401,10 +421,9 @@ impl Control {
     /// # Errors
     /// The operation that cannot be done.
     pub(super) fn try_out(&mut self, batch: &Batch) -> Result<Staged, OpError> {
-        let Mutations { pending, limits, .. } = &mut self.mutations;
-        let before = pending.len();
-        let staged = pending.stage(&self.graph, batch, *limits);
-        pending.keep(before);
+        let before = self.mutations.pending.len();
+        let staged = self.mutations.stage(&self.graph, batch);
+        self.mutations.pending.keep(before);
         staged
     }
 
@@ -429,12 +448,11 @@ impl Control {
         if batch.if_version.is_some_and(|wanted| wanted != self.mutations.staged) {
             return Err(Refused::Version { at: self.mutations.staged });
         }
-        let Mutations { pending, limits, .. } = &mut self.mutations;
-        let before = pending.len();
-        let staged = pending.stage(&self.graph, batch, *limits).map_err(Refused::Op)?;
+        let before = self.mutations.pending.len();
+        let staged = self.mutations.stage(&self.graph, batch).map_err(Refused::Op)?;
         let refused: Vec<Refusal> = staged.refused.iter().map(Refusal::from).collect();
         if staged.outcomes.is_empty() && !refused.is_empty() {
-            pending.keep(before);
+            self.mutations.pending.keep(before);
             return Err(Refused::All(refused));
         }
         self.mutations.staged += 1;
@@ -483,16 +501,17 @@ impl Control {
                 self.mutations.touched.insert(*id);
                 self.mutations.moved.entry(*id).or_default().place = Some(*place);
             }
-            structural |= Arc::make_mut(&mut self.graph).commit(&waiting.changes).any();
             if self.lanes.mcp.is_some() {
-                self.mcp.note(waiting.version, &waiting.author, &waiting.changes);
+                self.mcp.note(waiting.version, &waiting.author, &waiting.changes, &self.graph);
             }
+            let deeds = Deeds::of(&self.graph, &waiting.changes);
+            structural |= Arc::make_mut(&mut self.graph).commit(&waiting.changes).any();
             let mutations = &mut self.mutations;
             if waiting.staged {
                 mutations.pending.settle();
             }
             mutations.version = waiting.version;
-            mutations.history.push(waiting.version, &waiting.author, waiting.at_unix_ms, &waiting.changes);
+            mutations.history.push(waiting.version, &waiting.author, waiting.at_unix_ms, deeds, &waiting.changes);
         }
         self.mutations.structural = false;
         structural
@@ -598,7 +617,7 @@ impl Control {
         let Some(id) = self.graph.node(index).map(|node| node.id) else { return Ok(()) };
         let patch = NodePatch { pinned: Some(pinned), position: position.map(Some), ..NodePatch::default() };
         let author = match reply {
-            Reply::Pin { origin, .. } => format!("session {}", origin.session.0).into(),
+            Reply::Pin { origin, .. } => Author::from(format!("session {}", origin.session.0)),
             _ => "viewer".into(),
         };
         let ops = vec![Op::UpdateNode { node: NodeRef::Id(id), patch }];
@@ -656,7 +675,7 @@ fn agreed_of(answer: &[u8]) -> Agreed {
 fn of_op(error: &OpError) -> RestError {
     let status = match error.reason.code() {
         "key_taken" => 409,
-        "graph_full" => 507,
+        "graph_full" | "memory_full" => 507,
         "unknown_node" | "unknown_edge" => 422,
         _ => 400,
     };

@@ -10,7 +10,7 @@ use super::import::unreadable;
 use super::intake::Intake;
 use super::properties::EdgeParts;
 use super::source::Source;
-use super::{BadLine, Found, ImportError, Problem};
+use super::{Found, ImportError, Problem};
 use crate::graph::{BuildError, NodeIndex};
 
 /// Bytes of one line; the format itself has 1,024.
@@ -63,13 +63,7 @@ pub(super) fn read(source: Source<'_>, nodes_max: usize, intake: &mut Intake) ->
         intake.keep(line, None, entry)?;
     }
     if found != said {
-        intake.bad(BadLine {
-            unit: "line",
-            file: None,
-            line: size_line,
-            column: None,
-            problem: Problem::Count { said, found },
-        });
+        intake.keep::<()>(size_line, None, Err(Problem::Count { said, found }))?;
     }
     Ok(())
 }

@@ -11,9 +11,9 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
-use super::edge_list::{Hints, add_between, ends};
+use super::edge_list::{Hints, Names, add_between, weight_of};
 use super::intake::Intake;
-use super::properties::{EdgeParts, Properties, text};
+use super::properties::{EdgeParts, Properties, number, text};
 use super::source::Progress;
 use super::{Format, Found, ImportError, ImportOptions, Imported, Problem};
 use crate::graph::Value;
@@ -52,10 +52,10 @@ fn read(
     let rows = u64::try_from(about.file_metadata().num_rows()).unwrap_or(0);
     let fields = about.file_metadata().schema_descr().root_schema().get_fields();
     let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
-    let Some(table) = ends(names.iter().copied()).map(|(source, target, weight)| Table { source, target, weight })
-    else {
+    let Some((source, target, weight)) = Names::of(names.iter().copied()).ends() else {
         return Err(syntax(path, 0, "columns named source and target", &names.join(", ")));
     };
+    let table = Table { source, target, weight };
     let mut intake = Intake::new(path, options);
     intake.unit = "row";
     let all = reader.get_row_iter(None).map_err(|reason| broken(0, reason))?;
@@ -106,15 +106,7 @@ impl Table {
         let keys = [end(source, "a source node")?, end(target, "a target node")?];
         let mut parts = properties.into_edge(&mut intake.notes)?;
         if let Some(value) = weight {
-            let number = match &value {
-                Value::Int(whole) => Some(*whole as f64),
-                Value::Float(float) => Some(*float),
-                Value::Text(text) => text.trim().parse().ok(),
-                Value::Bool(_) => None,
-            };
-            let fits = number.filter(|weight: &f64| *weight >= 0.0 && (*weight as f32).is_finite());
-            let shown = text(&value).unwrap_or_default();
-            parts.weight = fits.ok_or_else(|| Problem::expected("a weight, a finite number >= 0", &shown))?;
+            parts.weight = weight_of(number(&value), &text(&value).unwrap_or_default())?;
         }
         Ok((keys, parts))
     }
@@ -149,15 +141,8 @@ fn value(field: &Field) -> Result<Option<Value>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::super::import_path;
+    use super::super::tests::SMALL as OPTIONS;
     use super::*;
-
-    const OPTIONS: ImportOptions = ImportOptions {
-        format: Format::Auto,
-        skip_bad: false,
-        vault_all_pages: false,
-        nodes_max: 1_000,
-        edges_max: 1_000,
-    };
 
     fn sample(name: &str) -> std::path::PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parquet").join(name)

@@ -237,7 +237,8 @@ pub(super) fn text(value: &Value) -> Option<Box<str>> {
     })
 }
 
-fn number(value: &Value) -> Option<f64> {
+/// The number that a value is or spells.
+pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Int(whole) => Some(*whole as f64),
         Value::Float(float) => Some(*float),

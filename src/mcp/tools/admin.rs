@@ -353,8 +353,11 @@ pub fn imported(batch: Batch, present: &Graph, about: serde_json::Value, dry_run
     if let (Some(members), serde_json::Value::Object(about)) = (structured.as_object_mut(), about) {
         members.extend(about);
     }
-    let mut write =
-        given(Vec::new(), &batch.author, Given { list: "data", structured, text: None, counted: Some(cascaded) });
+    let mut write = given(
+        Vec::new(),
+        &batch.author.principal,
+        Given { list: "data", structured, text: None, counted: Some(cascaded) },
+    );
     (write.dry_run, write.batch) = (dry_run, batch);
     write
 }

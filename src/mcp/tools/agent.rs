@@ -20,6 +20,10 @@ arguments!(RegisterArguments {
     capabilities: Vec<Cow<'line, str>>,
     #[serde(borrow)]
     parent: Option<Cow<'line, str>>,
+    #[serde(borrow)]
+    swarm_id: Option<Cow<'line, str>>,
+    #[serde(borrow)]
+    metadata: Option<&'line RawValue>,
     ttl_s: Option<i64>,
 });
 
@@ -37,6 +41,8 @@ pub struct Register<'line> {
     pub(in crate::mcp) role: Option<Cow<'line, str>>,
     pub(in crate::mcp) capabilities: Vec<Cow<'line, str>>,
     pub(in crate::mcp) parent: Option<Cow<'line, str>>,
+    pub(in crate::mcp) swarm_id: Option<Cow<'line, str>>,
+    pub(in crate::mcp) metadata: Option<&'line RawValue>,
     pub(in crate::mcp) ttl_s: Option<i64>,
 }
 
@@ -49,8 +55,8 @@ pub struct Report<'line> {
 
 impl<'line> From<RegisterArguments<'line>> for Register<'line> {
     fn from(read: RegisterArguments<'line>) -> Self {
-        let RegisterArguments { name, role, capabilities, parent, ttl_s, .. } = read;
-        Self { name, role, capabilities, parent, ttl_s }
+        let RegisterArguments { name, role, capabilities, parent, swarm_id, metadata, ttl_s, .. } = read;
+        Self { name, role, capabilities, parent, swarm_id, metadata, ttl_s }
     }
 }
 
@@ -76,6 +82,8 @@ pub(in crate::mcp) struct Event<'line> {
     task_id: Option<Cow<'line, str>>,
     #[serde(borrow)]
     text: Option<Cow<'line, str>>,
+    #[serde(borrow)]
+    health: Option<Cow<'line, str>>,
     metrics: Option<Figures>,
     duration_ms: Option<f64>,
 }
@@ -89,6 +97,11 @@ struct Figures {
     tokens_out: Option<f64>,
     cost_usd: Option<f64>,
     queue: Option<f64>,
+    workload: Option<f64>,
+    tokens_per_s: Option<f64>,
+    tasks_active: Option<f64>,
+    tasks_completed: Option<f64>,
+    tasks_failed: Option<f64>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -156,11 +169,17 @@ impl Event<'_> {
                 tokens_out: positive("metrics.tokens_out", found.tokens_out)?,
                 cost_usd: positive("metrics.cost_usd", found.cost_usd)?,
                 queue: positive("metrics.queue", found.queue)?,
+                workload: positive("metrics.workload", found.workload)?,
+                tokens_per_s: positive("metrics.tokens_per_s", found.tokens_per_s)?,
+                tasks_active: positive("metrics.tasks_active", found.tasks_active)?,
+                tasks_completed: positive("metrics.tasks_completed", found.tasks_completed)?,
+                tasks_failed: positive("metrics.tasks_failed", found.tasks_failed)?,
                 ..AgentMetrics::default()
             }),
         };
         let task = self.task_id.as_deref().map(|task| bounded(&at("task_id"), task, 256)).transpose()?;
         let text = self.text.as_deref().map(|text| bounded(&at("text"), text, 4_096)).transpose()?;
+        let health = self.health.as_deref().map(|health| bounded(&at("health"), health, 64)).transpose()?;
         // When it happened is the sender's word; what is shown is when it was heard.
         let _ = self.at_ms;
         let kind_name = KINDS.iter().find(|(_, known)| *known == kind).map_or("", |(name, _)| *name);
@@ -170,6 +189,7 @@ impl Event<'_> {
             target,
             task: task.map(Into::into),
             text: text.map(Into::into),
+            health: health.map(Into::into),
             is_error: kind == Kind::Error,
             metrics,
         })

@@ -150,7 +150,7 @@ pub fn plan<'line>(
     };
     let Some(row) = server.catalogue.tools().get(*tool) else { return Ok(looks(false)) };
     let author = &*principal.name;
-    Ok(match &*row.name {
+    let mut plan = match &*row.name {
         "upsert_nodes" => Plan::Write(write::upsert_nodes(&read_as(row, arguments)?, author)?),
         "upsert_edges" => Plan::Write(write::upsert_edges(&read_as(row, arguments)?, view, author)?),
         "delete_items" => Plan::Write(write::delete_items(&read_as(row, arguments)?, view, author)?),
@@ -200,7 +200,11 @@ pub fn plan<'line>(
         }
         "render_view" | "find_paths" => Plan::Read { long: true, limit_ms: COMPUTE_MS_MAX },
         _ => looks(!small),
-    })
+    };
+    if let Plan::Write(write) = &mut plan {
+        write.batch.author.why = args::why(arguments)?;
+    }
+    Ok(plan)
 }
 
 const fn looks<'line>(long: bool) -> Plan<'line> {

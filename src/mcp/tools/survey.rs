@@ -209,7 +209,7 @@ pub(super) fn get_changes(asked: &GetChanges<'_>, view: &View<'_>, bounds: &Boun
     let complete = rest.is_some() && (asked.cursor.is_some() || recent.reaches(since));
     let (mut changes, mut left, mut truncated) = (Vec::new(), MCP_RESULT_BYTES_MAX - 4_096, false);
     for change in rest.iter_mut().flatten() {
-        let bytes = change.change.get().len() + change.by.len() + 64;
+        let bytes = change.bytes() + 96;
         // A revision is told whole where it can be: it is what one goes on from.
         let Some(rest) = left.checked_sub(bytes).filter(|_| changes.len() < limit) else {
             truncated = true;

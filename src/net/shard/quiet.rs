@@ -42,7 +42,10 @@ impl<P: Platform> Shard<P> {
         match (self.has_work(), for_good) {
             (true, _) => Some(Duration::ZERO),
             (false, true) => None,
-            (false, false) => Some(Duration::from_nanos(HOUSEKEEPING_NS)),
+            (false, false) => {
+                let news_ns = self.news.left_ns(self.platform.now_ns()).unwrap_or(HOUSEKEEPING_NS);
+                Some(Duration::from_nanos(news_ns.min(HOUSEKEEPING_NS)))
+            }
         }
     }
 
@@ -74,6 +77,17 @@ impl<P: Platform> Shard<P> {
         }
     }
 
+    /// Something for those who hear of it, and who are not ended when they do not read.
+    pub(super) fn tell_watchers(&mut self, mut say: impl FnMut(&mut Conn<P::Stream>)) {
+        for (_, conn) in self.conns.iter_mut() {
+            let before = conn.out.private_bytes();
+            say(conn);
+            if conn.out.private_bytes() > before {
+                queue(&mut self.ready, conn);
+            }
+        }
+    }
+
     /// Everybody is shown this from now on. Whoever has not read what it was told before gets it later, and only the newest.
     pub(super) fn set_stage(&mut self, part: StagePart, text: Bytes) {
         let Self { conns, stage, ready, .. } = self;
@@ -86,6 +100,17 @@ impl<P: Platform> Shard<P> {
                 *untold = true;
             }
             tell_stage(stage, conn, ready);
+        }
+    }
+
+    /// Gives back the last frames of slow classes, which would otherwise stay leased until their next one. Somebody
+    /// who joins such a class now waits for that.
+    pub(super) fn drop_old_fronts(&mut self) {
+        let newest = self.front.iter().flatten().map(|frame| frame.stamp().published_ns).max();
+        for front in &mut self.front {
+            if front.as_ref().is_some_and(|frame| Some(frame.stamp().published_ns) < newest) {
+                *front = None;
+            }
         }
     }
 

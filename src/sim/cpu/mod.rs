@@ -48,6 +48,8 @@ mod springs;
 mod tests;
 mod tree;
 mod warmth;
+#[cfg(test)]
+mod width;
 mod world;
 
 use crew::Crew;

@@ -212,17 +212,40 @@ impl Targets {
 
     /// Adds the repulsion of nodes. A source at the target itself adds stiffness but no force. O(sources * targets).
     pub(super) fn pull_nodes(&mut self, sources: &Sources, law: &Law) {
-        pull(self, sources, law, false);
+        by_width(self, sources, law, false);
     }
 
     /// Adds the repulsion of cells, which have a spread.
     pub(super) fn pull_cells(&mut self, sources: &Sources, law: &Law) {
-        pull(self, sources, law, true);
+        by_width(self, sources, law, true);
     }
 }
 
+#[inline(always)]
+fn by_width(targets: &mut Targets, sources: &Sources, law: &Law, cells: bool) {
+    #[cfg(test)]
+    match super::width::forced() {
+        Some(super::width::Width::Plain) => return plain(targets, sources, law, cells),
+        Some(super::width::Width::Avx2) => return avx2(targets, sources, law, cells),
+        None => {}
+    }
+    widest(targets, sources, law, cells);
+}
+
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn pull(targets: &mut Targets, sources: &Sources, law: &Law, cells: bool) {
+fn widest(targets: &mut Targets, sources: &Sources, law: &Law, cells: bool) {
+    plain(targets, sources, law, cells);
+}
+
+#[cfg(test)]
+#[multiversion(targets("x86_64+avx2+fma"))]
+fn avx2(targets: &mut Targets, sources: &Sources, law: &Law, cells: bool) {
+    plain(targets, sources, law, cells);
+}
+
+/// In vectors of whatever it is compiled into.
+#[inline(always)]
+fn plain(targets: &mut Targets, sources: &Sources, law: &Law, cells: bool) {
     if law.flat {
         choose::<true>(targets, sources, law, cells);
     } else {
@@ -318,7 +341,6 @@ mod tests {
             (ForceModel::LinLog, Dimensions::Three),
             (ForceModel::LinLog, Dimensions::Two),
         ] {
-            let flat = dimensions == Dimensions::Two;
             let mut sources = Sources::with_capacity(203);
             for key in 0..203 {
                 let at = cube_point(key, dimensions).map(|axis| axis * 500.0);
@@ -329,21 +351,17 @@ mod tests {
                 let params = SimParams { force_model, dimensions, repulsion_cutoff, ..SimParams::default() };
                 let law = Law::new(&params, 203);
                 for cells in [false, true] {
-                    let (mut plain, mut fast) = (Targets::default(), Targets::default());
-                    plain.begin(&sources, 20, 20 + 61);
-                    fast.begin(&sources, 20, 20 + 61);
-                    pull(&mut fast, &sources, &law, cells);
-                    // Compiled here, it is code for the least processor that the program runs on.
-                    if flat {
-                        choose::<true>(&mut plain, &sources, &law, cells);
-                    } else {
-                        choose::<false>(&mut plain, &sources, &law, cells);
-                    }
-                    for place in 0..61 {
-                        let (plain, fast) = (plain.found(place), fast.found(place));
-                        assert_eq!(plain.map(f32::to_bits), fast.map(f32::to_bits), "{force_model:?} {cells}");
-                        assert!(plain.iter().all(|sum| sum.is_finite()) && plain[3] > 0.0);
-                    }
+                    let found = [plain, avx2, widest].map(|pull: fn(&mut Targets, &Sources, &Law, bool)| {
+                        let mut targets = Targets::default();
+                        targets.begin(&sources, 20, 20 + 61);
+                        pull(&mut targets, &sources, &law, cells);
+                        (0..61).map(|place| targets.found(place)).collect::<Vec<_>>()
+                    });
+                    let bits = found
+                        .each_ref()
+                        .map(|sums| sums.as_flattened().iter().map(|sum| sum.to_bits()).collect::<Vec<_>>());
+                    assert!(bits[0] == bits[1] && bits[0] == bits[2], "{force_model:?} {dimensions:?} {cells}");
+                    assert!(found[0].iter().all(|sums| sums.iter().all(|sum| sum.is_finite()) && sums[3] > 0.0));
                 }
             }
         }

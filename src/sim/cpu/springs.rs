@@ -183,7 +183,7 @@ impl Springs {
             let to = last.min(from + BLOCK);
             let first_row = row;
             row = self.gather(law, at, row, from..to, &mut block);
-            let together = work(&mut block, to - from, law);
+            let together = by_width(&mut block, to - from, law);
             self.add(first_row, from..to, &block, slots.start, force);
             if together {
                 self.part(law, at, first_row, from..to, slots.start, force);
@@ -276,8 +276,31 @@ impl Springs {
 }
 
 /// Works out `along` for the first `count` half-edges; returns whether the ends of any are at one place.
+#[inline(always)]
+fn by_width(block: &mut Block, count: usize, law: &SpringLaw) -> bool {
+    #[cfg(test)]
+    match super::width::forced() {
+        Some(super::width::Width::Plain) => return plain(block, count, law),
+        Some(super::width::Width::Avx2) => return avx2(block, count, law),
+        None => {}
+    }
+    widest(block, count, law)
+}
+
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2", "x86_64+avx2"))]
-fn work(block: &mut Block, count: usize, law: &SpringLaw) -> bool {
+fn widest(block: &mut Block, count: usize, law: &SpringLaw) -> bool {
+    plain(block, count, law)
+}
+
+#[cfg(test)]
+#[multiversion(targets("x86_64+avx2"))]
+fn avx2(block: &mut Block, count: usize, law: &SpringLaw) -> bool {
+    plain(block, count, law)
+}
+
+/// In vectors of whatever it is compiled into.
+#[inline(always)]
+fn plain(block: &mut Block, count: usize, law: &SpringLaw) -> bool {
     match (law.model, &law.repulsion) {
         (ForceModel::TForce, Some(repulsion)) => each(block, count, |d2, distance, weight, rest, masses| {
             let back = if weight > 0.0 { repulsion.weight(d2) * masses } else { 0.0 };

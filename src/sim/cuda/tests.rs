@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -10,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use super::CudaBackend;
 use super::device::DeviceError;
 use super::host::{HostDevice, Strings, build};
+use super::kernels::Kernel;
+use super::layout::{BLOCK, FAN};
 use super::self_test::{self, relative_difference};
 use crate::graph::Csr;
 use crate::graph::NodeIndex;
@@ -398,30 +401,64 @@ fn garbled_parameters_are_noticed() {
     assert_eq!(backend.condition().errors, 1);
 }
 
-/// Records a run and does it again in a program built with a sanitizer.
-fn under(sanitizer: &str, nodes: u32) {
-    let mut traces = Vec::new();
-    for tree in [false, true] {
-        let topology = topology(Shape::Clustered, nodes, Dimensions::Three);
-        let (device, strings) = HostDevice::new(false);
-        strings.lock().unwrap().trace = Some(Vec::new());
-        let params = SimParams { repulsion_cutoff: if tree { 300.0 } else { 0.0 }, ..SimParams::default() };
-        let mut backend = CudaBackend::new(Box::new(device), params, 5, Box::new(CpuBackend::new));
-        if tree {
-            backend.set_exact_nodes_max(0);
-        }
-        backend.upload(topology).unwrap();
-        backend.repulsion_error(3);
-        backend.hold(NodeIndex(1), [0.0; 3]);
-        backend.deal(Some(&Arc::new(WireOrder::new(1, (0..nodes).rev().collect()))));
-        backend.set_velocities(&vec![[1.0; 3]; nodes as usize]);
-        steps(&mut backend, 0..2);
-        backend.reset();
-        backend.apply(&SimParams { dimensions: Dimensions::Two, ..params }).unwrap();
-        backend.step();
-        drop(backend);
-        traces.push(strings.lock().unwrap().trace.take().unwrap());
+/// A run that launches all kernels that its parameters have, written down; notes in `launched` which.
+fn recorded(params: SimParams, topology: &Topology, tree: bool, launched: &mut BTreeSet<&'static str>) -> Vec<u8> {
+    let nodes = topology.csr.node_count() as u32;
+    let (mut backend, strings) = recorder(params, tree);
+    backend.upload(topology.clone()).unwrap();
+    backend.repulsion_error(3);
+    backend.hold(NodeIndex(1), [0.0; 3]);
+    backend.deal(Some(&Arc::new(WireOrder::new(1, (0..nodes).rev().collect()))));
+    backend.set_velocities(&vec![[1.0; 3]; nodes as usize]);
+    steps(&mut backend, 0..2);
+    backend.reset();
+    backend.poison(NodeIndex(0));
+    backend.warm(&[NodeIndex(nodes - 1)]);
+    backend.set_extra_forces(&vec![[1.0, 0.0, 0.0, 0.0]; nodes as usize]);
+    backend.step();
+    backend.apply(&SimParams { dimensions: Dimensions::Two, ..params }).unwrap();
+    backend.step();
+    drop(backend);
+    written(&strings, launched)
+}
+
+fn recorder(params: SimParams, tree: bool) -> (CudaBackend, Arc<Mutex<Strings>>) {
+    let (device, strings) = HostDevice::new(false);
+    strings.lock().unwrap().trace = Some(Vec::new());
+    let mut backend = CudaBackend::new(Box::new(device), params, 5, Box::new(CpuBackend::new));
+    if tree {
+        backend.set_exact_nodes_max(0);
     }
+    (backend, strings)
+}
+
+fn written(strings: &Mutex<Strings>, launched: &mut BTreeSet<&'static str>) -> Vec<u8> {
+    let mut strings = strings.lock().unwrap();
+    launched.extend(strings.launched.iter());
+    strings.trace.take().unwrap()
+}
+
+/// Records runs with all laws of repulsion and the shapes that need kernels of their own.
+fn record_all(nodes: u32, traces: &mut Vec<Vec<u8>>, launched: &mut BTreeSet<&'static str>) {
+    let some = topology(Shape::Clustered, nodes, Dimensions::Three);
+    for force_model in [ForceModel::TForce, ForceModel::LinLog] {
+        for repulsion_cutoff in [0.0, 300.0] {
+            for tree in [false, true] {
+                let params = SimParams { force_model, repulsion_cutoff, ..SimParams::default() };
+                traces.push(recorded(params, &some, tree, launched));
+            }
+        }
+    }
+    let alone = SimParams { repulsion: false, ..SimParams::default() };
+    traces.push(recorded(alone, &some, false, launched));
+    // A row that is long enough for its pieces, and nodes at one place.
+    for shape in [Shape::Star, Shape::Coincident] {
+        traces.push(recorded(SimParams::default(), &topology(shape, nodes, Dimensions::Three), true, launched));
+    }
+}
+
+/// Does the runs again in a program built with a sanitizer.
+fn under(sanitizer: &str, traces: &[Vec<u8>]) {
     let option = format!("-fsanitize={sanitizer}");
     let name = format!("replay-{}", sanitizer.replace(',', "-"));
     let program =
@@ -442,12 +479,31 @@ fn run(program: &Path, file: &Path) -> std::process::Output {
 
 #[test]
 fn address_and_undefined_behaviour_sanitizers_find_nothing() {
-    for nodes in [2, 33, 700] {
-        under("address,undefined", nodes);
+    let (mut traces, mut launched) = (Vec::new(), BTreeSet::new());
+    for nodes in [2, 33] {
+        record_all(nodes, &mut traces, &mut launched);
     }
+    for tree in [false, true] {
+        let several_blocks = topology(Shape::Star, 700, Dimensions::Three);
+        traces.push(recorded(SimParams::default(), &several_blocks, tree, &mut launched));
+    }
+    // Enough for a tree whose second level is more than a block's work.
+    let large = topology(Shape::Random, (FAN * FAN * BLOCK + 9) as u32, Dimensions::Three);
+    let params = SimParams { theta: 2.0, repulsion_cutoff: 1.0, ..SimParams::default() };
+    let (mut backend, strings) = recorder(params, true);
+    backend.upload(large).unwrap();
+    backend.step();
+    drop(backend);
+    traces.push(written(&strings, &mut launched));
+    let never: Vec<_> =
+        Kernel::ALL.iter().map(|kernel| kernel.name()).filter(|name| !launched.contains(name)).collect();
+    assert!(never.is_empty(), "never launched: {never:?}");
+    under("address,undefined", &traces);
 }
 
 #[test]
 fn the_thread_sanitizer_finds_no_race_in_a_block() {
-    under("thread", 300);
+    let (mut traces, mut launched) = (Vec::new(), BTreeSet::new());
+    record_all(300, &mut traces, &mut launched);
+    under("thread", &traces);
 }

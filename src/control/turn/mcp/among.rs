@@ -33,7 +33,15 @@ impl Control {
         let mut society = std::mem::take(&mut self.mcp.society);
         let sim = self.sim_facts();
         let next = society.obey(asked, &self.view(&sim), &self.mcp.agents, &caller);
+        let said = society.take_said();
         self.mcp.society = society;
+        for spoken in &said {
+            self.mcp.agents.spoke(&spoken.from, &spoken.to, now_ns);
+        }
+        if !said.is_empty() {
+            self.tell_spoken(&said);
+            self.show_agents(now_ns);
+        }
         next
     }
 

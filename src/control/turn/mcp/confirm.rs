@@ -29,8 +29,8 @@ impl Control {
             Confirm::Answer(result) => self.mcp.answer(&server, line, call, &result),
             Confirm::Agreed(ask) => {
                 let Call { id, version, progress, params, .. } = *call;
-                let call =
-                    Call { id, version, principal: call.principal.clone(), progress, params, can_ask: false, ask };
+                let (principal, client) = (call.principal.clone(), call.client.clone());
+                let call = Call { id, version, principal, client, progress, params, can_ask: false, ask };
                 self.mcp_call(desk, line, &call, now_ns);
             }
             Confirm::Question { params, agreed } => {

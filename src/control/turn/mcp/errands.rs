@@ -14,8 +14,8 @@ use crate::control::turn::snapshots::{ENDING, Waiter, checked};
 use crate::graph::formats::ImportOptions;
 use crate::graph::{Batch, Graph};
 use crate::mcp::{
-    Body, Call, CallKey, Content, Done, Errand, Line, Reply, RpcError, ToolError, ToolResult, code, compared, imported,
-    reply, restored, snapshot_shown, structured,
+    Ask, Body, Call, CallKey, Content, Done, Errand, Line, Reply, RpcError, ToolError, ToolResult, code, compared,
+    imported, reply, restored, snapshot_shown, structured, why,
 };
 use crate::store;
 use crate::worker::{AgentProduct, AgentWork, FileOrder, Meeting, Ticket, Written, places, read_file, write_part};
@@ -84,16 +84,14 @@ impl Control {
         let key = self.mcp.defer(line, call);
         let conn = line.talk;
         let no_tool = matches!(errand, Errand::Describe { .. } | Errand::Names { .. });
-        let begun = match errand {
-            Errand::Snapshot { name } => {
-                self.snapshot_for(conn, key, name.as_deref()).map(|()| Arc::new(Ticket::default()))
-            }
-            other => self.work_for(other, &call.principal.name).and_then(|work| {
-                let ticket = work.ticket();
-                let sent = self.order_file(FileOrder::ForAgent { conn, key, work });
-                sent.map(|()| ticket).map_err(|error| ToolError::new(error.message))
-            }),
+        let why = match &call.ask {
+            Ask::Tool { arguments, .. } => why(arguments),
+            _ => Ok(None),
         };
+        let begun = why.and_then(|why| {
+            self.mcp.book.reason(conn, key, why);
+            self.order_errand(conn, key, errand, &call.principal.name)
+        });
         match begun {
             Ok(ticket) => self.mcp.pending.push(Pending { conn, key, what: Awaited::Errand { ticket } }),
             Err(error) if no_tool => self.finish(desk, conn, key, &Err(RpcError::new(code::INTERNAL, error.0))),
@@ -118,6 +116,23 @@ impl Control {
                 Ok(Gathered::Whole(Errand::Import { format, data, upload, replace, skip_bad, if_revision, dry_run }))
             }
             other => Ok(Gathered::Whole(other)),
+        }
+    }
+
+    fn order_errand(
+        &mut self,
+        conn: Handle,
+        key: CallKey,
+        errand: Errand,
+        principal: &Arc<str>,
+    ) -> Result<Arc<Ticket>, ToolError> {
+        match errand {
+            Errand::Snapshot { name } => self.snapshot_for(conn, key, name.as_deref()).map(|()| Arc::default()),
+            other => self.work_for(other, principal).and_then(|work| {
+                let ticket = work.ticket();
+                let sent = self.order_file(FileOrder::ForAgent { conn, key, work });
+                sent.map(|()| ticket).map_err(|error| ToolError::new(error.message))
+            }),
         }
     }
 

@@ -10,6 +10,7 @@ use super::{McpDesk, Principal};
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns};
 use crate::base::{Handle, host};
 use crate::control::turn::Control;
+use crate::graph::Author;
 use crate::mcp::{Ask, Call, CallKey, Done, Reply, RpcError, structured};
 
 /// Longest call that is told apart, us.
@@ -31,6 +32,10 @@ struct UnderWay {
     tool: Option<usize>,
     began_ns: u64,
     whose: Arc<str>,
+    /// What he calls himself.
+    name: Option<Box<str>>,
+    /// Why he wants the change that it leads to.
+    why: Option<Box<str>>,
 }
 
 /// Calls of all tools.
@@ -59,9 +64,10 @@ impl CallBook {
         self.count(tool_of(&call.ask), self.began_ns, result);
     }
 
-    pub(super) fn deferred(&mut self, conn: Handle, key: CallKey, call: &Call<'_>) {
+    pub(super) fn deferred(&mut self, conn: Handle, key: CallKey, call: &Call<'_>, name: Option<Box<str>>) {
         let Principal { name: whose, .. } = call.principal.clone();
-        self.under_way.insert((conn, key), UnderWay { tool: tool_of(&call.ask), began_ns: self.began_ns, whose });
+        let (tool, began_ns) = (tool_of(&call.ask), self.began_ns);
+        self.under_way.insert((conn, key), UnderWay { tool, began_ns, whose, name, why: None });
     }
 
     pub(super) fn finished(&mut self, conn: Handle, key: CallKey, result: &Result<Reply, RpcError>) {
@@ -77,6 +83,20 @@ impl CallBook {
 
     pub(super) fn forget(&mut self, conn: Handle) {
         self.under_way.retain(|(of, _), _| *of != conn);
+    }
+
+    /// Why a call that is under way changes the graph.
+    pub(super) fn reason(&mut self, conn: Handle, key: CallKey, why: Option<Box<str>>) {
+        if let Some(call) = self.under_way.get_mut(&(conn, key)) {
+            call.why = why;
+        }
+    }
+
+    /// Puts under a change what is known of who asked for it.
+    pub(super) fn sign(&self, conn: Handle, key: CallKey, author: &mut Author) {
+        let Some(call) = self.under_way.get(&(conn, key)) else { return };
+        author.name.clone_from(&call.name);
+        author.why = author.why.take().or_else(|| call.why.clone());
     }
 
     /// Who asked for a call that is under way.

@@ -1,4 +1,5 @@
-//! Changes of the graph that agents ask for: tried out, or worked out and sent on their way, and answered once they are durable and told.
+//! Changes of the graph that calls ask for: tried out, or worked out and sent on their way with who asks and why, and answered once they are
+//! durable and told.
 
 use super::{Awaited, McpDesk, Pending};
 use crate::api::steer::RestError;
@@ -6,7 +7,9 @@ use crate::base::Handle;
 use crate::control::turn::Control;
 use crate::control::turn::mutate::{Refused, Reply as Told};
 use crate::graph::{Batch, OpError};
-use crate::mcp::{Call, CallKey, Done, Line, Looked, Refusal, RpcError, ToolError, Write, reply};
+use crate::mcp::{
+    Call, CallKey, Done, Line, Looked, Refusal, Registered, RpcError, ToolError, Write, reply, structured,
+};
 
 impl Control {
     /// A change that a call asks for.
@@ -62,11 +65,13 @@ impl Control {
     fn refused_write(&mut self, write: &Write, error: &OpError) -> Done {
         let alone = Batch { ops: write.batch.ops.clone(), each: true, ..Batch::default() };
         let all = self.try_out(&alone).map(|staged| staged.refused).unwrap_or_default();
+        let all = if all.is_empty() { std::slice::from_ref(error) } else { &all };
         let all: Vec<Refusal> = all.iter().map(Refusal::from).collect();
         write.refused(&self.graph, error, &all, self.mutations.version())
     }
 
-    fn commit_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, write: Box<Write>) {
+    fn commit_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, mut write: Box<Write>) {
+        self.mcp.book.sign(conn, key, &mut write.batch.author);
         let done = match self.mutate_for(&write.batch, Told::Mcp { conn, key }) {
             Ok(agreed) => {
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Write { write, agreed } });
@@ -87,14 +92,16 @@ impl Control {
 
     pub(super) fn answer_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, error: Option<&RestError>) {
         let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key));
-        let Some(Pending { what: Awaited::Write { write, agreed }, .. }) =
-            place.map(|place| self.mcp.pending.swap_remove(place))
-        else {
-            return;
-        };
-        let done = match error {
-            Some(error) => Err(ToolError::new(error.message.clone())),
-            None => write.answer(&self.graph, &agreed.outcomes, &agreed.refused, agreed.version),
+        let done = match (place.map(|place| self.mcp.pending.swap_remove(place).what), error) {
+            (Some(Awaited::Registered { registered }), error) => {
+                // It is an agent though the graph cannot show it yet.
+                structured(&Registered { node_id: registered.node_id.filter(|_| error.is_none()), ..*registered })
+            }
+            (Some(Awaited::Write { .. }), Some(error)) => Err(ToolError::new(error.message.clone())),
+            (Some(Awaited::Write { write, agreed }), None) => {
+                write.answer(&self.graph, &agreed.outcomes, &agreed.refused, agreed.version)
+            }
+            _ => return,
         };
         self.finish(desk, conn, key, &Ok(reply(done)));
     }

@@ -63,7 +63,8 @@ impl Control {
         }
         let Some(rows) = history.rows_since(since) else { return Missed::TooMuch };
         let bytes: usize = rows.iter().map(|row| row.len() + 1).sum();
-        let text = told(&rows, (since, newest), &self.counts(), CHANGES_TOLD_BYTES_MAX);
+        let news = history.news((since, newest));
+        let text = told(&rows, (since, newest), &self.counts(), &news, CHANGES_TOLD_BYTES_MAX);
         if bytes > CHANGES_TOLD_BYTES_MAX { Missed::Elsewhere(text) } else { Missed::Told(text) }
     }
 
@@ -71,6 +72,7 @@ impl Control {
     fn counts(&self) -> Value {
         json!({
             "epoch": self.epoch,
+            "tick": self.metrics.sim.ticks.get(),
             "node_count": self.graph.nodes().len(),
             "edge_count": self.graph.edges().len(),
         })
@@ -83,7 +85,8 @@ impl Control {
         let rows: Vec<_> = batches.iter().filter_map(|waiting| self.mutations.history.row(waiting.version)).collect();
         // One that was dropped already is not among the rows; then the whole is fetched.
         let bytes_max = if rows.len() == batches.len() { CHANGES_TOLD_BYTES_MAX } else { 0 };
-        let text = told(&rows, span, &self.counts(), bytes_max);
+        let news = self.mutations.history.news(span);
+        let text = told(&rows, span, &self.counts(), &news, bytes_max);
         for shard in &mut self.lanes.shard_messages {
             // A shard whose lane is full does not hear of it; its clients see the gap in the versions.
             let _ = shard.push(ShardMessage::Broadcast { text: text.clone() });

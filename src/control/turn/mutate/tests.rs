@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::api::steer::SteerFacts;
 use crate::base::Handle;
-use crate::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, SettingsFacts};
+use crate::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts};
 use crate::graph::{GraphBuilder, GraphLimits, NodeIndex};
 use crate::handoff::{
     Bounds, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, NEW_NODE, Overflow, Producer, Query, Replaced,
@@ -25,6 +25,10 @@ struct Bench {
 }
 
 fn bench(nodes: usize) -> Bench {
+    bench_in(nodes, Room { needed: Arc::new(|_, _| 0), available: || None })
+}
+
+fn bench_in(nodes: usize, room: Room) -> Bench {
     let quiet = Arc::new(Doorbell::silent());
     let mut builder = GraphBuilder::new(nodes, 0);
     for node in 0..nodes {
@@ -45,7 +49,8 @@ fn bench(nodes: usize) -> Bench {
         connections_per_address_max: None,
         connections_per_address_automatic: 64,
         steer: SteerFacts { scale, bounds: Bounds { fixed: 10_000.0, unit: 0.0, most: 10_000.0 } },
-        limits: GraphLimits { nodes: 1_000, edges: 1_000 },
+        limits: GraphLimits { nodes: 9_000, edges: 1_000 },
+        room,
         settings: SettingsFacts::default(),
     };
     let lanes = ControlLanes {
@@ -111,6 +116,22 @@ impl Bench {
         assert!(self.events.push(event).is_ok());
         self.control.turn();
     }
+}
+
+#[test]
+fn a_batch_that_memory_has_no_room_for_is_refused_whole() {
+    let room = Room { needed: Arc::new(|nodes, _| nodes as u64 * 1_000), available: || Some(5_000_000) };
+    let mut bench = bench_in(3, room);
+    let nodes = |count| format!(r#"{{"nodes":[{}]}}"#, vec!["{}"; count].join(","));
+    bench.ask(1, "POST", "/api/graph/nodes", &nodes(6_000));
+    let answers = bench.answers();
+    let [(1, 507, words)] = answers.as_slice() else { panic!("{answers:?}") };
+    assert!(words.contains("memory_full") && words.contains("ops[5999].memory"), "{words}");
+    assert!(words.contains("5.7 MiB more") && words.contains("4.8 MiB available"), "{words}");
+    assert!(bench.structure().is_none());
+    bench.ask(2, "POST", "/api/graph/nodes", &nodes(4_500));
+    let (structure, _) = bench.structure().unwrap();
+    assert_eq!(structure.from.len(), 4_503, "none of those before, all of these");
 }
 
 #[test]

@@ -76,15 +76,14 @@ impl Columns {
     /// line numbers. Without a header the fields are source, target, weight (a relation where the first line has
     /// a word there), and from the fourth on `column4`, `column5`.
     pub(super) fn of(first: &[Field<'_>], second: Option<&[Field<'_>]>) -> Result<Self, NodeTable> {
-        let names: Vec<String> = first.iter().map(|field| plain_name(&field.text)).collect();
-        let place = |known: &[&str]| names.iter().position(|name| known.contains(&name.as_str()));
-        if let Some((source, target, weight)) = ends(first.iter().map(|field| field.text.as_ref())) {
+        let names = Names::of(first.iter().map(|field| field.text.as_ref()));
+        if let Some((source, target, weight)) = names.ends() {
             return Ok(Self::named(first, source, target, weight));
         }
-        if place(&["id", "nodeid"]).is_some() && place(&["label", "name", "title"]).is_some() {
+        if names.place(&["id", "nodeid"]).is_some() && names.place(&["label", "name", "title"]).is_some() {
             return Err(NodeTable);
         }
-        let weight = place(&WEIGHTS).filter(|place| *place >= 2);
+        let weight = names.place(&WEIGHTS).filter(|place| *place >= 2);
         let words_over_numbers = second.is_some_and(|second| {
             !first.iter().take(2).any(is_number) && second.len() >= 2 && second.iter().take(2).all(is_number)
         });
@@ -113,14 +112,24 @@ impl Columns {
     }
 }
 
-/// Places of the source, the target and the weight, if there is one, in a table whose columns have these names; `None` when they do not
-/// name both ends.
-pub(in crate::graph::formats) fn ends<'name>(
-    names: impl Iterator<Item = &'name str>,
-) -> Option<(usize, usize, Option<usize>)> {
-    let names: Vec<String> = names.map(plain_name).collect();
-    let place = |known: &[&str]| names.iter().position(|name| known.contains(&name.as_str()));
-    Some((place(&SOURCES)?, place(&TARGETS).or_else(|| place(&DESTINATIONS))?, place(&WEIGHTS)))
+/// The names of a table's columns, as [`plain_name`] has them.
+pub(in crate::graph::formats) struct Names(Vec<String>);
+
+impl Names {
+    /// The names as they are written.
+    pub(in crate::graph::formats) fn of<'name>(names: impl Iterator<Item = &'name str>) -> Self {
+        Self(names.map(plain_name).collect())
+    }
+
+    /// Places of the source, the target and the weight, if there is one; `None` when the names are not of both ends.
+    pub(in crate::graph::formats) fn ends(&self) -> Option<(usize, usize, Option<usize>)> {
+        let target = self.place(&TARGETS).or_else(|| self.place(&DESTINATIONS));
+        Some((self.place(&SOURCES)?, target?, self.place(&WEIGHTS)))
+    }
+
+    fn place(&self, known: &[&str]) -> Option<usize> {
+        self.0.iter().position(|name| known.contains(&name.as_str()))
+    }
 }
 
 /// The name of a column that holds an edge's attributes as networkx writes them.

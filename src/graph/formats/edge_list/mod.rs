@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::io;
 
 #[cfg(feature = "parquet")]
-pub(super) use self::columns::ends;
+pub(super) use self::columns::Names;
 use self::columns::{Columns, DICTIONARY, separator_of};
 pub(super) use self::guess::guess;
 use self::split::{Broken, Field, Separator, split};
@@ -133,11 +133,16 @@ fn read_edge(
         // Where semicolons separate, the comma is the decimal point.
         let decimal =
             if separator == Separator::Character(';') { field.text.replace(',', ".") } else { field.text.to_string() };
-        let weight = decimal.parse().ok().filter(|weight: &f64| *weight >= 0.0 && (*weight as f32).is_finite());
-        let wrong = || Problem::expected("a weight, a finite number >= 0", &field.text);
-        parts.weight = weight.ok_or_else(|| (Some(field.column(text)), wrong()))?;
+        let weight = weight_of(decimal.parse().ok(), &field.text);
+        parts.weight = weight.map_err(|problem| (Some(field.column(text)), problem))?;
     }
     Ok(parts)
+}
+
+/// The weight that a field spells, if it is one.
+pub(super) fn weight_of(number: Option<f64>, found: &str) -> Result<f64, Problem> {
+    let weight = number.filter(|weight| *weight >= 0.0 && (*weight as f32).is_finite());
+    weight.ok_or_else(|| Problem::expected("a weight, a finite number >= 0", found))
 }
 
 /// Attributes as Python prints a dictionary. It is read as JSON after its quotes and constants are, so a text

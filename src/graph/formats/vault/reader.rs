@@ -216,17 +216,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::graph::formats::tests::facts;
-    use crate::graph::formats::{Format, import_path};
+    use crate::graph::formats::import_path;
+    use crate::graph::formats::tests::{SMALL, facts};
     use crate::graph::{Batch, GraphLimits, Pending};
 
-    const OPTIONS: ImportOptions = ImportOptions {
-        format: Format::Auto,
-        skip_bad: false,
-        vault_all_pages: false,
-        nodes_max: 1_000,
-        edges_max: 1_000,
-    };
+    const OPTIONS: ImportOptions = ImportOptions { nodes_max: 1_000, edges_max: 1_000, ..SMALL };
 
     struct Folder(PathBuf);
 

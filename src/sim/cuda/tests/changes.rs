@@ -105,6 +105,27 @@ fn structure(before: &Topology) -> Box<Structure> {
     })
 }
 
+/// What this thread logs meanwhile.
+fn logged(of: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let page = Page::default();
+    let writer = page.clone();
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(log, of);
+    let bytes = page.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
 fn both(topology: &Topology) -> [(Bench, u32); 2] {
     // What a device shows is a step old.
     let (on_cuda, _) = cuda(SimParams::default(), topology, false, false);
@@ -335,15 +356,25 @@ fn a_structure_that_the_device_cannot_take_goes_to_the_cpu() {
             bench.turn();
         }
         let last = bench.seen();
+        let (held, page) = (strings.lock().unwrap().held_bytes, bench.metrics.text(vec![]));
+        assert!(held > 0 && page.contains(&format!("swarmcast_device_used_bytes {held}.0")), "{page}");
+        assert!(page.contains("swarmcast_backend_cuda 1.0") && page.contains("swarmcast_device_free_bytes "), "{page}");
         {
             let mut strings = strings.lock().unwrap();
             (strings.broken, strings.allocations_left) = (!memory, memory.then_some(3));
         }
         bench.command(SimCommand::Restructure { structure: structure(&before) });
-        bench.sim.turn(bench.now_ns, bench.now_ns);
+        let log = logged(|| bench.sim.turn(bench.now_ns, bench.now_ns));
         let told = std::iter::from_fn(|| bench.events.pop())
             .any(|event| matches!(event, SimEvent::Restructured { epoch: 2, .. }));
         assert!(told, "whoever asked is answered");
+        let why = if memory { "bytes" } else { "a test" };
+        assert!(log.contains("ERROR") && log.contains("the processor takes over") && log.contains(why), "{log}");
+        let page = bench.metrics.text(vec![]);
+        for line in ["swarmcast_backend_cuda 0.0", "swarmcast_backend_fell_back 1.0"] {
+            assert!(page.contains(line), "{line} is missing in {page}");
+        }
+        assert!(!page.contains("swarmcast_device_used_bytes") && !page.contains("device_errors_total 0"), "{page}");
         assert_eq!(strings.lock().unwrap().held_bytes, 0, "the device's memory is given back");
         let sim = &bench.metrics.sim;
         assert_eq!((sim.fell_back.get(), sim.on_device.get()), (1.0, 0.0));
