@@ -190,6 +190,9 @@ pub const MCP_OUTPUT_BYTES_MAX: usize = 32 << 20;
 /// Long reads of agents that may wait for the thread that does them.
 pub const MCP_READS_MAX: usize = 256;
 
+/// Threads that look. No principal has more than one of them at a time, so that whoever looks for half a minute holds up themselves alone.
+pub const MCP_LOOKERS: usize = 2;
+
 /// Bytes of one line of MCP, without its end.
 pub const MCP_LINE_BYTES_MAX: usize = 1 << 20;
 

@@ -26,7 +26,7 @@ use crossbeam::sync::Parker;
 pub use self::files::FilesDesk;
 use self::files::Filing;
 use self::mcp::Mcp;
-pub use self::mcp::McpDesk;
+pub use self::mcp::{LookLanes, McpDesk};
 pub use self::mutate::Room;
 pub use self::mutate::StoreDesk;
 use self::mutate::{Missed, Mutations, Reply};

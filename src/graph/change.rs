@@ -20,7 +20,7 @@ pub enum Change {
     RemoveEdge(EdgeId),
 }
 
-/// Operations that are done together or not at all. One type for every door.
+/// Operations that are done together, and all of them or none where `each` is not set. One type for every door.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// In order; a later one may name what an earlier one made.
@@ -31,6 +31,8 @@ pub struct Batch {
     pub idempotency_key: Option<Box<str>>,
     /// Who asks and why, for the log and for everybody who watches.
     pub author: Author,
+    /// Each operation is done or refused by itself: those that cannot be done are left out, and the others are done together.
+    pub each: bool,
 }
 
 /// One operation.

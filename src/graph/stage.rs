@@ -16,8 +16,10 @@ use crate::limits::{ATTRIBUTES_MAX, COORDINATE_MAX, NODE_ID_MAX, TEXT_BYTES_MAX}
 pub struct Staged {
     /// Edges that go, nodes that go, nodes, edges: ascending by id in each.
     pub changes: Vec<Change>,
-    /// One for each operation.
+    /// One for each operation that is done.
     pub outcomes: Vec<Outcome>,
+    /// The others, of a batch whose operations stand alone.
+    pub refused: Vec<OpError>,
 }
 
 /// Batches that were checked and are not true yet, oldest first.
@@ -81,7 +83,8 @@ impl Pending {
     /// Works a batch out. What it came to is remembered, for batches after it, until [`Self::settle`].
     ///
     /// # Errors
-    /// [`OpError`] names the first operation that cannot be done; nothing is remembered then.
+    /// [`OpError`] names the first operation that cannot be done; nothing is remembered then. Never of a batch whose
+    /// operations stand alone: [`Staged::refused`] has them.
     pub fn stage(&mut self, graph: &Graph, batch: &Batch, limits: GraphLimits) -> Result<Staged, OpError> {
         let (next_node, next_edge) = graph.next_ids();
         let empty = Layer {
@@ -101,13 +104,19 @@ impl Pending {
         };
         let mut stage = Stage { graph, below: &self.layers, own, limits };
         let mut outcomes = Vec::with_capacity(batch.ops.len());
+        let mut refused = Vec::new();
         for (op, wanted) in batch.ops.iter().enumerate() {
-            outcomes.push(stage.take(wanted).map_err(|reason| OpError { op, reason })?);
+            let taken = if batch.each { stage.take_alone(wanted) } else { stage.take(wanted) };
+            match taken.map_err(|reason| OpError { op, reason }) {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) if batch.each => refused.push(error),
+                Err(error) => return Err(error),
+            }
         }
         let changes = stage.changes();
         let own = stage.own;
         self.layers.push_back(own);
-        Ok(Staged { changes, outcomes })
+        Ok(Staged { changes, outcomes, refused })
     }
 }
 
@@ -160,6 +169,43 @@ impl Stage<'_> {
         let gone = |id: &EdgeId| self.layers().find_map(|layer| layer.edges.get(id)).is_some_and(Option::is_none);
         all.retain(|id| !gone(id));
         all
+    }
+
+    /// As [`Self::take`]; what fails leaves nothing behind. That could only be ends that were made for an edge.
+    fn take_alone(&mut self, op: &Op) -> Step<Outcome> {
+        let ends = match op {
+            Op::AddEdge(draft) | Op::UpsertEdge(draft) if draft.create_ends => vec![&draft.source, &draft.target],
+            _ => Vec::new(),
+        };
+        let fresh = ends.into_iter().filter_map(|end| match end {
+            NodeRef::Key(key) if self.by_key(key).is_none() => Some((key.clone(), self.own.keys.get(key).copied())),
+            _ => None,
+        });
+        let fresh: Vec<(Box<str>, Option<Option<NodeId>>)> = fresh.collect();
+        let next_node = self.own.next_node;
+        let taken = self.take(op);
+        if taken.is_err() {
+            for (key, before) in fresh {
+                self.unmake(&key, before);
+            }
+            self.own.next_node = next_node;
+        }
+        taken
+    }
+
+    /// Takes a node back that this batch has made under a key of which it knew `before`.
+    fn unmake(&mut self, key: &str, before: Option<Option<NodeId>>) {
+        let Some(id) = self.own.keys.get(key).copied().flatten() else { return };
+        match before {
+            Some(before) => self.own.keys.insert(key.into(), before),
+            None => self.own.keys.remove(key),
+        };
+        let below = Stage { graph: self.graph, below: self.below, own: Layer::default(), limits: self.limits };
+        match below.node(id).is_some() {
+            true => self.own.nodes.insert(id, None),
+            false => self.own.nodes.remove(&id),
+        };
+        self.own.node_count -= 1;
     }
 
     fn take(&mut self, op: &Op) -> Step<Outcome> {

@@ -69,6 +69,8 @@ pub struct ToolRow {
     pub arguments: Vec<Box<str>>,
     /// Arguments that a client of HTTP says again in a header: the way to each, and the header's name in lower case.
     pub headers: Vec<(Vec<Box<str>>, Box<str>)>,
+    /// Arguments that change the graph, of a tool that only looks without them: for those who may write.
+    pub writing: Vec<Box<str>>,
     /// As it stands in the list of the newest revision.
     pub shown: Map<String, Value>,
 }
@@ -217,7 +219,7 @@ impl Catalogue {
         for shape in [Version::V2024_11_05, Version::V2025_03_26, Version::V2025_06_18] {
             for scopes in 0..=Scopes::ALL.0 {
                 let shown = tools.iter().filter(|tool| is_on(tool.set) && Scopes(scopes).allow(tool.scope));
-                let shown: Vec<Value> = shown.map(|tool| shaped(&tool.shown, shape)).collect();
+                let shown: Vec<Value> = shown.map(|tool| shaped(&tool.for_scopes(Scopes(scopes)), shape)).collect();
                 tool_lists.push(listed("tools", &Value::Array(shown)));
             }
         }
@@ -322,6 +324,9 @@ fn tool_row(tool: &Value, set: &'static str) -> Result<ToolRow, CatalogueError> 
     let scope = Scopes::from_name(&word(tool, "scope")?).ok_or_else(|| at("scope"))?;
     let mut shown = tool.as_object().cloned().unwrap_or_default();
     shown.remove("scope");
+    let writing = shown.remove("writing");
+    let writing = writing.as_ref().and_then(Value::as_array).into_iter().flatten();
+    let writing = writing.filter_map(Value::as_str).map(Into::into).collect();
     let input = shown.get_mut("inputSchema").and_then(Value::as_object_mut).ok_or_else(|| at("inputSchema"))?;
     input.entry("type").or_insert_with(|| json!("object"));
     input.entry("additionalProperties").or_insert(json!(false));
@@ -329,7 +334,25 @@ fn tool_row(tool: &Value, set: &'static str) -> Result<ToolRow, CatalogueError> 
     let arguments = properties.as_object().ok_or_else(|| at("inputSchema.properties"))?;
     let headers = mirrored(arguments);
     let arguments = arguments.keys().map(|name| name.as_str().into()).collect();
-    Ok(ToolRow { name, scope, set, arguments, headers, shown })
+    Ok(ToolRow { name, scope, set, arguments, headers, writing, shown })
+}
+
+impl ToolRow {
+    /// As somebody with these scopes is shown it: who may not write sees a tool that only looks.
+    fn for_scopes(&self, scopes: Scopes) -> Map<String, Value> {
+        let mut shown = self.shown.clone();
+        if self.writing.is_empty() || scopes.allow(Scopes::WRITE) {
+            return shown;
+        }
+        let properties = shown.get_mut("inputSchema").and_then(|schema| schema.get_mut("properties"));
+        if let Some(properties) = properties.and_then(Value::as_object_mut) {
+            properties.retain(|name, _| !self.writing.iter().any(|writing| **writing == **name));
+        }
+        if let Some(hints) = shown.get_mut("annotations").and_then(Value::as_object_mut) {
+            hints.insert("readOnlyHint".to_owned(), json!(true));
+        }
+        shown
+    }
 }
 
 /// The arguments with `x-mcp-header`, at any depth that `properties` alone lead to.

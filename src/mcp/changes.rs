@@ -48,6 +48,8 @@ impl Changed {
 pub struct Recent {
     changes: VecDeque<Changed>,
     bytes: usize,
+    /// Changes that were here and are gone.
+    gone: u64,
     /// Everything after this revision is here.
     since: u64,
     /// The newest.
@@ -75,6 +77,7 @@ impl Recent {
             let Some(gone) = self.changes.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(gone.bytes());
             self.since = gone.revision;
+            self.gone += 1;
         }
     }
 
@@ -82,6 +85,19 @@ impl Recent {
     pub fn after(&self, revision: u64) -> impl DoubleEndedIterator<Item = &Changed> {
         let from = self.changes.partition_point(|change| change.revision <= revision);
         self.changes.range(from..)
+    }
+
+    /// The number of the first change after `revision`: changes are numbered from when the window was made.
+    #[must_use]
+    pub fn first_after(&self, revision: u64) -> u64 {
+        self.gone + self.changes.partition_point(|change| change.revision <= revision) as u64
+    }
+
+    /// Those from a number on, oldest first; `None` where the first of them is gone.
+    #[must_use]
+    pub fn from(&self, number: u64) -> Option<impl Iterator<Item = &Changed>> {
+        let skipped = usize::try_from(number.checked_sub(self.gone)?).ok()?;
+        Some(self.changes.iter().skip(skipped))
     }
 
     /// Whether everything after `revision` is here.

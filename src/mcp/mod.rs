@@ -30,6 +30,7 @@ mod stage;
 mod subscribe;
 mod talks;
 mod tools;
+mod uploads;
 mod uri;
 mod view;
 
@@ -43,7 +44,7 @@ pub use exports::{Exports, Kept};
 pub use lifecycle::{ActionSaid, Lifecycle};
 pub use rates::{Admission, RateLimits, Rates};
 pub use reply::{Body, Content, Reply, ToolResult};
-pub use resources::read;
+pub use resources::{Looked, look, read};
 pub use rpc::{RpcError, code};
 pub use server::{Principal, Server};
 pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, LogLevel, Session, Step};
@@ -53,7 +54,8 @@ pub use stage::{AUTO, Audience, Camera, Encoding, OnStage, Placed, Scene, Stage,
 pub use subscribe::Touched;
 pub use talks::{Line, Talks};
 pub use tools::{
-    Among, Done, Errand, Plan, Register, Report, SimulationChange, Stepped, Stepping, Write, compared,
-    done as structured, imported, plan, reply, restored, steered,
+    Among, Done, Errand, Plan, Refusal, Register, Report, Selection, SimulationChange, Stepped, Stepping, Write,
+    compared, done as structured, imported, plan, reply, restored, snapshot_shown, steered,
 };
+pub use uploads::{UPLOAD_BYTES_MAX, Uploads};
 pub use view::{Bounds, SimFacts, View};

@@ -10,7 +10,8 @@ use super::reply::{Body, Reply, printable};
 use super::rpc::{RpcError, code};
 use super::server::Server;
 use super::session::Ask;
-use super::tools::{self, latest_changes, one_edge, one_node, read_tool, relevance, simulation, text_of};
+use super::stage::shown as shown_view;
+use super::tools::{self, Write, latest_changes, one_edge, one_node, read_tool, relevance, simulation, text_of};
 use super::uri::{Uri, encode, parse};
 use super::view::{Bounds, View};
 use crate::graph::NodeIndex;
@@ -27,13 +28,48 @@ const JSON: &str = "application/json";
 ///
 /// # Errors
 /// No such resource, a prompt's argument that is missing; a tool's own trouble is an answer.
-pub fn read(server: &Server, ask: &Ask<'_>, view: &View<'_>, bounds: &Bounds<'_>) -> Result<Reply, RpcError> {
+pub fn read<'call>(
+    server: &Server,
+    ask: &'call Ask<'_>,
+    view: &View<'_>,
+    bounds: &Bounds<'call>,
+) -> Result<Reply, RpcError> {
     match ask {
-        Ask::Tool { tool, arguments } => Ok(tools::reply(read_tool(server, *tool, arguments, view, bounds))),
+        Ask::Tool { tool, arguments } => {
+            bounds.called_with(arguments);
+            Ok(tools::reply(read_tool(server, *tool, arguments, view, bounds)))
+        }
         Ask::Resource { uri } => resource(server, uri, view, bounds),
         Ask::Prompt { name, arguments } => prompt(server, name, arguments),
         Ask::Complete { of, name, value } => Ok(complete(server, of, name, value, view)),
     }
+}
+
+/// What a look came to.
+#[derive(Debug)]
+pub enum Looked {
+    /// An answer.
+    Reply(Reply),
+    /// A change of the graph: the call is answered when it is made.
+    Write(Box<Write>),
+}
+
+/// The same of a call that may change the graph by what it found.
+///
+/// # Errors
+/// As [`read`].
+pub fn look<'call>(
+    server: &Server,
+    ask: &'call Ask<'_>,
+    view: &View<'_>,
+    bounds: &Bounds<'call>,
+) -> Result<Looked, RpcError> {
+    if let Ask::Tool { tool, arguments } = ask
+        && let Some(change) = tools::change_of(server, *tool, arguments, view, bounds)
+    {
+        return Ok(change.map_or_else(|error| Looked::Reply(tools::reply(Err(error))), Looked::Write));
+    }
+    read(server, ask, view, bounds).map(Looked::Reply)
 }
 
 fn resource(server: &Server, uri: &str, view: &View<'_>, bounds: &Bounds<'_>) -> Result<Reply, RpcError> {
@@ -74,13 +110,30 @@ fn resource(server: &Server, uri: &str, view: &View<'_>, bounds: &Bounds<'_>) ->
         }
         // Whoever keeps them reads them; here there are none.
         Uri::Export { .. } => return Err(unknown()),
-        Uri::View { format } => {
+        // A snapshot is a file: whoever has files reads it.
+        Uri::Snapshot { .. } => return Err(unknown()),
+        Uri::View { name, format: "json" } => (JSON, view_as_json(&name, view).ok_or_else(unknown)?, 0),
+        Uri::View { name, format } => {
             let mime = if format == "png" { "image/png" } else { "image/svg+xml" };
-            let body = Body::Blob(tools::picture(format, view, bounds).map_err(failed)?);
+            let picture = tools::picture(&name, format, view, bounds).ok_or_else(unknown)?;
+            let body = Body::Blob(picture.map_err(failed)?);
             return Ok(Reply::Resource { uri: uri.to_owned(), mime, body, ttl_ms: 0 });
         }
     };
     Ok(Reply::Resource { uri: uri.to_owned(), mime, body: Body::Text(body), ttl_ms })
+}
+
+/// A view that is kept; `main` is there always.
+fn view_as_json(name: &str, view: &View<'_>) -> Option<String> {
+    let shown = match view.stage.kept(name) {
+        Some((placed, scene)) => json!({
+            "view": shown_view(scene), "by": placed.by, "time": placed.time_ms, "set_at_revision": placed.revision,
+            "revision": view.revision,
+        }),
+        None if name == tools::MAIN => json!({ "view": null, "revision": view.revision }),
+        None => return None,
+    };
+    Some(shown.to_string())
 }
 
 /// Puts arguments into a prompt's text. They are somebody's data: each stands between lines of its own, and cannot make one.
@@ -125,7 +178,15 @@ fn complete(server: &Server, of: &str, name: &str, typed: &str, view: &View<'_>)
         Reply::Completion { total: values.len(), values }
     };
     match name {
-        "format" => starting(&["png", "svg"]),
+        "format" => starting(&["png", "svg", "json"]),
+        "name" if of.starts_with("graph://view/") => {
+            let mut names = view.stage.names();
+            if !names.contains(&tools::MAIN) {
+                names.push(tools::MAIN);
+            }
+            let fits: Vec<String> = names.into_iter().filter(|name| name.starts_with(typed)).map(encode).collect();
+            Reply::Completion { total: fits.len(), values: fits }
+        }
         "role" => starting(&[
             "analyst",
             "architect",

@@ -118,7 +118,7 @@ pub struct Audience<'a> {
 }
 
 /// What everybody is shown.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Stage {
     /// The one in force last.
     views: Vec<(Placed, Scene)>,
@@ -137,6 +137,12 @@ impl Stage {
     #[must_use]
     pub fn encoding(&self) -> Option<&(Placed, Encoding)> {
         self.encoding.as_ref()
+    }
+
+    /// A view that is kept, by its name.
+    #[must_use]
+    pub fn kept(&self, name: &str) -> Option<&(Placed, Scene)> {
+        self.views.iter().find(|(_, scene)| *scene.name == *name)
     }
 
     /// Does what is asked, and answers it.
@@ -188,10 +194,7 @@ impl Stage {
         let (page, viewers, revision) = (audience.page, audience.viewers, audience.revision);
         let kept = match view {
             None => self.view(),
-            Some(name) => {
-                let kept = self.views.iter().find(|(_, scene)| *scene.name == *name);
-                Some(kept.ok_or_else(|| self.unknown(name))?)
-            }
+            Some(name) => Some(self.kept(name).ok_or_else(|| self.unknown(name))?),
         };
         let url = kept.map_or_else(
             || page.to_owned(),
@@ -206,17 +209,20 @@ impl Stage {
     }
 
     /// Names of the views that are kept, the newest first.
-    fn names(&self) -> Vec<&str> {
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
         self.views.iter().rev().map(|(_, scene)| &*scene.name).collect()
     }
 
-    fn unknown(&self, name: &str) -> ToolError {
+    /// What to say of a view that is not kept.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> ToolError {
         let names = self.names();
         let near = nearest(name, names.iter().copied());
-        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let near = near.map(|near| format!(": did you mean {near}?")).unwrap_or_default();
         let there =
             if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
-        ToolError::new(format!("view: there is no view {name:?}{near} {there}; set_view makes one"))
+        ToolError::new(format!("view: there is no view {name:?}{near}; {there}; set_view makes one"))
     }
 
     /// The page that shows a view, whatever else is in force: what was put on the stage up to `seen` does not move it.
@@ -238,7 +244,7 @@ impl Stage {
 }
 
 /// A view as tools show it: nodes by their ids.
-fn shown(scene: &Scene) -> Value {
+pub(super) fn shown(scene: &Scene) -> Value {
     let focus: Vec<&str> = scene.focus.iter().map(|node| &*node.key).collect();
     json!({
         "name": scene.name, "focus": focus, "selected": scene.selected.as_ref().map(|node| &node.key),

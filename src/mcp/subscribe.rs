@@ -78,9 +78,12 @@ impl Topic {
             Uri::Node { key } | Uri::Task { key } => Self::Node(key.into()),
             Uri::Agent { key } => Self::Agent(key.into()),
             Uri::AgentEvents { key } => Self::Events(key.into()),
-            Uri::Help { .. } | Uri::Neighbours { .. } | Uri::Edge { .. } | Uri::View { .. } | Uri::Export { .. } => {
-                return None;
-            }
+            Uri::Help { .. }
+            | Uri::Neighbours { .. }
+            | Uri::Edge { .. }
+            | Uri::View { .. }
+            | Uri::Snapshot { .. }
+            | Uri::Export { .. } => return None,
         })
     }
 

@@ -70,8 +70,15 @@ pub enum Uri<'uri> {
     },
     /// `graph://view/{name}.{format}`
     View {
-        /// png or svg.
+        /// Of a view that is kept, decoded.
+        name: Cow<'uri, str>,
+        /// png, svg or json.
         format: &'uri str,
+    },
+    /// `graph://snapshot/{name}`
+    Snapshot {
+        /// Decoded.
+        name: Cow<'uri, str>,
     },
 }
 
@@ -99,8 +106,11 @@ pub fn parse(uri: &str) -> Option<Uri<'_>> {
         ["edge", id] => Uri::Edge { id: id.parse().ok()? },
         ["export", name] if !name.is_empty() => Uri::Export { name, part: 0 },
         ["export", name, part] if !name.is_empty() => Uri::Export { name, part: part.parse().ok()? },
-        ["view", "main.png"] => Uri::View { format: "png" },
-        ["view", "main.svg"] => Uri::View { format: "svg" },
+        ["view", name] => match name.rsplit_once('.')? {
+            (name, format @ ("png" | "svg" | "json")) if !name.is_empty() => Uri::View { name: decode(name)?, format },
+            _ => return None,
+        },
+        ["snapshot", name] if !name.is_empty() => Uri::Snapshot { name: decode(name)? },
         ["node", key, "neighbors"] if !key.is_empty() => {
             let (mut hops, mut limit) = (None, None);
             for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
@@ -159,6 +169,8 @@ mod tests {
         assert_eq!(parse("graph://export/0a/3"), Some(Uri::Export { name: "0a", part: 3 }));
         assert_eq!(parse("graph://node/a%2Fb%20c"), Some(Uri::Node { key: "a/b c".into() }));
         assert_eq!(parse("graph://edge/7"), Some(Uri::Edge { id: 7 }));
+        assert_eq!(parse("graph://view/a%20b.c.png"), Some(Uri::View { name: "a b.c".into(), format: "png" }));
+        assert_eq!(parse("graph://snapshot/v1-2"), Some(Uri::Snapshot { name: "v1-2".into() }));
         let neighbours = parse("graph://node/x/neighbors?hops=2&limit=9");
         assert_eq!(neighbours, Some(Uri::Neighbours { key: "x".into(), hops: Some(2), limit: Some(9) }));
         for bad in [
@@ -173,6 +185,11 @@ mod tests {
             "graph://overview?x",
             "graph://edge/-1",
             "graph://help/x",
+            "graph://view/main",
+            "graph://view/.png",
+            "graph://view/main.gif",
+            "graph://snapshot/",
+            "graph://snapshot/a/b",
             "graph://node/x/neighbors?hops=x",
             "graph://node/a/b",
         ] {

@@ -54,6 +54,8 @@ pub struct SimMetrics {
     pub classes: Gauge,
     /// Root mean square of node velocities, world units / s.
     pub rms_velocity: Gauge,
+    /// Kinetic energy of the nodes that may move, the weight of each as its mass: world units^2 / s^2.
+    pub kinetic_energy: Gauge,
     /// 1 at rest, 0 while it moves.
     pub settled: Gauge,
     /// Current tick.

@@ -74,6 +74,8 @@ impl Collector for Scrape {
         gauge(out, "drags", "Nodes held by drags.", &sim.drags)?;
         gauge(out, "classes", "Live subscription classes.", &sim.classes)?;
         gauge(out, "rms_velocity", "Root mean square node velocity, world units per second.", &sim.rms_velocity)?;
+        let help = "Kinetic energy of the nodes, half their weight times their speed squared.";
+        gauge(out, "kinetic_energy", help, &sim.kinetic_energy)?;
         gauge(out, "accuracy_notches", "Accuracy that the repulsion gave up for its budget.", &sim.accuracy_notches)?;
         gauge(out, "settled", "1 when the simulation is at rest by measured energy.", &sim.settled)?;
         if sim.repulsion_error.get().is_finite() {

@@ -273,6 +273,7 @@ impl Sim {
         sim.ticks.add(1);
         sim.tick.set(self.tick as f64);
         sim.rms_velocity.set(f64::from(self.report.rms_velocity));
+        sim.kinetic_energy.set(self.report.kinetic_energy);
         sim.nonfinite_resets.add(u64::from(self.report.nonfinite_resets));
         if self.tick % CONDITION_TICKS == 1 || self.backend.name() != self.kind {
             self.report_condition();

@@ -26,10 +26,12 @@ use crate::api::OPENAPI;
 use crate::base::{cores, host};
 use crate::config::{BackendChoice, NetOptions, Resolved};
 use crate::control::{
-    Control, ControlFacts, ControlLanes, FilesDesk, Jobs, McpDesk, Past, SettingsFacts, StoreDesk, budgets, steer_facts,
+    Control, ControlFacts, ControlLanes, FilesDesk, Jobs, LookLanes, McpDesk, Past, SettingsFacts, StoreDesk, budgets,
+    steer_facts,
 };
 use crate::graph::GraphLimits;
 use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
+use crate::limits::MCP_LOOKERS;
 use crate::metrics::{Health, Metrics, Phase};
 use crate::net::{
     Door, DoorLanes, DoorOptions, FixedPages, McpDoor, McpLanes, McpListeners, Patience, ShardLanes, ShardLoop,
@@ -261,10 +263,10 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 struct AgentsSide {
     /// Removes the socket when it goes.
     door: AgentsDoor,
-    roles: [Role; 2],
+    roles: Vec<Role>,
     stop_mcp: Producer<()>,
     stop_look: Arc<AtomicBool>,
-    wake_look: Arc<Doorbell>,
+    wake_look: Vec<Arc<Doorbell>>,
 }
 
 /// All threads but `main`, and what stops them.
@@ -401,21 +403,26 @@ impl Engine {
         let files_desk = FilesDesk { orders: file_orders, reports: file_reports, follow_ns };
         let files = Files::new(file_orders_in, file_reports_out, Arc::clone(&files_bell), loaded.source.take());
         let stop_look = Arc::new(AtomicBool::new(false));
-        let look_parker = Parker::new();
-        let unparker = look_parker.unparker().clone();
-        let look_bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
         let (mut mcp_desk, mut agents_side, mut agents_http) = (None, None, None);
         if let Some(mut agents) = agents {
             let (poll, bell) = poll_with_bell().map_err(loops)?;
             let (events_out, events) = lanes.make(&MCP_EVENTS, None, &control_bell);
             let (replies, replies_in) = lanes.make(&MCP_REPLIES, None, &bell);
-            let (looks, looks_in) = lanes.make(&LOOKS, None, &look_bell);
-            let (looked_out, looked) = lanes.make(&LOOKED, None, &control_bell);
+            let (mut looks, mut lookers) = (Vec::new(), Vec::new());
+            for index in 0..MCP_LOOKERS {
+                let parker = Parker::new();
+                let unparker = parker.unparker().clone();
+                let bell = Arc::new(Doorbell::new(Box::new(move || unparker.unpark())));
+                let (orders, orders_in) = lanes.make(&LOOKS, Some(index), &bell);
+                let (reports_out, reports) = lanes.make(&LOOKED, Some(index), &control_bell);
+                looks.push(LookLanes { orders, reports });
+                lookers.push((Looker::new(orders_in, reports_out, Arc::clone(&bell)), parker, bell));
+            }
             let (stop_mcp, mcp_stop) = lanes.make(&MCP_STOP, None, &bell);
             let (server, own_user) = (Arc::clone(&agents.server), agents.own_user.clone());
             let anonymous = agents.anonymous.clone();
             let page = http.local_addr().map(agents::page).map_err(loops)?;
-            mcp_desk = Some(McpDesk { events, replies, looks, looked, server, own_user, anonymous, page });
+            mcp_desk = Some(McpDesk { events, replies, looks, server, own_user, anonymous, page });
             let (adopt, adopted) = lanes.make(&MCP_ADOPT, None, &bell);
             let (back, taken_back) = lanes.make(&MCP_BACK, None, &door_bell);
             let own = McpLanes { events: events_out, replies: replies_in, adopted, back, stop: mcp_stop };
@@ -423,8 +430,7 @@ impl Engine {
             let listeners = std::mem::replace(&mut agents.listeners, McpListeners { tcp: None, unix: None });
             let door = McpDoor::new(poll, bell, listeners, own, config.net.allow_remote, Arc::clone(&metrics))
                 .map_err(loops)?;
-            let looker = Looker::new(looks_in, looked_out, Arc::clone(&look_bell));
-            agents_side = Some((agents, door, looker, stop_mcp));
+            agents_side = Some((agents, door, lookers, stop_mcp));
         }
         let (sources_desk, sources) = sources::prepare(&config.agents, &mut lanes, &control_bell)?.unzip();
         let identity = Identity {
@@ -537,14 +543,18 @@ impl Engine {
             Ok(())
         })?;
         let agents = match agents_side {
-            Some((door, mcp, looker, stop_mcp)) => {
-                let stop = Arc::clone(&stop_look);
-                let look = Role::spawn("look", None, move || {
-                    looker.run(&look_parker, &stop);
-                    Ok(())
-                })?;
-                let mcp = Role::spawn("mcp", None, move || mcp.run().map_err(|error| error.to_string()))?;
-                Some(AgentsSide { door, roles: [mcp, look], stop_mcp, stop_look, wake_look: look_bell })
+            Some((door, mcp, lookers, stop_mcp)) => {
+                let mut roles = vec![Role::spawn("mcp", None, move || mcp.run().map_err(|error| error.to_string()))?];
+                let mut wake_look = Vec::new();
+                for (index, (looker, parker, bell)) in lookers.into_iter().enumerate() {
+                    let stop = Arc::clone(&stop_look);
+                    wake_look.push(bell);
+                    roles.push(Role::spawn(format!("look-{index}"), None, move || {
+                        looker.run(&parker, &stop);
+                        Ok(())
+                    })?);
+                }
+                Some(AgentsSide { door, roles, stop_mcp, stop_look, wake_look })
             }
             None => None,
         };
@@ -647,7 +657,7 @@ impl Engine {
             wait_for(GOODBYE_MAX / 2, || self.control.is_over());
             let _ = agents.stop_mcp.push(());
             agents.stop_look.store(true, Ordering::Relaxed);
-            agents.wake_look.ring();
+            agents.wake_look.iter().for_each(|bell| bell.ring());
             tracing::debug!(tcp = ?agents.door.tcp, "the agents' door closes");
         }
         // The store ends behind everybody who has something for it.

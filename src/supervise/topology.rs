@@ -6,7 +6,7 @@ use crate::handoff::{
     Adopt, Consumer, DoorReply, DoorRequest, Doorbell, Frame, LaneStats, McpEvent, McpReply, McpSocket, Overflow,
     Producer, ShardEvent, ShardMessage, SimCommand, SimEvent, ViewCommand, lane,
 };
-use crate::limits::{BATCHES_IN_FLIGHT_MAX, FILE_ORDERS_MAX, MCP_READS_MAX};
+use crate::limits::{BATCHES_IN_FLIGHT_MAX, FILE_ORDERS_MAX};
 use crate::mcp::SourceReport;
 use crate::store::{StoreOrder, StoreReport};
 use crate::worker::{FileOrder, FileReport, LookOrder, LookReport, WorkOrder, WorkReport};
@@ -92,13 +92,13 @@ pub(super) const MCP_BACK: LaneSpec =
     spec::<McpSocket>(("mcp", "door", "connection"), 256, Overflow::Refuse, "the connection is closed", false);
 pub(super) const LOOKS: LaneSpec = spec::<LookOrder>(
     ("control", "look", "order"),
-    MCP_READS_MAX,
+    1,
     Overflow::Refuse,
-    "never: control refuses looks before",
+    "never: control gives a thread one at a time",
     false,
 );
 pub(super) const LOOKED: LaneSpec =
-    spec::<LookReport>(("look", "control", "report"), 64, Overflow::Refuse, "the thread waits", false);
+    spec::<LookReport>(("look", "control", "report"), 1, Overflow::Refuse, "the thread waits", false);
 pub(super) const MCP_STOP: LaneSpec = spec::<()>(("main", "mcp", "stop"), 1, Overflow::Conflate, "told once", false);
 pub(super) const STOP: LaneSpec = spec::<()>(("main", "door", "stop"), 1, Overflow::Conflate, "told once", false);
 
@@ -162,7 +162,7 @@ pub(super) struct LaneMaker {
 }
 
 impl LaneMaker {
-    /// The lane of `spec` that `bell`'s thread reads; `shard` is part of the name of a per-shard lane.
+    /// The lane of `spec` that `bell`'s thread reads; `shard` is part of the name of a lane of one shard, or of one of the threads that look.
     pub(super) fn make<T>(
         &mut self,
         spec: &LaneSpec,
@@ -171,7 +171,7 @@ impl LaneMaker {
     ) -> (Producer<T>, Consumer<T>) {
         debug_assert!(spec.item_bytes == size_of::<T>(), "the table names this lane's item");
         let side = |name: &str| match shard {
-            Some(index) if name == "shard" => format!("shard-{index}"),
+            Some(index) if ["shard", "look"].contains(&name) => format!("{name}-{index}"),
             _ => name.to_owned(),
         };
         let name = format!("{}->{}.{}", side(spec.from), side(spec.to), spec.item);

@@ -13,14 +13,14 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 use crossbeam::sync::Parker;
 
-use super::serve;
+use super::{Ticket, serve};
 use crate::base::Handle;
 use crate::graph::formats::export::{ExportFormat, export};
-use crate::graph::formats::{Format, ImportOptions, SourceWatch, difference, import_bytes};
+use crate::graph::formats::{Format, ImportOptions, Progress, SourceWatch, difference, import_bytes_until};
 use crate::graph::{Batch, Graph, GraphLimits, Op};
 use crate::handoff::{Consumer, Doorbell, Frame, Producer};
 use crate::limits::EXPORT_BYTES_MAX;
-use crate::mcp::{CallKey, Done, ToolError, Write};
+use crate::mcp::{CallKey, Done, Reply, RpcError, ToolError, Write};
 
 /// Bad records and warnings that are told; the rest is counted.
 const TOLD_MAX: usize = 5;
@@ -54,16 +54,38 @@ pub enum AgentProduct {
     Write(Result<Box<Write>, ToolError>),
     /// A file for the agent to read.
     File(Result<Written, ToolError>),
+    /// What is no tool's answer.
+    Reply(Result<Reply, RpcError>),
 }
 
-/// Work on files for an agent.
-pub struct AgentWork(Box<dyn FnOnce() -> AgentProduct + Send>);
+/// What an agent's work on files does.
+type Work = Box<dyn FnOnce(&Ticket) -> AgentProduct + Send>;
+
+/// Work on files for an agent, and what it shares with who waits.
+pub struct AgentWork {
+    ticket: Arc<Ticket>,
+    work: Work,
+}
 
 impl AgentWork {
     /// This, to be done on the thread of files.
     #[must_use]
-    pub fn new(work: impl FnOnce() -> AgentProduct + Send + 'static) -> Self {
-        Self(Box::new(work))
+    pub fn new(work: impl FnOnce(&Ticket) -> AgentProduct + Send + 'static) -> Self {
+        Self { ticket: Arc::default(), work: Box::new(work) }
+    }
+
+    /// How far it is, and whether it shall stop.
+    #[must_use]
+    pub fn ticket(&self) -> Arc<Ticket> {
+        Arc::clone(&self.ticket)
+    }
+
+    /// Does it, unless nobody waits for it any more.
+    fn run(self) -> AgentProduct {
+        match self.ticket.is_cancelled() {
+            true => AgentProduct::Answer(Err(ToolError::new("it was cancelled: nothing was done"))),
+            false => (self.work)(&self.ticket),
+        }
     }
 }
 
@@ -238,7 +260,7 @@ fn obey(source: Option<&mut SourceWatch>, order: FileOrder) -> Option<FileReport
     };
     match order {
         FileOrder::ForAgent { conn, key, work } => {
-            let product = catch_unwind(AssertUnwindSafe(work.0));
+            let product = catch_unwind(AssertUnwindSafe(|| work.run()));
             let product = product.unwrap_or_else(|_| AgentProduct::Answer(Err(ToolError::new(panicked()))));
             Some(FileReport::ForAgent { conn, key, product })
         }
@@ -255,7 +277,7 @@ fn obey(source: Option<&mut SourceWatch>, order: FileOrder) -> Option<FileReport
                 nodes_max: limits.nodes,
                 edges_max: limits.edges,
             };
-            let work = || read_file(&graph, version, &body, &options, meeting, terms);
+            let work = || read_file(&graph, version, &body, &options, meeting, terms, &Ticket::default());
             let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
             Some(FileReport::Read { token, outcome })
         }
@@ -345,14 +367,44 @@ pub fn write_file(
     frame: Option<Arc<Frame>>,
     format: ExportFormat,
 ) -> Result<(Bytes, Vec<String>), String> {
-    let positions: Option<Vec<[f32; 3]>> =
-        frame.map(|frame| frame.nodes().iter().map(|record| record.position()).collect());
+    write_part(graph, places(frame).as_deref(), format)
+}
+
+/// Where the nodes of a frame are; the frame is let go of.
+#[must_use]
+pub fn places(frame: Option<Arc<Frame>>) -> Option<Vec<[f32; 3]>> {
+    frame.map(|frame| frame.nodes().iter().map(|record| record.position()).collect())
+}
+
+/// The same of a graph with these positions.
+///
+/// # Errors
+/// As [`write_file`].
+pub fn write_part(
+    graph: &Graph,
+    positions: Option<&[[f32; 3]]>,
+    format: ExportFormat,
+) -> Result<(Bytes, Vec<String>), String> {
     let mut file = Bounded(Vec::new());
-    let losses = export(format, graph, positions.as_deref(), &mut file).map_err(|error| error.to_string())?;
+    let losses = export(format, graph, positions, &mut file).map_err(|error| error.to_string())?;
     Ok((file.0.into(), losses.list().iter().map(ToString::to_string).collect()))
 }
 
-/// What a file comes to: operations in the terms of `terms`.
+/// How far an import is when its bytes are read, when they are records, and when these were compared with the graph.
+const BYTES_PART: f64 = 0.5;
+const READ_PART: f64 = 0.7;
+const COMPARED_PART: f64 = 0.9;
+
+/// Tells a ticket how far the reading is.
+struct Reading<'work>(&'work Ticket);
+
+impl Progress for Reading<'_> {
+    fn at(&mut self, done: u64, total: u64, _: &'static str) {
+        self.0.advance(done as f64 / total.max(1) as f64 * BYTES_PART);
+    }
+}
+
+/// What a file comes to: operations in the terms of `terms`. `ticket` hears how far it is, and stops it between two records.
 ///
 /// # Errors
 /// What is wrong with the file, and where.
@@ -363,8 +415,17 @@ pub fn read_file(
     options: &ImportOptions,
     meeting: Meeting,
     terms: Batch,
+    ticket: &Ticket,
 ) -> Result<(Batch, Format, Remarks), String> {
-    let imported = import_bytes("the body", body, options).map_err(|error| error.to_string())?;
+    let stopped = || "it was cancelled".to_owned();
+    let mut reading = Reading(ticket);
+    let stop = ticket.stop_flag();
+    let imported = import_bytes_until("the body", body, options, &mut reading, &stop);
+    let imported = imported.map_err(|error| error.to_string())?;
+    ticket.advance(READ_PART);
+    if ticket.is_cancelled() {
+        return Err(stopped());
+    }
     let (before, if_version) = match meeting {
         Meeting::Merge => (&Graph::default(), terms.if_version),
         // Of this very graph: what somebody adds meanwhile would be missed.
@@ -374,5 +435,9 @@ pub fn read_file(
     let skipped = imported.skipped.iter().map(ToString::to_string);
     let warnings = imported.warnings.iter().map(ToString::to_string);
     let remarks = Remarks::of(skipped, imported.skipped_count, warnings);
+    if ticket.is_cancelled() {
+        return Err(stopped());
+    }
+    ticket.advance(COMPARED_PART);
     Ok((Batch { ops, if_version, ..terms }, imported.format, remarks))
 }

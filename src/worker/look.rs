@@ -1,4 +1,4 @@
-//! The thread that looks at the graph for agents, where that may take more than a millisecond. One look at a time, over a snapshot
+//! A thread that looks at the graph for agents, where that may take more than a millisecond. One look at a time, over a snapshot
 //! that `control` shares; it sleeps while there is none.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +13,9 @@ use crate::base::Handle;
 use crate::base::clock::monotonic_ns;
 use crate::graph::Graph;
 use crate::handoff::{Consumer, Doorbell, Frame, Producer};
-use crate::mcp::{AgentRow, Ask, Bounds, CallKey, Principal, Recent, Reply, RpcError, Server, SimFacts, View, read};
+use crate::mcp::{
+    self, AgentRow, Ask, Bounds, CallKey, Looked, Principal, Recent, RpcError, Server, SimFacts, Stage, View,
+};
 
 /// control → look.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct LookOrder {
     pub sim: SimFacts,
     /// The agents.
     pub agents: Arc<[AgentRow]>,
+    /// Views that are kept.
+    pub stage: Arc<Stage>,
     /// Nodes and edges that the graph may have.
     pub graph_limits: (usize, usize),
     /// When it is stopped, monotonic ns.
@@ -54,7 +58,7 @@ pub struct LookReport {
     /// Which.
     pub key: CallKey,
     /// What to answer.
-    pub result: Result<Reply, RpcError>,
+    pub result: Result<Looked, RpcError>,
 }
 
 /// Stops a look that was cancelled, takes too long, or outlives the process.
@@ -105,6 +109,7 @@ fn look(order: LookOrder, stop: &AtomicBool) -> LookReport {
         revision,
         sim,
         agents,
+        stage,
         graph_limits,
         until_ns,
         ticket,
@@ -121,13 +126,14 @@ fn look(order: LookOrder, stop: &AtomicBool) -> LookReport {
         sim: &sim,
         recent: &recent,
         agents: &agents,
+        stage: &stage,
         graph_limits,
     };
     let reins = Reins { ticket: &ticket, until_ns, stop };
-    let bounds = Bounds::new(&server, &principal.name, &reins);
-    let result = catch_unwind(AssertUnwindSafe(|| read(&server, &ask, &view, &bounds))).unwrap_or_else(|_| {
+    let bounds = Bounds::new(&server, &principal.name, &reins, monotonic_ns);
+    let result = catch_unwind(AssertUnwindSafe(|| mcp::look(&server, &ask, &view, &bounds))).unwrap_or_else(|_| {
         tracing::error!(?ask, "a look of an agent panicked; the thread goes on");
-        Err(RpcError::new(crate::mcp::code::INTERNAL, "an error of ours; it was logged"))
+        Err(RpcError::new(mcp::code::INTERNAL, "an error of ours; it was logged"))
     });
     LookReport { conn, key, result }
 }

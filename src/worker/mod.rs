@@ -1,5 +1,5 @@
-//! The `worker` thread: long computations over a snapshot of the graph, one at a time, apart from everything that is due. And `look`,
-//! which answers agents whose question takes longer than a moment.
+//! The `worker` thread: long computations over a snapshot of the graph, one at a time, apart from everything that is due. And the threads that
+//! look: they answer agents whose question takes longer than a moment.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,8 @@ use crossbeam::sync::Parker;
 use crate::handoff::{Consumer, Doorbell, Producer};
 
 pub use files::{
-    AgentProduct, AgentWork, FileOrder, FileReport, Files, Meeting, Remarks, Written, read_file, write_file,
+    AgentProduct, AgentWork, FileOrder, FileReport, Files, Meeting, Remarks, Written, places, read_file, write_file,
+    write_part,
 };
 pub use look::{LookOrder, LookReport, Looker};
 pub use order::{Failure, Product, Snapshot, Ticket, WorkOrder, WorkReport};

@@ -26,7 +26,7 @@ pub struct Ticket {
     /// Bits of a f64 from 0 to 1. Relaxed on both sides: a figure to look at.
     progress: AtomicU64,
     /// Relaxed on both sides: it says to stop, and nothing hangs on what was written before.
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
 }
 
 impl Ticket {
@@ -41,8 +41,15 @@ impl Ticket {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
+    /// Whether it shall stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Set once it shall stop.
+    pub(super) fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
     }
 
     pub(super) fn advance(&self, part: f64) {

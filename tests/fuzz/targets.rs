@@ -11,7 +11,8 @@ use swarmcast::graph::formats::{Format, ImportOptions, import_bytes};
 use swarmcast::graph::{Graph, Node};
 use swarmcast::limits::{ACTION_PAYLOAD_BYTES_MAX, ACTIONS_MAX, BLOCKS_MAX, NODE_ID_MAX};
 use swarmcast::mcp::{
-    Ask, Bounds, Catalogue, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, Step, View, plan, read as look,
+    Ask, Bounds, Catalogue, Plan, Principal, Recent, Scopes, Server, Session, SimFacts, Stage, Step, View, plan,
+    read as look,
 };
 use swarmcast::net::outside;
 use swarmcast::wire::compact::{Coding, CompactFrame, Decoder, Encoder, Info};
@@ -442,7 +443,7 @@ fn answer(server: &Server, ask: &Ask<'_>, principal: &Principal) {
     let options =
         ImportOptions { format: Format::Json, skip_bad: false, vault_all_pages: true, nodes_max: 10, edges_max: 10 };
     let graph = import_bytes("fuzz", json, &options).expect("two edges are a graph");
-    let (sim, recent) = (SimFacts::default(), Recent::at(0));
+    let (sim, recent, stage) = (SimFacts::default(), Recent::at(0), Stage::default());
     let view = View {
         graph: &graph.graph,
         positions: None,
@@ -451,10 +452,11 @@ fn answer(server: &Server, ask: &Ask<'_>, principal: &Principal) {
         sim: &sim,
         recent: &recent,
         agents: &[],
+        stage: &stage,
         graph_limits: (1_000, 1_000),
     };
     if let Ok(Plan::Read { .. } | Plan::Wait { .. }) = plan(server, ask, principal, &view) {
-        drop(look(server, ask, &view, &Bounds::new(server, &principal.name, &Unwatched)));
+        drop(look(server, ask, &view, &Bounds::new(server, &principal.name, &Unwatched, || 0)));
     }
 }
 

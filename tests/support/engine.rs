@@ -4,14 +4,15 @@
 
 use serde_json::{Value, json};
 use swarmcast::analytics::Unwatched;
+use swarmcast::base::clock::monotonic_ns;
 use swarmcast::graph::formats::ImportOptions;
 use swarmcast::graph::{Batch, Graph, GraphBuilder, GraphLimits, Pending, Value as Property};
 use swarmcast::mcp::{
-    Agents, Audience, Bounds, Caller, Errand, Exports, Next, Plan, Principal, Recent, RpcError, Scopes, Server,
-    Session, SimFacts, SimulationChange, Society, Stage, Step, Stepped, Stepping, ToolError, View, compared, imported,
-    plan, read, reply, restored, steered,
+    Agents, Audience, Body, Bounds, Caller, Errand, Exports, Looked, Next, Plan, Principal, Recent, Refusal, Reply,
+    RpcError, Scopes, Server, Session, SimFacts, SimulationChange, Society, Stage, Step, Stepped, Stepping, ToolError,
+    Uploads, View, compared, imported, look, plan, reply, restored, snapshot_shown, steered,
 };
-use swarmcast::worker::{Meeting, read_file, write_file};
+use swarmcast::worker::{Meeting, Ticket, read_file, write_file};
 
 pub const TOKEN: &str = "a token of the test";
 
@@ -29,6 +30,7 @@ pub struct Engine {
     pub steered: Vec<SimulationChange>,
     pub snapshot: Graph,
     exports: Exports,
+    uploads: Uploads,
     society: Society,
     pub stage: Stage,
     random: [u8; 16],
@@ -62,6 +64,7 @@ impl Engine {
             steered: Vec::new(),
             snapshot: Graph::default(),
             exports: Exports::default(),
+            uploads: Uploads::default(),
             society: Society::default(),
             stage: Stage::default(),
             random: [0; 16],
@@ -107,6 +110,7 @@ impl Engine {
             sim: &self.sim,
             recent: &self.recent,
             agents: self.agents.rows(),
+            stage: &self.stage,
             graph_limits: (LIMITS.nodes, LIMITS.edges),
         }
     }
@@ -142,6 +146,7 @@ impl Engine {
                 let planned = {
                     let view = View {
                         agents: self.agents.rows(),
+                        stage: &self.stage,
                         graph: &self.graph,
                         positions: Some(&self.positions),
                         tick: Some(42),
@@ -155,14 +160,18 @@ impl Engine {
                 let result = match planned {
                     Err(error) => Ok(reply(Err(error))),
                     Ok(Plan::Read { .. } | Plan::Wait { .. }) => {
-                        let bounds = Bounds::new(&self.server, &principal.name, &Unwatched);
-                        read(&self.server, &call.ask, &self.view(), &bounds)
+                        let bounds = Bounds::new(&self.server, &principal.name, &Unwatched, monotonic_ns);
+                        match look(&self.server, &call.ask, &self.view(), &bounds) {
+                            Ok(Looked::Reply(reply)) => Ok(reply),
+                            Ok(Looked::Write(write)) => Ok(reply(self.write(&write))),
+                            Err(error) => Err(error),
+                        }
                     }
                     Ok(Plan::Write(write)) => Ok(reply(self.write(&write))),
                     Ok(Plan::Steer(change)) => {
-                        self.steered.push(change);
                         self.sim.running = change.running.unwrap_or(self.sim.running);
-                        Ok(reply(steered(&self.view())))
+                        self.steered.push(change);
+                        Ok(reply(steered(&self.view(), &json!({}), false)))
                     }
                     Ok(Plan::Among(among)) => {
                         let mut society = std::mem::take(&mut self.society);
@@ -183,6 +192,15 @@ impl Engine {
                         };
                         self.society = society;
                         Ok(reply(done))
+                    }
+                    Ok(Plan::Errand(Errand::Describe { snapshot, uri })) => {
+                        let body = snapshot_shown(&snapshot, &self.snapshot, 7, 1, 2);
+                        let body = Body::Text(body);
+                        Ok(Reply::Resource { uri: uri.into(), mime: "application/json", body, ttl_ms: 0 })
+                    }
+                    Ok(Plan::Errand(Errand::Names { typed })) => {
+                        let values: Vec<String> = [format!("{typed}1")].into();
+                        Ok(Reply::Completion { total: 1, values })
                     }
                     Ok(Plan::Errand(errand)) => Ok(reply(self.errand(errand, &principal.name))),
                     Ok(Plan::Stage(asked)) => {
@@ -244,12 +262,32 @@ impl Engine {
                 let after = if to.is_some() { &self.snapshot } else { &self.graph };
                 compared((&from, to.as_deref().unwrap_or("now")), &self.snapshot, after, limit, self.revision)
             }
-            Errand::Import { format, data, replace, skip_bad, if_revision, dry_run } => {
+            Errand::Describe { .. } | Errand::Names { .. } => Err(ToolError::new("this is no tool")),
+            Errand::Upload { upload, data } => {
+                self.random[1] = self.random[1].wrapping_add(1);
+                let whose = author.into();
+                let (name, bytes) = self.uploads.take(upload.as_deref(), &data, &whose, &self.random, self.now_ns)?;
+                let revision = self.revision;
+                Ok(tool_result(&json!({ "upload": name, "bytes": bytes, "dry_run": false, "revision": revision })))
+            }
+            Errand::Import { format, data, upload, replace, skip_bad, if_revision, dry_run } => {
+                let data = match upload {
+                    None => data.into_string(),
+                    Some(name) => self.uploads.end(&name, &data, &author.into(), dry_run, self.now_ns)?,
+                };
                 let (nodes_max, edges_max) = (LIMITS.nodes, LIMITS.edges);
                 let options = ImportOptions { format, skip_bad, vault_all_pages: false, nodes_max, edges_max };
                 let meeting = if replace { Meeting::Replace } else { Meeting::Merge };
                 let terms = Batch { if_version: if_revision, author: author.into(), ..Batch::default() };
-                let read = read_file(&self.graph, self.revision, data.as_bytes(), &options, meeting, terms);
+                let read = read_file(
+                    &self.graph,
+                    self.revision,
+                    data.as_bytes(),
+                    &options,
+                    meeting,
+                    terms,
+                    &Ticket::default(),
+                );
                 let (batch, format, remarks) = read.map_err(ToolError::new)?;
                 let about = json!({
                     "format": format.to_string(), "skipped": remarks.skipped, "skipped_count": remarks.skipped_count,
@@ -258,8 +296,10 @@ impl Engine {
                 let write = imported(batch, &self.graph, about, dry_run);
                 self.write(&write)
             }
-            Errand::Export { format, .. } => {
-                let (body, losses) = write_file(&self.graph, None, format).map_err(ToolError::new)?;
+            Errand::Export { format, part, .. } => {
+                let part = part.map(|part| part.cut_out(&self.graph, None)).transpose()?;
+                let graph = part.as_ref().map_or(&self.graph, |(part, _)| part);
+                let (body, losses) = write_file(graph, None, format).map_err(ToolError::new)?;
                 let mut random = [0; 16];
                 random[0] = self.revision as u8;
                 let kept = self.exports.keep(&random, author.into(), body, format.media_type(), self.now_ns)?;
@@ -272,20 +312,27 @@ impl Engine {
     }
 
     fn write(&mut self, write: &swarmcast::mcp::Write) -> swarmcast::mcp::Done {
+        if let Some(done) = write.turned_down(self.revision) {
+            return done;
+        }
         if write.batch.if_version.is_some_and(|version| version != self.revision) {
             return Err(write.stale(self.revision));
         }
-        if write.batch.ops.is_empty() {
-            return write.answer(&self.graph, &[], self.revision);
+        let staged = match Pending::default().stage(&self.graph, &write.batch, LIMITS) {
+            Ok(staged) => staged,
+            Err(error) => {
+                let alone = Batch { ops: write.batch.ops.clone(), each: true, ..Batch::default() };
+                let all = Pending::default().stage(&self.graph, &alone, LIMITS).unwrap().refused;
+                let all: Vec<Refusal> = all.iter().map(Refusal::from).collect();
+                return write.refused(&self.graph, &error, &all, self.revision);
+            }
+        };
+        let refused: Vec<Refusal> = staged.refused.iter().map(Refusal::from).collect();
+        if write.dry_run || staged.outcomes.is_empty() {
+            return write.answer(&self.graph, &staged.outcomes, &refused, self.revision);
         }
-        if write.dry_run {
-            let mut aside = Pending::default();
-            let staged = aside.stage(&self.graph, &write.batch, LIMITS);
-            let staged = staged.map_err(|error| write.refused(&self.graph, &error))?;
-            return write.answer(&self.graph, &staged.outcomes, self.revision);
-        }
-        let outcomes = self.commit(&write.batch).map_err(|error| write.refused(&self.graph, &error))?;
-        write.answer(&self.graph, &outcomes, self.revision)
+        let outcomes = self.commit(&write.batch).unwrap();
+        write.answer(&self.graph, &outcomes, &refused, self.revision)
     }
 
     /// Calls a tool in the stateless way; the result.
@@ -307,7 +354,7 @@ impl Engine {
     pub fn refused(&mut self, session: &mut Session, name: &str, arguments: Value) -> String {
         let result = self.call(session, name, arguments.clone());
         assert_eq!(result["isError"], json!(true), "{name} {arguments}: {result}");
-        assert!(result.get("structuredContent").is_none());
+        assert!(result.get("structuredContent").is_none_or(|it| it["refused"].as_u64() > Some(0)), "{result}");
         result["content"][0]["text"].as_str().unwrap().to_owned()
     }
 }

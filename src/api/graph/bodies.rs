@@ -346,7 +346,7 @@ fn under(terms: Terms) -> Result<Batch, RestError> {
         return Err(RestError::at(400, "out_of_range", "why", message));
     }
     let author = Author { why, ..Author::from(author.unwrap_or_else(|| "rest".into())) };
-    Ok(Batch { ops: Vec::new(), if_version, idempotency_key, author })
+    Ok(Batch { ops: Vec::new(), if_version, idempotency_key, author, each: false })
 }
 
 /// A batch of one operation that its path names; `query` has the terms.

@@ -9,7 +9,9 @@ mod confirm;
 mod errands;
 mod figures;
 mod living;
+mod looks;
 mod stage;
+mod steer;
 mod step;
 mod waits;
 mod watchers;
@@ -21,20 +23,22 @@ use std::sync::Arc;
 use serde_json::json;
 
 use self::figures::CallBook;
+use self::looks::Looks;
 use self::stage::Staged;
 use self::step::Steps;
+use super::mutate::Agreed;
 use super::{Control, SHORT_NAP};
 use crate::analytics::{AnalyticsError, Watch};
 use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
-use crate::graph::{Author, Change, Graph, Outcome};
-use crate::handoff::{Consumer, McpEvent, McpReply, Producer, SessionId, Steer};
+use crate::graph::{Author, Change, Graph};
+use crate::handoff::{Consumer, McpEvent, McpReply, Producer, SessionId};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
     Admission, Agents, Ask, Bounds, Call, CallKey, Done, Exports, Lifecycle, Line, LogLevel, Plan, Principal,
-    RateLimits, Rates, Recent, Registered, Reply, RpcError, Scopes, Server, SimFacts, SimulationChange, Society, Step,
-    Talks, ToolError, Touched, View, Write, plan, read, reply,
+    RateLimits, Rates, Recent, Registered, Reply, RpcError, Scopes, Server, SimFacts, Society, Step, Talks, ToolError,
+    Touched, Uploads, View, Write, plan, read, reply,
 };
 use crate::worker::{AgentProduct, LookOrder, LookReport, Ticket};
 
@@ -56,9 +60,6 @@ const PROGRESS_NS: u64 = 100 * MILLISECOND_NS;
 /// Time between two notices of the engine's figures.
 const STATS_NS: u64 = 1_000 * MILLISECOND_NS;
 
-/// How long an order to the simulation is waited for.
-const STEER_NS_MAX: u64 = 1_000 * MILLISECOND_NS;
-
 /// The lanes of the agents' side, and who may come in.
 #[derive(Debug)]
 pub struct McpDesk {
@@ -66,10 +67,8 @@ pub struct McpDesk {
     pub events: Consumer<McpEvent>,
     /// control → mcp.
     pub replies: Producer<McpReply>,
-    /// control → look.
-    pub looks: Producer<LookOrder>,
-    /// look → control.
-    pub looked: Consumer<LookReport>,
+    /// To the threads that look, and back.
+    pub looks: Vec<LookLanes>,
     /// What is offered, and who is known.
     pub server: Arc<Server>,
     /// Who comes by the Unix socket.
@@ -78,6 +77,15 @@ pub struct McpDesk {
     pub anonymous: Option<Principal>,
     /// Address of the viewer's page, with a slash at its end.
     pub page: String,
+}
+
+/// The lanes of one thread that looks.
+#[derive(Debug)]
+pub struct LookLanes {
+    /// control → look.
+    pub orders: Producer<LookOrder>,
+    /// look → control.
+    pub reports: Consumer<LookReport>,
 }
 
 /// A call that waits.
@@ -90,13 +98,13 @@ struct Pending {
 
 enum Awaited {
     /// A batch.
-    Write { write: Box<Write>, outcomes: Vec<Outcome>, version: u64 },
+    Write { write: Box<Write>, agreed: Agreed },
     /// The node of an agent that has registered.
     Registered { registered: Box<Registered> },
     /// A change after a revision, or the end of the time.
     Change { since: u64, until_ns: u64, call: Box<(Ask<'static>, Principal)> },
-    /// An order of the simulation.
-    Steer { ticket: u64, until_ns: u64 },
+    /// Orders of the simulation.
+    Steer { asked: steer::Orders, until_ns: u64 },
     /// A long look.
     Look { ticket: Arc<Ticket> },
     /// An answer of a person, or the end of the time.
@@ -104,7 +112,7 @@ enum Awaited {
     /// Steps of the simulation.
     Steps(Steps),
     /// Work on files.
-    Errand,
+    Errand { ticket: Arc<Ticket> },
     /// A message for an agent, or the end of the time.
     Inbox { until_ns: u64, call: Box<(crate::mcp::Ask<'static>, Principal)> },
 }
@@ -130,12 +138,13 @@ pub(super) struct Mcp {
     moved_ns: u64,
     /// Batches of agents that are done, or are not, since the pending calls were looked at.
     written: Vec<(Handle, CallKey, Option<RestError>)>,
-    looks: usize,
+    looks: Looks,
     /// What calls take.
     book: CallBook,
     /// Work on files that is done, and whose call is not answered yet.
     filed: Vec<(Handle, CallKey, AgentProduct)>,
     exports: Exports,
+    uploads: Uploads,
     society: Society,
     lifecycle: Lifecycle,
     /// Streams that hear of agents.
@@ -191,10 +200,11 @@ impl Mcp {
             told: (false, false),
             moved_ns: 0,
             written: Vec::new(),
-            looks: 0,
+            looks: Looks::default(),
             book: CallBook::default(),
             filed: Vec::new(),
             exports: Exports::default(),
+            uploads: Uploads::default(),
             society: Society::default(),
             lifecycle: Lifecycle::new(&session_id()),
             watchers: HashSet::new(),
@@ -245,7 +255,10 @@ impl Watch for Until {
 impl Control {
     /// Whether agents wait for nothing that is here.
     pub(super) fn mcp_is_quiet(&self) -> bool {
-        self.lanes.mcp.as_ref().is_none_or(|desk| desk.events.is_empty() && desk.looked.is_empty())
+        self.lanes
+            .mcp
+            .as_ref()
+            .is_none_or(|desk| desk.events.is_empty() && desk.looks.iter().all(|lanes| lanes.reports.is_empty()))
     }
 
     /// Takes what agents say and what was found out for them; returns how much that was.
@@ -262,12 +275,7 @@ impl Control {
         }
         taken += self.take_lines(&mut desk, now_ns);
         self.mcp.talks.sweep(now_ns);
-        while let Some(LookReport { conn, key, result }) = desk.looked.pop() {
-            taken += 1;
-            self.mcp.looks -= 1;
-            self.mcp.pending.retain(|pending| (pending.conn, pending.key) != (conn, key));
-            self.finish(&desk, conn, key, &result);
-        }
+        taken += self.take_looks(&mut desk);
         self.look_at_pending(&desk, now_ns);
         self.look_at_steps(&desk, now_ns);
         self.tell_progress(now_ns);
@@ -282,7 +290,7 @@ impl Control {
     /// Nobody waits for the calls of this talk any more. What changes the graph goes on; nobody hears of it.
     fn forget(&mut self, talk: Handle) {
         for pending in self.mcp.pending.iter().filter(|pending| pending.conn == talk) {
-            if let Awaited::Look { ticket } = &pending.what {
+            if let Awaited::Look { ticket } | Awaited::Errand { ticket } = &pending.what {
                 ticket.cancel();
             }
         }
@@ -311,7 +319,7 @@ impl Control {
             Step::Cancel(key) => {
                 self.mcp.book.cancelled(line.talk, key);
                 let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (line.talk, key));
-                let Some(Pending { what: Awaited::Look { ticket }, .. }) =
+                let Some(Pending { what: Awaited::Look { ticket } | Awaited::Errand { ticket }, .. }) =
                     place.map(|place| self.mcp.pending.swap_remove(place))
                 else {
                     return;
@@ -343,7 +351,7 @@ impl Control {
                 self.mcp.answer(server, line, call, &result);
             }
             Ok(Plan::Read { long: true, limit_ms }) => {
-                if self.mcp.looks >= MCP_READS_MAX {
+                if self.mcp.looks.len() >= MCP_READS_MAX {
                     let busy = ToolError::new("too many long looks wait already; ask again in a second");
                     return self.mcp.answer(server, line, call, &tool(Err(busy)));
                 }
@@ -360,13 +368,12 @@ impl Control {
                     revision: self.mutations.version(),
                     sim,
                     agents: self.mcp.agents.rows().into(),
+                    stage: self.mcp.staged.stage(),
                     graph_limits: (self.facts.limits.nodes, self.facts.limits.edges),
                     until_ns: now_ns + limit_ms * MILLISECOND_NS,
                     ticket: Arc::clone(&ticket),
                 };
-                let sent = desk.looks.push(order);
-                debug_assert!(sent.is_ok(), "the lane has room for as many as may wait");
-                self.mcp.looks += 1;
+                self.mcp.looks.add(order);
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Look { ticket } });
             }
             Ok(Plan::Wait { since, wait_ms }) => {
@@ -376,16 +383,9 @@ impl Control {
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Change { since, until_ns, call: asked } });
             }
             Ok(Plan::Write(write)) => self.mcp_write(desk, line, call, write),
-            Ok(Plan::Steer(change)) => match self.mcp_steer(change) {
-                Ok(ticket) => {
-                    let key = self.mcp.defer(line, call);
-                    let until_ns = now_ns + STEER_NS_MAX;
-                    self.mcp.pending.push(Pending { conn, key, what: Awaited::Steer { ticket, until_ns } });
-                }
-                Err(error) => self.mcp.answer(server, line, call, &tool(Err(ToolError::new(error.message)))),
-            },
+            Ok(Plan::Steer(change)) => self.begin_steer(desk, line, call, change, now_ns),
             Ok(Plan::Among(among)) => self.among(desk, line, call, &among, now_ns),
-            Ok(Plan::Errand(errand)) => self.begin_errand(desk, line, call, errand),
+            Ok(Plan::Errand(errand)) => self.begin_errand(desk, line, call, errand, now_ns),
             Ok(Plan::Stats) => {
                 let stats = self.engine_stats(desk);
                 self.mcp.answer(&desk.server, line, call, &tool(stats));
@@ -415,7 +415,7 @@ impl Control {
 
     fn look(&self, server: &Server, call: &Call<'_>, sim: &SimFacts, now_ns: u64) -> Result<Reply, RpcError> {
         let until = Until(now_ns + SHORT_LOOK_NS_MAX);
-        read(server, &call.ask, &self.view(sim), &Bounds::new(server, &call.principal.name, &until))
+        read(server, &call.ask, &self.view(sim), &Bounds::new(server, &call.principal.name, &until, monotonic_ns))
     }
 
     fn finish(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, result: &Result<Reply, RpcError>) {
@@ -436,24 +436,6 @@ impl Control {
         if processor && !processor_was {
             talks.log(LogLevel::Warning, "simulation", || json!({ "event": "fell_back_to_cpu" }).to_string());
         }
-    }
-
-    /// Orders of a change of the simulation; the ticket of the last one.
-    fn mcp_steer(&mut self, change: SimulationChange) -> Result<u64, RestError> {
-        let SimulationChange { layout, reheat, running, steps } = change;
-        let mut ticket = 0;
-        if let Some(mode) = layout {
-            self.begin_layout(mode)?;
-        }
-        let orders = [
-            reheat.then_some(Steer::Reheat),
-            running.map(|running| if running { Steer::Resume } else { Steer::Pause }),
-            steps.map(|count| Steer::Step { count }),
-        ];
-        for order in orders.into_iter().flatten() {
-            ticket = self.steer_for_agent(order);
-        }
-        Ok(ticket)
     }
 
     /// Tells subscribers what has changed.
@@ -498,6 +480,7 @@ impl Control {
             tick_hz: f64::from(self.facts.tick_rate),
             settled: sim.settled.get() > 0.0,
             rms_velocity: Some(sim.rms_velocity.get()).filter(|velocity| velocity.is_finite()),
+            energy: Some(sim.kinetic_energy.get()).filter(|energy| energy.is_finite()),
             backend: if sim.fell_back.get() > 0.0 { "cpu" } else { self.facts.backend },
         }
     }
@@ -513,6 +496,7 @@ impl Control {
             sim,
             recent: &self.mcp.recent,
             agents: self.mcp.agents.rows(),
+            stage: self.mcp.staged.stage_now(),
             graph_limits: (self.facts.limits.nodes, self.facts.limits.edges),
         }
     }

@@ -39,7 +39,7 @@ use crate::graph::{
     OpError, Outcome, Pending, Staged,
 };
 use crate::handoff::{DoorReply, Origin, RestCall};
-use crate::mcp::CallKey;
+use crate::mcp::{CallKey, Refusal};
 use crate::wire::ServerMessage;
 
 /// A structure is begun again, and streams are told again, after so many times what that took the last time.
@@ -161,8 +161,21 @@ pub(super) enum Refused {
     Op(OpError),
     /// The graph is at another version than was asked for.
     Version { at: u64 },
+    /// Every operation by itself cannot be done.
+    All(Vec<Refusal>),
     /// Anything else.
     Other(RestError),
+}
+
+/// What came of an agent's batch.
+#[derive(Debug)]
+pub(super) struct Agreed {
+    /// The version that it makes.
+    pub(super) version: u64,
+    /// One for each operation that is done.
+    pub(super) outcomes: Vec<Outcome>,
+    /// The others.
+    pub(super) refused: Vec<Refusal>,
 }
 
 impl From<Refused> for RestError {
@@ -170,6 +183,10 @@ impl From<Refused> for RestError {
         match refused {
             Refused::Op(error) => of_op(&error),
             Refused::Version { at } => Self::at(409, "version", "if_version", format!("the graph is at version {at}")),
+            Refused::All(refused) => {
+                let first = refused.into_iter().next().map(|refusal| refusal.message).unwrap_or_default();
+                Self::new(422, "refused", format!("no operation can be done; the first: {first}"))
+            }
             Refused::Other(error) => error,
         }
     }
@@ -212,21 +229,6 @@ impl Mutations {
 
     pub(super) fn version(&self) -> u64 {
         self.version
-    }
-
-    /// Works a batch out after those that wait.
-    ///
-    /// # Errors
-    /// The operation that cannot be done, or the last one when there is no room for them all.
-    fn stage(&mut self, graph: &Graph, batch: &Batch) -> Result<Staged, OpError> {
-        let before = self.pending.len();
-        let staged = self.pending.stage(graph, batch, self.limits)?;
-        let size = self.pending.size().unwrap_or_default();
-        self.admission.admit(size).map_err(|reason| {
-            self.pending.keep(before);
-            OpError { op: batch.ops.len().saturating_sub(1), reason }
-        })?;
-        Ok(staged)
     }
 
     /// What the graph may grow to from now on.
@@ -384,16 +386,16 @@ impl Control {
         Ok(())
     }
 
-    /// The same for an agent: what each operation came to, and the version that it makes.
+    /// The same for an agent: what it came to.
     ///
     /// # Errors
     /// Why nothing of it is done.
-    pub(super) fn mutate_for(&mut self, batch: &Batch, reply: Reply) -> Result<(u64, Vec<Outcome>), Refused> {
+    pub(super) fn mutate_for(&mut self, batch: &Batch, reply: Reply) -> Result<Agreed, Refused> {
         let retry = RetryKey::of(batch);
         match self.mutations.retries.answer(retry.as_ref()).map_err(Refused::Other)? {
             Some(answer) => {
                 self.deliver(reply, &answer);
-                Ok(outcomes_of(&answer))
+                Ok(agreed_of(&answer))
             }
             None => self.send_batch(batch, retry, reply, Answering::Rows),
         }
@@ -403,11 +405,11 @@ impl Control {
     ///
     /// # Errors
     /// The operation that cannot be done.
-    pub(super) fn try_out(&mut self, batch: &Batch) -> Result<Vec<Outcome>, OpError> {
+    pub(super) fn try_out(&mut self, batch: &Batch) -> Result<Staged, OpError> {
         let before = self.mutations.pending.len();
         let staged = self.mutations.stage(&self.graph, batch);
         self.mutations.pending.keep(before);
-        staged.map(|staged| staged.outcomes)
+        staged
     }
 
     fn send_batch(
@@ -416,7 +418,7 @@ impl Control {
         key: Option<RetryKey>,
         reply: Reply,
         answering: Answering,
-    ) -> Result<(u64, Vec<Outcome>), Refused> {
+    ) -> Result<Agreed, Refused> {
         if let Some(refused) = self.refuse_changes() {
             return Err(Refused::Other(refused));
         }
@@ -431,10 +433,16 @@ impl Control {
         if batch.if_version.is_some_and(|wanted| wanted != self.mutations.staged) {
             return Err(Refused::Version { at: self.mutations.staged });
         }
+        let before = self.mutations.pending.len();
         let staged = self.mutations.stage(&self.graph, batch).map_err(Refused::Op)?;
+        let refused: Vec<Refusal> = staged.refused.iter().map(Refusal::from).collect();
+        if staged.outcomes.is_empty() && !refused.is_empty() {
+            self.mutations.pending.keep(before);
+            return Err(Refused::All(refused));
+        }
         self.mutations.staged += 1;
         let version = self.mutations.staged;
-        let answer = Bytes::from(answer(version, &staged.outcomes, answering).to_string());
+        let answer = Bytes::from(answer(version, &staged.outcomes, &refused, answering).to_string());
         if self.graph.is_restructured_by(&staged.changes) {
             self.mutations.staged_epoch = self.mutations.staged_epoch.max(self.epoch).wrapping_add(1).max(1);
         }
@@ -442,7 +450,7 @@ impl Control {
         let waiting = Waiting {
             version,
             changes: staged.changes.into(),
-            placed: placed(&batch.ops, &outcomes),
+            placed: placed(batch, &outcomes, &refused),
             author: batch.author.clone(),
             at_unix_ms: unix_ms(),
             key,
@@ -453,7 +461,7 @@ impl Control {
         };
         self.mutations.unsafe_yet.push_back(waiting);
         self.commit(version);
-        Ok((version, outcomes))
+        Ok(Agreed { version, outcomes, refused })
     }
 
     /// Every batch up to this version is on the disk.
@@ -612,12 +620,14 @@ impl Control {
 }
 
 /// Where updates put nodes.
-fn placed(ops: &[Op], outcomes: &[Outcome]) -> Vec<(NodeId, [f32; 3])> {
+fn placed(batch: &Batch, outcomes: &[Outcome], refused: &[Refusal]) -> Vec<(NodeId, [f32; 3])> {
     let place = |(op, outcome): (&Op, &Outcome)| match (op, outcome) {
         (Op::UpdateNode { patch, .. }, Outcome::Node { id, .. }) => patch.position.flatten().map(|place| (*id, place)),
         _ => None,
     };
-    ops.iter().zip(outcomes).filter_map(place).collect()
+    let left_out = |place: usize| refused.binary_search_by_key(&place, |refusal| refusal.index).is_ok();
+    let done = batch.ops.iter().enumerate().filter(|(op, _)| !left_out(*op)).map(|(_, op)| op);
+    done.zip(outcomes).filter_map(place).collect()
 }
 
 fn unknown(what: &str, name: &str) -> RestError {
@@ -625,8 +635,8 @@ fn unknown(what: &str, name: &str) -> RestError {
     RestError::new(404, "not_found", format!("there is no {what} {}", shown.escape_debug()))
 }
 
-/// The version and the outcomes that an answer of before tells of.
-fn outcomes_of(answer: &[u8]) -> (u64, Vec<Outcome>) {
+/// What an answer of before tells of.
+fn agreed_of(answer: &[u8]) -> Agreed {
     let json: Value = serde_json::from_slice(answer).unwrap_or_default();
     let read = |row: &Value| {
         let deed = match row.get("deed")?.as_str()? {
@@ -643,7 +653,8 @@ fn outcomes_of(answer: &[u8]) -> (u64, Vec<Outcome>) {
     };
     let rows = json.get("results").and_then(Value::as_array);
     let outcomes = rows.into_iter().flatten().filter_map(read).collect();
-    (json.get("version").and_then(Value::as_u64).unwrap_or_default(), outcomes)
+    let refused = json.get(REFUSED).cloned().and_then(|rows| serde_json::from_value(rows).ok()).unwrap_or_default();
+    Agreed { version: json.get("version").and_then(Value::as_u64).unwrap_or_default(), outcomes, refused }
 }
 
 fn of_op(error: &OpError) -> RestError {
@@ -657,8 +668,11 @@ fn of_op(error: &OpError) -> RestError {
     RestError::at(status, error.reason.code(), field, error.to_string())
 }
 
+/// Where an answer lists the operations that were refused, of a batch whose operations stand alone.
+const REFUSED: &str = "refused";
+
 /// What a batch is answered with: the version that it made, and each operation's outcome.
-fn answer(version: u64, outcomes: &[Outcome], answering: Answering) -> Value {
+fn answer(version: u64, outcomes: &[Outcome], refused: &[Refusal], answering: Answering) -> Value {
     let row = |outcome: &Outcome| match outcome {
         Outcome::Node { id, deed } => json!({ "node": id, "deed": deed }),
         Outcome::Edge { id, deed } => json!({ "edge": id, "deed": deed }),
@@ -676,5 +690,8 @@ fn answer(version: u64, outcomes: &[Outcome], answering: Answering) -> Value {
         "unchanged": count(Deed::Unchanged),
     });
     merge(&mut answer, rest);
+    if !refused.is_empty() {
+        merge(&mut answer, json!({ REFUSED: refused }));
+    }
     answer
 }

@@ -54,6 +54,8 @@ enum Answer {
     Many(Handle),
     /// A binary message, which named its keys by their ids or by paths.
     Stream { origin: Origin, request: u32, by_id: bool },
+    /// An agent's call, which looks for itself.
+    Agent,
 }
 
 impl Settings {
@@ -76,6 +78,21 @@ impl Settings {
     /// Changes that are with `sim`.
     pub(super) fn waiting_count(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Whether a change is still on its way to `sim`.
+    pub(super) fn waits_for(&self, ticket: u64) -> bool {
+        self.waiting.iter().any(|change| change.ticket == ticket)
+    }
+
+    /// What will be in force.
+    pub(super) fn wanted(&self) -> &Config {
+        &self.wanted
+    }
+
+    /// What is in force: what `sim` has read back.
+    pub(super) fn in_force_now(&self) -> &Config {
+        self.ledger.current()
     }
 
     /// Counts changes of the settings, from 1.
@@ -236,6 +253,12 @@ impl Control {
         Ok(())
     }
 
+    /// The same for an agent; the ticket of the change.
+    pub(super) fn change_settings_for_agent(&mut self, updates: Vec<Update>) -> Result<u64, RestError> {
+        self.change_settings(updates, Answer::Agent)?;
+        Ok(self.settings.last_ticket)
+    }
+
     /// `sim` has answered the oldest change.
     pub(super) fn tuned(&mut self, ticket: u64, tick: u64, outcome: &Steered) {
         let Some(mut change) = self.settings.waiting.pop_front_if(|change| change.ticket == ticket) else {
@@ -263,6 +286,7 @@ impl Control {
         match change.reply {
             Answer::One(token) | Answer::Many(token) => self.refuse_settings(token, &errors),
             Answer::Stream { origin, request, .. } => self.refuse_message(origin, request, &errors),
+            Answer::Agent => {}
         }
         if let Steered::Tuned(_) = outcome {
             self.note(change.config);
@@ -277,7 +301,7 @@ impl Control {
         }
         let rows: Vec<Json> = change.keys.iter().map(|(path, index)| self.row(path, Place::Key(*index))).collect();
         match change.reply {
-            Answer::Stream { .. } => {}
+            Answer::Stream { .. } | Answer::Agent => {}
             Answer::One(token) => {
                 let row = rows.into_iter().next().unwrap_or_default();
                 self.answer_settings(token, row, tick);

@@ -80,6 +80,11 @@ impl Steering {
         self.waiting.iter().any(|waiting| waiting.ticket == ticket)
     }
 
+    /// Whether the places of a layout mode are being found: it is not in force yet.
+    pub(super) fn is_finding_places(&self) -> bool {
+        self.job.is_some()
+    }
+
     pub(super) fn new(facts: SteerFacts) -> Self {
         Self {
             book: RuleBook::default(),

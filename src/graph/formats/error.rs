@@ -218,6 +218,12 @@ pub enum ImportError {
         /// As it was given.
         path: PathBuf,
     },
+    /// Nobody wants it any more.
+    #[error("{path}: the import was stopped")]
+    Stopped {
+        /// As it was given.
+        path: PathBuf,
+    },
     /// The file is not text.
     #[error("{path}: expected text, found {what}")]
     Binary {

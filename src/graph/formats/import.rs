@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, ErrorKind, Read, Seek};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::intake::Intake;
 use super::note::Note;
@@ -69,7 +71,7 @@ pub fn import_path(path: &Path, options: &ImportOptions, progress: &mut dyn Prog
     if is_parquet(&mut file, options.format).map_err(|reason| unreadable(path, reason))? {
         return import_parquet(path, file, options, progress);
     }
-    import_source(path, Source::new(Box::new(file), about.len(), progress), options)
+    import_source(path, Source::new(Box::new(file), about.len(), progress), options, None)
 }
 
 /// Imports the bytes of one file; `name` stands for its path, in messages and for its extension.
@@ -82,7 +84,25 @@ pub fn import_bytes(name: &str, bytes: &[u8], options: &ImportOptions) -> Result
         return Err(ImportError::NotFolder { path: path.into() });
     }
     let mut nothing = ();
-    import_source(path, Source::new(Box::new(bytes), bytes.len() as u64, &mut nothing), options)
+    import_source(path, Source::new(Box::new(bytes), bytes.len() as u64, &mut nothing), options, None)
+}
+
+/// The same, told how far it is, until `stop` is set: then the next record ends it.
+///
+/// # Errors
+/// As [`import_bytes`], and [`ImportError::Stopped`].
+pub fn import_bytes_until(
+    name: &str,
+    bytes: &[u8],
+    options: &ImportOptions,
+    progress: &mut dyn Progress,
+    stop: &Arc<AtomicBool>,
+) -> Result<Imported, ImportError> {
+    let path = Path::new(name);
+    if options.format == Format::Vault {
+        return Err(ImportError::NotFolder { path: path.into() });
+    }
+    import_source(path, Source::new(Box::new(bytes), bytes.len() as u64, progress), options, Some(stop))
 }
 
 /// What a Parquet file starts with.
@@ -110,8 +130,16 @@ fn import_parquet(path: &Path, _: File, _: &ImportOptions, _: &mut dyn Progress)
     })
 }
 
-fn import_source(path: &Path, mut source: Source<'_>, options: &ImportOptions) -> Result<Imported, ImportError> {
+fn import_source(
+    path: &Path,
+    mut source: Source<'_>,
+    options: &ImportOptions,
+    stop: Option<&Arc<AtomicBool>>,
+) -> Result<Imported, ImportError> {
     let mut intake = Intake::new(path, options);
+    if let Some(stop) = stop {
+        intake.stop_at(stop);
+    }
     let format = open(path, &mut source, options.format, &mut intake)?;
     match format {
         Format::Csv | Format::Tsv | Format::Whitespace => edge_list::read(source, format, &mut intake)?,

@@ -1,6 +1,8 @@
 //! What every importer fills: the builder, the bad records, the notes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::note::{Note, Notes};
 use super::properties::{EdgeParts, NodeParts};
@@ -28,6 +30,8 @@ pub(super) struct Intake {
     bad: Vec<BadLine>,
     bad_count: u64,
     waiting: Vec<Waiting>,
+    /// Set when nobody wants the graph any more. Relaxed: nothing hangs on what was written before.
+    stop: Option<Arc<AtomicBool>>,
 }
 
 /// One end of an edge.
@@ -62,7 +66,13 @@ impl Intake {
             bad: Vec::new(),
             bad_count: 0,
             waiting: Vec::new(),
+            stop: None,
         }
+    }
+
+    /// From now on the next record ends the import once `stop` is set.
+    pub(super) fn stop_at(&mut self, stop: &Arc<AtomicBool>) {
+        self.stop = Some(Arc::clone(stop));
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -93,6 +103,9 @@ impl Intake {
         column: Option<u64>,
         record: Result<T, Problem>,
     ) -> Result<Option<T>, ImportError> {
+        if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(ImportError::Stopped { path: self.path.clone() });
+        }
         match record {
             Ok(good) => Ok(Some(good)),
             Err(Problem::Refused(limit)) if limit.is_limit() => {

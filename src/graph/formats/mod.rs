@@ -31,7 +31,7 @@ mod xml;
 pub use difference::difference;
 pub use error::{BAD_LINES_KEPT, BAD_LINES_SHOWN, BadLine, Found, ImportError, Problem};
 pub use format::{Format, UnknownFormat};
-pub use import::{ImportOptions, Imported, import_bytes, import_path};
+pub use import::{ImportOptions, Imported, import_bytes, import_bytes_until, import_path};
 pub use note::Note;
 pub use source::Progress;
 pub use vault::SourceChanges;

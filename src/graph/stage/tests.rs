@@ -217,4 +217,30 @@ proptest! {
         prop_assert_eq!(contents(&follower), contents(&ahead));
         prop_assert_eq!(graph.nodes(), ahead.nodes());
     }
+
+    /// Operations that stand alone come to what batches of one operation come to, those that are refused left out.
+    #[test]
+    fn operations_that_stand_alone_are_batches_of_one(
+        before in proptest::collection::vec(any_op(), 0..12),
+        ops in proptest::collection::vec(any_op(), 1..24),
+    ) {
+        let mut graph = Graph::default();
+        for op in before {
+            let _ = done(&mut graph, vec![op]);
+        }
+        let mut one_by_one = graph.clone();
+        let (mut outcomes, mut refused) = (Vec::new(), Vec::new());
+        for (place, op) in ops.iter().enumerate() {
+            match done(&mut one_by_one, vec![op.clone()]) {
+                Ok(staged) => outcomes.extend(staged.outcomes),
+                Err(error) => refused.push(OpError { op: place, reason: error.reason }),
+            }
+        }
+        let staged = Pending::default().stage(&graph, &Batch { each: true, ..batch(ops) }, LIMITS).unwrap();
+        prop_assert_eq!(&staged.refused, &refused);
+        prop_assert_eq!(&staged.outcomes, &outcomes);
+        graph.commit(&staged.changes);
+        check(&graph);
+        prop_assert_eq!(contents(&graph), contents(&one_by_one));
+    }
 }

@@ -22,6 +22,9 @@ use super::args::{ToolError, arguments, whole};
 use super::tools::{Done, done};
 use super::view::{Bounds, Budget, View};
 
+/// Its name, which its cursors are bound to.
+const TOOL: &str = "query_graph";
+
 /// Bytes of a query.
 const QUERY_BYTES_MAX: usize = 16 << 10;
 
@@ -30,6 +33,8 @@ arguments!(QueryGraph {
     query: Option<Cow<'line, str>>,
     params: BTreeMap<String, serde_json::Value>,
     limit: Option<i64>,
+    #[serde(borrow)]
+    cursor: Option<Cow<'line, str>>,
     timeout_ms: Option<i64>,
     explain: bool,
 });
@@ -49,10 +54,21 @@ struct Table {
     columns: Vec<String>,
     rows: Vec<Box<RawValue>>,
     truncated: bool,
-    expanded: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<Stats>,
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<Vec<String>>,
     revision: u64,
+}
+
+/// What an answer cost.
+#[derive(Serialize)]
+struct Stats {
+    us: u64,
+    /// Nodes and edges that were looked at.
+    expanded: u64,
 }
 
 pub(super) fn query_graph(asked: &QueryGraph<'_>, view: &View<'_>, bounds: &Bounds<'_>) -> Done {
@@ -62,6 +78,7 @@ pub(super) fn query_graph(asked: &QueryGraph<'_>, view: &View<'_>, bounds: &Boun
     }
     let limit = whole("limit", asked.limit, (1, 500), 100)?;
     asked.limit_ms()?;
+    let offset = bounds.offset_at(TOOL, view.revision, asked.cursor.as_deref())?;
     let query = parse::parse(text, &asked.params)?;
     let columns: Vec<String> = query.returns.iter().map(|item| item.name.clone()).collect();
     let steps = matcher::steps(&query);
@@ -71,20 +88,32 @@ pub(super) fn query_graph(asked: &QueryGraph<'_>, view: &View<'_>, bounds: &Boun
             columns,
             rows: Vec::new(),
             truncated: false,
-            expanded: 0,
+            next_cursor: None,
+            stats: None,
             plan,
             revision: view.revision,
         });
     }
-    let found = project::run(&query, &steps, limit, view, bounds)?;
+    let found = project::run(&query, &steps, (offset, limit), view, bounds)?;
     let (mut budget, mut rows) = (Budget::default(), Vec::new());
     for row in &found.rows {
         let Some(json) = budget.take(&eval::ShownRow { view, row }) else { break };
         rows.push(json);
     }
-    let truncated = found.truncated || rows.len() < found.rows.len();
+    let cut = rows.len() < found.rows.len();
+    let truncated = found.truncated || cut;
     if rows.is_empty() && !found.rows.is_empty() {
         return Err(ToolError::new("the first row alone has more than 64 KiB: return less of it, or collect fewer"));
     }
-    done(&Table { columns, rows, truncated, expanded: bounds.spent(), plan: None, revision: view.revision })
+    let next = offset + rows.len();
+    let goes_on = (found.more || cut) && !rows.is_empty();
+    done(&Table {
+        columns,
+        rows,
+        truncated,
+        next_cursor: goes_on.then(|| bounds.cursor_at(TOOL, view.revision, next)),
+        stats: Some(Stats { us: bounds.us(), expanded: bounds.spent() }),
+        plan: None,
+        revision: view.revision,
+    })
 }

@@ -19,6 +19,8 @@ const HELD_BYTES_MAX: usize = 64 << 20;
 
 pub(super) struct Found<'g> {
     pub(super) rows: Vec<Vec<Val<'g>>>,
+    /// There are rows behind these.
+    pub(super) more: bool,
     pub(super) truncated: bool,
 }
 
@@ -108,11 +110,11 @@ struct Group<'g> {
     states: Vec<State<'g>>,
 }
 
-/// Runs a query; at most `limit` rows.
+/// Runs a query; at most `limit` rows, behind the first `offset` of its rows.
 pub(super) fn run<'g>(
     query: &Query,
     steps: &Steps<'_>,
-    limit: usize,
+    (offset, limit): (usize, usize),
     view: &View<'g>,
     bounds: &Bounds<'_>,
 ) -> Result<Found<'g>, ToolError> {
@@ -122,31 +124,85 @@ pub(super) fn run<'g>(
             return Err(ToolError::new(format!("query: count and its like {words}")));
         }
     }
-    let wanted = query.limit.unwrap_or(usize::MAX).min(limit);
+    let skip = query.skip.saturating_add(offset);
+    let own_limit = query.limit.map(|own| own.saturating_sub(offset));
+    let wanted = own_limit.unwrap_or(usize::MAX).min(limit);
     let grouped = query.returns.iter().any(|item| item.expr.has_aggregate());
     let (mut rows, cut) = if grouped {
         groups(query, steps, view, bounds)?
     } else {
         // Without an order the first rows are as good as any; one more shows that there are more.
-        let enough =
-            if query.order.is_empty() { query.skip.saturating_add(wanted).saturating_add(1) } else { HELD_MAX };
+        let enough = if query.order.is_empty() { skip.saturating_add(wanted).saturating_add(1) } else { HELD_MAX };
         plain(query, steps, view, bounds, enough.min(HELD_MAX))?
     };
+    let exhausted = bounds.is_exhausted();
     if !query.order.is_empty() {
-        rows.sort_by(|left, right| {
-            let keys = left.keys.iter().zip(&right.keys).zip(&query.order);
-            let first = keys.map(|((left, right), (_, descends))| {
-                let order = left.order(right);
-                if *descends { order.reverse() } else { order }
-            });
-            first.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-        });
+        rows = sorted(rows, query, bounds)?;
     }
-    let left = rows.len().saturating_sub(query.skip);
-    let more = left > wanted && query.limit.is_none_or(|limit| limit > wanted);
-    let truncated = more || bounds.is_exhausted() || (cut && query.limit.is_none_or(|limit| left < limit));
-    let rows = rows.into_iter().skip(query.skip).take(wanted).map(|row| row.cells).collect();
-    Ok(Found { rows, truncated })
+    let left = rows.len().saturating_sub(skip);
+    let more = left > wanted && own_limit.is_none_or(|limit| limit > wanted);
+    let truncated = more || exhausted || (cut && own_limit.is_none_or(|limit| left < limit));
+    let rows = rows.into_iter().skip(skip).take(wanted).map(|row| row.cells).collect();
+    Ok(Found { rows, more, truncated })
+}
+
+/// Rows that are sorted, or merged, between two looks at whether to stop: some milliseconds of it.
+const SORTED_PER_LOOK: usize = 4_096;
+
+fn compare(query: &Query, left: &Row<'_>, right: &Row<'_>) -> Ordering {
+    let keys = left.keys.iter().zip(&right.keys).zip(&query.order);
+    let first = keys.map(|((left, right), (_, descends))| {
+        let order = left.order(right);
+        if *descends { order.reverse() } else { order }
+    });
+    first.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+/// Rows in their order, alike ones in that of their finding: runs are sorted, then merged in pairs.
+fn sorted<'g>(rows: Vec<Row<'g>>, query: &Query, bounds: &Bounds<'_>) -> Result<Vec<Row<'g>>, ToolError> {
+    let (mut runs, mut rows) = (Vec::new(), rows.into_iter());
+    loop {
+        let mut run: Vec<Row<'g>> = rows.by_ref().take(SORTED_PER_LOOK).collect();
+        if run.is_empty() {
+            break;
+        }
+        run.sort_by(|left, right| compare(query, left, right));
+        bounds.go_on()?;
+        runs.push(run);
+    }
+    while runs.len() > 1 {
+        let (mut longer, mut pairs) = (Vec::with_capacity(runs.len().div_ceil(2)), runs.into_iter());
+        while let Some(first) = pairs.next() {
+            longer.push(match pairs.next() {
+                Some(second) => merged(first, second, query, bounds)?,
+                None => first,
+            });
+        }
+        runs = longer;
+    }
+    Ok(runs.pop().unwrap_or_default())
+}
+
+fn merged<'g>(
+    first: Vec<Row<'g>>,
+    second: Vec<Row<'g>>,
+    query: &Query,
+    bounds: &Bounds<'_>,
+) -> Result<Vec<Row<'g>>, ToolError> {
+    let mut merged = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter().peekable(), second.into_iter().peekable());
+    loop {
+        let from_second = match (first.peek(), second.peek()) {
+            (Some(left), Some(right)) => compare(query, left, right) == Ordering::Greater,
+            (None, Some(_)) => true,
+            (Some(_), None) => false,
+            (None, None) => return Ok(merged),
+        };
+        merged.extend(if from_second { second.next() } else { first.next() });
+        if merged.len() % SORTED_PER_LOOK == 0 {
+            bounds.go_on()?;
+        }
+    }
 }
 
 fn keys<'g>(query: &Query, graph: &'g Graph, cells: &[Val<'g>], bound: &[Bound]) -> Vec<Val<'g>> {

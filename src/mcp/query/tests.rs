@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::{QueryGraph, parse::parse, query_graph};
 use crate::analytics::Unwatched;
 use crate::graph::{Graph, GraphBuilder, Value};
-use crate::mcp::{Bounds, Recent, Server, SimFacts, View};
+use crate::mcp::{Bounds, Recent, Server, SimFacts, Stage, View};
 
 /// a -> b -> c -> d, a -> c; groups x and y; d has no rank.
 fn graph() -> Graph {
@@ -28,7 +28,7 @@ fn graph() -> Graph {
 fn ask(query: &str, limit: i64) -> Result<Json, String> {
     static HOME: OnceLock<(Graph, Server)> = OnceLock::new();
     let (graph, server) = HOME.get_or_init(|| (graph(), Server::new("1", [0; 32], &["core"]).unwrap()));
-    let (sim, recent) = (SimFacts::default(), Recent::default());
+    let (sim, recent, stage) = (SimFacts::default(), Recent::default(), Stage::default());
     let view = View {
         graph,
         positions: None,
@@ -37,9 +37,10 @@ fn ask(query: &str, limit: i64) -> Result<Json, String> {
         sim: &sim,
         recent: &recent,
         agents: &[],
+        stage: &stage,
         graph_limits: (100, 100),
     };
-    let bounds = Bounds::new(server, "me", &Unwatched);
+    let bounds = Bounds::new(server, "me", &Unwatched, || 0);
     let params: BTreeMap<String, Json> =
         BTreeMap::from([("ids".to_owned(), json!(["a", "d"])), ("n".to_owned(), json!(5))]);
     let asked = QueryGraph { query: Some(query.into()), params, limit: Some(limit), ..QueryGraph::default() };

@@ -8,13 +8,18 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::part::{Scope, Selection};
+use super::survey::commonest;
 use super::write::{Given, Write, given};
 use super::{Done, done};
 use crate::graph::formats::export::ExportFormat;
 use crate::graph::formats::{Format, difference};
 use crate::graph::{Batch, EdgePatch, EdgeRef, Graph, NodePatch, NodeRef, Op};
+use crate::mcp::Server;
 use crate::mcp::agents::is_shown_agent;
 use crate::mcp::args::{ToolError, arguments, bounded, choice, short, whole};
+use crate::mcp::session::Ask;
+use crate::mcp::uri::{Uri, parse};
 use crate::mcp::view::{Budget, View};
 
 /// The only graph, whose name confirms what cannot be undone.
@@ -49,6 +54,9 @@ arguments!(ImportGraph {
     #[serde(borrow)]
     data: Option<Cow<'line, str>>,
     #[serde(borrow)]
+    upload: Option<Cow<'line, str>>,
+    more: bool,
+    #[serde(borrow)]
     mode: Option<Cow<'line, str>>,
     skip_bad: bool,
     if_revision: Option<u64>,
@@ -58,6 +66,8 @@ arguments!(ExportGraph {
     #[serde(borrow)]
     format: Option<Cow<'line, str>>,
     positions: Option<bool>,
+    #[serde(borrow)]
+    scope: Option<Scope<'line>>,
 });
 
 /// What a call wants of files.
@@ -90,8 +100,10 @@ pub enum Errand {
     Import {
         /// What it is.
         format: Format,
-        /// All of it.
+        /// All of it, or, of an upload, its last part.
         data: Box<str>,
+        /// Where the parts before are.
+        upload: Option<Box<str>>,
         /// What the file does not have goes.
         replace: bool,
         /// Bad records are left out.
@@ -107,6 +119,27 @@ pub enum Errand {
         format: ExportFormat,
         /// With the places of the nodes.
         positions: bool,
+        /// A part of it.
+        part: Option<Selection>,
+    },
+    /// A part of a file that is to come into the graph, and is not whole yet.
+    Upload {
+        /// Of the parts before; `None` is the first.
+        upload: Option<Box<str>>,
+        /// The part.
+        data: Box<str>,
+    },
+    /// What is in a snapshot, as the resource of this URI.
+    Describe {
+        /// Which.
+        snapshot: Box<str>,
+        /// As it was asked for.
+        uri: Box<str>,
+    },
+    /// Names of snapshots that begin so.
+    Names {
+        /// The beginning.
+        typed: Box<str>,
     },
 }
 
@@ -145,11 +178,17 @@ pub(super) fn diff_graph(asked: &DiffGraph<'_>) -> Result<Errand, ToolError> {
 pub(super) fn import_graph(asked: &ImportGraph<'_>) -> Result<Errand, ToolError> {
     let wrong = |error: &dyn std::fmt::Display| ToolError::new(format!("format: {error}"));
     let format = asked.format.as_deref().map(str::parse).transpose().map_err(|error| wrong(&error))?;
-    let data = asked.data.as_deref().ok_or_else(|| ToolError::missing("data", "the text of a file"))?;
+    let data =
+        asked.data.as_deref().ok_or_else(|| ToolError::missing("data", "the text of a file, or a part of it"))?;
+    let upload = asked.upload.as_deref().map(|name| bounded("upload", name, 64)).transpose()?.map(Into::into);
+    if asked.more {
+        return Ok(Errand::Upload { upload, data: data.into() });
+    }
     let replace = choice("mode", asked.mode.as_deref(), &[("merge", false), ("replace", true)], false)?;
     Ok(Errand::Import {
         format: format.unwrap_or(Format::Auto),
         data: data.into(),
+        upload,
         replace,
         skip_bad: asked.skip_bad,
         if_revision: asked.if_revision,
@@ -157,10 +196,43 @@ pub(super) fn import_graph(asked: &ImportGraph<'_>) -> Result<Errand, ToolError>
     })
 }
 
-pub(super) fn export_graph(asked: &ExportGraph<'_>) -> Result<Errand, ToolError> {
+pub(super) fn export_graph(asked: &ExportGraph<'_>, view: &View<'_>) -> Result<Errand, ToolError> {
     let wrong = |error: &dyn std::fmt::Display| ToolError::new(format!("format: {error}"));
     let format = asked.format.as_deref().map(str::parse).transpose().map_err(|error| wrong(&error))?;
-    Ok(Errand::Export { format: format.unwrap_or(ExportFormat::Json), positions: asked.positions.unwrap_or(true) })
+    let part = asked.scope.as_ref().map(|scope| scope.selection(view.graph)).transpose()?;
+    let format = format.unwrap_or(ExportFormat::Json);
+    Ok(Errand::Export { format, positions: asked.positions.unwrap_or(true), part })
+}
+
+/// What a call wants to know of snapshots that is no tool: `graph://snapshot/{name}`, and the completion of that name. They are of the set
+/// of the snapshots' tools.
+pub(super) fn asked_of_snapshots(server: &Server, ask: &Ask<'_>) -> Option<Errand> {
+    if !server.catalogue.is_on("admin") {
+        return None;
+    }
+    match ask {
+        Ask::Resource { uri } => match parse(uri)? {
+            Uri::Snapshot { name } => Some(Errand::Describe { snapshot: (&*name).into(), uri: (&**uri).into() }),
+            _ => None,
+        },
+        Ask::Complete { of, name, value } if of.starts_with("graph://snapshot/") && name == "name" => {
+            Some(Errand::Names { typed: (&**value).into() })
+        }
+        _ => None,
+    }
+}
+
+/// What is in a snapshot, for `graph://snapshot/{name}`. `version` is the graph's when it was made, `written_ms` when, unix ms.
+#[must_use]
+pub fn snapshot_shown(name: &str, graph: &Graph, version: u64, bytes: u64, written_ms: u64) -> String {
+    let nodes = graph.nodes();
+    json!({
+        "name": name, "revision": version, "written": written_ms, "bytes": bytes, "nodes": nodes.len(),
+        "edges": graph.edges().len(), "kinds": commonest(nodes.iter().map(|node| node.class.kind.name()), "kind"),
+        "groups": commonest(nodes.iter().filter_map(|node| node.group.as_deref()), "group"),
+        "edge_types": commonest(graph.edges().iter().filter_map(|edge| edge.relation.as_deref()), "type"),
+    })
+    .to_string()
 }
 
 /// Everything goes but agents that live: these would be there again at once.

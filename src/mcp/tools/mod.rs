@@ -4,9 +4,11 @@ mod admin;
 mod agent;
 mod analyze;
 mod around;
+mod cycles;
 mod find;
 mod measure;
 mod memory;
+mod part;
 mod render;
 mod show;
 mod stage;
@@ -17,13 +19,15 @@ mod write;
 
 use serde::Serialize;
 
-pub use admin::{Errand, compared, imported, restored};
+pub use admin::{Errand, compared, imported, restored, snapshot_shown};
 pub use agent::{Register, Report};
+pub use part::Selection;
 pub use steer::{SimulationChange, Stepped, Stepping, steered};
 pub use tasks::Among;
-pub use write::Write;
+pub use write::{Refusal, Write};
 
 pub(super) use find::relevance;
+pub(super) use render::{MAIN, picture};
 pub(super) use show::{Fields as ShownFields, edge as shown_edge, node as shown_node};
 pub(super) use survey::{latest_changes, one_edge, one_node, simulation};
 pub(super) use tasks::{AmongAsk, CreateTask, ReadInbox, SendMessage, TASK, Task, UpdateTask, one_task, task};
@@ -137,6 +141,9 @@ pub fn plan<'line>(
     {
         return Ok(Plan::Exported { name: name.to_owned(), part, uri: uri.to_string() });
     }
+    if let Some(errand) = admin::asked_of_snapshots(server, ask) {
+        return Ok(Plan::Errand(errand));
+    }
     let Ask::Tool { tool, arguments } = ask else {
         let long = !small && !matches!(ask, Ask::Prompt { .. });
         return Ok(looks(long));
@@ -164,7 +171,7 @@ pub fn plan<'line>(
         "restore_snapshot" => Plan::Errand(admin::restore_snapshot(&read_as(row, arguments)?)?),
         "diff_graph" => Plan::Errand(admin::diff_graph(&read_as(row, arguments)?)?),
         "import_graph" => Plan::Errand(admin::import_graph(&read_as(row, arguments)?)?),
-        "export_graph" => Plan::Errand(admin::export_graph(&read_as(row, arguments)?)?),
+        "export_graph" => Plan::Errand(admin::export_graph(&read_as(row, arguments)?, view)?),
         "clear_graph" => Plan::Write(admin::clear_graph(&read_as(row, arguments)?, view, author)?),
         "engine_stats" => {
             read_as::<admin::EngineStats<'_>>(row, arguments)?;
@@ -187,7 +194,11 @@ pub fn plan<'line>(
             let limit_ms = read_as::<query::QueryGraph<'_>>(row, arguments)?.limit_ms()?;
             Plan::Read { long: true, limit_ms }
         }
-        "analyze_graph" | "render_view" | "find_paths" => Plan::Read { long: true, limit_ms: COMPUTE_MS_MAX },
+        "analyze_graph" => {
+            read_as::<analyze::Analyze<'_>>(row, arguments)?.writes(principal.scopes)?;
+            Plan::Read { long: true, limit_ms: COMPUTE_MS_MAX }
+        }
+        "render_view" | "find_paths" => Plan::Read { long: true, limit_ms: COMPUTE_MS_MAX },
         _ => looks(!small),
     };
     if let Plan::Write(write) = &mut plan {
@@ -222,7 +233,7 @@ pub fn read_tool(server: &Server, tool: usize, json: &str, view: &View<'_>, boun
         "find_edges" => find::find_edges(&read_as(row, json)?, view, bounds),
         "find_paths" => around::find_paths(&read_as(row, json)?, view, bounds),
         "analyze_graph" => analyze::analyze(&read_as(row, json)?, view, bounds),
-        "get_changes" => survey::get_changes(&read_as(row, json)?, view),
+        "get_changes" => survey::get_changes(&read_as(row, json)?, view, bounds),
         "get_layout" => survey::get_layout(&read_as(row, json)?, view, bounds),
         "query_graph" => query::query_graph(&read_as(row, json)?, view, bounds),
         "render_view" => render::render_view(&read_as(row, json)?, view, bounds),
@@ -236,9 +247,21 @@ pub fn read_tool(server: &Server, tool: usize, json: &str, view: &View<'_>, boun
     }
 }
 
-/// `graph://view/main.{format}`: the picture, as base64.
-pub(super) fn picture(format: &str, view: &View<'_>, bounds: &Bounds<'_>) -> Result<String, ToolError> {
-    render::picture(format, view, bounds)
+/// What a call comes to that looks first and may change the graph by what it found; `None` where it only looks.
+///
+/// # Errors
+/// Why it cannot be done.
+pub(super) fn change_of(
+    server: &Server,
+    tool: usize,
+    json: &str,
+    view: &View<'_>,
+    bounds: &Bounds<'_>,
+) -> Option<Result<Box<Write>, ToolError>> {
+    let row = server.catalogue.tools().get(tool).filter(|row| &*row.name == "analyze_graph")?;
+    let asked = read_as::<analyze::Analyze<'_>>(row, json).ok()?;
+    let name = asked.write_to.as_deref()?;
+    Some(analyze::analyze_into(&asked, name, view, bounds))
 }
 
 /// A tool's result as text, for the resource that shows the same.

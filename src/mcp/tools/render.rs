@@ -10,15 +10,19 @@ use tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, Stroke, Transform};
 
 use super::around::{Direction, walk};
 use super::{Done, done};
-use crate::graph::NodeIndex;
+use crate::graph::{NodeId, NodeIndex};
 use crate::limits::MCP_IMAGE_BYTES_MAX;
 use crate::mcp::args::{Id, ToolError, arguments, choice, counted, need, whole};
 use crate::mcp::reply::{Content, printable};
+use crate::mcp::stage::{Camera, OnStage, Scene};
+use crate::mcp::uri::encode as encode_name;
 use crate::mcp::view::{Bounds, View};
 
 arguments!(RenderView {
     #[serde(borrow)]
     focus: Vec<Id<'line>>,
+    #[serde(borrow)]
+    view: Option<std::borrow::Cow<'line, str>>,
     hops: Option<i64>,
     width: Option<i64>,
     height: Option<i64>,
@@ -48,6 +52,10 @@ const COLOURS: [u32; 8] =
 
 const GROUND: u32 = 0x10_14_1C;
 
+/// Around a node that is marked, and how wide, pixels.
+const MARK: u32 = 0xFF_FF_FF;
+const RING: f32 = 3.0;
+
 /// What is drawn, in pixels.
 struct Picture {
     width: u32,
@@ -63,6 +71,8 @@ struct Dot {
     y: f32,
     radius: f32,
     colour: u32,
+    /// It stands out.
+    marked: bool,
 }
 
 struct Label {
@@ -71,36 +81,113 @@ struct Label {
     text: String,
 }
 
+/// What of the layout is drawn, and from where.
+#[derive(Default)]
+struct Motif {
+    /// `None` is everything.
+    chosen: Option<HashSet<usize>>,
+    /// `None` is along the thinnest axis, from as far as it takes.
+    camera: Option<Camera>,
+    marked: Option<usize>,
+    /// Names that are written.
+    labels: usize,
+}
+
+impl Motif {
+    /// These nodes and what is around them.
+    fn around(
+        centres: impl Iterator<Item = NodeIndex>,
+        hops: usize,
+        view: &View<'_>,
+        bounds: &Bounds<'_>,
+    ) -> Result<Self, ToolError> {
+        let mut chosen: Option<HashSet<usize>> = None;
+        for centre in centres {
+            let around = walk(view, bounds, centre, hops, Direction::Both, &[], FOCUS_NODES_MAX)?;
+            chosen.get_or_insert_default().extend(around.order.iter().map(|(index, _)| index.get()));
+        }
+        Ok(Self { chosen, ..Self::default() })
+    }
+
+    /// What a view that is kept shows: where its camera looks, else its focus, else the node that it marks. Nodes that are gone are passed
+    /// over.
+    fn of(scene: &Scene, hops: usize, view: &View<'_>, bounds: &Bounds<'_>) -> Result<Self, ToolError> {
+        let index = |node: &OnStage| view.graph.index_of(NodeId::new(node.node_id)?);
+        let marked = scene.selected.as_ref().and_then(index);
+        let motif = match (scene.camera, scene.focus.is_empty()) {
+            (Some(camera), _) => Self { camera: Some(camera), ..Self::default() },
+            (None, false) => Self::around(scene.focus.iter().filter_map(index), hops, view, bounds)?,
+            (None, true) => Self::around(marked.into_iter(), hops, view, bounds)?,
+        };
+        Ok(Self { marked: marked.map(NodeIndex::get), ..motif })
+    }
+}
+
+/// Names of a picture that nobody has asked for a number of.
+const LABELS: usize = 20;
+
 pub(super) fn render_view(asked: &RenderView<'_>, view: &View<'_>, bounds: &Bounds<'_>) -> Done {
     counted("focus", asked.focus.len(), 0, 200)?;
     let hops = whole("hops", asked.hops, (0, 3), 1)?;
     let width = whole("width", asked.width, (64, 1_024), 800)? as u32;
     let height = whole("height", asked.height, (64, 1_024), 600)? as u32;
-    let labels = whole("labels", asked.labels, (0, 100), 20)?;
+    let labels = whole("labels", asked.labels, (0, 100), LABELS as i64)?;
     let png = choice("format", asked.format.as_deref(), &[("png", true), ("svg", false)], true)?;
-    let mut chosen: Option<HashSet<usize>> = None;
-    for id in &asked.focus {
-        let centre = need(view.graph, "focus", Some(id))?;
-        let around = walk(view, bounds, centre, hops, Direction::Both, &[], FOCUS_NODES_MAX)?;
-        chosen.get_or_insert_default().extend(around.order.iter().map(|(index, _)| index.get()));
-    }
-    let picture = lay_out(view, bounds, chosen.as_ref(), (width, height), labels)?;
-    let (mime, data, picture) = encode(picture, png, view, bounds, chosen.as_ref(), labels)?;
+    let (motif, named) = match asked.view.as_deref() {
+        Some(_) if !asked.focus.is_empty() => {
+            return Err(ToolError::new("render_view takes focus or view, not both"));
+        }
+        Some(name) => {
+            let (_, scene) = view.stage.kept(name).ok_or_else(|| view.stage.unknown(name))?;
+            (Motif::of(scene, hops, view, bounds)?, Some(name))
+        }
+        None => {
+            let centres = asked.focus.iter().map(|id| need(view.graph, "focus", Some(id)));
+            let centres: Vec<NodeIndex> = centres.collect::<Result<_, _>>()?;
+            (Motif::around(centres.into_iter(), hops, view, bounds)?, None)
+        }
+    };
+    let motif = Motif { labels, ..motif };
+    let picture = lay_out(view, bounds, &motif, (width, height))?;
+    let (mime, data, picture) = encode(picture, png, view, bounds, &motif)?;
     let format = if png { "png" } else { "svg" };
     let mut result = done(&json!({
-        "nodes": picture.nodes.len(), "edges": picture.edges.len(), "edges_left_out": picture.edges_left_out,
-        "width": picture.width, "height": picture.height, "format": format, "tick": view.tick, "revision": view.revision,
+        "view": named, "nodes": picture.nodes.len(), "edges": picture.edges.len(),
+        "edges_left_out": picture.edges_left_out, "width": picture.width, "height": picture.height, "format": format,
+        "tick": view.tick, "revision": view.revision,
     }))?;
     let said = result.structured.clone().unwrap_or_default();
-    let link = Content::Link { uri: format!("graph://view/main.{format}"), name: "The whole layout".to_owned(), mime };
+    let of = named.unwrap_or(MAIN);
+    let shows = match view.stage.kept(of) {
+        Some(_) => format!("The view {of}, as it is then"),
+        None => "The whole layout, as it is then".to_owned(),
+    };
+    let link = Content::Link { uri: format!("graph://view/{}.{format}", encode_name(of)), name: shows, mime };
     result.content = vec![Content::Image { mime, data }, Content::Text(said), link];
     Ok(result)
 }
 
-/// The whole layout as base64.
-pub(super) fn picture(format: &str, view: &View<'_>, bounds: &Bounds<'_>) -> Result<String, ToolError> {
-    let picture = lay_out(view, bounds, None, (800, 600), 20)?;
-    encode(picture, format == "png", view, bounds, None, 20).map(|(_, data, _)| data)
+/// The view that there is before anybody has kept one of this name: the whole layout.
+pub(in crate::mcp) const MAIN: &str = "main";
+
+/// `graph://view/{name}.{format}`: a view that is kept as base64, or `main`, which is the whole layout where it is not; `None` where there
+/// is none of that name.
+pub(in crate::mcp) fn picture(
+    name: &str,
+    format: &str,
+    view: &View<'_>,
+    bounds: &Bounds<'_>,
+) -> Option<Result<String, ToolError>> {
+    let motif = match view.stage.kept(name) {
+        Some((_, scene)) => Motif::of(scene, 1, view, bounds),
+        None if name == MAIN => Ok(Motif::default()),
+        None => return None,
+    };
+    Some(motif.and_then(|motif| {
+        let motif = Motif { labels: LABELS, ..motif };
+        let picture = lay_out(view, bounds, &motif, (800, 600))?;
+        encode(picture, format == "png", view, bounds, &motif).map(|(_, data, _)| data)
+    }))
 }
 
 /// Draws; a picture of too many bytes is drawn again smaller, an SVG with fewer edges.
@@ -109,8 +196,7 @@ fn encode(
     png: bool,
     view: &View<'_>,
     bounds: &Bounds<'_>,
-    chosen: Option<&HashSet<usize>>,
-    labels: usize,
+    motif: &Motif,
 ) -> Result<(&'static str, String, Picture), ToolError> {
     loop {
         let bytes = if png { raster(&picture, bounds)? } else { svg(&picture).into_bytes() };
@@ -127,72 +213,151 @@ fn encode(
             picture.edges_left_out += picture.edges.len() - edges;
             picture.edges.truncate(edges);
         } else if picture.width > 128 {
-            picture = lay_out(view, bounds, chosen, (picture.width / 2, picture.height / 2), labels)?;
+            picture = lay_out(view, bounds, motif, (picture.width / 2, picture.height / 2))?;
         } else {
             return Err(ToolError::new("the picture is larger than 1 MiB"));
         }
     }
 }
 
-/// From world units to pixels: along the two axes of largest extent, the same scale for both.
+/// From world units to pixels.
+enum Projection {
+    /// Along the two axes of largest extent, the same scale for both.
+    Flat { across: usize, down: usize, middle: [f32; 3], scale: f32, size: (f32, f32) },
+    /// As the viewer's camera has it.
+    Camera { from: [f32; 3], right: [f32; 3], up: [f32; 3], ahead: [f32; 3], pixels: f32, size: (f32, f32) },
+}
+
+/// Of the viewer's camera, from the top of the picture to its bottom. The same as in `clients/viewer/src/scene/view.ts`.
+const FIELD_OF_VIEW_DEG: f32 = 42.0;
+
+/// What is nearer to a camera is not drawn, world units.
+const NEAR: f32 = 1.0;
+
+fn minus(left: [f32; 3], right: [f32; 3]) -> [f32; 3] {
+    let ([a, b, c], [x, y, z]) = (left, right);
+    [a - x, b - y, c - z]
+}
+
+fn dot(left: [f32; 3], right: [f32; 3]) -> f32 {
+    left.iter().zip(right).map(|(left, right)| left * right).sum()
+}
+
+fn cross([a, b, c]: [f32; 3], [x, y, z]: [f32; 3]) -> [f32; 3] {
+    [b * z - c * y, c * x - a * z, a * y - b * x]
+}
+
+fn unit(vector: [f32; 3]) -> [f32; 3] {
+    let length = dot(vector, vector).sqrt().max(1e-12);
+    vector.map(|axis| axis / length)
+}
+
+impl Projection {
+    /// Of a picture of everything between two corners.
+    fn flat(low: [f32; 3], high: [f32; 3], (width, height): (u32, u32)) -> Self {
+        let (across, down) = axes(low, high);
+        let extent = minus(high, low);
+        let of = |axis: usize| extent.get(axis).copied().unwrap_or(0.0).max(1e-6);
+        let room = |pixels: u32, axis: usize| (pixels as f32 - 2.0 * MARGIN) / of(axis);
+        let scale = room(width, across).min(room(height, down)).min(1e6);
+        let mut middle = low;
+        middle.iter_mut().zip(high).for_each(|(low, high)| *low = f32::midpoint(*low, high));
+        Self::Flat { across, down, middle, scale, size: (width as f32, height as f32) }
+    }
+
+    /// Of a camera whose up is y, as far as that goes.
+    fn camera(camera: Camera, (width, height): (u32, u32)) -> Self {
+        let ahead = unit(minus(camera.target, camera.position));
+        // Straight up or down, z is what is above.
+        let above = if ahead.get(1).is_some_and(|y| y.abs() > 0.999_9) { [0.0, 0.0, 1.0] } else { [0.0, 1.0, 0.0] };
+        let right = unit(cross(ahead, above));
+        let pixels = height as f32 / 2.0 / (FIELD_OF_VIEW_DEG.to_radians() / 2.0).tan();
+        let up = cross(right, ahead);
+        Self::Camera { from: camera.position, right, up, ahead, pixels, size: (width as f32, height as f32) }
+    }
+
+    /// Where a point is in the picture; `None` where it is behind the camera.
+    fn place(&self, point: [f32; 3]) -> Option<(f32, f32)> {
+        match self {
+            Self::Flat { across, down, middle, scale, size: (width, height) } => {
+                let off = minus(point, *middle);
+                let of = |axis: usize| off.get(axis).copied().unwrap_or(0.0);
+                Some((width / 2.0 + of(*across) * scale, height / 2.0 - of(*down) * scale))
+            }
+            Self::Camera { from, right, up, ahead, pixels, size: (width, height) } => {
+                let off = minus(point, *from);
+                let far = dot(off, *ahead);
+                let at = |axis: [f32; 3]| dot(off, axis) / far * pixels;
+                (far >= NEAR).then(|| (width / 2.0 + at(*right), height / 2.0 - at(*up)))
+            }
+        }
+    }
+
+    /// Whether a node there would be seen: of the flat picture all are.
+    fn is_in(&self, (x, y): (f32, f32)) -> bool {
+        match self {
+            Self::Flat { .. } => true,
+            Self::Camera { size: (width, height), .. } => {
+                (-MARGIN..width + MARGIN).contains(&x) && (-MARGIN..height + MARGIN).contains(&y)
+            }
+        }
+    }
+}
+
 fn lay_out(
     view: &View<'_>,
     bounds: &Bounds<'_>,
-    chosen: Option<&HashSet<usize>>,
+    motif: &Motif,
     (width, height): (u32, u32),
-    labels: usize,
 ) -> Result<Picture, ToolError> {
     let graph = view.graph;
     let positions = view.positions.filter(|positions| positions.len() == graph.nodes().len());
     let positions = positions.ok_or_else(|| ToolError::new("there are no positions yet: try again in a second"))?;
-    let drawn = |index: &usize| chosen.is_none_or(|chosen| chosen.contains(index));
-    let kept: Vec<usize> = (0..positions.len()).filter(drawn).collect();
     bounds.spend(positions.len() as u64)?;
-    let points: Vec<[f32; 3]> = kept.iter().filter_map(|index| positions.get(*index)).copied().collect();
+    let is_chosen = |index: &usize| motif.chosen.as_ref().is_none_or(|chosen| chosen.contains(index));
+    let points: Vec<[f32; 3]> =
+        positions.iter().enumerate().filter(|(index, _)| is_chosen(index)).map(|(_, at)| *at).collect();
     let (low, high) = super::survey::extent(&points).unwrap_or_default();
-    let (across, down) = axes(low, high);
-    let of = |point: [f32; 3], axis: usize| point.get(axis).copied().unwrap_or(0.0);
-    let room = |pixels: u32, axis: usize| (pixels as f32 - 2.0 * MARGIN) / (of(high, axis) - of(low, axis)).max(1e-6);
-    let scale = room(width, across).min(room(height, down)).min(1e6);
-    let place = |point: [f32; 3]| {
-        let middle = |axis: usize| f32::midpoint(of(low, axis), of(high, axis));
-        let x = width as f32 / 2.0 + (of(point, across) - middle(across)) * scale;
-        let y = height as f32 / 2.0 - (of(point, down) - middle(down)) * scale;
-        (x, y)
+    let projection = match motif.camera {
+        Some(camera) => Projection::camera(camera, (width, height)),
+        None => Projection::flat(low, high, (width, height)),
     };
+    let place = |index: usize| positions.get(index).and_then(|at| projection.place(*at));
+    let seen = |index: &usize| is_chosen(index) && place(*index).is_some_and(|at| projection.is_in(at));
+    let kept: Vec<usize> = (0..positions.len()).filter(seen).collect();
     let mut picture =
         Picture { width, height, edges: Vec::new(), nodes: Vec::new(), labels: Vec::new(), edges_left_out: 0 };
     for edge in graph.edges() {
         bounds.spend(1)?;
         let (from, to) = (edge.source.get(), edge.target.get());
-        if from == to || !drawn(&from) || !drawn(&to) {
+        if from == to || !is_chosen(&from) || !is_chosen(&to) || (motif.camera.is_some() && !seen(&from) && !seen(&to))
+        {
             continue;
         }
         if picture.edges.len() >= EDGES_DRAWN_MAX {
             picture.edges_left_out += 1;
             continue;
         }
-        let Some((a, b)) = positions.get(from).zip(positions.get(to)) else { continue };
-        let ((ax, ay), (bx, by)) = (place(*a), place(*b));
+        let Some(((ax, ay), (bx, by))) = place(from).zip(place(to)) else { continue };
         picture.edges.push([ax, ay, bx, by]);
     }
     let mut groups: HashMap<&str, usize> = HashMap::new();
     let crowd = (20_000.0 / (kept.len() as f32 + 100.0)).sqrt().clamp(0.6, 4.0);
     let mut by_degree: Vec<(usize, f32, f32, f32, &str)> = Vec::new();
     for index in &kept {
-        let Some((node, at)) = graph.nodes().get(*index).zip(positions.get(*index)) else { continue };
+        let Some((node, (x, y))) = graph.nodes().get(*index).zip(place(*index)) else { continue };
         let group = node.group.as_deref().unwrap_or_else(|| node.class.kind.name());
         let next = groups.len();
         let of_group = *groups.entry(group).or_insert(next);
         let colour = node.colour.or_else(|| COLOURS.get(of_group % COLOURS.len()).copied()).unwrap_or(0xB0_B0_B0);
         let degree = graph.incident(NodeIndex(*index as u32)).len();
-        let ((x, y), radius) = (place(*at), crowd * (1.0 + ((degree + 1) as f32).log2() * 0.35));
-        picture.nodes.push(Dot { x, y, radius, colour });
+        let radius = crowd * (1.0 + ((degree + 1) as f32).log2() * 0.35);
+        picture.nodes.push(Dot { x, y, radius, colour, marked: motif.marked == Some(*index) });
         by_degree.push((degree, x, y, radius, &node.label));
     }
     by_degree.sort_by_key(|row| std::cmp::Reverse(row.0));
     for (_, x, y, radius, label) in &by_degree {
-        if picture.labels.len() >= labels {
+        if picture.labels.len() >= motif.labels {
             break;
         }
         bounds.spend(1)?;
@@ -247,6 +412,10 @@ fn raster(picture: &Picture, bounds: &Bounds<'_>) -> Result<Vec<u8>, ToolError> 
     }
     for dot in &picture.nodes {
         bounds.spend(8)?;
+        if let Some(ring) = PathBuilder::from_circle(dot.x, dot.y, dot.radius + RING).filter(|_| dot.marked) {
+            paint.set_color(colour(MARK));
+            map.fill_path(&ring, &paint, FillRule::Winding, Transform::identity(), None);
+        }
         paint.set_color(colour(dot.colour));
         if let Some(path) = PathBuilder::from_circle(dot.x, dot.y, dot.radius) {
             map.fill_path(&path, &paint, FillRule::Winding, Transform::identity(), None);
@@ -291,8 +460,9 @@ fn svg(picture: &Picture) -> String {
     }
     out.push_str("\"/>");
     for dot in &picture.nodes {
+        let mark = if dot.marked { format!(r##" stroke="#{MARK:06x}" stroke-width="{RING}""##) } else { String::new() };
         out.push_str(&format!(
-            r##"<circle cx="{:.1}" cy="{:.1}" r="{:.1}" fill="#{:06x}"/>"##,
+            r##"<circle cx="{:.1}" cy="{:.1}" r="{:.1}" fill="#{:06x}"{mark}/>"##,
             dot.x, dot.y, dot.radius, dot.colour
         ));
     }

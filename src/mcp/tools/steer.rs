@@ -1,12 +1,13 @@
 //! `set_simulation` and `step_simulation`: what they ask of the simulation, as values.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Done, done};
 use crate::analytics::layout::Mode;
-use crate::mcp::args::{ToolError, arguments, choice, whole};
+use crate::mcp::args::{ToolError, arguments, bounded, choice, counted, short, whole};
 use crate::mcp::view::View;
 
 arguments!(SetSimulation {
@@ -15,6 +16,8 @@ arguments!(SetSimulation {
     layout: Option<Cow<'line, str>>,
     reheat: bool,
     steps: Option<i64>,
+    tick_hz: Option<i64>,
+    params: BTreeMap<Cow<'line, str>, Value>,
 });
 
 arguments!(StepSimulation {
@@ -44,9 +47,11 @@ pub struct Stepped {
     pub us: u64,
 }
 
-/// What is to be otherwise; in this order: layout, reheat, running, steps. The same orders as REST's.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What is to be otherwise; in this order: settings, layout, reheat, running, steps. The same orders as REST's.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SimulationChange {
+    /// Keys of the settings, of the section `sim`, and what they are to be.
+    pub settings: Vec<(Box<str>, Value)>,
     /// Another layout mode.
     pub layout: Option<Mode>,
     /// Back to full temperature.
@@ -57,8 +62,9 @@ pub struct SimulationChange {
     pub steps: Option<u32>,
 }
 
-/// Names of the layout modes, as REST has them.
-const MODES: [(&str, Mode); 6] = [
+/// Names of the layout modes, as REST has them, and a short one.
+const MODES: [(&str, Mode); 7] = [
+    ("force", Mode::ForceDirected),
     ("force_directed", Mode::ForceDirected),
     ("hierarchical", Mode::Hierarchical),
     ("radial", Mode::Radial),
@@ -67,6 +73,39 @@ const MODES: [(&str, Mode); 6] = [
     ("stress", Mode::Stress),
 ];
 
+/// Settings that one call changes.
+const SETTINGS_MAX: usize = 32;
+
+/// Settings by the names that they have elsewhere. `repulsion` is how strong it is, or, as a truth value, whether it is.
+fn setting(name: &str, value: &Value) -> String {
+    let leaf = match name {
+        "spring" => "spring_k",
+        "repulsion" if value.is_number() => "repel_k",
+        "gravity" => "centre_gravity",
+        "tick_hz" => "rate_hz",
+        other => other,
+    };
+    format!("sim.{leaf}")
+}
+
+fn settings(asked: &SetSimulation<'_>) -> Result<Vec<(Box<str>, Value)>, ToolError> {
+    counted("params", asked.params.len(), 0, SETTINGS_MAX)?;
+    let mut settings = Vec::with_capacity(asked.params.len() + 1);
+    for (name, value) in &asked.params {
+        let name = bounded("params", name, 64)?;
+        if !(value.is_number() || value.is_boolean() || value.is_string()) {
+            let field = format!("params.{}", short(name));
+            return Err(ToolError::field(&field, value, "a number, a truth value or a text"));
+        }
+        settings.push((setting(name, value).into(), value.clone()));
+    }
+    if let Some(tick_hz) = asked.tick_hz {
+        let tick_hz = whole("tick_hz", Some(tick_hz), (1, 120), 60)?;
+        settings.push((setting("tick_hz", &Value::Null).into(), json!(tick_hz)));
+    }
+    Ok(settings)
+}
+
 pub(super) fn set_simulation(asked: &SetSimulation<'_>, view: &View<'_>) -> Result<SimulationChange, ToolError> {
     let layout =
         asked.layout.as_deref().map(|name| choice("layout", Some(name), &MODES, Mode::ForceDirected)).transpose()?;
@@ -74,10 +113,12 @@ pub(super) fn set_simulation(asked: &SetSimulation<'_>, view: &View<'_>) -> Resu
     if steps.is_some() && (asked.running == Some(true) || (asked.running.is_none() && view.sim.running)) {
         return Err(ToolError::new("steps are for a paused simulation: pass running false with them"));
     }
-    let change =
-        SimulationChange { layout, reheat: asked.reheat, running: asked.running, steps: steps.map(|it| it as u32) };
+    let steps = steps.map(|it| it as u32);
+    let (reheat, running) = (asked.reheat, asked.running);
+    let change = SimulationChange { settings: settings(asked)?, layout, reheat, running, steps };
     if change == SimulationChange::default() {
-        return Err(ToolError::new("nothing to do: pass at least one of running, layout, reheat, steps"));
+        let words = "nothing to do: pass at least one of running, layout, params, tick_hz, reheat, steps";
+        return Err(ToolError::new(words));
     }
     Ok(change)
 }
@@ -101,18 +142,22 @@ impl Stepping {
         let sim = view.sim;
         done(&json!({
             "ticks": stepped.ticks, "converged": sim.settled, "timed_out": stepped.timed_out, "running": sim.running,
-            "tick": view.tick, "rms_velocity": sim.rms_velocity, "us": stepped.us, "revision": view.revision,
+            "tick": view.tick, "rms_velocity": sim.rms_velocity, "energy": sim.energy, "us": stepped.us,
+            "revision": view.revision,
         }))
     }
 }
 
-/// The answer to [`SimulationChange`], of the simulation after it.
+/// The answer to [`SimulationChange`], of the simulation after it. `params` are its settings, as it has them; `finding_places` says that
+/// the layout mode which was asked for is not in force yet.
 ///
 /// # Errors
 /// Never in practice: the result is JSON of our own.
-pub fn steered(view: &View<'_>) -> Done {
+pub fn steered(view: &View<'_>, params: &Value, finding_places: bool) -> Done {
     let sim = view.sim;
     done(&json!({
-        "running": sim.running, "layout": sim.layout, "settled": sim.settled, "tick": view.tick, "revision": view.revision,
+        "running": sim.running, "layout": sim.layout, "finding_places": finding_places, "settled": sim.settled,
+        "tick": view.tick, "tick_hz": sim.tick_hz, "params": params, "rms_velocity": sim.rms_velocity,
+        "energy": sim.energy, "revision": view.revision,
     }))
 }

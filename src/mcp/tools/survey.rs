@@ -27,7 +27,7 @@ const NAMED_MAX: usize = 20;
 const COMPONENTS_MAX: usize = 2_000_000;
 
 /// The commonest first, then by name.
-fn commonest<'a>(names: impl Iterator<Item = &'a str>, as_what: &str) -> Vec<serde_json::Value> {
+pub(super) fn commonest<'a>(names: impl Iterator<Item = &'a str>, as_what: &str) -> Vec<serde_json::Value> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for name in names {
         *counts.entry(name).or_default() += 1;
@@ -164,9 +164,14 @@ pub(super) fn schema(asked: &GetSchema<'_>, view: &View<'_>, bounds: &Bounds<'_>
     done(&json!({ "kinds": kinds, "edge_types": types, "revision": view.revision }))
 }
 
+/// The tool that the cursors are of.
+const CHANGES: &str = "get_changes";
+
 arguments!(GetChanges {
     since: Option<u64>,
     limit: Option<i64>,
+    #[serde(borrow)]
+    cursor: Option<Cow<'line, str>>,
     wait_ms: Option<i64>,
 });
 
@@ -177,6 +182,8 @@ struct Changes<'a> {
     changes: Vec<&'a Changed>,
     complete: bool,
     truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
     revision: u64,
 }
 
@@ -185,16 +192,23 @@ impl GetChanges<'_> {
     pub(super) fn waits(&self, view: &View<'_>) -> Result<Option<(u64, u64)>, ToolError> {
         let wait_ms = whole("wait_ms", self.wait_ms, (0, 10_000), 0)? as u64;
         let since = self.since.ok_or_else(|| ToolError::missing("since", "a revision, 0 for the beginning"))?;
-        Ok((wait_ms > 0 && since >= view.recent.latest()).then_some((since, wait_ms)))
+        let waits = wait_ms > 0 && self.cursor.is_none() && since >= view.recent.latest();
+        Ok(waits.then_some((since, wait_ms)))
     }
 }
 
-pub(super) fn get_changes(asked: &GetChanges<'_>, view: &View<'_>) -> Done {
+pub(super) fn get_changes(asked: &GetChanges<'_>, view: &View<'_>, bounds: &Bounds<'_>) -> Done {
     let since = asked.since.ok_or_else(|| ToolError::missing("since", "a revision, 0 for the beginning"))?;
     let limit = whole("limit", asked.limit, (1, 500), 100)?;
     let recent = view.recent;
+    let first = match bounds.offset(CHANGES, asked.cursor.as_deref())? {
+        0 => recent.first_after(since),
+        number => number as u64,
+    };
+    let mut rest = recent.from(first);
+    let complete = rest.is_some() && (asked.cursor.is_some() || recent.reaches(since));
     let (mut changes, mut left, mut truncated) = (Vec::new(), MCP_RESULT_BYTES_MAX - 4_096, false);
-    for change in recent.after(since) {
+    for change in rest.iter_mut().flatten() {
         let bytes = change.bytes() + 96;
         // A revision is told whole where it can be: it is what one goes on from.
         let Some(rest) = left.checked_sub(bytes).filter(|_| changes.len() < limit) else {
@@ -217,8 +231,9 @@ pub(super) fn get_changes(asked: &GetChanges<'_>, view: &View<'_>) -> Done {
             None => to = cut_off.max(since + 1),
         }
     }
-    let complete = recent.reaches(since);
-    done(&Changes { from: since, to, changes, complete, truncated, revision: view.revision })
+    let next = first + changes.len() as u64;
+    let next_cursor = (truncated && !changes.is_empty()).then(|| bounds.cursor(CHANGES, next as usize));
+    done(&Changes { from: since, to, changes, complete, truncated, next_cursor, revision: view.revision })
 }
 
 /// The newest changes first, for `graph://changes`.

@@ -1,19 +1,39 @@
 //! `upsert_nodes`, `upsert_edges`, `delete_items`, `apply_mutations`, `pin_nodes`: arguments to a [`Batch`], and what it came to back.
 
+mod answer;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::{Done, done};
 use crate::graph::{
-    Batch, Deed, EdgeDraft, EdgeId, EdgePatch, EdgeRef, Graph, NodeDraft, NodeId, NodePatch, NodeRef, Op, OpError,
-    Outcome, Value, colour_of,
+    Batch, EdgeDraft, EdgeId, EdgePatch, EdgeRef, Graph, NodeDraft, NodeId, NodePatch, NodeRef, Op, OpError, Value,
+    colour_of,
 };
-use crate::mcp::args::{self, Id, ToolError, arguments, bounded, choice, counted, nearest, unknown_node};
-use crate::mcp::reply::{Content, ToolResult};
+use crate::mcp::args::{self, Id, ToolError, arguments, bounded, choice, counted, unknown_node};
 use crate::mcp::view::View;
+
+/// Why one item of a list is not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Its place: among the operations of a batch, or, in an answer, in the list that was sent.
+    pub index: usize,
+    /// For programs.
+    pub code: Box<str>,
+    /// For models.
+    pub message: String,
+}
+
+impl From<&OpError> for Refusal {
+    fn from(error: &OpError) -> Self {
+        Self { index: error.op, code: error.reason.code().into(), message: error.reason.to_string() }
+    }
+}
+
+/// The code of an item that could not be read.
+const UNREADABLE: &str = "invalid_item";
 
 /// A change of the graph that a tool asks for.
 #[derive(Debug)]
@@ -23,6 +43,10 @@ pub struct Write {
     /// Nothing is to change.
     pub dry_run: bool,
     shape: Shape,
+    /// The item that each operation comes from, where they are not the same.
+    items: Option<Vec<usize>>,
+    /// Items that no operation came of, in their order.
+    unread: Vec<Refusal>,
     /// Names that were not there.
     missing: Vec<Json>,
     /// Edges that go with nodes, and are not operations of their own.
@@ -111,6 +135,7 @@ arguments!(UpsertNodes {
     #[serde(borrow)]
     key: Option<Cow<'line, str>>,
     dry_run: bool,
+    atomic: Option<bool>,
 });
 
 arguments!(UpsertEdges {
@@ -123,6 +148,7 @@ arguments!(UpsertEdges {
     #[serde(borrow)]
     key: Option<Cow<'line, str>>,
     dry_run: bool,
+    atomic: Option<bool>,
 });
 
 arguments!(DeleteItems {
@@ -143,6 +169,7 @@ arguments!(Mutations {
     #[serde(borrow)]
     key: Option<Cow<'line, str>>,
     dry_run: bool,
+    atomic: Option<bool>,
 });
 
 arguments!(PinNodes {
@@ -166,14 +193,51 @@ fn write(
     dry_run: bool,
 ) -> Planned {
     let idempotency_key = key.map(|key| bounded("key", key, 128)).transpose()?.map(Into::into);
-    let batch = Batch { ops, if_version, idempotency_key, author: author.into() };
-    Ok(Box::new(Write { batch, dry_run, shape, missing: Vec::new(), cascaded: 0 }))
+    let batch = Batch { ops, if_version, idempotency_key, author: author.into(), each: false };
+    Ok(Box::new(Write::of(batch, shape, dry_run)))
+}
+
+/// Operations of a list of items: those that can be read, and what is wrong with the others.
+struct Listed {
+    ops: Vec<Op>,
+    items: Vec<usize>,
+    unread: Vec<Refusal>,
+}
+
+impl Listed {
+    fn of(list: impl Iterator<Item = Result<Op, ToolError>>) -> Self {
+        let mut listed = Self { ops: Vec::new(), items: Vec::new(), unread: Vec::new() };
+        for (index, item) in list.enumerate() {
+            match item {
+                Ok(op) => {
+                    listed.ops.push(op);
+                    listed.items.push(index);
+                }
+                Err(ToolError(message)) => listed.unread.push(Refusal { index, code: UNREADABLE.into(), message }),
+            }
+        }
+        listed
+    }
+
+    /// `terms` are the author, the revision asked for and the key.
+    fn write(
+        self,
+        shape: Shape,
+        (author, if_revision, key): (&str, Option<u64>, Option<&str>),
+        dry_run: bool,
+        atomic: Option<bool>,
+    ) -> Planned {
+        let mut write = write(shape, self.ops, author, if_revision, key, dry_run)?;
+        write.batch.each = atomic == Some(false);
+        (write.items, write.unread) = (Some(self.items), self.unread);
+        Ok(write)
+    }
 }
 
 /// A batch whose answer is known before.
 pub(in crate::mcp) fn given(ops: Vec<Op>, author: &str, given: Given) -> Box<Write> {
     let batch = Batch { ops, author: author.into(), ..Batch::default() };
-    Box::new(Write { batch, dry_run: false, shape: Shape::Given(given), missing: Vec::new(), cascaded: 0 })
+    Box::new(Write::of(batch, Shape::Given(given), false))
 }
 
 fn replaces(mode: Option<&str>) -> Result<bool, ToolError> {
@@ -333,8 +397,8 @@ pub(super) fn upsert_nodes(asked: &UpsertNodes<'_>, author: &str) -> Planned {
             None => Op::AddNode(NodeDraft { key: None, patch }),
         })
     });
-    let ops = ops.collect::<Result<Vec<_>, ToolError>>()?;
-    write(Shape::Upsert, ops, author, asked.if_revision, asked.key.as_deref(), asked.dry_run)
+    let terms = (author, asked.if_revision, asked.key.as_deref());
+    Listed::of(ops).write(Shape::Upsert, terms, asked.dry_run, asked.atomic)
 }
 
 pub(super) fn upsert_edges(asked: &UpsertEdges<'_>, view: &View<'_>, author: &str) -> Planned {
@@ -350,8 +414,8 @@ pub(super) fn upsert_edges(asked: &UpsertEdges<'_>, view: &View<'_>, author: &st
         }
         edge.edge_draft(&at, view.graph, replace, asked.create_missing).map(Op::UpsertEdge)
     });
-    let ops = ops.collect::<Result<Vec<_>, ToolError>>()?;
-    write(Shape::Upsert, ops, author, asked.if_revision, asked.key.as_deref(), asked.dry_run)
+    let terms = (author, asked.if_revision, asked.key.as_deref());
+    Listed::of(ops).write(Shape::Upsert, terms, asked.dry_run, asked.atomic)
 }
 
 pub(super) fn delete_items(asked: &DeleteItems<'_>, view: &View<'_>, author: &str) -> Planned {
@@ -429,8 +493,8 @@ pub(super) fn mutations(asked: &Mutations<'_>, view: &View<'_>, author: &str) ->
             _ => Op::RemoveEdge { edge: EdgeRef::Id(item.edge_id(&at)?) },
         })
     });
-    let ops = ops.collect::<Result<Vec<_>, ToolError>>()?;
-    write(Shape::Mutations, ops, author, asked.if_revision, asked.key.as_deref(), asked.dry_run)
+    let terms = (author, asked.if_revision, asked.key.as_deref());
+    Listed::of(ops).write(Shape::Mutations, terms, asked.dry_run, asked.atomic)
 }
 
 pub(super) fn pin_nodes(asked: &PinNodes<'_>, view: &View<'_>, author: &str) -> Planned {
@@ -455,127 +519,7 @@ pub(super) fn pin_nodes(asked: &PinNodes<'_>, view: &View<'_>, author: &str) -> 
 }
 
 impl Write {
-    /// The answer, of the graph after it. `outcomes` are the batch's, one for each operation; of a `dry_run` those of its stage.
-    ///
-    /// # Errors
-    /// Never in practice: the result is JSON of our own.
-    pub fn answer(&self, graph: &Graph, outcomes: &[Outcome], revision: u64) -> Done {
-        if let Shape::Given(Given { structured, text, counted, .. }) = &self.shape {
-            let mut structured = structured.clone();
-            if let Some(members) = structured.as_object_mut() {
-                if let Some(cascaded) = counted {
-                    members.extend(counts(outcomes, *cascaded));
-                }
-                members.insert("revision".to_owned(), json!(revision));
-            }
-            let result = done(&structured)?;
-            return Ok(ToolResult { content: text.iter().cloned().map(Content::Text).collect(), ..result });
-        }
-        let (mut created, mut updated, mut nodes, mut edges) = (Vec::new(), Vec::new(), 0, 0);
-        let mut names = Vec::new();
-        for (outcome, op) in outcomes.iter().zip(&self.batch.ops) {
-            let (name, deed) = match outcome {
-                Outcome::Node { id, deed } => {
-                    nodes += usize::from(*deed == Deed::Removed);
-                    let known = graph.index_of(*id).and_then(|index| graph.node(index)).map(|node| json!(node.key));
-                    (known.or_else(|| key_of(op)).unwrap_or_else(|| json!(id.get())), *deed)
-                }
-                Outcome::Edge { id, deed } => {
-                    edges += usize::from(*deed == Deed::Removed);
-                    (json!(id.0), *deed)
-                }
-            };
-            match deed {
-                Deed::Created => created.push(name),
-                Deed::Updated => updated.push(name),
-                Deed::Unchanged if matches!(self.shape, Shape::Pin { .. }) => names.push(name),
-                Deed::Unchanged | Deed::Removed => {}
-            }
-        }
-        let dry_run = self.dry_run;
-        let unchanged = outcomes.len() - created.len() - updated.len();
-        done(&match &self.shape {
-            Shape::Upsert => json!({
-                "created": created, "updated": updated, "unchanged": unchanged, "dry_run": dry_run, "revision": revision,
-            }),
-            Shape::Delete => json!({
-                "deleted": { "nodes": nodes, "edges": edges + self.cascaded }, "missing": self.missing,
-                "dry_run": dry_run, "revision": revision,
-            }),
-            Shape::Mutations => json!({
-                "applied": outcomes.len(), "created": created, "dry_run": dry_run, "revision": revision,
-            }),
-            Shape::Pin { pinned } => {
-                names.append(&mut updated);
-                let (fixed, free) = if *pinned { (names, Vec::new()) } else { (Vec::new(), names) };
-                json!({ "pinned": fixed, "released": free, "revision": revision })
-            }
-            Shape::Given(_) => Json::Null,
-        })
-    }
-
-    /// What a refusal of the batch means for a model.
-    #[must_use]
-    pub fn refused(&self, graph: &Graph, error: &OpError) -> ToolError {
-        let list = match &self.shape {
-            Shape::Mutations => "ops",
-            Shape::Pin { .. } => "ids",
-            Shape::Delete => "nodes",
-            Shape::Upsert if matches!(self.batch.ops.first(), Some(Op::UpsertEdge(_) | Op::UpdateEdge { .. })) => {
-                "edges"
-            }
-            Shape::Upsert => "nodes",
-            // One argument may come to several operations, or to none.
-            Shape::Given(given) => {
-                return ToolError::new(format!(
-                    "{}: {} ({}). Nothing was changed.",
-                    given.list,
-                    error.reason,
-                    error.reason.code()
-                ));
-            }
-        };
-        let near = match &error.reason {
-            crate::graph::OpProblem::UnknownNode { node: NodeRef::Key(key), .. } => {
-                let near = args::did_you_mean(nearest(key, graph.nodes().iter().map(|node| &*node.key)));
-                format!("{near} Use find_nodes to get ids, or make it first.")
-            }
-            _ => String::new(),
-        };
-        let (code, reason) = (error.reason.code(), &error.reason);
-        ToolError::new(format!("{list}[{}]: {reason} ({code}).{near} Nothing was changed.", error.op))
-    }
-
-    /// What it means that the graph is at another revision than asked for.
-    #[must_use]
-    pub fn stale(&self, revision: u64) -> ToolError {
-        let asked = self.batch.if_version.unwrap_or_default();
-        ToolError::new(format!(
-            "if_revision is {asked}, and the graph is at {revision}: see get_changes since {asked}, then try again with {revision}. Nothing was changed."
-        ))
-    }
-}
-
-/// How many nodes and edges were added, removed and changed.
-fn counts(outcomes: &[Outcome], cascaded: usize) -> serde_json::Map<String, Json> {
-    let count = |wanted: Deed| {
-        let done = outcomes.iter().filter(|outcome| outcome.deed() == wanted);
-        let nodes = done.clone().filter(|outcome| matches!(outcome, Outcome::Node { .. })).count();
-        (nodes, done.count() - nodes)
-    };
-    let rows =
-        [("added", Deed::Created), ("removed", Deed::Removed), ("changed", Deed::Updated)].map(|(name, deed)| {
-            let (nodes, edges) = count(deed);
-            let edges = edges + if deed == Deed::Removed { cascaded } else { 0 };
-            (name.to_owned(), json!({ "nodes": nodes, "edges": edges }))
-        });
-    rows.into_iter().collect()
-}
-
-/// The key that an operation gave a node which is not in the graph: of a dry run.
-fn key_of(op: &Op) -> Option<Json> {
-    match op {
-        Op::AddNode(draft) | Op::UpsertNode(draft) => draft.key.as_ref().map(|key| json!(key)),
-        _ => None,
+    fn of(batch: Batch, shape: Shape, dry_run: bool) -> Self {
+        Self { batch, dry_run, shape, items: None, unread: Vec::new(), missing: Vec::new(), cascaded: 0 }
     }
 }

@@ -1,7 +1,7 @@
 //! What agents want of files: snapshots, and files into the graph and out of it. `files` and `store` do the work, by the same orders as
 //! for REST; what is to change the graph comes back as a batch.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -14,24 +14,51 @@ use crate::control::turn::snapshots::{ENDING, Waiter, checked};
 use crate::graph::formats::ImportOptions;
 use crate::graph::{Batch, Graph};
 use crate::mcp::{
-    Ask, Call, CallKey, Content, Done, Errand, Line, ToolError, ToolResult, compared, imported, reply, restored,
-    structured, why,
+    Ask, Body, Call, CallKey, Content, Done, Errand, Line, Reply, RpcError, ToolError, ToolResult, code, compared,
+    imported, reply, restored, snapshot_shown, structured, why,
 };
 use crate::store;
-use crate::worker::{AgentProduct, AgentWork, FileOrder, Meeting, Written, read_file, write_file};
+use crate::worker::{AgentProduct, AgentWork, FileOrder, Meeting, Ticket, Written, places, read_file, write_part};
 
 /// Snapshots that an error names.
 const NAMED_MAX: usize = 10;
 
+/// Values that a completion offers.
+const COMPLETIONS_MAX: usize = 100;
+
+/// An errand whose file is whole, or what there is to say of one whose file is not.
+enum Gathered {
+    Whole(Errand),
+    Part(Value),
+}
+
+/// Names of the snapshots that there are.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(ENDING)?.to_owned())).collect();
+    names.sort();
+    names
+}
+
+/// What is in a snapshot; `None` where there is none of that name that can be read.
+fn described(folder: &Path, name: &str) -> Option<String> {
+    let name = checked(name).ok()?;
+    let path = folder.join(format!("{name}{ENDING}"));
+    let about = std::fs::metadata(&path).ok()?;
+    let since = about.modified().ok()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let loaded = store::read(&path).ok()?;
+    let (version, next) = (loaded.version, (loaded.next_node_id, loaded.next_edge_id));
+    let graph = Graph::from_rows(loaded.nodes, loaded.edges, next).ok()?;
+    Some(snapshot_shown(name, &graph, version, about.len(), since.as_millis() as u64))
+}
+
 /// The graph of a snapshot.
-fn snapshot(folder: &std::path::Path, name: &str) -> Result<Graph, ToolError> {
+fn snapshot(folder: &Path, name: &str) -> Result<Graph, ToolError> {
     checked(name).map_err(|error| ToolError::new(error.message))?;
     let path = folder.join(format!("{name}{ENDING}"));
     if !path.exists() {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(ENDING)?.to_owned())).collect();
-        names.sort();
+        let mut names = names(folder);
         names.truncate(NAMED_MAX);
         let there =
             if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
@@ -45,9 +72,18 @@ fn snapshot(folder: &std::path::Path, name: &str) -> Result<Graph, ToolError> {
 }
 
 impl Control {
-    pub(super) fn begin_errand(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, errand: Errand) {
+    pub(super) fn begin_errand(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, errand: Errand, now_ns: u64) {
+        let errand = match self.gathered(errand, &call.principal.name, now_ns) {
+            Ok(Gathered::Whole(errand)) => errand,
+            Ok(Gathered::Part(shown)) => {
+                let result = Ok(reply(structured(&shown)));
+                return self.mcp.answer(&desk.server, line, call, &result);
+            }
+            Err(error) => return self.mcp.answer(&desk.server, line, call, &Ok(reply(Err(error)))),
+        };
         let key = self.mcp.defer(line, call);
         let conn = line.talk;
+        let no_tool = matches!(errand, Errand::Describe { .. } | Errand::Names { .. });
         let why = match &call.ask {
             Ask::Tool { arguments, .. } => why(arguments),
             _ => Ok(None),
@@ -57,8 +93,29 @@ impl Control {
             self.order_errand(conn, key, errand, &call.principal.name)
         });
         match begun {
-            Ok(()) => self.mcp.pending.push(Pending { conn, key, what: Awaited::Errand }),
+            Ok(ticket) => self.mcp.pending.push(Pending { conn, key, what: Awaited::Errand { ticket } }),
+            Err(error) if no_tool => self.finish(desk, conn, key, &Err(RpcError::new(code::INTERNAL, error.0))),
             Err(error) => self.finish(desk, conn, key, &Ok(reply(Err(error)))),
+        }
+    }
+
+    /// An errand with all the parts of its file; or what there is to say of one whose file is not whole yet.
+    fn gathered(&mut self, errand: Errand, whose: &Arc<str>, now_ns: u64) -> Result<Gathered, ToolError> {
+        match errand {
+            Errand::Upload { upload, data } => {
+                let mut random = [0; 16];
+                getrandom::fill(&mut random)
+                    .map_err(|error| ToolError::new(format!("no random bits for a name: {error}")))?;
+                let (name, bytes) = self.mcp.uploads.take(upload.as_deref(), &data, whose, &random, now_ns)?;
+                let shown = json!({ "upload": name, "bytes": bytes, "dry_run": false, "revision": self.version() });
+                Ok(Gathered::Part(shown))
+            }
+            Errand::Import { format, data, upload: Some(name), replace, skip_bad, if_revision, dry_run } => {
+                let data = self.mcp.uploads.end(&name, &data, whose, dry_run, now_ns)?.into();
+                let upload = None;
+                Ok(Gathered::Whole(Errand::Import { format, data, upload, replace, skip_bad, if_revision, dry_run }))
+            }
+            other => Ok(Gathered::Whole(other)),
         }
     }
 
@@ -68,12 +125,13 @@ impl Control {
         key: CallKey,
         errand: Errand,
         principal: &Arc<str>,
-    ) -> Result<(), ToolError> {
+    ) -> Result<Arc<Ticket>, ToolError> {
         match errand {
-            Errand::Snapshot { name } => self.snapshot_for(conn, key, name.as_deref()),
+            Errand::Snapshot { name } => self.snapshot_for(conn, key, name.as_deref()).map(|()| Arc::default()),
             other => self.work_for(other, principal).and_then(|work| {
+                let ticket = work.ticket();
                 let sent = self.order_file(FileOrder::ForAgent { conn, key, work });
-                sent.map_err(|error| ToolError::new(error.message))
+                sent.map(|()| ticket).map_err(|error| ToolError::new(error.message))
             }),
         }
     }
@@ -91,12 +149,35 @@ impl Control {
     fn work_for(&mut self, errand: Errand, principal: &Arc<str>) -> Result<AgentWork, ToolError> {
         let (graph, version, author) = (Arc::clone(&self.graph), self.version(), Arc::clone(principal));
         Ok(match errand {
-            Errand::Snapshot { .. } => {
-                AgentWork::new(|| AgentProduct::Answer(Err(ToolError::new("this is the store's"))))
+            Errand::Snapshot { .. } | Errand::Upload { .. } => {
+                AgentWork::new(|_| AgentProduct::Answer(Err(ToolError::new("this is done elsewhere"))))
+            }
+            Errand::Describe { snapshot: name, uri } => {
+                let folder = self.snapshot_folder();
+                AgentWork::new(move |_| {
+                    let shown = folder.ok().and_then(|folder| described(&folder, &name));
+                    let body = |text| Reply::Resource {
+                        uri: uri.to_string(),
+                        mime: "application/json",
+                        body: Body::Text(text),
+                        ttl_ms: 0,
+                    };
+                    AgentProduct::Reply(shown.map(body).ok_or_else(|| RpcError::no_resource(&uri)))
+                })
+            }
+            Errand::Names { typed } => {
+                let folder = self.snapshot_folder();
+                AgentWork::new(move |_| {
+                    let names = folder.map(|folder| names(&folder)).unwrap_or_default();
+                    let fits: Vec<String> = names.into_iter().filter(|name| name.starts_with(&*typed)).collect();
+                    let total = fits.len();
+                    let values = fits.into_iter().take(COMPLETIONS_MAX).collect();
+                    AgentProduct::Reply(Ok(Reply::Completion { values, total }))
+                })
             }
             Errand::Restore { snapshot: name, dry_run, if_revision } => {
                 let folder = self.snapshot_folder()?;
-                AgentWork::new(move || {
+                AgentWork::new(move |_| {
                     let wanted = snapshot(&folder, &name);
                     let at = if_revision.unwrap_or(version);
                     AgentProduct::Write(wanted.map(|wanted| restored(&name, &graph, &wanted, &author, at, dry_run)))
@@ -104,7 +185,7 @@ impl Control {
             }
             Errand::Diff { from, to, limit } => {
                 let folder = self.snapshot_folder()?;
-                AgentWork::new(move || {
+                AgentWork::new(move |_| {
                     let compare = || {
                         let before = snapshot(&folder, &from)?;
                         let after = match &to {
@@ -116,30 +197,32 @@ impl Control {
                     AgentProduct::Answer(compare())
                 })
             }
-            Errand::Import { format, data, replace, skip_bad, if_revision, dry_run } => {
+            Errand::Import { format, data, upload: _, replace, skip_bad, if_revision, dry_run } => {
                 let limits = self.facts.limits;
                 let (nodes_max, edges_max) = (limits.nodes, limits.edges);
                 let options = ImportOptions { format, skip_bad, vault_all_pages: false, nodes_max, edges_max };
                 let meeting = if replace { Meeting::Replace } else { Meeting::Merge };
-                AgentWork::new(move || {
+                AgentWork::new(move |ticket| {
                     let terms = Batch { if_version: if_revision, author: (&*author).into(), ..Batch::default() };
-                    let read = read_file(&graph, version, data.as_bytes(), &options, meeting, terms);
+                    let read = read_file(&graph, version, data.as_bytes(), &options, meeting, terms, ticket);
                     let read = read.map_err(|error| ToolError::new(format!("data: {error}. Nothing was changed.")));
                     AgentProduct::Write(
                         read.map(|(batch, format, remarks)| imported(batch, &graph, about(format, &remarks), dry_run)),
                     )
                 })
             }
-            Errand::Export { format, positions } => {
+            Errand::Export { format, positions, part } => {
                 self.take_latest();
                 let frame = self.latest.clone().filter(|frame| positions && frame.stamp().epoch == self.epoch);
-                AgentWork::new(move || {
-                    let written = write_file(&graph, frame, format);
-                    AgentProduct::File(written.map_err(ToolError::new).map(|(body, losses)| Written {
-                        format,
-                        body,
-                        losses,
-                    }))
+                AgentWork::new(move |_| {
+                    let places = places(frame);
+                    let written = match part {
+                        None => write_part(&graph, places.as_deref(), format).map_err(ToolError::new),
+                        Some(part) => part.cut_out(&graph, places.as_deref()).and_then(|(part, places)| {
+                            write_part(&part, places.as_deref(), format).map_err(ToolError::new)
+                        }),
+                    };
+                    AgentProduct::File(written.map(|(body, losses)| Written { format, body, losses }))
                 })
             }
         })
@@ -160,6 +243,7 @@ impl Control {
         self.mcp.pending.swap_remove(place);
         let done = match product {
             AgentProduct::Answer(done) => done,
+            AgentProduct::Reply(result) => return self.finish(desk, conn, key, &result),
             AgentProduct::Write(Ok(write)) => return self.send_write(desk, conn, key, write),
             AgentProduct::Write(Err(error)) | AgentProduct::File(Err(error)) => Err(error),
             AgentProduct::File(Ok(written)) => self.hand_out(conn, key, written, now_ns),

@@ -147,7 +147,7 @@ impl Control {
         structured(&json!({
             "tools": self.mcp.book.rows(desk),
             "connections": { "mcp": self.mcp.talks.count(), "viewers": self.sessions.len(), "agents": agents },
-            "queues": { "calls": waiting, "looks": self.mcp.looks, "lanes": lanes },
+            "queues": { "calls": waiting, "looks": self.mcp.looks.len(), "lanes": lanes },
             "tick": { "steps": self.metrics.sim.ticks.get(), "p50_ms": at(0.5), "p99_ms": at(0.99) },
             "memory": { "resident_bytes": host::resident_bytes() },
             "revision": self.version(),

@@ -44,13 +44,13 @@ impl Control {
         let place = batch.ops.iter().position(is_it);
         let (conn, key) = (line.talk, self.mcp.defer(line, call));
         match self.mutate_for(&batch, Told::Mcp { conn, key }) {
-            Ok((version, outcomes)) => {
-                let outcome = place.and_then(|place| outcomes.get(place));
+            Ok(agreed) => {
+                let outcome = place.and_then(|place| agreed.outcomes.get(place));
                 registered.node_id = match outcome {
                     Some(Outcome::Node { id, .. }) => Some(id.get()),
                     _ => None,
                 };
-                registered.revision = version;
+                registered.revision = agreed.version;
                 let what = Awaited::Registered { registered: Box::new(registered) };
                 self.mcp.pending.push(Pending { conn, key, what });
             }
@@ -69,6 +69,7 @@ impl Control {
         self.mcp.agents_ns = now_ns + AGENTS_NS;
         self.mcp.agents.expire(now_ns);
         self.mcp.exports.expire(now_ns);
+        self.mcp.uploads.expire(now_ns);
         self.mcp.society.expire(&self.mcp.agents, now_ns);
         self.show_agents(now_ns);
         self.tell_watchers_of_agents(now_ns);

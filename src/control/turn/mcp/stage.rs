@@ -1,5 +1,7 @@
 //! What people who watch are shown: agents set it, and every shard is told the newest.
 
+use std::sync::Arc;
+
 use crate::base::clock::unix_ms;
 use crate::control::turn::Control;
 use crate::handoff::{ShardMessage, StagePart};
@@ -12,13 +14,23 @@ use serde_json::json;
 /// The stage, and who has not heard of it.
 #[derive(Debug, Default)]
 pub(super) struct Staged {
-    stage: Stage,
+    stage: Arc<Stage>,
     /// By shard, the parts that it has not been told.
     untold: Vec<[bool; StagePart::ALL.len()]>,
     told_ns: u64,
 }
 
 impl Staged {
+    /// As it is now, for somebody who looks later.
+    pub(super) fn stage(&self) -> Arc<Stage> {
+        Arc::clone(&self.stage)
+    }
+
+    /// As it is now.
+    pub(super) fn stage_now(&self) -> &Stage {
+        &self.stage
+    }
+
     /// Whether some shard is to be told something.
     pub(super) fn is_untold(&self) -> bool {
         self.untold.iter().flatten().any(|untold| *untold)
@@ -56,7 +68,8 @@ impl Control {
     /// Does what a tool of the set `view` asks for.
     pub(super) fn put_on_stage(&mut self, page: &str, asked: &Staging, by: &str) -> Done {
         let (revision, viewers) = (self.version(), self.sessions.len());
-        let done = self.mcp.staged.stage.obey(asked, &Audience { by, now_ms: unix_ms(), revision, page, viewers })?;
+        let done = Arc::make_mut(&mut self.mcp.staged.stage)
+            .obey(asked, &Audience { by, now_ms: unix_ms(), revision, page, viewers })?;
         let (part, event) = match asked {
             Staging::View(_) => (StagePart::View, "view_set"),
             Staging::Colour { .. } | Staging::Size { .. } => (StagePart::Encoding, "encoding_set"),

@@ -1,8 +1,11 @@
 //! Calls that wait: for a change, for the simulation, for a message, for a person; and how far long ones are.
 
 use super::{Awaited, Mcp, McpDesk, PROGRESS_NS, Pending, SHORT_LOOK_NS_MAX, Until};
+use std::sync::Arc;
+
+use crate::base::clock::monotonic_ns;
 use crate::control::turn::Control;
-use crate::mcp::{Bounds, ToolError, read, reply, steered};
+use crate::mcp::{Bounds, ToolError, read, reply};
 
 impl Control {
     /// Calls whose time has come.
@@ -19,21 +22,21 @@ impl Control {
         let version = self.mutations.version();
         let mut due = Vec::new();
         let mcp_heard = self.mcp.society.take_sent();
-        let Self { mcp, steering, .. } = self;
+        let Self { mcp, steering, settings, .. } = self;
         mcp.pending.retain_mut(|pending| {
             let is_due = match &pending.what {
                 Awaited::Change { since, until_ns, .. } => version > *since || now_ns >= *until_ns,
-                Awaited::Steer { ticket, until_ns } => !steering.waits_for(*ticket) || now_ns >= *until_ns,
+                Awaited::Steer { asked, until_ns } => asked.are_obeyed(steering, settings) || now_ns >= *until_ns,
                 Awaited::Write { .. }
                 | Awaited::Registered { .. }
                 | Awaited::Look { .. }
                 | Awaited::Steps(_)
-                | Awaited::Errand => false,
+                | Awaited::Errand { .. } => false,
                 Awaited::Answer { until_ns, .. } => now_ns >= *until_ns,
                 Awaited::Inbox { until_ns, .. } => mcp_heard || now_ns >= *until_ns,
             };
             if is_due {
-                let what = std::mem::replace(&mut pending.what, Awaited::Steer { ticket: 0, until_ns: 0 });
+                let what = std::mem::replace(&mut pending.what, Awaited::Errand { ticket: Arc::default() });
                 due.push((pending.conn, pending.key, what));
             }
             !is_due
@@ -55,13 +58,13 @@ impl Control {
                 }
                 Awaited::Change { call, .. } => {
                     let until = Until(now_ns + SHORT_LOOK_NS_MAX);
-                    let bounds = Bounds::new(&desk.server, &call.1.name, &until);
+                    let bounds = Bounds::new(&desk.server, &call.1.name, &until, monotonic_ns);
                     read(&desk.server, &call.0, &self.view(&sim), &bounds)
                 }
                 Awaited::Answer { .. } => {
                     Ok(reply(Err(ToolError::new("nobody answered in time: nothing was deleted"))))
                 }
-                _ => Ok(reply(steered(&self.view(&sim)))),
+                _ => Ok(reply(self.steered_now(&sim))),
             };
             self.finish(desk, conn, key, &result);
         }
@@ -69,13 +72,13 @@ impl Control {
 
     /// Tells those who wait for long looks how far these are.
     pub(super) fn tell_progress(&mut self, now_ns: u64) {
-        if self.mcp.looks == 0 || now_ns < self.mcp.told_ns.0 + PROGRESS_NS {
+        if self.mcp.pending.is_empty() || now_ns < self.mcp.told_ns.0 + PROGRESS_NS {
             return;
         }
         self.mcp.told_ns.0 = now_ns;
         let Mcp { pending, talks, .. } = &mut self.mcp;
         for Pending { conn, key, what } in pending {
-            if let Awaited::Look { ticket } = what {
+            if let Awaited::Look { ticket } | Awaited::Errand { ticket } = what {
                 talks.progress(*conn, *key, ticket.progress(), Some(1.0));
             }
         }

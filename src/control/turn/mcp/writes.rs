@@ -1,59 +1,88 @@
-//! Changes of the graph that calls ask for: tried out, sent on their way with who asks and why, and answered when they are done.
+//! Changes of the graph that calls ask for: tried out, or worked out and sent on their way with who asks and why, and answered once they are
+//! durable and told.
 
 use super::{Awaited, McpDesk, Pending};
 use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::control::turn::Control;
 use crate::control::turn::mutate::{Refused, Reply as Told};
-use crate::mcp::{Call, CallKey, Line, Registered, ToolError, Write, reply, structured};
+use crate::graph::{Batch, OpError};
+use crate::mcp::{
+    Call, CallKey, Done, Line, Looked, Refusal, Registered, RpcError, ToolError, Write, reply, structured,
+};
 
 impl Control {
+    /// A change that a call asks for.
     pub(super) fn mcp_write(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, write: Box<Write>) {
-        let (server, conn) = (&desk.server, line.talk);
-        if write.dry_run {
-            let done = match self.try_out(&write.batch) {
-                Ok(outcomes) => write.answer(&self.graph, &outcomes, self.mutations.version()),
-                Err(error) => Err(write.refused(&self.graph, &error)),
-            };
-            return self.mcp.answer(server, line, call, &Ok(reply(done)));
-        }
-        if write.batch.ops.is_empty() {
-            let done = write.answer(&self.graph, &[], self.mutations.version());
-            return self.mcp.answer(server, line, call, &Ok(reply(done)));
+        if let Some(done) = self.known_write(&write) {
+            return self.mcp.answer(&desk.server, line, call, &Ok(reply(done)));
         }
         let key = self.mcp.defer(line, call);
-        self.commit_write(desk, conn, key, write);
+        self.commit_write(desk, line.talk, key, write);
     }
 
-    /// A change that work on files has come to, of a call that is under way.
+    /// A change that a call has come to that is under way.
     pub(super) fn send_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, write: Box<Write>) {
-        let done = match (write.dry_run, write.batch.ops.is_empty()) {
-            (true, _) => match self.try_out(&write.batch) {
-                Ok(outcomes) => write.answer(&self.graph, &outcomes, self.mutations.version()),
-                Err(error) => Err(write.refused(&self.graph, &error)),
-            },
-            (false, true) => write.answer(&self.graph, &[], self.mutations.version()),
-            (false, false) => return self.commit_write(desk, conn, key, write),
-        };
-        self.finish(desk, conn, key, &Ok(reply(done)));
+        match self.known_write(&write) {
+            Some(done) => self.finish(desk, conn, key, &Ok(reply(done))),
+            None => self.commit_write(desk, conn, key, write),
+        }
+    }
+
+    /// A look is over: answered here, or a change of the graph from now on.
+    pub(super) fn end_look(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, result: Result<Looked, RpcError>) {
+        let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key));
+        // Nobody waits for it any more: what it would change stays as it is.
+        let Some(place) = place else { return };
+        self.mcp.pending.swap_remove(place);
+        match result {
+            Ok(Looked::Write(write)) => self.send_write(desk, conn, key, write),
+            Ok(Looked::Reply(reply)) => self.finish(desk, conn, key, &Ok(reply)),
+            Err(error) => self.finish(desk, conn, key, &Err(error)),
+        }
+    }
+
+    /// The answer to a change that changes nothing: one that cannot be read, that is to be tried out alone, or that is empty.
+    fn known_write(&mut self, write: &Write) -> Option<Done> {
+        let revision = self.mutations.version();
+        if let Some(done) = write.turned_down(revision) {
+            return Some(done);
+        }
+        match (write.dry_run, write.batch.ops.is_empty()) {
+            (true, _) => Some(match self.try_out(&write.batch) {
+                Ok(staged) => {
+                    let refused: Vec<Refusal> = staged.refused.iter().map(Refusal::from).collect();
+                    write.answer(&self.graph, &staged.outcomes, &refused, revision)
+                }
+                Err(error) => self.refused_write(write, &error),
+            }),
+            (false, true) => Some(write.answer(&self.graph, &[], &[], revision)),
+            (false, false) => None,
+        }
+    }
+
+    /// The answer to a batch that is not done, with every operation that cannot be.
+    fn refused_write(&mut self, write: &Write, error: &OpError) -> Done {
+        let alone = Batch { ops: write.batch.ops.clone(), each: true, ..Batch::default() };
+        let all = self.try_out(&alone).map(|staged| staged.refused).unwrap_or_default();
+        let all = if all.is_empty() { std::slice::from_ref(error) } else { &all };
+        let all: Vec<Refusal> = all.iter().map(Refusal::from).collect();
+        write.refused(&self.graph, error, &all, self.mutations.version())
     }
 
     fn commit_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, mut write: Box<Write>) {
-        let server = &desk.server;
         self.mcp.book.sign(conn, key, &mut write.batch.author);
-        match self.mutate_for(&write.batch, Told::Mcp { conn, key }) {
-            Ok((version, outcomes)) => {
-                self.mcp.pending.push(Pending { conn, key, what: Awaited::Write { write, outcomes, version } });
+        let done = match self.mutate_for(&write.batch, Told::Mcp { conn, key }) {
+            Ok(agreed) => {
+                self.mcp.pending.push(Pending { conn, key, what: Awaited::Write { write, agreed } });
+                return;
             }
-            Err(refused) => {
-                let error = match refused {
-                    Refused::Op(error) => write.refused(&self.graph, &error),
-                    Refused::Version { at } => write.stale(at),
-                    Refused::Other(error) => ToolError::new(error.message),
-                };
-                self.mcp.finish(server, conn, key, &Ok(reply(Err(error))));
-            }
-        }
+            Err(Refused::Op(error)) => self.refused_write(&write, &error),
+            Err(Refused::All(refused)) => write.answer(&self.graph, &[], &refused, self.mutations.version()),
+            Err(Refused::Version { at }) => Err(write.stale(at)),
+            Err(Refused::Other(error)) => Err(ToolError::new(error.message)),
+        };
+        self.finish(desk, conn, key, &Ok(reply(done)));
     }
 
     /// A batch of an agent is done, or is not: its call is answered in this turn or the next.
@@ -69,7 +98,9 @@ impl Control {
                 structured(&Registered { node_id: registered.node_id.filter(|_| error.is_none()), ..*registered })
             }
             (Some(Awaited::Write { .. }), Some(error)) => Err(ToolError::new(error.message.clone())),
-            (Some(Awaited::Write { write, outcomes, version }), None) => write.answer(&self.graph, &outcomes, version),
+            (Some(Awaited::Write { write, agreed }), None) => {
+                write.answer(&self.graph, &agreed.outcomes, &agreed.refused, agreed.version)
+            }
             _ => return,
         };
         self.finish(desk, conn, key, &Ok(reply(done)));

@@ -34,6 +34,9 @@ impl RetryKey {
         let key = batch.idempotency_key.clone()?;
         let mut hasher = blake3::Hasher::new();
         let _ = write!(Into(&mut hasher), "{:?} {:?}", batch.ops, batch.if_version);
+        if batch.each {
+            hasher.update(b" each");
+        }
         Some(Self { key, digest: digest(&hasher) })
     }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::graph::OpProblem;
+use super::Mutations;
+use crate::graph::{Batch, Graph, OpError, OpProblem, Staged};
 
 /// Nodes and edges.
 type Size = (usize, usize);
@@ -54,6 +55,23 @@ impl Admission {
         }
         self.fits = (self.fits.0.max(stepped(nodes)), self.fits.1.max(stepped(edges)));
         Ok(())
+    }
+}
+
+impl Mutations {
+    /// Works a batch out after those that wait.
+    ///
+    /// # Errors
+    /// The operation that cannot be done, or the last one when there is no room for them all.
+    pub(super) fn stage(&mut self, graph: &Graph, batch: &Batch) -> Result<Staged, OpError> {
+        let before = self.pending.len();
+        let staged = self.pending.stage(graph, batch, self.limits)?;
+        let size = self.pending.size().unwrap_or_default();
+        self.admission.admit(size).map_err(|reason| {
+            self.pending.keep(before);
+            OpError { op: batch.ops.len().saturating_sub(1), reason }
+        })?;
+        Ok(staged)
     }
 }
 
