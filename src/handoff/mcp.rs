@@ -72,6 +72,8 @@ pub enum McpReply {
         taken: bool,
         /// Close it when the bytes are out.
         close: bool,
+        /// It is known whose connection it is.
+        known: bool,
     },
     /// The whole answer to a request of HTTP.
     Http {

@@ -8,8 +8,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::StartError;
 use super::run::listen;
+use super::{StartError, tokens};
 use crate::bridge::{SOCKET_NAME, TOKEN_NAME, home};
 use crate::config::{AnonymousAgents, McpOptions};
 use crate::mcp::{Principal, RateLimits, Scopes, Server};
@@ -83,6 +83,7 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         reason: std::io::Error::other(error.to_string()),
     })?;
     server.rate_limits = RateLimits { calls: options.calls_per_second, changes: options.changes_per_second };
+    server.connections_max = options.connections_per_token as usize;
     let everything = Principal { name: "agent".into(), scopes: Scopes::ALL };
     let token_file = match tcp.is_some() || http {
         true => {
@@ -99,6 +100,9 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         }
         false => None,
     };
+    if let Some(path) = &options.tokens_file {
+        tokens::add(&mut server, path)?;
+    }
     let anonymous = match options.anonymous {
         AnonymousAgents::None => None,
         AnonymousAgents::Read => Some(Principal { name: "anonymous".into(), scopes: Scopes::READ }),

@@ -17,5 +17,7 @@ mod http;
 mod memory;
 mod sets;
 mod sources;
+mod tokens;
 mod tools;
 mod view;
+mod wire;

@@ -228,6 +228,7 @@ impl Control {
     pub(super) fn take_mcp(&mut self, now_ns: u64) -> usize {
         self.keep_agents(now_ns);
         let Some(mut desk) = self.lanes.mcp.take() else { return 0 };
+        self.keep_time(&desk, now_ns);
         let mut taken = 0;
         for _ in 0..EVENTS_PER_TURN_MAX {
             let Some(event) = desk.events.pop() else { break };
@@ -237,7 +238,6 @@ impl Control {
             }
         }
         taken += self.take_lines(&mut desk, now_ns);
-        self.mcp.talks.sweep(now_ns);
         while let Some(LookReport { conn, key, result }) = desk.looked.pop() {
             taken += 1;
             self.mcp.looks -= 1;

@@ -1,13 +1,21 @@
-//! Whether a principal may call now, later, or not.
+//! Whether a principal may call now, later, or not; and that nobody stays for longer than their token.
 
 use serde_json::json;
 
 use super::McpDesk;
-use crate::base::clock::MILLISECOND_NS;
+use crate::base::clock::{MILLISECOND_NS, unix_ms};
 use crate::control::turn::Control;
 use crate::mcp::{Admission, Ask, Call, Line, RpcError, Scopes, ToolError, code, reply};
 
 impl Control {
+    /// Says what time it is, and forgets those for whom it is over.
+    pub(super) fn keep_time(&mut self, desk: &McpDesk, now_ns: u64) {
+        desk.server.set_time(unix_ms());
+        for talk in self.mcp.talks.sweep(&desk.server, now_ns) {
+            self.forget(talk);
+        }
+    }
+
     /// Charges a call to its principal, once.
     pub(super) fn admit(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, now_ns: u64) -> Admission {
         if line.charged {
