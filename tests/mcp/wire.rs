@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each file of tests uses its own part of this")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Folder, Server};
 
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than anything that the door waits for.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An engine with every door, and its files.
 pub struct Doors {
@@ -34,6 +35,11 @@ pub fn private(path: &Path, text: &str) {
 impl Doors {
     /// Starts it with these lines in its file of named tokens, and these settings.
     pub fn open(name: &str, tokens: &str, settings: &[&str]) -> Self {
+        Self::open_with(name, tokens, settings, &[])
+    }
+
+    /// The same, with flags.
+    pub fn open_with(name: &str, tokens: &str, settings: &[&str], more: &[&str]) -> Self {
         let folder = Folder::new(name);
         let file = folder.join("tokens");
         private(&file, tokens);
@@ -46,6 +52,7 @@ impl Doors {
         sets.extend(settings.iter().map(|setting| (*setting).to_owned()));
         let mut flags = vec!["--mcp".to_owned(), "127.0.0.1:0".to_owned()];
         flags.extend(sets.into_iter().flat_map(|set| ["--set".to_owned(), set]));
+        flags.extend(more.iter().map(|flag| (*flag).to_owned()));
         let server = Server::start(&flags);
         let line = server.banner.lines().find(|line| line.contains("mcp at")).unwrap();
         let tcp = line.split("mcp at ").nth(1).unwrap().split([',', ' ']).next().unwrap().parse().unwrap();
@@ -128,6 +135,9 @@ impl Agent {
     pub fn line(&mut self) -> Option<Value> {
         let mut line = String::new();
         match self.from.read_line(&mut line) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                panic!("neither a line nor the end comes")
+            }
             Ok(0) | Err(_) => None,
             Ok(_) => Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"))),
         }
@@ -178,11 +188,6 @@ impl Agent {
         }
         last
     }
-}
-
-/// Ends a connection of TCP in both directions.
-pub fn hang_up(stream: &TcpStream) {
-    let _ = stream.shutdown(Shutdown::Both);
 }
 
 /// The names of the tools that are listed.
