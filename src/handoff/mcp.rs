@@ -33,6 +33,13 @@ pub enum McpEvent {
         /// What is asked.
         request: Box<McpRequest>,
     },
+    /// Its client does not read as fast as it is told things, or does again.
+    Stuck {
+        /// Which.
+        conn: Handle,
+        /// What was sent waits for it.
+        stuck: bool,
+    },
     /// It is gone.
     Closed {
         /// Which.

@@ -47,6 +47,8 @@ pub struct Talks {
     sessions: HashMap<Box<str>, Handle>,
     /// Whose connections there are.
     crowd: Crowd,
+    /// Connections whose clients do not read: what has changed is told them, once, when they do.
+    stuck: HashSet<Handle>,
     /// Sessions that there ever were.
     sessions_count: u64,
     /// Talks with lines, first come first served.
@@ -70,6 +72,7 @@ impl Talks {
             conns: HashMap::new(),
             sessions: HashMap::new(),
             crowd: Crowd::default(),
+            stuck: HashSet::new(),
             sessions_count: 0,
             queue: VecDeque::new(),
             held: Vec::new(),
@@ -105,6 +108,14 @@ impl Talks {
                     self.replies.push_back(McpReply::Http { conn, status, extra, body: body.into() });
                     None
                 })
+            }
+            McpEvent::Stuck { conn, stuck } => {
+                if stuck && self.conns.contains_key(&conn) {
+                    self.stuck.insert(conn);
+                } else {
+                    self.stuck.remove(&conn);
+                }
+                None
             }
             McpEvent::Closed { conn } => self.closed(conn, now_ns),
         }
@@ -200,6 +211,7 @@ impl Talks {
 
     fn closed(&mut self, conn: Handle, now_ns: u64) -> Option<Handle> {
         self.crowd.leave(conn);
+        self.stuck.remove(&conn);
         let handle = self.conns.remove(&conn)?;
         let talk = self.talks.get_mut(handle)?;
         let ends = match &mut talk.peer {
@@ -504,7 +516,7 @@ impl Talks {
         !self.replies.is_empty()
             || !self.queue.is_empty()
             || !self.held.is_empty()
-            || self.talks.iter_mut().any(|(_, talk)| talk.has_notices())
+            || self.talks.iter_mut().any(|(_, talk)| talk.has_notices(&self.stuck))
     }
 
     /// Tells subscribers what has changed.
@@ -515,7 +527,7 @@ impl Talks {
             if any {
                 talk.session.touch(touched);
             }
-            if !talk.has_notices() {
+            if !talk.has_notices(&self.stuck) {
                 continue;
             }
             let mut out = Vec::new();
@@ -530,7 +542,9 @@ impl Talks {
     /// Writes a line of the log to everybody who wants such; `data` is JSON, and is put together when somebody does.
     pub fn log(&mut self, level: LogLevel, logger: &str, data: impl Fn() -> String) {
         let mut line = None;
-        for (handle, talk) in self.talks.iter_mut().filter(|(_, talk)| talk.session.logs(level)) {
+        let stuck = &self.stuck;
+        let hears = |talk: &Talk| talk.session.logs(level) && talk.hears().is_some_and(|conn| !stuck.contains(&conn));
+        for (handle, talk) in self.talks.iter_mut().filter(|(_, talk)| hears(talk)) {
             let mut out = Vec::new();
             talk.session.log(level, logger, line.get_or_insert_with(&data), &mut out);
             self.replies.extend(talk.notice(out));

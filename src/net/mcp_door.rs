@@ -139,6 +139,8 @@ struct Conn {
     known: bool,
     /// `control` has answered it.
     answered: bool,
+    /// `control` has been told that what it is sent waits.
+    stuck: bool,
     /// When it was accepted, ns.
     opened_ns: u64,
     /// By when something has to have happened, ns.
@@ -344,6 +346,7 @@ impl McpDoor {
             leaving: false,
             known: false,
             answered: false,
+            stuck: false,
             opened_ns: now_ns,
             deadline_ns: Some(now_ns + allowed_ns),
         })?;
@@ -443,6 +446,10 @@ impl McpDoor {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     conn.deadline_ns.get_or_insert(now_ns + UNREAD_NS_MAX);
+                    if !conn.stuck {
+                        // One that the lane has no room for is told of at the next write.
+                        conn.stuck = self.lanes.events.push(McpEvent::Stuck { conn: handle, stuck: true }).is_ok();
+                    }
                     break;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -452,6 +459,9 @@ impl McpDoor {
         if conn.sent == conn.out.len() {
             conn.out.clear();
             conn.sent = 0;
+            if conn.stuck && self.lanes.events.push(McpEvent::Stuck { conn: handle, stuck: false }).is_ok() {
+                conn.stuck = false;
+            }
             return !conn.closing || conn.speaks.waits() || self.drains(handle, now_ns);
         }
         if conn.sent > MCP_OUTPUT_BYTES_PAUSE {
@@ -546,6 +556,10 @@ impl McpDoor {
                 self.metrics.mcp.timeouts.add(1);
                 self.drop_conn(handle);
             } else if let Some(handle) = self.conns.handle_at(slot) {
+                // Also has `control` told what the lane had no room for.
+                if self.conns.get_mut(handle).is_some_and(|conn| conn.stuck && conn.out.is_empty()) {
+                    self.serve(handle, now_ns);
+                }
                 self.comment(handle, now_ns);
             }
         }

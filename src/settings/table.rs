@@ -398,8 +398,9 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "mcp.tcp", kind: Kind::Address { off: true }, unit: "", flag: "mcp", field: field!(mcp.tcp),
-        doc: "Where agents connect: one JSON-RPC message a line. \"\" turns it off. When something else has the default address the \
-              engine starts without it, and says so.",
+        doc: "Where agents connect: one JSON-RPC message a line. \"\" turns it off. It must be an address of this machine alone, since \
+              tokens go over it unencrypted: lead others to it through ssh -L, stunnel or WireGuard. When something else has the default \
+              address the engine starts without it, and says so.",
     },
     Key {
         name: "mcp.http", kind: Kind::Choice(AgentsHttp::NAMES), unit: "", flag: "", field: field!(mcp.http),

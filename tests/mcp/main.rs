@@ -13,6 +13,7 @@ mod bridge;
 mod clients;
 mod confirm;
 mod contract;
+mod door;
 mod http;
 mod memory;
 mod sets;

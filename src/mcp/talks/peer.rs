@@ -1,6 +1,6 @@
 //! Who is at the other end of a talk, and what is kept for it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
@@ -96,13 +96,17 @@ impl Talk {
         }
     }
 
-    /// Whether a notice waits, and somebody for it.
-    pub(super) fn has_notices(&self) -> bool {
-        let hears = match &self.peer {
-            Peer::Lines(_) => true,
-            Peer::Http(http) => http.listener().is_some(),
-        };
-        hears && self.session.has_notices()
+    /// The connection that hears what nobody asked for.
+    pub(super) fn hears(&self) -> Option<Handle> {
+        match &self.peer {
+            Peer::Lines(lines) => Some(lines.conn),
+            Peer::Http(http) => http.listener(),
+        }
+    }
+
+    /// Whether a notice waits, and somebody who reads.
+    pub(super) fn has_notices(&self, stuck: &HashSet<Handle>) -> bool {
+        self.session.has_notices() && self.hears().is_some_and(|conn| !stuck.contains(&conn))
     }
 }
 
