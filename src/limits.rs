@@ -172,6 +172,18 @@ pub const ANALYTICS_WAITING_MAX: usize = 64;
 /// Connections of the agents' door.
 pub const MCP_CONNECTIONS_MAX: usize = 1_024;
 
+/// Connections of agents that are told why they are closed, at once. Those beyond are closed without a word.
+pub const MCP_LEAVING_MAX: usize = 64;
+
+/// Connections of one principal at once, unless the configuration says otherwise.
+pub const MCP_CONNECTIONS_PER_TOKEN: usize = 64;
+
+/// Tokens in a file of named ones.
+pub const MCP_TOKENS_MAX: usize = 1_000;
+
+/// How long a cursor may be used, s.
+pub const MCP_CURSOR_LIFE_S: u64 = 3_600;
+
 /// Sessions of MCP by HTTP. One more takes the place of the one that was idle for longest.
 pub const MCP_SESSIONS_MAX: usize = 1_024;
 

@@ -105,11 +105,7 @@ pub fn home(runtime_dir: Option<&Path>) -> Option<PathBuf> {
 /// [`BridgeError`].
 pub fn run(options: &Options, runtime_dir: Option<&Path>, token: Option<String>) -> Result<(), BridgeError> {
     let home = home(runtime_dir);
-    let target = options.connect.clone().unwrap_or_else(|| {
-        let socket = home.as_ref().map(|home| home.join(SOCKET_NAME)).filter(|socket| socket.exists());
-        socket.map_or_else(|| Target::Tcp("127.0.0.1:7402".to_owned()), Target::Unix)
-    });
-    let mut link = connect(&target, options)?;
+    let (mut link, target) = connect(options, home.as_deref())?;
     if let Some(token) = find_token(options, home.as_deref(), token)? {
         authenticate(&mut link, &target, &token)?;
     }
@@ -133,19 +129,29 @@ fn find_token(options: &Options, home: Option<&Path>, variable: Option<String>) 
     beside.map_or(Ok(None), |path| read(&path))
 }
 
-fn connect(target: &Target, options: &Options) -> Result<Link, BridgeError> {
+/// Where the engine is: where we are told, else at this user's socket as soon as there is one, else at the customary address.
+fn target(options: &Options, home: Option<&Path>) -> Target {
+    options.connect.clone().unwrap_or_else(|| {
+        let socket = home.map(|home| home.join(SOCKET_NAME)).filter(|socket| socket.exists());
+        socket.map_or_else(|| Target::Tcp("127.0.0.1:7402".to_owned()), Target::Unix)
+    })
+}
+
+fn connect(options: &Options, home: Option<&Path>) -> Result<(Link, Target), BridgeError> {
     let started = Instant::now();
     let (mut told, mut spawn) = (false, options.spawn);
     loop {
-        let reason = match Link::connect(target) {
-            Ok(link) => return Ok(link),
+        // Anew every time: an engine that starts meanwhile may have the socket.
+        let target = target(options, home);
+        let reason = match Link::connect(&target) {
+            Ok(link) => return Ok((link, target)),
             Err(reason) => reason,
         };
         if std::mem::take(&mut spawn) {
             start(&options.engine)?;
         }
         if started.elapsed() >= PATIENCE {
-            return Err(BridgeError::NoEngine { target: target.clone(), seconds: PATIENCE.as_secs(), reason });
+            return Err(BridgeError::NoEngine { target, seconds: PATIENCE.as_secs(), reason });
         }
         if !std::mem::replace(&mut told, true) {
             eprintln!("swarmcast mcp: no engine at {target} yet ({reason}); trying for {} s", PATIENCE.as_secs());

@@ -156,6 +156,11 @@ pub enum Wrong {
         /// The address.
         address: SocketAddr,
     },
+    /// An address of agents that other machines reach: their tokens would go over the network as they are.
+    RemoteAgents {
+        /// The address.
+        address: SocketAddr,
+    },
 }
 
 impl fmt::Display for Wrong {
@@ -180,6 +185,12 @@ impl fmt::Display for Wrong {
                 f,
                 "{address} can be reached from other machines, and there is no authentication yet; \
                  listen on a loopback address such as 127.0.0.1, or set net.allow_remote = true to let everyone in"
+            ),
+            Self::RemoteAgents { address } => write!(
+                f,
+                "{address} can be reached from other machines, and tokens of agents would go there unencrypted: there is no \
+                 TLS here; listen on a loopback address such as 127.0.0.1, and lead agents of other machines to it through \
+                 ssh -L, stunnel or WireGuard"
             ),
         }
     }

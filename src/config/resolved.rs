@@ -120,7 +120,7 @@ impl Draft {
     fn finish(mut self) -> Result<Resolved, ConfigError> {
         self.check_remote("net.http", Some(self.config.net.http));
         self.check_remote("net.tcp", self.config.net.tcp);
-        self.check_remote("mcp.tcp", self.config.mcp.tcp);
+        self.check_remote_agents();
         self.check_distinct();
         self.check_params();
         if self.problems.is_empty() {
@@ -130,9 +130,17 @@ impl Draft {
         }
     }
 
+    /// Not even `allow_remote` lets tokens over a network.
+    fn check_remote_agents(&mut self) {
+        if let Some(address) = self.config.mcp.tcp.filter(reaches_out)
+            && !self.is_refused("mcp.tcp")
+        {
+            self.refuse_value("mcp.tcp", Wrong::RemoteAgents { address });
+        }
+    }
+
     /// Whoever wrote `allow_remote` wrongly hears of that first.
     fn check_remote(&mut self, key: &str, address: Option<SocketAddr>) {
-        let reaches_out = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
         if let Some(address) = address.filter(reaches_out)
             && !self.config.net.allow_remote
             && !self.is_refused(key)
@@ -167,6 +175,11 @@ impl Draft {
     fn is_refused(&self, key: &str) -> bool {
         self.problems.iter().any(|problem| problem.key == key)
     }
+}
+
+/// Whether other machines can reach it.
+fn reaches_out(address: &SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
 }
 
 impl Wrong {

@@ -33,6 +33,13 @@ pub enum McpEvent {
         /// What is asked.
         request: Box<McpRequest>,
     },
+    /// Its client does not read as fast as it is told things, or does again.
+    Stuck {
+        /// Which.
+        conn: Handle,
+        /// What was sent waits for it.
+        stuck: bool,
+    },
     /// It is gone.
     Closed {
         /// Which.
@@ -72,6 +79,8 @@ pub enum McpReply {
         taken: bool,
         /// Close it when the bytes are out.
         close: bool,
+        /// It is known whose connection it is.
+        known: bool,
     },
     /// The whole answer to a request of HTTP.
     Http {

@@ -49,10 +49,18 @@ impl Scopes {
         }
     }
 
+    /// Each of them, alone.
+    const EACH: [Self; 4] = [Self::READ, Self::WRITE, Self::AGENT, Self::ADMIN];
+
     /// The scope of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::READ, Self::WRITE, Self::AGENT, Self::ADMIN].into_iter().find(|scope| scope.name() == name)
+        Self::EACH.into_iter().find(|scope| scope.name() == name)
+    }
+
+    /// The names of those that are here.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::EACH.into_iter().filter(move |scope| self.allow(*scope)).map(Self::name)
     }
 }
 

@@ -6,9 +6,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::era::Version;
-use super::methods::Params;
+use super::methods::{Params, wrong_token};
 use super::rpc::{self, Message, RpcError, code};
-use super::{Principal, Server};
+use super::{Admitted, Principal, Server};
 use crate::handoff::McpRequest;
 
 /// What a request comes to, once its headers are right.
@@ -42,7 +42,7 @@ impl Refused {
         Self::of(status, None, &RpcError::new(code, message.into()))
     }
 
-    fn of(status: u16, id: Option<&RawValue>, error: &RpcError) -> Self {
+    pub(super) fn of(status: u16, id: Option<&RawValue>, error: &RpcError) -> Self {
         let mut body = Vec::new();
         error.write(id, &mut body);
         Self { status, extra: String::new(), body }
@@ -68,17 +68,19 @@ pub(super) fn principal(
     server: &Server,
     request: &McpRequest,
     anonymous: Option<&Principal>,
-) -> Result<Principal, Refused> {
-    let refuse = |message: &str, error: &str| {
-        let challenge = format!("Bearer realm=\"swarmcast\"{error}");
-        Refused::new(401, code::FORBIDDEN, message).with("WWW-Authenticate", &challenge)
+) -> Result<Admitted, Refused> {
+    let refuse = |error: &RpcError, hint: &str| {
+        let challenge = format!("Bearer realm=\"swarmcast\"{hint}");
+        Refused::of(401, None, error).with("WWW-Authenticate", &challenge)
     };
     let Some(shown) = only(request, "authorization")? else {
-        return anonymous.cloned().ok_or_else(|| refuse("show a token: Authorization: Bearer TOKEN", ""));
+        let admitted = anonymous.map(|nobody| Admitted { principal: nobody.clone(), until_ms: None });
+        let error = || RpcError::new(code::FORBIDDEN, "show a token: Authorization: Bearer TOKEN");
+        return admitted.ok_or_else(|| refuse(&error(), ""));
     };
     let (scheme, token) = shown.split_once(' ').unwrap_or((shown, ""));
-    let known = scheme.eq_ignore_ascii_case("bearer").then(|| server.admit(token.trim())).flatten();
-    known.ok_or_else(|| refuse("this token is not known, or has expired", ", error=\"invalid_token\""))
+    let known = if scheme.eq_ignore_ascii_case("bearer") { server.admit(token.trim()) } else { Err(wrong_token()) };
+    known.map_err(|error| refuse(&error, ", error=\"invalid_token\""))
 }
 
 /// Whether the answer may be of this type.

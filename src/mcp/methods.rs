@@ -217,7 +217,19 @@ pub(super) fn not_authenticated() -> RpcError {
 }
 
 pub(super) fn wrong_token() -> RpcError {
-    RpcError::new(code::FORBIDDEN, "this token is not known, or has expired")
+    RpcError::new(code::FORBIDDEN, "this token is not known")
+}
+
+pub(super) fn expired_token() -> RpcError {
+    RpcError::new(code::FORBIDDEN, "this token has expired: ask whoever runs the engine for a new one")
+}
+
+/// A principal has as many connections as it may.
+pub(super) fn too_many_connections(limit: usize) -> RpcError {
+    let words = format!(
+        "there are {limit} connections with this token already (mcp.connections_per_token): close one, or come back later"
+    );
+    RpcError::new(code::FULL, words).with(json!({ "connections_max": limit }))
 }
 
 pub(super) fn not_watched(why: NotWatched, uri: &str) -> RpcError {

@@ -29,6 +29,7 @@ mod sources;
 mod stage;
 mod subscribe;
 mod talks;
+mod tokens;
 mod tools;
 mod uploads;
 mod uri;
@@ -46,13 +47,14 @@ pub use rates::{Admission, RateLimits, Rates};
 pub use reply::{Body, Content, Reply, ToolResult};
 pub use resources::{Looked, look, read};
 pub use rpc::{RpcError, code};
-pub use server::{Principal, Server};
+pub use server::{Admitted, Principal, Server};
 pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, LogLevel, Session, Step};
 pub use society::{Caller, Next, Society, Spoken};
 pub use sources::{BreakerState, Source, SourceAgent, SourceOptions, SourceReport, SourceState};
 pub use stage::{AUTO, Audience, Camera, Encoding, OnStage, Placed, Scene, Stage, Staging};
 pub use subscribe::Touched;
 pub use talks::{Line, Talks};
+pub use tokens::{NamedToken, Problem, tokens};
 pub use tools::{
     Among, Done, Errand, Plan, Refusal, Register, Report, Selection, SimulationChange, Stepped, Stepping, Write,
     compared, done as structured, imported, plan, reply, restored, snapshot_shown, steered,

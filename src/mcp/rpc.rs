@@ -31,6 +31,8 @@ pub mod code {
     pub const FORBIDDEN: i32 = 4_001;
     /// Too much was asked; `data.retry_after_ms` says when to ask again.
     pub const RATE: i32 = 4_029;
+    /// There is no room for this connection.
+    pub const FULL: i32 = 4_503;
 }
 
 /// An error of the protocol: the request was not run.

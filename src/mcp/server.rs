@@ -1,14 +1,18 @@
 //! What all connections share: what is offered, who may come in, what cursors are signed with.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::catalogue::{Catalogue, CatalogueError, Scopes};
+use super::methods::{expired_token, wrong_token};
 use super::rates::RateLimits;
 use super::reply::SERVER_INFO;
-use super::rpc::text;
+use super::rpc::{RpcError, text};
+use crate::limits::{MCP_CONNECTIONS_PER_TOKEN, MCP_CURSOR_LIFE_S};
 
 /// Somebody who may do something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +21,15 @@ pub struct Principal {
     pub name: Arc<str>,
     /// What it may do.
     pub scopes: Scopes,
+}
+
+/// Who has shown a token, and for how long that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// Whose token it is.
+    pub principal: Principal,
+    /// When it ends, ms since 1970; `None` is never.
+    pub until_ms: Option<u64>,
 }
 
 /// What all connections share.
@@ -30,9 +43,13 @@ pub struct Server {
     pub(super) modern_lead: Vec<u8>,
     /// What each principal may ask for.
     pub rate_limits: RateLimits,
+    /// How many connections each principal may have at once.
+    pub connections_max: usize,
     secret: [u8; 32],
     /// Digests of tokens, and whose they are.
-    tokens: Vec<([u8; 32], Principal)>,
+    tokens: HashMap<[u8; 32], Admitted>,
+    /// What time it is, ms since 1970, as whoever has the clock said last; 0 before that, when nothing has ended yet.
+    now_ms: AtomicU64,
 }
 
 /// Bytes of a signature in a cursor.
@@ -63,19 +80,58 @@ impl Server {
         modern_lead.push(b':');
         modern_lead.extend_from_slice(&info);
         modern_lead.extend_from_slice(b"},");
-        Self { catalogue, info, modern_lead, rate_limits: RateLimits::default(), secret, tokens: Vec::new() }
+        Self {
+            catalogue,
+            info,
+            modern_lead,
+            rate_limits: RateLimits::default(),
+            connections_max: MCP_CONNECTIONS_PER_TOKEN,
+            secret,
+            tokens: HashMap::new(),
+            now_ms: AtomicU64::new(0),
+        }
     }
 
-    /// Lets whoever shows `token` in as `principal`. Only its digest is kept.
+    /// Lets whoever shows `token` in as `principal`, for good. Only its digest is kept.
     pub fn add_token(&mut self, token: &str, principal: Principal) {
-        self.tokens.push((self.digest(&[b"token", token.as_bytes()]), principal));
+        self.add_token_until(token, Admitted { principal, until_ms: None });
     }
 
-    /// Whose token this is. Digests under a secret are compared, so the time it takes says nothing about a token.
-    #[must_use]
-    pub fn admit(&self, token: &str) -> Option<Principal> {
+    /// The same, for a time. False, and nothing is changed, when somebody has this token already.
+    pub fn add_token_until(&mut self, token: &str, admitted: Admitted) -> bool {
         let digest = self.digest(&[b"token", token.as_bytes()]);
-        self.tokens.iter().find(|(known, _)| *known == digest).map(|(_, principal)| principal.clone())
+        let is_new = !self.tokens.contains_key(&digest);
+        self.tokens.entry(digest).or_insert(admitted);
+        is_new
+    }
+
+    /// Says what time it is, ms since 1970.
+    pub fn set_time(&self, unix_ms: u64) {
+        // Relaxed: a number of its own; whoever reads the one before it is a turn late, no more.
+        self.now_ms.store(unix_ms, Ordering::Relaxed);
+    }
+
+    /// What time it is, ms since 1970, to within a turn of whoever says so.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        // Relaxed: see the store.
+        self.now_ms.load(Ordering::Relaxed)
+    }
+
+    /// Whether what was good until then is over.
+    #[must_use]
+    pub fn has_ended(&self, until_ms: Option<u64>) -> bool {
+        until_ms.is_some_and(|until_ms| until_ms <= self.now_ms())
+    }
+
+    /// Whose token this is. Digests under a secret are looked up, so the time it takes says nothing about a token.
+    ///
+    /// # Errors
+    /// It is nobody's, or has ended.
+    pub fn admit(&self, token: &str) -> Result<Admitted, RpcError> {
+        let digest = self.digest(&[b"token", token.as_bytes()]);
+        let admitted = self.tokens.get(&digest).ok_or_else(wrong_token)?;
+        if self.has_ended(admitted.until_ms) { Err(expired_token()) } else { Ok(admitted.clone()) }
     }
 
     fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
@@ -95,22 +151,77 @@ impl Server {
         digest.iter().take(SESSION_ID_BYTES).map(|byte| format!("{byte:02x}")).collect::<String>().into()
     }
 
-    /// A cursor that only this principal can use, for this tool with these arguments.
+    /// A cursor that only this principal can use, for this tool with these arguments, for [`MCP_CURSOR_LIFE_S`].
     #[must_use]
     pub fn sign(&self, principal: &str, scope: &str, position: u64) -> String {
-        let position = position.to_le_bytes();
-        let digest = self.digest(&[b"cursor", principal.as_bytes(), scope.as_bytes(), &position]);
-        let mut out = String::with_capacity(2 * (position.len() + SIGNATURE_BYTES));
-        for byte in position.iter().chain(digest.iter().take(SIGNATURE_BYTES)) {
+        self.signed(principal, scope, position, self.now_ms() / 1_000)
+    }
+
+    /// `seconds` is when it is given out, since 1970.
+    fn signed(&self, principal: &str, scope: &str, position: u64, seconds: u64) -> String {
+        let (position, seconds) = (position.to_le_bytes(), seconds.to_le_bytes());
+        let digest = self.digest(&[b"cursor", principal.as_bytes(), scope.as_bytes(), &position, &seconds]);
+        let mut out = String::with_capacity(2 * (position.len() + seconds.len() + SIGNATURE_BYTES));
+        for byte in position.iter().chain(&seconds).chain(digest.iter().take(SIGNATURE_BYTES)) {
             out.push_str(&format!("{byte:02x}"));
         }
         out
     }
 
-    /// The position of a cursor that was given out for this; `None` for any other text.
+    /// The position of a cursor that was given out for this, and not too long ago; `None` for any other text.
     #[must_use]
     pub fn verify(&self, principal: &str, scope: &str, cursor: &str) -> Option<u64> {
-        let position = cursor.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok())?.swap_bytes();
-        (self.sign(principal, scope, position) == cursor).then_some(position)
+        let number = |digits: Option<&str>| u64::from_str_radix(digits?, 16).ok().map(u64::swap_bytes);
+        let (position, seconds) = (number(cursor.get(..16))?, number(cursor.get(16..32))?);
+        let is_ours = self.signed(principal, scope, position, seconds) == cursor;
+        let is_young = self.now_ms() / 1_000 <= seconds.saturating_add(MCP_CURSOR_LIFE_S);
+        (is_ours && is_young).then_some(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server() -> Server {
+        Server::new("1", [7; 32], &["core"]).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_its_owners_until_it_ends() {
+        let mut server = server();
+        let principal = Principal { name: "ada".into(), scopes: Scopes::READ };
+        let admitted = Admitted { principal: principal.clone(), until_ms: Some(5_000) };
+        assert!(server.add_token_until("a token", admitted.clone()));
+        let other = Principal { name: "bob".into(), scopes: Scopes::ALL };
+        assert!(!server.add_token_until("a token", Admitted { principal: other, until_ms: None }));
+        server.set_time(4_999);
+        assert_eq!(server.admit("a token"), Ok(admitted));
+        assert!(server.admit("a Token").unwrap_err().message.contains("not known"));
+        server.set_time(5_000);
+        assert!(server.admit("a token").unwrap_err().message.contains("expired"));
+    }
+
+    #[test]
+    fn a_cursor_is_good_for_an_hour_for_whom_it_was_given_to() {
+        let server = server();
+        server.set_time(1_000_000);
+        let cursor = server.sign("ada", "find_nodes", 25);
+        assert_eq!(server.verify("ada", "find_nodes", &cursor), Some(25));
+        assert_eq!(server.verify("bob", "find_nodes", &cursor), None);
+        assert_eq!(server.verify("ada", "find_edges", &cursor), None);
+        // Neither the place nor the time in it can be another.
+        for at in [0, 16, 33] {
+            let mut changed = cursor.clone().into_bytes();
+            changed[at] = if changed[at] == b'0' { b'1' } else { b'0' };
+            assert_eq!(server.verify("ada", "find_nodes", std::str::from_utf8(&changed).unwrap()), None, "{at}");
+        }
+        for wrong in ["", "0", "zz", "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}"] {
+            assert_eq!(server.verify("ada", "find_nodes", wrong), None, "{wrong}");
+        }
+        server.set_time(1_000_000 + MCP_CURSOR_LIFE_S * 1_000);
+        assert_eq!(server.verify("ada", "find_nodes", &cursor), Some(25));
+        server.set_time(1_001_000 + MCP_CURSOR_LIFE_S * 1_000);
+        assert_eq!(server.verify("ada", "find_nodes", &cursor), None);
     }
 }

@@ -9,13 +9,13 @@ use serde_json::value::RawValue;
 use super::confirm::{can_ask, is_asked_about};
 use super::era::Version;
 use super::methods::{
-    Filter, Params, ask, capabilities, client_name, discover, is_method, listen_ended, missing, not_authenticated,
-    not_watched, require, wrong_token,
+    Filter, Params, ask, capabilities, client_name, discover, expired_token, is_method, listen_ended, missing,
+    not_authenticated, not_watched, require,
 };
 use super::reply::{self, Reply};
 use super::rpc::{self, Message, RpcError, code, is_foreign, is_http_header, text};
 use super::subscribe::{Subscriptions, Touched};
-use super::{Principal, Scopes, Server};
+use super::{Admitted, Principal, Scopes, Server};
 use crate::limits::MCP_IN_FLIGHT_MAX;
 
 /// The `_meta` member that says who asks, on any request.
@@ -150,6 +150,10 @@ struct InFlight {
 pub struct Session {
     /// Who asks, where the door or [`AUTHENTICATE`] said so.
     principal: Option<Principal>,
+    /// When what this connection goes on with ends, ms since 1970: its principal's token, or that of a request which lasts.
+    until_ms: Option<u64>,
+    /// Whose connection it is: its principal, or who first showed a token with a request.
+    known_as: Option<Arc<str>>,
     /// Agreed by `initialize`; a request without `_meta` speaks it.
     legacy: Option<Version>,
     /// A line was taken.
@@ -172,7 +176,9 @@ impl Session {
     #[must_use]
     pub fn new(principal: Option<Principal>) -> Self {
         Self {
+            known_as: principal.as_ref().map(|principal| Arc::clone(&principal.name)),
             principal,
+            until_ms: None,
             legacy: None,
             begun: false,
             closed: false,
@@ -187,8 +193,19 @@ impl Session {
 
     /// A session of HTTP, where the door has seen to it that nobody but a client of MCP speaks.
     #[must_use]
-    pub fn over_http(principal: Principal) -> Self {
-        Self { begun: true, ..Self::new(Some(principal)) }
+    pub fn over_http(admitted: Admitted) -> Self {
+        Self { begun: true, until_ms: admitted.until_ms, ..Self::new(Some(admitted.principal)) }
+    }
+
+    /// Its principal has shown a token that is good until then.
+    pub fn renew(&mut self, until_ms: Option<u64>) {
+        self.until_ms = until_ms;
+    }
+
+    /// Whether the token that it goes on with has ended.
+    #[must_use]
+    pub fn has_ended(&self, server: &Server) -> bool {
+        server.has_ended(self.until_ms)
     }
 
     /// The revision that `initialize` has agreed on.
@@ -209,10 +226,10 @@ impl Session {
         self.in_flight.len() >= MCP_IN_FLIGHT_MAX
     }
 
-    /// Whether it is known who asks.
+    /// Whose connection it is, where a principal or a token with a request has said so.
     #[must_use]
-    pub fn is_authenticated(&self) -> bool {
-        self.principal.is_some()
+    pub fn known_as(&self) -> Option<&Arc<str>> {
+        self.known_as.as_ref()
     }
 
     /// Whether a whole message has come.
@@ -296,10 +313,7 @@ impl Session {
             Ok(version) => version,
             Err(error) => return Ok(refused(Some(id), &error, out)),
         };
-        let principal = match params.meta.as_ref().and_then(|meta| meta.token.as_deref()) {
-            Some(token) => Some(server.admit(token).ok_or_else(wrong_token)?),
-            None => self.principal.clone(),
-        };
+        let asker = self.asker(server, params.meta.as_ref().and_then(|meta| meta.token.as_deref()))?;
         match (method, version.is_modern()) {
             ("server/discover", true) => discover(server, id, out),
             ("initialize", false) => {
@@ -317,11 +331,30 @@ impl Session {
                     let message = format!("there is no method {method:?} in {}", version.name());
                     return Ok(refused(Some(id), &RpcError::new(code::METHOD, message), out));
                 }
-                let principal = principal.ok_or_else(not_authenticated)?;
-                return self.known(server, id, (method, version), (params, raw), principal, out);
+                let asker = asker.ok_or_else(not_authenticated)?;
+                return self.known(server, id, (method, version), (params, raw), asker, out);
             }
         }
         Ok(Step::Done)
+    }
+
+    /// Who asks: the owner of the request's own token, or of the connection's.
+    fn asker(&mut self, server: &Server, token: Option<&str>) -> Result<Option<Admitted>, RpcError> {
+        if let Some(token) = token {
+            let admitted = server.admit(token)?;
+            self.known_as.get_or_insert_with(|| Arc::clone(&admitted.principal.name));
+            return Ok(Some(admitted));
+        }
+        if self.has_ended(server) {
+            return Err(expired_token());
+        }
+        let until_ms = self.until_ms;
+        Ok(self.principal.clone().map(|principal| Admitted { principal, until_ms }))
+    }
+
+    /// What lasts on this connection does so no longer than the token it was asked for with.
+    fn lasts(&mut self, until_ms: Option<u64>) {
+        self.until_ms = self.until_ms.into_iter().chain(until_ms).min();
     }
 
     /// Which revision a request speaks.
@@ -366,12 +399,16 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Result<Step<'line>, RpcError> {
         let token = params.token.as_deref().ok_or_else(|| missing("token"))?;
-        let principal = server.admit(token).ok_or_else(wrong_token)?;
+        let Admitted { principal, until_ms } = server.admit(token)?;
         reply::begin(server, Version::V2026_07_28, id, out);
         out.extend_from_slice(br#""principal":"#);
         text(&principal.name, out);
+        out.extend_from_slice(br#","scopes":"#);
+        out.extend_from_slice(json!(principal.scopes.names().collect::<Vec<_>>()).to_string().as_bytes());
         reply::end(out);
+        self.known_as = Some(Arc::clone(&principal.name));
         self.principal = Some(principal);
+        self.until_ms = until_ms;
         Ok(Step::Done)
     }
 
@@ -396,7 +433,7 @@ impl Session {
         id: &'line RawValue,
         (method, version): (&str, Version),
         (params, raw): (Params<'line>, Option<&'line RawValue>),
-        principal: Principal,
+        Admitted { principal, until_ms }: Admitted,
         out: &mut Vec<u8>,
     ) -> Result<Step<'line>, RpcError> {
         let catalogue = &server.catalogue;
@@ -421,6 +458,7 @@ impl Session {
                 let uri = params.uri.as_deref().ok_or_else(|| missing("uri"))?;
                 require(&principal, Scopes::READ)?;
                 self.subscriptions.subscribe(uri, catalogue.static_uris()).map_err(|why| not_watched(why, uri))?;
+                self.lasts(until_ms);
                 self.empty(server, version, id, out);
             }
             "resources/unsubscribe" => {
@@ -431,6 +469,7 @@ impl Session {
                 require(&principal, Scopes::READ)?;
                 let filter = params.notifications.ok_or_else(|| missing("notifications"))?;
                 self.listen(server, id, &filter, out);
+                self.lasts(until_ms);
             }
             _ => {
                 let capabilities = params.meta.as_ref().and_then(|meta| meta.capabilities);

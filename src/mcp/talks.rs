@@ -4,11 +4,18 @@
 //! A session of HTTP is a talk that outlives its connections: an answer goes to the connection that asked, a notice to the newest
 //! stream that the client holds open. A request of 2026-07-28 is a talk of its own, and ends with its connection.
 
+mod crowd;
+mod guard;
+mod peer;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use self::crowd::Crowd;
+use self::peer::{Exchange, Http, Peer, Talk};
 use super::http::{self, Asked, Refused, accepts};
+use super::methods::too_many_connections;
 use super::reply::Reply;
 use super::rpc::{RpcError, code};
 use super::session::{Call, CallKey, LogLevel, Session, Step};
@@ -16,7 +23,7 @@ use super::subscribe::Touched;
 use super::{Principal, Server, Version};
 use crate::base::{Handle, Slab};
 use crate::handoff::{McpEvent, McpReply, McpRequest};
-use crate::limits::{MCP_CONNECTIONS_MAX, MCP_SESSION_IDLE_NS, MCP_SESSION_STREAMS_MAX, MCP_SESSIONS_MAX};
+use crate::limits::{MCP_CONNECTIONS_MAX, MCP_LEAVING_MAX, MCP_SESSION_STREAMS_MAX, MCP_SESSIONS_MAX};
 
 /// A message that waits to be understood.
 #[derive(Clone, Debug)]
@@ -31,64 +38,6 @@ pub struct Line {
     pub charged: bool,
 }
 
-#[derive(Debug)]
-struct Talk {
-    session: Session,
-    peer: Peer,
-    /// It waits in the queue.
-    queued: bool,
-    /// A message of it waits for its time: nothing after it is looked at.
-    held: bool,
-}
-
-#[derive(Debug)]
-enum Peer {
-    Lines(Lines),
-    Http(Http),
-}
-
-/// A connection of lines.
-#[derive(Debug)]
-struct Lines {
-    conn: Handle,
-    out: BytesMut,
-    /// Lines that nothing was made of yet.
-    rest: Bytes,
-    /// The door waits to hear that its lines were taken.
-    untold: bool,
-    /// The other end has said its last.
-    ended: bool,
-    close: bool,
-}
-
-/// A session of HTTP, or one request of it.
-#[derive(Debug)]
-struct Http {
-    /// `None` is a request that stands for itself.
-    id: Option<Box<str>>,
-    /// Whose session: nobody else may go on with it.
-    owner: Principal,
-    exchanges: Vec<Exchange>,
-    /// Connections that a session's notices may go to, the newest last.
-    streams: Vec<Handle>,
-    /// Messages that nothing was made of yet.
-    waiting: VecDeque<(Handle, Bytes)>,
-    used_ns: u64,
-}
-
-/// A request of HTTP that is not answered to its end.
-#[derive(Debug)]
-struct Exchange {
-    conn: Handle,
-    /// The call it waits for.
-    key: Option<CallKey>,
-    version: Version,
-    /// Its answer may be a stream.
-    may_stream: bool,
-    /// It is one already.
-    streams: bool,
-}
-
 /// Everybody.
 #[derive(Debug)]
 pub struct Talks {
@@ -96,6 +45,10 @@ pub struct Talks {
     /// The talk of each connection of the doors.
     conns: HashMap<Handle, Handle>,
     sessions: HashMap<Box<str>, Handle>,
+    /// Whose connections there are.
+    crowd: Crowd,
+    /// Connections whose clients do not read: what has changed is told them, once, when they do.
+    stuck: HashSet<Handle>,
     /// Sessions that there ever were.
     sessions_count: u64,
     /// Talks with lines, first come first served.
@@ -110,17 +63,16 @@ pub struct Talks {
     swept_ns: u64,
 }
 
-/// Time between two looks at sessions that are idle.
-const SWEEP_NS: u64 = 1_000_000_000;
-
 impl Talks {
     /// Nobody yet. `own_user` is who comes where only this engine's user can, `anonymous` who shows no token elsewhere.
     #[must_use]
     pub fn new(own_user: Principal, anonymous: Option<Principal>) -> Self {
         Self {
-            talks: Slab::new(MCP_CONNECTIONS_MAX + MCP_SESSIONS_MAX),
+            talks: Slab::new(MCP_CONNECTIONS_MAX + MCP_LEAVING_MAX + MCP_SESSIONS_MAX),
             conns: HashMap::new(),
             sessions: HashMap::new(),
+            crowd: Crowd::default(),
+            stuck: HashSet::new(),
             sessions_count: 0,
             queue: VecDeque::new(),
             held: Vec::new(),
@@ -136,14 +88,7 @@ impl Talks {
     pub fn event(&mut self, server: &Server, event: McpEvent, now_ns: u64) -> Option<Handle> {
         match event {
             McpEvent::Open { conn, own_user } => {
-                let principal = if own_user { Some(self.own_user.clone()) } else { self.anonymous.clone() };
-                let lines =
-                    Lines { conn, out: BytesMut::new(), rest: Bytes::new(), untold: false, ended: false, close: false };
-                let talk =
-                    Talk { session: Session::new(principal), peer: Peer::Lines(lines), queued: false, held: false };
-                if let Some(talk) = self.talks.insert_with(|_| talk) {
-                    self.conns.insert(conn, talk);
-                }
+                self.open(server, conn, own_user);
                 None
             }
             McpEvent::Lines { conn, lines, ended } => {
@@ -158,10 +103,19 @@ impl Talks {
             }
             McpEvent::Http { conn, request } => {
                 self.request(server, conn, *request, now_ns).unwrap_or_else(|refused| {
+                    self.crowd.leave(conn);
                     let Refused { status, extra, body } = refused;
                     self.replies.push_back(McpReply::Http { conn, status, extra, body: body.into() });
                     None
                 })
+            }
+            McpEvent::Stuck { conn, stuck } => {
+                if stuck && self.conns.contains_key(&conn) {
+                    self.stuck.insert(conn);
+                } else {
+                    self.stuck.remove(&conn);
+                }
+                None
             }
             McpEvent::Closed { conn } => self.closed(conn, now_ns),
         }
@@ -174,7 +128,11 @@ impl Talks {
         request: McpRequest,
         now_ns: u64,
     ) -> Result<Option<Handle>, Refused> {
-        let principal = http::principal(server, &request, self.anonymous.as_ref())?;
+        let admitted = http::principal(server, &request, self.anonymous.as_ref())?;
+        let principal = admitted.principal.clone();
+        if !self.crowd.enter(conn, &principal.name, server.connections_max) {
+            return Err(crowded(server.connections_max));
+        }
         let may_stream = accepts(&request, "text/event-stream");
         let asked = http::read(server, &request)?;
         let talk = match asked {
@@ -182,24 +140,22 @@ impl Talks {
                 if matches!(asked, Asked::Begin) && self.sessions.len() >= MCP_SESSIONS_MAX {
                     self.make_room()?;
                 }
-                let http = Http {
-                    id: None,
-                    owner: principal.clone(),
-                    exchanges: Vec::new(),
-                    streams: Vec::new(),
-                    waiting: VecDeque::new(),
-                    used_ns: now_ns,
-                };
-                let talk =
-                    Talk { session: Session::over_http(principal), peer: Peer::Http(http), queued: false, held: false };
+                let talk = Talk::new(Session::over_http(admitted), Peer::Http(Http::new(principal, now_ns)));
                 self.talks.insert_with(|_| talk).ok_or_else(too_many)?
             }
-            Asked::Message(id) | Asked::Stream(id) | Asked::End(id) => self.session(id, &principal)?,
+            Asked::Message(id) | Asked::Stream(id) | Asked::End(id) => {
+                let talk = self.session(id, &principal)?;
+                if let Some(talk) = self.talks.get_mut(talk) {
+                    talk.session.renew(admitted.until_ms);
+                }
+                talk
+            }
         };
         match asked {
             Asked::End(_) => {
                 let (status, extra) = (200, String::new());
                 self.replies.push_back(McpReply::Http { conn, status, extra, body: Bytes::new() });
+                self.crowd.leave(conn);
                 self.remove(talk);
                 return Ok(Some(talk));
             }
@@ -254,6 +210,8 @@ impl Talks {
     }
 
     fn closed(&mut self, conn: Handle, now_ns: u64) -> Option<Handle> {
+        self.crowd.leave(conn);
+        self.stuck.remove(&conn);
         let handle = self.conns.remove(&conn)?;
         let talk = self.talks.get_mut(handle)?;
         let ends = match &mut talk.peer {
@@ -280,6 +238,7 @@ impl Talks {
         match talk.peer {
             Peer::Lines(lines) => {
                 self.conns.remove(&lines.conn);
+                self.crowd.leave(lines.conn);
             }
             Peer::Http(http) => {
                 if let Some(id) = &http.id {
@@ -290,6 +249,7 @@ impl Talks {
                     if self.conns.remove(&conn).is_none() {
                         continue;
                     }
+                    self.crowd.leave(conn);
                     self.replies.push_back(match streams {
                         true => McpReply::Events { conn, lines: Bytes::new(), end: true },
                         false => {
@@ -368,9 +328,14 @@ impl Talks {
                 lines.close |= !talk.session.too_long(&mut out);
                 Step::Done
             } else {
-                talk.session.feed(server, &line.bytes, &mut out)
+                match talk.session.feed(server, &line.bytes, &mut out) {
+                    Step::Close => {
+                        lines.close = true;
+                        Step::Close
+                    }
+                    step => guard::admit(&mut self.crowd, server, &talk.session, lines, line, step, &mut out),
+                }
             };
-            lines.close |= matches!(step, Step::Close);
             if lines.close {
                 lines.rest.clear();
             }
@@ -425,6 +390,7 @@ impl Talks {
     /// A request of HTTP is answered to its end; so is a talk that was nothing but it.
     fn ended(&mut self, handle: Handle, conn: Handle) {
         self.conns.remove(&conn);
+        self.crowd.leave(conn);
         let Some(Talk { peer: Peer::Http(http), .. }) = self.talks.get_mut(handle) else { return };
         http.exchanges.retain(|exchange| exchange.conn != conn);
         if http.id.is_none() {
@@ -550,7 +516,7 @@ impl Talks {
         !self.replies.is_empty()
             || !self.queue.is_empty()
             || !self.held.is_empty()
-            || self.talks.iter_mut().any(|(_, talk)| talk.has_notices())
+            || self.talks.iter_mut().any(|(_, talk)| talk.has_notices(&self.stuck))
     }
 
     /// Tells subscribers what has changed.
@@ -561,7 +527,7 @@ impl Talks {
             if any {
                 talk.session.touch(touched);
             }
-            if !talk.has_notices() {
+            if !talk.has_notices(&self.stuck) {
                 continue;
             }
             let mut out = Vec::new();
@@ -576,28 +542,13 @@ impl Talks {
     /// Writes a line of the log to everybody who wants such; `data` is JSON, and is put together when somebody does.
     pub fn log(&mut self, level: LogLevel, logger: &str, data: impl Fn() -> String) {
         let mut line = None;
-        for (handle, talk) in self.talks.iter_mut().filter(|(_, talk)| talk.session.logs(level)) {
+        let stuck = &self.stuck;
+        let hears = |talk: &Talk| talk.session.logs(level) && talk.hears().is_some_and(|conn| !stuck.contains(&conn));
+        for (handle, talk) in self.talks.iter_mut().filter(|(_, talk)| hears(talk)) {
             let mut out = Vec::new();
             talk.session.log(level, logger, line.get_or_insert_with(&data), &mut out);
             self.replies.extend(talk.notice(out));
             self.busy.insert(handle);
-        }
-    }
-
-    /// Ends sessions of HTTP that were idle for too long; nothing of theirs is under way.
-    pub fn sweep(&mut self, now_ns: u64) {
-        if now_ns < self.swept_ns + SWEEP_NS {
-            return;
-        }
-        self.swept_ns = now_ns;
-        let idle = self.talks.iter_mut().filter_map(|(handle, talk)| match &talk.peer {
-            Peer::Http(http) if http.is_idle() && talk.session.in_flight() == 0 => {
-                (now_ns.saturating_sub(http.used_ns) > MCP_SESSION_IDLE_NS).then_some(handle)
-            }
-            _ => None,
-        });
-        for handle in idle.collect::<Vec<_>>() {
-            self.remove(handle);
         }
     }
 
@@ -610,11 +561,12 @@ impl Talks {
             let done = lines.rest.is_empty() && !*held;
             let close = lines.close || (lines.ended && done && session.in_flight() == 0);
             // Not read on until there is room for another call.
-            let taken = lines.untold && done && !session.is_full();
+            let taken = lines.untold && (close || (done && !session.is_full()));
             lines.untold &= !taken;
             let bytes: Bytes = lines.out.split().freeze();
             if !bytes.is_empty() || taken || close {
-                self.replies.push_back(McpReply::Lines { conn: lines.conn, bytes, taken, close });
+                let known = session.known_as().is_some();
+                self.replies.push_back(McpReply::Lines { conn: lines.conn, bytes, taken, close, known });
             }
         }
         while let Some(reply) = self.replies.pop_front() {
@@ -645,50 +597,12 @@ impl Talks {
     }
 }
 
-impl Talk {
-    /// Says something that nobody asked for: lines take it with what else they get, a stream of HTTP by the reply that is returned.
-    /// A session that holds no stream open hears of nothing.
-    fn notice(&mut self, out: Vec<u8>) -> Option<McpReply> {
-        match &mut self.peer {
-            Peer::Lines(lines) => {
-                lines.out.extend_from_slice(&out);
-                None
-            }
-            Peer::Http(http) => http.listener().map(|conn| McpReply::Events { conn, lines: out.into(), end: false }),
-        }
-    }
-
-    /// Whether a notice waits, and somebody for it.
-    fn has_notices(&self) -> bool {
-        let hears = match &self.peer {
-            Peer::Lines(_) => true,
-            Peer::Http(http) => http.listener().is_some(),
-        };
-        hears && self.session.has_notices()
-    }
-}
-
-impl Peer {
-    /// The connection of HTTP that waits for a call.
-    fn waits_for(&self, key: CallKey) -> Option<Handle> {
-        let Self::Http(http) = self else { return None };
-        http.exchanges.iter().find(|exchange| exchange.key == Some(key)).map(|exchange| exchange.conn)
-    }
-}
-
-impl Http {
-    /// The connection that notices go to: the newest stream of a session, or the request that listens.
-    fn listener(&self) -> Option<Handle> {
-        let listens = |exchange: &&Exchange| exchange.streams && self.id.is_none();
-        self.streams.last().copied().or_else(|| self.exchanges.iter().find(listens).map(|exchange| exchange.conn))
-    }
-
-    fn is_idle(&self) -> bool {
-        self.exchanges.is_empty() && self.streams.is_empty() && self.waiting.is_empty()
-    }
-}
-
 fn too_many() -> Refused {
     let refused = Refused::new(503, code::INTERNAL, "too many sessions are open; come back in a second");
+    Refused { extra: "Retry-After: 1\r\n".to_owned(), ..refused }
+}
+
+fn crowded(limit: usize) -> Refused {
+    let refused = Refused::of(503, None, &too_many_connections(limit));
     Refused { extra: "Retry-After: 1\r\n".to_owned(), ..refused }
 }

@@ -163,6 +163,10 @@ pub struct McpMetrics {
     pub accepted: Counter,
     /// Connections now.
     pub connections: Gauge,
+    /// Connections turned away because there were as many as may be.
+    pub refused: Counter,
+    /// Connections closed because they did not say who they are.
+    pub strangers: Counter,
     /// Lines taken.
     pub lines: Counter,
     /// Connections closed because something took too long.

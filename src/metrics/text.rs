@@ -93,6 +93,9 @@ impl Collector for Scrape {
         let mcp = &self.metrics.mcp;
         counter(out, "mcp_accepted", "Connections of agents accepted.", &mcp.accepted)?;
         gauge(out, "mcp_connections", "Connections of agents now.", &mcp.connections)?;
+        counter(out, "mcp_refused", "Connections of agents turned away: all places were taken.", &mcp.refused)?;
+        let help = "Connections of agents closed because they did not say who they are.";
+        counter(out, "mcp_strangers_closed", help, &mcp.strangers)?;
         counter(out, "mcp_lines", "Lines of agents taken.", &mcp.lines)?;
         counter(out, "mcp_timeouts", "Connections of agents closed because something took too long.", &mcp.timeouts)?;
         counter(out, "mcp_accept_errors", "Failed accepts of the agents' door.", &mcp.accept_errors)?;

@@ -6,6 +6,7 @@
 //! memory. Syscalls of a turn: `epoll_wait`, `accept4`, one `read` and one `write` for each connection that has something.
 
 mod http;
+mod strangers;
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use bytes::Bytes;
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
 
 use self::http::HttpSide;
 use super::routes::Trust;
@@ -22,7 +25,7 @@ use super::shard_loop::WAKE;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
 use crate::handoff::{Consumer, Doorbell, McpEvent, McpReply, McpSocket, Producer};
-use crate::limits::{MCP_CONNECTIONS_MAX, MCP_OUTPUT_BYTES_MAX, MCP_OUTPUT_BYTES_PAUSE};
+use crate::limits::{MCP_CONNECTIONS_MAX, MCP_LEAVING_MAX, MCP_OUTPUT_BYTES_MAX, MCP_OUTPUT_BYTES_PAUSE};
 use crate::metrics::Metrics;
 use crate::wire::{Framed, LineFramer};
 
@@ -102,6 +105,14 @@ impl Stream {
         };
     }
 
+    /// Whether a process of this engine's own user made the connection, as the kernel knows it.
+    fn is_own_user(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Unix(stream) => socket_peercred(stream).is_ok_and(|peer| peer.uid == geteuid()),
+        }
+    }
+
     fn source(&mut self) -> &mut dyn Source {
         match self {
             Self::Tcp(stream) => stream,
@@ -122,6 +133,16 @@ struct Conn {
     readable: bool,
     /// Closed when everything is out.
     closing: bool,
+    /// It was told why it is closed: what still comes from there is thrown away.
+    leaving: bool,
+    /// It is known whose it is.
+    known: bool,
+    /// `control` has answered it.
+    answered: bool,
+    /// `control` has been told that what it is sent waits.
+    stuck: bool,
+    /// When it was accepted, ns.
+    opened_ns: u64,
     /// By when something has to have happened, ns.
     deadline_ns: Option<u64>,
 }
@@ -163,6 +184,8 @@ pub struct McpDoor {
     trust: Trust,
     metrics: Arc<Metrics>,
     conns: Slab<Conn>,
+    /// Of these, those that are told why they are closed.
+    leaving: usize,
     scratch: Box<[u8]>,
     /// Ends that the lane had no room for.
     gone: Vec<Handle>,
@@ -201,7 +224,8 @@ impl McpDoor {
             lanes,
             trust: Trust { any_host, agents: true },
             metrics,
-            conns: Slab::new(MCP_CONNECTIONS_MAX),
+            conns: Slab::new(MCP_CONNECTIONS_MAX + MCP_LEAVING_MAX),
+            leaving: 0,
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
             gone: Vec::new(),
             held: Vec::new(),
@@ -266,9 +290,6 @@ impl McpDoor {
     /// Accepts what waits; true when some may be left.
     fn accept(&mut self, now_ns: u64) -> bool {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
-            if self.conns.len() >= MCP_CONNECTIONS_MAX {
-                return true;
-            }
             let tcp = self.tcp.as_ref().map(|listener| listener.accept().map(|(stream, _)| Stream::Tcp(stream)));
             let accepted = match (tcp, &self.unix) {
                 (Some(Err(error)), Some(unix)) if error.kind() == ErrorKind::WouldBlock => {
@@ -292,16 +313,18 @@ impl McpDoor {
     }
 
     fn take(&mut self, stream: Stream, now_ns: u64) {
-        let own_user = match &stream {
-            Stream::Tcp(stream) => {
-                let _ = stream.set_nodelay(true);
-                false
-            }
-            // The file's rights let nobody else in.
-            Stream::Unix(_) => true,
-        };
+        if let Stream::Tcp(stream) = &stream {
+            let _ = stream.set_nodelay(true);
+        }
+        let own_user = stream.is_own_user();
         let speaks = Speaks::Lines(LinesSide::default());
+        if !self.make_room(now_ns) {
+            return self.turn_away(stream, speaks, now_ns);
+        }
         let Some(handle) = self.insert(stream, speaks, FIRST_LINE_NS_MAX, now_ns) else { return };
+        if let Some(conn) = self.conns.get_mut(handle) {
+            conn.known = own_user;
+        }
         // Without a word to `control` it is nobody; a lane that is full is full of those before it.
         if self.lanes.events.push(McpEvent::Open { conn: handle, own_user }).is_err() {
             self.conns.remove(handle);
@@ -320,6 +343,11 @@ impl McpDoor {
             unsent: None,
             readable: true,
             closing: false,
+            leaving: false,
+            known: false,
+            answered: false,
+            stuck: false,
+            opened_ns: now_ns,
             deadline_ns: Some(now_ns + allowed_ns),
         })?;
         let registry = self.poll.registry();
@@ -351,6 +379,16 @@ impl McpDoor {
             let Self { conns, lanes, scratch, held, metrics, .. } = self;
             let Some(conn) = conns.get_mut(handle) else { return };
             let Speaks::Lines(side) = &mut conn.speaks else { return };
+            if conn.leaving && conn.readable {
+                match conn.stream.read(scratch) {
+                    Ok(0) => return self.drop_conn(handle),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => conn.readable = false,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(_) => return self.drop_conn(handle),
+                }
+                continue;
+            }
             if side.waits || conn.unsent.is_some() || conn.closing {
                 return;
             }
@@ -408,6 +446,10 @@ impl McpDoor {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     conn.deadline_ns.get_or_insert(now_ns + UNREAD_NS_MAX);
+                    if !conn.stuck {
+                        // One that the lane has no room for is told of at the next write.
+                        conn.stuck = self.lanes.events.push(McpEvent::Stuck { conn: handle, stuck: true }).is_ok();
+                    }
                     break;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -417,6 +459,9 @@ impl McpDoor {
         if conn.sent == conn.out.len() {
             conn.out.clear();
             conn.sent = 0;
+            if conn.stuck && self.lanes.events.push(McpEvent::Stuck { conn: handle, stuck: false }).is_ok() {
+                conn.stuck = false;
+            }
             return !conn.closing || conn.speaks.waits() || self.drains(handle, now_ns);
         }
         if conn.sent > MCP_OUTPUT_BYTES_PAUSE {
@@ -429,18 +474,39 @@ impl McpDoor {
     fn take_replies(&mut self, now_ns: u64) {
         while let Some(reply) = self.lanes.replies.pop() {
             match reply {
-                McpReply::Lines { conn: handle, bytes, taken, close } => {
-                    let Some(conn) = self.conns.get_mut(handle) else { continue };
+                McpReply::Lines { conn: handle, bytes, taken, close, known } => {
+                    let Some(conn) = self.conns.get_mut(handle).filter(|conn| !conn.leaving) else { continue };
                     let Speaks::Lines(side) = &mut conn.speaks else { continue };
                     side.waits &= !taken;
                     conn.out.extend_from_slice(&bytes);
                     conn.closing |= close;
+                    conn.known |= known;
+                    conn.answered = true;
+                    if close && !bytes.is_empty() && !side.ended {
+                        self.leave(handle);
+                    }
                     self.serve(handle, now_ns);
                 }
-                McpReply::Http { conn, status, extra, body } => self.answer_http(conn, status, extra, body, now_ns),
-                McpReply::Events { conn, lines, end } => self.stream_http(conn, &lines, end, now_ns),
+                McpReply::Http { conn, status, extra, body } => {
+                    if self.is_answered(conn, status != 401) {
+                        self.answer_http(conn, status, extra, body, now_ns);
+                    }
+                }
+                McpReply::Events { conn, lines, end } => {
+                    if self.is_answered(conn, true) {
+                        self.stream_http(conn, &lines, end, now_ns);
+                    }
+                }
             }
         }
+    }
+
+    /// Notes that `control` answers a connection, and whether it knows whose it is; false when nothing more is said there.
+    fn is_answered(&mut self, handle: Handle, known: bool) -> bool {
+        let Some(conn) = self.conns.get_mut(handle).filter(|conn| !conn.leaving) else { return false };
+        conn.known |= known;
+        conn.answered = true;
+        true
     }
 
     /// What found the lane full.
@@ -471,6 +537,7 @@ impl McpDoor {
     fn drop_conn(&mut self, handle: Handle) {
         let Some(mut conn) = self.conns.remove(handle) else { return };
         let _ = self.poll.registry().deregister(conn.stream.source());
+        self.leaving -= usize::from(conn.leaving);
         self.metrics.mcp.connections.set(self.conns.len() as f64);
         if self.lanes.events.push(McpEvent::Closed { conn: handle }).is_err() {
             self.gone.push(handle);
@@ -489,8 +556,13 @@ impl McpDoor {
                 self.metrics.mcp.timeouts.add(1);
                 self.drop_conn(handle);
             } else if let Some(handle) = self.conns.handle_at(slot) {
+                // Also has `control` told what the lane had no room for.
+                if self.conns.get_mut(handle).is_some_and(|conn| conn.stuck && conn.out.is_empty()) {
+                    self.serve(handle, now_ns);
+                }
                 self.comment(handle, now_ns);
             }
         }
+        self.police(now_ns);
     }
 }

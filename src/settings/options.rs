@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{
     AgentsHttp, AnonymousAgents, BackendChoice, GraphFormat, IdleStrategy, LogFormat, LogLevel, SimParams, Toolset,
 };
+use crate::limits::MCP_CONNECTIONS_PER_TOKEN;
 
 /// Everything that is read once at start. Ranges are those of the key table, kept by `resolve`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,10 +99,14 @@ pub struct McpOptions {
     pub socket: Option<PathBuf>,
     /// The file of the token; `None` is beside the socket, or in the user's data folder.
     pub token_file: Option<PathBuf>,
-    /// What may be done over TCP and HTTP without the token.
+    /// The file of named tokens; `None` is no other than that one.
+    pub tokens_file: Option<PathBuf>,
+    /// What may be done over TCP and HTTP without a token.
     pub anonymous: AnonymousAgents,
     /// The tools that are offered: at least one set.
     pub toolsets: Vec<Toolset>,
+    /// Connections of one principal at once.
+    pub connections_per_token: u32,
     /// Calls a second of one principal.
     pub calls_per_second: u32,
     /// Of those, calls that change the graph.
@@ -130,8 +135,10 @@ impl Default for McpOptions {
             http: AgentsHttp::Auto,
             socket: None,
             token_file: None,
+            tokens_file: None,
             anonymous: AnonymousAgents::None,
             toolsets: vec![Toolset::Core],
+            connections_per_token: MCP_CONNECTIONS_PER_TOKEN as u32,
             calls_per_second: 5_000,
             changes_per_second: 500,
         }

@@ -10,7 +10,7 @@ use super::{
     AgentsHttp, AnonymousAgents, BackendChoice, Config, CpuId, ForceModel, GraphFormat, IdleStrategy, LogFormat,
     LogLevel, Toolset,
 };
-use crate::limits::NODE_ID_MAX;
+use crate::limits::{MCP_CONNECTIONS_MAX, NODE_ID_MAX};
 
 /// One key.
 pub struct Key {
@@ -398,8 +398,9 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "mcp.tcp", kind: Kind::Address { off: true }, unit: "", flag: "mcp", field: field!(mcp.tcp),
-        doc: "Where agents connect: one JSON-RPC message a line. \"\" turns it off. When something else has the default address the \
-              engine starts without it, and says so.",
+        doc: "Where agents connect: one JSON-RPC message a line. \"\" turns it off. It must be an address of this machine alone, since \
+              tokens go over it unencrypted: lead others to it through ssh -L, stunnel or WireGuard. When something else has the default \
+              address the engine starts without it, and says so.",
     },
     Key {
         name: "mcp.http", kind: Kind::Choice(AgentsHttp::NAMES), unit: "", flag: "", field: field!(mcp.http),
@@ -416,6 +417,12 @@ pub static KEYS: &[Key] = &[
               mcp.token beside the socket, or in swarmcast in the user's data folder.",
     },
     Key {
+        name: "mcp.tokens_file", kind: Kind::Text, unit: "", flag: "", field: field!(mcp.tokens_file),
+        doc: "A file of further tokens, one a line: NAME SCOPES TOKEN [UNTIL]. NAME is the author of what is changed with it, SCOPES a list of \
+              read, write, agent, admin with commas between, UNTIL a moment such as 2027-01-31T00:00:00Z; # begins a comment. Nobody but its \
+              user may have rights to the file (chmod 600). It is read once, at the start. \"\" is none.",
+    },
+    Key {
         name: "mcp.anonymous", kind: Kind::Choice(AnonymousAgents::NAMES), unit: "", flag: "",
         field: field!(mcp.anonymous),
         doc: "What may be done over TCP and HTTP without the token: none, read, or write. Any program and any web page of this machine can \
@@ -425,6 +432,12 @@ pub static KEYS: &[Key] = &[
         name: "mcp.toolsets", kind: Kind::Names(Toolset::NAMES), unit: "", flag: "toolsets", field: field!(mcp.toolsets),
         doc: "The tools that are offered to agents, by sets. graph://help/tools says which there are in each; what is not offered costs a \
               model no room.",
+    },
+    Key {
+        name: "mcp.connections_per_token", kind: whole(1, MCP_CONNECTIONS_MAX as i64), unit: "connections", flag: "",
+        field: field!(mcp.connections_per_token),
+        doc: "Connections with tokens of one name at once, over all doors; one of HTTP counts while it waits for an answer. One more is told \
+              so and closed.",
     },
     Key {
         name: "mcp.calls_per_second", kind: whole(1, 10_000_000), unit: "calls", flag: "", field: field!(mcp.calls_per_second),

@@ -8,8 +8,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::StartError;
 use super::run::listen;
+use super::{StartError, tokens};
 use crate::bridge::{SOCKET_NAME, TOKEN_NAME, home};
 use crate::config::{AnonymousAgents, McpOptions};
 use crate::mcp::{Principal, RateLimits, Scopes, Server};
@@ -47,6 +47,24 @@ fn failed(step: &'static str) -> impl Fn(std::io::Error) -> StartError {
 
 /// Opens the door; `None` when nobody is to come in.
 pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartError> {
+    let runtime = runtime_folder();
+    let http = options.serves_http();
+    let everything = Principal { name: "agent".into(), scopes: Scopes::ALL };
+    let mut server = server(options)?;
+    // Before anybody can connect: `swarmcast mcp` reads the token as soon as it can.
+    let token_file = match options.tcp.is_some() || http {
+        true => {
+            let path = token_place(options, runtime.as_deref())?;
+            let mut fresh = [0; SECRET_BYTES];
+            getrandom::fill(&mut fresh).map_err(no_random)?;
+            server.add_token(&token(&path, &fresh)?, everything.clone());
+            Some(path)
+        }
+        false => None,
+    };
+    if let Some(path) = &options.tokens_file {
+        tokens::add(&mut server, path)?;
+    }
     let tcp = match options.tcp.map(|address| listen("mcp.tcp", "mcp", address)).transpose() {
         Err(StartError::InUse { address, holder, .. }) if address == McpOptions::TCP => {
             let holder = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
@@ -57,7 +75,6 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         }
         other => other?,
     };
-    let runtime = runtime_folder();
     let socket = match (&options.socket, &runtime) {
         (Some(path), _) => Some((path.clone(), true)),
         (None, Some(folder)) => Some((folder.join(SOCKET_NAME), false)),
@@ -67,38 +84,9 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         Some((path, named)) => bind(&path, named)?.map(|listener| (listener, path)),
         None => None,
     };
-    let http = options.serves_http();
     if tcp.is_none() && unix.is_none() && !http {
         return Ok(None);
     }
-    let failed_random = |error: getrandom::Error| StartError::System {
-        step: "random bits for the agents' door",
-        reason: std::io::Error::other(error.to_string()),
-    };
-    let mut secret = [0; SECRET_BYTES];
-    getrandom::fill(&mut secret).map_err(failed_random)?;
-    let sets: Vec<&str> = options.toolsets.iter().map(|set| set.name()).collect();
-    let mut server = Server::new(env!("CARGO_PKG_VERSION"), secret, &sets).map_err(|error| StartError::System {
-        step: "the tools of MCP",
-        reason: std::io::Error::other(error.to_string()),
-    })?;
-    server.rate_limits = RateLimits { calls: options.calls_per_second, changes: options.changes_per_second };
-    let everything = Principal { name: "agent".into(), scopes: Scopes::ALL };
-    let token_file = match tcp.is_some() || http {
-        true => {
-            let path = options.token_file.clone().or_else(|| runtime.as_ref().map(|folder| folder.join(TOKEN_NAME)));
-            let path = path.or_else(|| {
-                let store = default_path(|name| std::env::var_os(name))?;
-                Some(store.with_file_name(TOKEN_NAME))
-            });
-            let path = path.ok_or(StartError::NoTokenPlace)?;
-            let mut fresh = [0; SECRET_BYTES];
-            getrandom::fill(&mut fresh).map_err(failed_random)?;
-            server.add_token(&token(&path, &fresh)?, everything.clone());
-            Some(path)
-        }
-        false => None,
-    };
     let anonymous = match options.anonymous {
         AnonymousAgents::None => None,
         AnonymousAgents::Read => Some(Principal { name: "anonymous".into(), scopes: Scopes::READ }),
@@ -118,6 +106,31 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         socket,
         token_file,
     }))
+}
+
+fn no_random(error: getrandom::Error) -> StartError {
+    StartError::System { step: "random bits for the agents' door", reason: std::io::Error::other(error.to_string()) }
+}
+
+/// What all connections share, nobody known yet.
+fn server(options: &McpOptions) -> Result<Server, StartError> {
+    let mut secret = [0; SECRET_BYTES];
+    getrandom::fill(&mut secret).map_err(no_random)?;
+    let sets: Vec<&str> = options.toolsets.iter().map(|set| set.name()).collect();
+    let mut server = Server::new(env!("CARGO_PKG_VERSION"), secret, &sets).map_err(|error| StartError::System {
+        step: "the tools of MCP",
+        reason: std::io::Error::other(error.to_string()),
+    })?;
+    server.rate_limits = RateLimits { calls: options.calls_per_second, changes: options.changes_per_second };
+    server.connections_max = options.connections_per_token as usize;
+    Ok(server)
+}
+
+/// Where the token is: where the user says, beside the socket, or in the user's data folder.
+fn token_place(options: &McpOptions, runtime: Option<&Path>) -> Result<PathBuf, StartError> {
+    let named = options.token_file.clone().or_else(|| runtime.map(|folder| folder.join(TOKEN_NAME)));
+    let kept = || default_path(|name| std::env::var_os(name)).map(|store| store.with_file_name(TOKEN_NAME));
+    named.or_else(kept).ok_or(StartError::NoTokenPlace)
 }
 
 /// Where a person on this machine opens what listens at `address`: one that stands for all addresses is none to open.

@@ -45,6 +45,14 @@ pub enum StartError {
         "there is no home folder for the token of agents: name a file with mcp.token_file, or close their door with --mcp \"\""
     )]
     NoTokenPlace,
+    /// The file of named tokens is not what it is to be. Nothing that is in it is repeated.
+    #[error("mcp.tokens_file {}: {reason}", path.display())]
+    Tokens {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Each line that is wrong, or what the system says.
+        reason: String,
+    },
     /// What the store holds is not a graph.
     #[error("the store {} holds no graph: {reason}; see `swarmcast check-store`", store.display())]
     KeptGraph {
@@ -174,6 +182,7 @@ impl StartError {
             | Self::NothingToWatch
             | Self::Batch(_)
             | Self::NoTokenPlace
+            | Self::Tokens { .. }
             | Self::OtherGraph { .. }
             | Self::KeptGraph { .. } => 2,
             Self::Store(error) => error.exit_code(),

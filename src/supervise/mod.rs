@@ -16,6 +16,7 @@ mod progress;
 mod run;
 mod saved;
 mod sources;
+mod tokens;
 mod topology;
 
 pub use convert::convert;

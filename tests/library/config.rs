@@ -315,6 +315,17 @@ fn a_wrong_flag_is_refused_by_its_name() {
     }
     let remote = given(&["--http", "[::]:80", "--set", "net.allow_remote=true"], &[]).unwrap();
     assert_eq!(remote.config.net.http, "[::]:80".parse::<SocketAddr>().unwrap());
+    // Tokens of agents go over no network, whatever is allowed.
+    for (address, allowed) in [("0.0.0.0:7402", "false"), ("10.0.0.1:7402", "true"), ("[::ffff:10.0.0.1]:1", "true")] {
+        let error = given(&["--mcp", address, "--set", &format!("net.allow_remote={allowed}")], &[]).unwrap_err();
+        let said = error.to_string();
+        for words in ["--mcp: mcp.tcp: ", address, "unencrypted", "127.0.0.1", "ssh -L", "stunnel"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
+    for address in ["127.0.0.2:7402", "[::1]:7402"] {
+        assert!(given(&["--mcp", address], &[]).is_ok(), "{address}");
+    }
 }
 
 #[test]

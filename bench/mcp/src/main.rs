@@ -92,7 +92,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The engine with a door for agents, over `graph`. Its limits of rates are out of the way: they are not what is measured.
+/// The engine with a door for agents, over `graph`. Its limits of rates and connections are out of the way: they are not what is measured.
 pub struct Engine {
     pub server: Server,
     pub agents: std::net::SocketAddr,
@@ -108,6 +108,7 @@ impl Engine {
         command.args(["--set", &format!("mcp.token_file={}", token.display()), "--set", "mcp.anonymous=write"]);
         command.args(["--set", &format!("mcp.socket={}", options.folder.join("mcp.sock").display())]);
         command.args(["--set", "mcp.calls_per_second=10000000", "--set", "mcp.changes_per_second=10000000"]);
+        command.args(["--set", "mcp.connections_per_token=1024"]);
         if let Some(graph) = graph {
             command.arg("--graph").arg(graph);
         }

@@ -265,6 +265,7 @@ impl Control {
     pub(super) fn take_mcp(&mut self, now_ns: u64) -> usize {
         self.keep_agents(now_ns);
         let Some(mut desk) = self.lanes.mcp.take() else { return 0 };
+        self.keep_time(&desk, now_ns);
         let mut taken = 0;
         for _ in 0..EVENTS_PER_TURN_MAX {
             let Some(event) = desk.events.pop() else { break };
@@ -274,7 +275,6 @@ impl Control {
             }
         }
         taken += self.take_lines(&mut desk, now_ns);
-        self.mcp.talks.sweep(now_ns);
         taken += self.take_looks(&mut desk);
         self.look_at_pending(&desk, now_ns);
         self.look_at_steps(&desk, now_ns);

@@ -217,7 +217,8 @@ fn moment(members: &Map<String, Value>, names: &[&str]) -> Option<u64> {
     })
 }
 
-fn rfc3339(text: &str) -> Option<u64> {
+/// Ms since 1970 of a moment in the text of RFC 3339 with a time zone.
+pub(in crate::mcp) fn rfc3339(text: &str) -> Option<u64> {
     let read: toml::value::Datetime = text.parse().ok()?;
     let (date, time, offset) = (read.date?, read.time?, read.offset?);
     let minutes = match offset {

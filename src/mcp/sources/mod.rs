@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 pub use answer::SourceAgent;
+pub(super) use answer::rfc3339;
 pub use breaker::BreakerState;
 
 use self::breaker::Breaker;

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::strangers::LEAVING_NS_MAX;
 use super::{Conn, McpDoor, READ_BYTES, Speaks, Stream, UNREAD_NS_MAX};
 use crate::base::Handle;
 use crate::base::clock::SECOND_NS;
@@ -16,9 +17,6 @@ const IDLE_NS_MAX: u64 = 60 * SECOND_NS;
 
 /// From the first byte of a request to its last.
 const REQUEST_NS_MAX: u64 = 30 * SECOND_NS;
-
-/// How long a client may go on sending what is not read any more, so that the answer is not lost with it.
-const DRAIN_NS_MAX: u64 = SECOND_NS;
 
 /// Time without a word on a stream of events until a comment keeps it open.
 const COMMENT_NS: u64 = 15 * SECOND_NS;
@@ -59,6 +57,12 @@ impl HttpSide {
     /// Whether an answer is still to come.
     pub(super) fn waits(&self) -> bool {
         matches!(self.state, State::Asked | State::Streaming)
+    }
+
+    /// The next answer is the last.
+    pub(super) fn end(&mut self) {
+        self.keep_alive = false;
+        self.head_only = false;
     }
 }
 
@@ -107,8 +111,12 @@ impl McpDoor {
             continued: false,
             said_ns: now_ns,
         };
-        let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
-        self.insert(stream, Speaks::Http(Box::new(side)), REQUEST_NS_MAX, now_ns);
+        let (stream, speaks) = (Stream::Tcp(mio::net::TcpStream::from_std(stream)), Speaks::Http(Box::new(side)));
+        if self.make_room(now_ns) {
+            self.insert(stream, speaks, REQUEST_NS_MAX, now_ns);
+        } else {
+            self.turn_away(stream, speaks, now_ns);
+        }
     }
 
     /// Goes on with one connection as far as it can.
@@ -209,14 +217,17 @@ impl McpDoor {
         let _ = self.lanes.back.push(socket);
     }
 
-    /// The whole answer to a request.
+    /// The whole answer to a request. Whoever has shown no token that counts is to connect anew with one.
     pub(super) fn answer_http(&mut self, handle: Handle, status: u16, extra: String, body: Bytes, now_ns: u64) {
+        if let Some(Conn { speaks: Speaks::Http(side), .. }) = self.conns.get_mut(handle).filter(|_| status == 401) {
+            side.keep_alive = false;
+        }
         let response = Response { extra, ..Response::new(status, "application/json", body) };
         self.respond(handle, &response, now_ns);
         self.serve(handle, now_ns);
     }
 
-    fn respond(&mut self, handle: Handle, response: &Response, now_ns: u64) {
+    pub(super) fn respond(&mut self, handle: Handle, response: &Response, now_ns: u64) {
         let Some(Conn { speaks: Speaks::Http(side), out, closing, deadline_ns, .. }) = self.conns.get_mut(handle)
         else {
             return;
@@ -271,14 +282,16 @@ impl McpDoor {
 
     /// Everything is out of a connection that is to be closed: true when it waits for its client to close it.
     pub(super) fn drains(&mut self, handle: Handle, now_ns: u64) -> bool {
-        let Some(Conn { speaks: Speaks::Http(side), stream, deadline_ns, .. }) = self.conns.get_mut(handle) else {
-            return false;
+        let Some(Conn { speaks, stream, leaving, deadline_ns, .. }) = self.conns.get_mut(handle) else { return false };
+        let is_first = match speaks {
+            Speaks::Lines(side) if !*leaving || side.ended => return false,
+            Speaks::Lines(_) => true,
+            Speaks::Http(side) => std::mem::replace(&mut side.state, State::Draining) != State::Draining,
         };
-        if side.state != State::Draining {
-            side.state = State::Draining;
+        if is_first {
             // With unread input close() would reset the connection, which can take the answer back.
             stream.shutdown_write();
-            *deadline_ns = Some(now_ns + DRAIN_NS_MAX);
+            deadline_ns.get_or_insert(now_ns + LEAVING_NS_MAX);
         }
         true
     }

@@ -1,13 +1,28 @@
-//! Whether a principal may call now, later, or not.
+//! Whether a principal may call now, later, or not; and that nobody stays for longer than their token.
 
 use serde_json::json;
 
-use super::McpDesk;
-use crate::base::clock::MILLISECOND_NS;
+use super::{Awaited, McpDesk};
+use crate::base::clock::{MILLISECOND_NS, SECOND_NS, unix_ms};
 use crate::control::turn::Control;
 use crate::mcp::{Admission, Ask, Call, Line, RpcError, Scopes, ToolError, code, reply};
 
+/// The longest that a call is under way: a second more than any may ask for, so that one with an end of its own ends in its own words.
+const CALL_NS_MAX: u64 = 31 * SECOND_NS;
+
+/// Time between two looks at calls that take too long.
+const CALLS_NS: u64 = 200 * MILLISECOND_NS;
+
 impl Control {
+    /// Says what time it is, forgets those for whom it is over, and ends calls that take too long.
+    pub(super) fn keep_time(&mut self, desk: &McpDesk, now_ns: u64) {
+        desk.server.set_time(unix_ms());
+        for talk in self.mcp.talks.sweep(&desk.server, now_ns) {
+            self.forget(talk);
+        }
+        self.end_overlong(desk, now_ns);
+    }
+
     /// Charges a call to its principal, once.
     pub(super) fn admit(&mut self, desk: &McpDesk, line: &Line, call: &Call<'_>, now_ns: u64) -> Admission {
         if line.charged {
@@ -40,5 +55,32 @@ impl Control {
             _ => Err(RpcError::new(code::RATE, words).with(json!({ "retry_after_ms": retry_after_ms }))),
         };
         self.mcp.talks.answer(&desk.server, line, call, &result);
+    }
+
+    /// Answers calls that have taken too long with what is known of them. A person who is asked has a time of their own.
+    fn end_overlong(&mut self, desk: &McpDesk, now_ns: u64) {
+        for (conn, key) in self.mcp.book.overlong(now_ns, CALL_NS_MAX, CALLS_NS) {
+            let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key));
+            let Some(place) = place else { continue };
+            let words = match self.mcp.pending.get(place).map(|pending| &pending.what) {
+                None | Some(Awaited::Answer { .. }) => continue,
+                Some(Awaited::Write { .. }) => {
+                    "whether it was done is not known yet: see get_changes before you ask again"
+                }
+                Some(Awaited::Look { ticket }) => {
+                    ticket.cancel();
+                    "it was stopped; ask for less"
+                }
+                Some(Awaited::Errand { ticket }) => {
+                    ticket.cancel();
+                    "it was given up, and the graph is as it was; engine_stats says what is busy"
+                }
+                Some(_) => "it was given up",
+            };
+            self.mcp.pending.swap_remove(place);
+            let seconds = CALL_NS_MAX / SECOND_NS;
+            let error = ToolError::new(format!("timeout: this took longer than {seconds} s; {words}"));
+            self.mcp.finish(&desk.server, conn, key, &Ok(reply(Err(error))));
+        }
     }
 }

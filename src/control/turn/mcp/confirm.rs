@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Awaited, McpDesk, Pending};
 use crate::base::Handle;
-use crate::base::clock::{SECOND_NS, unix_ms};
+use crate::base::clock::{SECOND_NS, monotonic_ns, unix_ms};
 use crate::control::turn::Control;
 use crate::mcp::{
     Ask, Call, CallKey, Confirm, Line, Plan, Principal, RpcError, ToolError, code, confirm, has_agreed, plan, reply,
@@ -53,6 +53,7 @@ impl Control {
 
     /// Runs a call that is under way.
     fn run_deferred(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, ask: &Ask<'_>, principal: &Principal) {
+        self.mcp.book.restart(conn, key, monotonic_ns());
         let sim = self.sim_facts();
         let result = match plan(&desk.server, ask, principal, &self.view(&sim)) {
             Ok(Plan::Write(write)) => return self.send_write(desk, conn, key, write),

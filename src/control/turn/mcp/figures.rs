@@ -43,6 +43,8 @@ struct UnderWay {
 pub(super) struct CallBook {
     /// When the line was taken that is being looked at, monotonic ns.
     pub(super) began_ns: u64,
+    /// When it was looked for calls that take too long, monotonic ns.
+    looked_ns: u64,
     under_way: HashMap<(Handle, CallKey), UnderWay>,
     tools: BTreeMap<usize, Calls>,
 }
@@ -74,6 +76,23 @@ impl CallBook {
         if let Some(UnderWay { tool, began_ns, .. }) = self.under_way.remove(&(conn, key)) {
             self.count(tool, began_ns, result);
         }
+    }
+
+    /// It begins now: a person was asked first.
+    pub(super) fn restart(&mut self, conn: Handle, key: CallKey, now_ns: u64) {
+        if let Some(call) = self.under_way.get_mut(&(conn, key)) {
+            call.began_ns = now_ns;
+        }
+    }
+
+    /// Calls that are under way for longer than `most_ns`; looked for every `every_ns`.
+    pub(super) fn overlong(&mut self, now_ns: u64, most_ns: u64, every_ns: u64) -> Vec<(Handle, CallKey)> {
+        if now_ns < self.looked_ns + every_ns {
+            return Vec::new();
+        }
+        self.looked_ns = now_ns;
+        let is_overlong = |call: &UnderWay| now_ns.saturating_sub(call.began_ns) > most_ns;
+        self.under_way.iter().filter(|(_, call)| is_overlong(call)).map(|(name, _)| *name).collect()
     }
 
     /// Nobody hears of it: it counts as no call.

@@ -1,0 +1,368 @@
+//! Goal: every limit of the agents' door holds, costs the one who runs into it, is told in words where words can be told, and costs nobody
+//! else anything (MCP limits, O14).
+//! Method: the real server; sockets that say nothing, half a line, too much, or never read.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Folder, within};
+use crate::wire::{Agent, Doors, PATIENCE, modern};
+
+const ADA: &str = "ada-0123456789abcdef";
+
+fn tokens() -> String {
+    format!("ada read,write {ADA}\n")
+}
+
+fn code(answer: Option<&Value>) -> i64 {
+    answer.and_then(|answer| answer["error"]["code"].as_i64()).unwrap_or(0)
+}
+
+/// Waits until it is closed; what was said before, and how long that took.
+fn closed(mut agent: Agent) -> (Option<Value>, Duration) {
+    let begun = Instant::now();
+    (agent.last_words(), begun.elapsed())
+}
+
+#[test]
+fn of_strangers_the_oldest_go_and_nobody_who_is_known() {
+    let doors = Doors::open("strangers", &tokens(), &[]);
+    // The oldest of all are known: by a first line, by a token with a request, by the socket.
+    let mut known = [doors.known(ADA), doors.stranger(), Agent::unix(&doors.socket)];
+    assert!(known[1].modern("tools/list", json!({}), Some(ADA)).unwrap()["error"].is_null());
+    assert!(known[2].is_there());
+    // They say hello, which they may, but not who they are; some say nothing.
+    let mut strangers: Vec<Agent> = (0..20)
+        .map(|place| {
+            let mut agent = doors.stranger();
+            assert!(place % 2 == 0 || agent.is_there());
+            thread::sleep(Duration::from_millis(20));
+            agent
+        })
+        .collect();
+    let closed = || doors.server.metric("swarmcast_mcp_strangers_closed_total");
+    assert!(within(PATIENCE, || closed() >= 4.0));
+    let staying: Vec<Agent> = strangers.split_off(4);
+    for mut agent in strangers {
+        let words = agent.last_words().unwrap();
+        assert!(code(Some(&words)) == 4_001 && words["error"]["message"].as_str().unwrap().contains("16"), "{words}");
+    }
+    for mut agent in staying {
+        assert!(agent.is_there(), "sixteen may stay");
+    }
+    assert_eq!(closed(), 4.0);
+    assert!(known.iter_mut().all(Agent::is_there));
+}
+
+#[test]
+fn what_takes_too_long_is_closed() {
+    let doors = Doors::open("late", &tokens(), &[]);
+    let begun = Instant::now();
+    let mut waiting = Vec::new();
+    let mut wait = |least: u64, most: u64, words: Option<&'static str>, agent: Agent| {
+        waiting.push(thread::spawn(move || {
+            let (said, took) = closed(agent);
+            let said = said.map(|said| said.to_string());
+            assert_eq!(said.is_some(), words.is_some(), "{said:?} after {took:?}");
+            assert!(said.as_deref().unwrap_or("").contains(words.unwrap_or("")), "{said:?}");
+            let (least, most) = (Duration::from_millis(least * 1_000 - 200), Duration::from_secs(most));
+            assert!((least..most).contains(&took), "{said:?} after {took:?}");
+        }));
+    };
+    // Ten seconds to the first line, whoever it is, and whether one has begun or not.
+    wait(10, 14, None, doors.stranger());
+    wait(10, 14, None, Agent::unix(&doors.socket));
+    let mut half = doors.stranger();
+    half.to.write_all(b"{\"jsonrpc\":").unwrap();
+    wait(10, 14, None, half);
+    // Thirty to the end of a later one, also where a byte comes now and then.
+    let mut half = doors.known(ADA);
+    half.to.write_all(b"{\"jsonrpc\":").unwrap();
+    wait(30, 35, None, half);
+    let drip = TcpStream::connect(doors.tcp).unwrap();
+    drip.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut to = drip.try_clone().unwrap();
+    let auth = json!({ "jsonrpc": "2.0", "id": 1, "method": "swarmcast/authenticate", "params": { "token": ADA } });
+    to.write_all(format!("{auth}\n").as_bytes()).unwrap();
+    let mut dripping = Agent::over(Box::new(drip.try_clone().unwrap()), Box::new(drip));
+    assert!(dripping.answer(1).unwrap()["error"].is_null());
+    thread::spawn(move || {
+        while to.write_all(b" ").is_ok() {
+            thread::sleep(Duration::from_millis(500));
+        }
+    });
+    wait(30, 35, None, dripping);
+    // A minute for whoever speaks but does not say who it is.
+    let mut chatty = doors.stranger();
+    assert!(chatty.is_there());
+    wait(60, 64, Some("60 s"), chatty);
+    // Whoever is known may be silent for as long as they like.
+    let mut quiet = [doors.known(ADA), Agent::unix(&doors.socket)];
+    assert!(quiet[1].is_there());
+    for waits in waiting {
+        waits.join().unwrap();
+    }
+    thread::sleep(Duration::from_secs(62).saturating_sub(begun.elapsed()));
+    assert!(quiet.iter_mut().all(Agent::is_there));
+}
+
+#[test]
+fn a_token_has_so_many_connections_over_every_door() {
+    let doors = Doors::open("many", &tokens(), &[]);
+    let mut all: Vec<Agent> = (0..64).map(|_| doors.known(ADA)).collect();
+    let mut more = doors.stranger();
+    let refused = more.ask("swarmcast/authenticate", json!({ "token": ADA }));
+    assert_eq!(code(refused.as_ref()), 4_503, "{refused:?}");
+    assert!(refused.unwrap()["error"]["message"].as_str().unwrap().contains("64 connections"));
+    assert!(more.line().is_none(), "it is closed");
+    // By a token with a request as well, and nothing of that is done.
+    let mut more = doors.stranger();
+    let node = json!({ "name": "upsert_nodes", "arguments": { "nodes": [{ "id": "too many" }] } });
+    let refused = more.modern("tools/call", node, Some(ADA));
+    assert!(code(refused.as_ref()) == 4_503 && more.line().is_none());
+    let refused = doors.post(Some(ADA), "tools/list", json!({}));
+    assert_eq!((refused.status, code(Some(&refused.json()))), (503, 4_503));
+    assert!(refused.head.contains("retry-after"), "{}", refused.head);
+    assert!(all.iter_mut().all(Agent::is_there));
+    // Others have their own, and who goes makes room.
+    let mut own: Vec<Agent> = (0..64).map(|_| Agent::unix(&doors.socket)).collect();
+    assert!(own.iter_mut().all(Agent::is_there));
+    assert_eq!(code(Agent::unix(&doors.socket).line().as_ref()), 4_503);
+    assert_eq!(code(doors.stranger().ask("swarmcast/authenticate", json!({ "token": doors.token })).as_ref()), 4_503);
+    let nodes = all[0].call("find_nodes", json!({ "text": "too many" }));
+    assert_eq!(nodes["nodes"], json!([]));
+    all.truncate(10);
+    assert!(within(PATIENCE, || doors.post(Some(ADA), "tools/list", json!({})).status == 200));
+    assert!(doors.known(ADA).is_there());
+}
+
+#[test]
+fn when_all_places_are_taken_one_more_is_told_so_and_a_stranger_gives_up_its_own() {
+    let doors = Doors::open("full", &tokens(), &["mcp.connections_per_token=1024"]);
+    let mut all: Vec<Agent> = (0..1_024).map(|_| doors.known(ADA)).collect();
+    for mut more in [doors.stranger(), Agent::unix(&doors.socket)] {
+        // As a client does it: it speaks first, and hears why it cannot stay all the same.
+        more.say(&modern(1, "server/discover", json!({}), None));
+        let words = more.line().unwrap();
+        assert_eq!(code(Some(&words)), 4_503, "{words}");
+        assert!(words["error"]["message"].as_str().unwrap().contains("1024") && more.line().is_none(), "{words}");
+    }
+    assert_eq!(doors.post(Some(ADA), "tools/list", json!({})).status, 503);
+    assert!(doors.server.metric("swarmcast_mcp_refused_total") >= 3.0);
+    assert!(all.iter_mut().all(Agent::is_there), "nobody who is known goes");
+    // Strangers in the places of some: whoever comes has one, the oldest stranger goes.
+    all.truncate(1_014);
+    let places = |count: f64| doors.server.metric("swarmcast_mcp_connections") == count;
+    assert!(within(PATIENCE, || places(1_014.0)));
+    let mut strangers: Vec<Agent> = (0..10).map(|_| doors.stranger()).collect();
+    assert!(strangers.iter_mut().all(Agent::is_there));
+    let mut ada = doors.known(ADA);
+    let gone: Vec<&Agent> = strangers.iter_mut().filter_map(|agent| (!agent.is_there()).then_some(&*agent)).collect();
+    assert_eq!(gone.len(), 1);
+    assert_eq!(code(gone[0].notices.last()), 4_001);
+    assert!(ada.is_there() && all.iter_mut().all(Agent::is_there));
+}
+
+#[test]
+fn with_so_many_calls_under_way_nothing_more_is_read() {
+    let doors = Doors::open("in-flight", &tokens(), &[]);
+    let mut ada = doors.known(ADA);
+    let revision = ada.call("graph_overview", json!({}))["revision"].as_u64().unwrap();
+    let wait = |id: u64, ms: u64| {
+        let params = json!({ "name": "get_changes", "arguments": { "since": revision, "wait_ms": ms } });
+        format!("{}\n", modern(id, "tools/call", params, None))
+    };
+    // One ends soon; a ping behind 127 of them is answered at once, behind 128 when that one is.
+    let calls: String = (1_001..1_127).map(|id| wait(id, 8_000)).chain([wait(1_000, 1_500)]).collect();
+    let begun = Instant::now();
+    ada.to.write_all(calls.as_bytes()).unwrap();
+    assert!(ada.is_there());
+    assert!(ada.notices.is_empty() && begun.elapsed() < Duration::from_millis(1_400), "{:?}", begun.elapsed());
+    ada.to.write_all(wait(1_127, 8_000).as_bytes()).unwrap();
+    assert!(ada.is_there());
+    assert!(begun.elapsed() >= Duration::from_millis(1_400), "{:?}", begun.elapsed());
+    let first: Vec<u64> = ada.notices.iter().map(|answer| answer["id"].as_u64().unwrap()).collect();
+    assert_eq!(first, [1_000]);
+    // Nothing is lost for it.
+    let mut others: Vec<u64> = (0..127).map(|_| ada.line().unwrap()["id"].as_u64().unwrap()).collect();
+    others.sort_unstable();
+    assert!(others.into_iter().eq(1_001..=1_127));
+}
+
+#[test]
+fn answers_that_nobody_reads_take_so_much_memory_and_then_the_connection() {
+    let doors = Doors::open("unread", &tokens(), &["mcp.calls_per_second=1000000"]);
+    let before_kib = doors.server.resident_kib();
+    // Each asks for some 40 KB in a hundred bytes: one read of the door is far more than 32 MiB of answers.
+    let line = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {} });
+    let mut greedy = doors.known(ADA);
+    let hello =
+        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    greedy.ask("initialize", hello).unwrap();
+    let size = {
+        greedy.say(&line);
+        greedy.line().unwrap().to_string().len()
+    };
+    let count = (48 << 20) / size;
+    let asked = format!("{line}\n").repeat(count);
+    assert!(asked.len() < 256 << 10, "{count} questions are few bytes: {}", asked.len());
+    let Agent { mut from, mut to, .. } = greedy;
+    let writer = thread::spawn(move || {
+        let _ = to.write_all(asked.as_bytes());
+        to
+    });
+    // It is closed although nobody has read a byte of it, and the others do not notice.
+    let connections = || doors.server.metric("swarmcast_mcp_connections");
+    let mut bob = doors.known(&doors.token);
+    let begun = Instant::now();
+    let mut slowest = Duration::ZERO;
+    while connections() > 1.0 && begun.elapsed() < Duration::from_secs(25) {
+        let asked = Instant::now();
+        assert!(bob.is_there());
+        slowest = slowest.max(asked.elapsed());
+    }
+    assert!(begun.elapsed() < Duration::from_secs(25), "it is still there");
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    assert!(
+        doors.server.resident_kib() < before_kib + (128 << 10),
+        "{before_kib} and {} KiB",
+        doors.server.resident_kib()
+    );
+    drop(writer.join().unwrap());
+    let mut said = Vec::new();
+    let _ = from.read_to_end(&mut said);
+    assert!(said.len() < 33 << 20, "{} bytes of {}", said.len(), count * size);
+}
+
+#[test]
+fn a_call_ends_after_thirty_seconds_whatever_it_waits_for() {
+    let folder = Folder::new("cap-store");
+    let store = folder.join("graph.db").display().to_string();
+    let doors = Doors::open_with("cap", "", &["mcp.toolsets=core,admin"], &["--store", &store]);
+    let mut eve = doors.known(&doors.token);
+    eve.call("snapshot_graph", json!({ "name": "one" }));
+    // A snapshot that is a pipe: whoever reads it waits for ever.
+    let snapshots = std::fs::read_dir(&*folder).unwrap().flatten().map(|entry| entry.path());
+    let snapshots = snapshots.filter(|path| path.is_dir()).find(|path| path.join("one.db").exists()).unwrap();
+    assert!(Command::new("mkfifo").arg(snapshots.join("stuck.db")).status().unwrap().success());
+    let begun = Instant::now();
+    let params = json!({ "name": "diff_graph", "arguments": { "from": "stuck" } });
+    eve.say(&modern(900, "tools/call", params, None));
+    assert!(eve.is_there(), "others of its connection go on");
+    let answer = eve.answer(900).unwrap();
+    let took = begun.elapsed();
+    let words = answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    assert!(answer["result"]["isError"] == json!(true) && words.contains("timeout"), "{words} after {took:?}");
+    assert!((Duration::from_secs(30)..Duration::from_secs(34)).contains(&took), "{took:?}");
+    assert_eq!(eve.call("graph_overview", json!({}))["revision"], json!(0));
+}
+
+#[test]
+fn a_web_page_that_posts_to_the_port_has_nothing_done() {
+    // Even where nobody has to say who they are.
+    let doors = Doors::open("page", "", &["mcp.anonymous=write"]);
+    let before = doors.server.state()["version"].clone();
+    let node = json!({ "name": "upsert_nodes", "arguments": { "nodes": [{ "id": "from a web page" }] } });
+    let body = modern(1, "tools/call", node, None);
+    for head in [
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n\r\n",
+        "POST / HTTP/1.1\r\n",
+        "\r\nGET / HTTP/1.0\r\n",
+        "Host: x\r\n",
+    ] {
+        let mut page = TcpStream::connect(doors.tcp).unwrap();
+        page.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = page.write_all(format!("{head}{body}\n").as_bytes());
+        let mut said = Vec::new();
+        let _ = page.read_to_end(&mut said);
+        assert_eq!(String::from_utf8_lossy(&said), "", "{head:?}");
+    }
+    assert_eq!(doors.server.state()["version"], before, "nothing was run");
+    // The same line alone is what it takes.
+    let mut nobody = doors.stranger();
+    nobody.say(&body);
+    assert!(nobody.line().unwrap()["result"].is_object());
+}
+
+#[test]
+fn lines_that_are_too_long_too_deep_or_too_broad_are_refused_by_name() {
+    let doors = Doors::open("lines", &tokens(), &[]);
+    let mut ada = doors.known(ADA);
+    let framed = |inner: &str| {
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\",\"params\":{{\"_meta\":{{\"x\":{inner}}}}}}}\n")
+    };
+    let nested = |depth: usize| framed(&format!("{}1{}", "[".repeat(depth), "]".repeat(depth)));
+    let broad = |members: usize| {
+        let members: Vec<String> = (0..members).map(|n| format!("\"{n}\":1")).collect();
+        framed(&format!("{{{}}}", members.join(",")))
+    };
+    let long = |bytes: usize| {
+        let empty = framed("\"\"").len() - 1;
+        framed(&format!("\"{}\"", "x".repeat(bytes - empty)))
+    };
+    for (line, expected) in [
+        (nested(61), 0),
+        (nested(62), -32_700),
+        (broad(4_096), 0),
+        (broad(4_097), -32_700),
+        (long(1 << 20), 0),
+        (long((1 << 20) + 1), -32_600),
+    ] {
+        ada.to.write_all(line.as_bytes()).unwrap();
+        let answer = ada.line().unwrap();
+        assert_eq!(code(Some(&answer)), expected, "{answer} to {}..", &line[..80]);
+        let words = answer["error"]["message"].as_str().unwrap_or("64 4096 1048576");
+        assert!(["64", "4096", "1048576"].iter().any(|limit| words.contains(limit)), "{answer}");
+    }
+}
+
+#[test]
+fn who_does_not_read_is_told_once_of_what_has_changed_meanwhile() {
+    let doors = Doors::open("stuck", &tokens(), &[]);
+    // Little room on its side, 256 subscriptions of three resources: a hundred and fifty kilobytes of notices every 100 ms.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    socket.connect(&doors.tcp.into()).unwrap();
+    let stream: TcpStream = socket.into();
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut silent = Agent::over(Box::new(stream.try_clone().unwrap()), Box::new(stream));
+    silent.ask("swarmcast/authenticate", json!({ "token": ADA })).unwrap();
+    let uris = ["graph://overview", "graph://schema", "graph://changes"];
+    for id in 0..256 {
+        let filter = json!({ "notifications": { "resourceSubscriptions": uris } });
+        silent.say(&modern(5_000 + id, "subscriptions/listen", filter, None));
+        assert_eq!(silent.line().unwrap()["method"], json!("notifications/subscriptions/acknowledged"));
+    }
+    let mut writer = doors.known(&doors.token);
+    let begun = Instant::now();
+    let mut changes = 0;
+    while begun.elapsed() < Duration::from_secs(12) {
+        changes += 1;
+        writer.call("upsert_nodes", json!({ "nodes": [{ "id": format!("n{changes}") }] }));
+        thread::sleep(Duration::from_millis(40));
+    }
+    // What was on its way when it stopped reading, and one of each for all that came after.
+    let mut bytes = 0;
+    let mut last = std::collections::BTreeMap::new();
+    let mut line = String::new();
+    while std::io::BufRead::read_line(&mut silent.from, &mut line).is_ok_and(|taken| taken > 0) {
+        bytes += line.len();
+        let notice: Value = serde_json::from_str(&line).unwrap();
+        let listen = notice["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"].as_u64().unwrap();
+        *last.entry((listen, notice["params"]["uri"].to_string())).or_insert(0u32) += 1;
+        line.clear();
+    }
+    assert_eq!(last.len(), 256 * 3, "each was told");
+    assert!(bytes < 8 << 20, "{bytes} bytes of {changes} changes");
+    let most = last.values().max().unwrap();
+    assert!(*most < 60, "{most} notices of {changes} changes");
+    // It hears of what comes now.
+    writer.call("upsert_nodes", json!({ "nodes": [{ "id": "at last" }] }));
+    assert_eq!(silent.line().unwrap()["method"], json!("notifications/resources/updated"));
+}
