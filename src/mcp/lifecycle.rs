@@ -81,7 +81,7 @@ impl Lifecycle {
     pub fn snapshot(&mut self, rows: &[AgentRow], now_ms: u64) -> Vec<u8> {
         let told = self.told.get_or_insert_with(|| live(rows));
         let mut known: Vec<&AgentRow> = told.values().collect();
-        known.sort_by(|left, right| right.last_seen_ms.cmp(&left.last_seen_ms));
+        known.sort_by_key(|row| std::cmp::Reverse(row.last_seen_ms));
         let total = known.len();
         let mut left = AGENT_EVENT_BYTES_MAX - ENVELOPE_BYTES;
         let fit = known.into_iter().map_while(|row| {
