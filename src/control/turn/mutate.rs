@@ -5,6 +5,7 @@
 //! the shards time that grows with the audience, so the next one waits for the answer to the one before, and then for a while that
 //! keeps nine tenths of the time for everything else, or half of it when nobody watches.
 
+mod answer;
 mod history;
 mod keep;
 mod retry;
@@ -17,8 +18,9 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use self::answer::{agreed_of, answer};
 use self::history::{Deeds, History};
 use self::keep::Keeping;
 pub use self::keep::StoreDesk;
@@ -28,15 +30,14 @@ use self::room::Admission;
 pub use self::room::Room;
 pub(super) use self::structure::Missed;
 use self::structure::Sent;
-use super::steer::merge;
 use super::{Control, HELD_BACK_MAX, JSON, Past};
 use crate::api::graph as pages;
 use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::base::clock::{thread_cpu_ns, unix_ms};
 use crate::graph::{
-    Author, Batch, Change, Deed, EdgeId, Graph, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op,
-    OpError, Outcome, Pending, Staged,
+    Author, Batch, Change, EdgeId, Graph, GraphLimits, IdIndex, NodeId, NodeIndex, NodePatch, NodeRef, Op, OpError,
+    Outcome, Pending, Staged,
 };
 use crate::handoff::{DoorReply, Origin, RestCall};
 use crate::mcp::{CallKey, Refusal};
@@ -635,28 +636,6 @@ fn unknown(what: &str, name: &str) -> RestError {
     RestError::new(404, "not_found", format!("there is no {what} {}", shown.escape_debug()))
 }
 
-/// What an answer of before tells of.
-fn agreed_of(answer: &[u8]) -> Agreed {
-    let json: Value = serde_json::from_slice(answer).unwrap_or_default();
-    let read = |row: &Value| {
-        let deed = match row.get("deed")?.as_str()? {
-            "created" => Deed::Created,
-            "updated" => Deed::Updated,
-            "removed" => Deed::Removed,
-            _ => Deed::Unchanged,
-        };
-        let id = |name: &str| row.get(name).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        match id("node").and_then(NodeId::new) {
-            Some(id) => Some(Outcome::Node { id, deed }),
-            None => Some(Outcome::Edge { id: EdgeId(id("edge")?), deed }),
-        }
-    };
-    let rows = json.get("results").and_then(Value::as_array);
-    let outcomes = rows.into_iter().flatten().filter_map(read).collect();
-    let refused = json.get(REFUSED).cloned().and_then(|rows| serde_json::from_value(rows).ok()).unwrap_or_default();
-    Agreed { version: json.get("version").and_then(Value::as_u64).unwrap_or_default(), outcomes, refused }
-}
-
 fn of_op(error: &OpError) -> RestError {
     let status = match error.reason.code() {
         "key_taken" => 409,
@@ -666,32 +645,4 @@ fn of_op(error: &OpError) -> RestError {
     };
     let field = format!("ops[{}].{}", error.op, error.reason.field());
     RestError::at(status, error.reason.code(), field, error.to_string())
-}
-
-/// Where an answer lists the operations that were refused, of a batch whose operations stand alone.
-const REFUSED: &str = "refused";
-
-/// What a batch is answered with: the version that it made, and each operation's outcome.
-fn answer(version: u64, outcomes: &[Outcome], refused: &[Refusal], answering: Answering) -> Value {
-    let row = |outcome: &Outcome| match outcome {
-        Outcome::Node { id, deed } => json!({ "node": id, "deed": deed }),
-        Outcome::Edge { id, deed } => json!({ "edge": id, "deed": deed }),
-    };
-    let count = |wanted: Deed| outcomes.iter().filter(|outcome| outcome.deed() == wanted).count();
-    let rest = match answering {
-        Answering::Rows => json!({ "results": outcomes.iter().map(row).collect::<Vec<_>>() }),
-        Answering::Counts(about) => about,
-    };
-    let mut answer = json!({
-        "version": version,
-        "created": count(Deed::Created),
-        "updated": count(Deed::Updated),
-        "removed": count(Deed::Removed),
-        "unchanged": count(Deed::Unchanged),
-    });
-    merge(&mut answer, rest);
-    if !refused.is_empty() {
-        merge(&mut answer, json!({ REFUSED: refused }));
-    }
-    answer
 }

@@ -259,3 +259,41 @@ proptest! {
         }
     }
 }
+
+/// Sets a flag when it is first told how far an import is, and counts how often it is told.
+struct Stopper {
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    told: usize,
+}
+
+impl Progress for Stopper {
+    fn at(&mut self, _: u64, _: u64, _: &'static str) {
+        self.told += 1;
+        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn an_import_that_is_stopped_reads_no_further_record() {
+    let options = ImportOptions {
+        format: Format::Auto,
+        skip_bad: false,
+        vault_all_pages: false,
+        nodes_max: 1_000_000,
+        edges_max: 1_000_000,
+    };
+    let csv: String = std::iter::once("source,target\n".to_owned())
+        .chain((0..400_000).map(|row| format!("a{row},b{row}\n")))
+        .collect();
+    let nodes: Vec<String> = (0..200_000).map(|row| format!("{{\"id\":\"n{row}\"}}")).collect();
+    let json = format!("{{\"nodes\":[{}],\"links\":[]}}", nodes.join(","));
+    for (text, streams) in [(csv, true), (json, false)] {
+        assert!(text.len() > 3 << 20);
+        let mut stopper = Stopper { stop: std::sync::Arc::default(), told: 0 };
+        let stop = std::sync::Arc::clone(&stopper.stop);
+        let stopped = import_bytes_until("it", text.as_bytes(), &options, &mut stopper, &stop);
+        assert!(matches!(stopped, Err(ImportError::Stopped { .. })), "{stopped:?}");
+        assert!(!streams || stopper.told == 1, "it was told {} times", stopper.told);
+        assert!(import_bytes("it", text.as_bytes(), &options).is_ok());
+    }
+}

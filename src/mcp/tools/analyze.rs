@@ -187,7 +187,7 @@ fn measure<'line>(
             });
             let kept: Vec<f64> =
                 scores.score.iter().map(|score| if score.abs() >= UNUSUAL { *score } else { f64::NAN }).collect();
-            Findings { top: ranked(view, &part, &kept, top), summary, scores: Scores::Numbers(scores.score.into()) }
+            Findings { top: ranked(view, &part, &kept, top), summary, scores: Scores::Numbers(scores.score) }
         }
         _ => {
             let (scores, mut summary) = scored(metric, csr, bounds)?;

@@ -35,6 +35,9 @@ pub enum Selection {
     Group(Box<str>),
 }
 
+/// A part as a graph of its own, and where its nodes are, `[node_count]` in index order, world units.
+pub type CutOut = (Graph, Option<Vec<[f32; 3]>>);
+
 impl Scope<'_> {
     pub(super) fn selection(&self, graph: &Graph) -> Result<Selection, ToolError> {
         let kind = super::find::kind(self.kind.as_deref()).map_err(|error| ToolError(format!("scope.{error}")))?;
@@ -73,11 +76,7 @@ impl Selection {
     ///
     /// # Errors
     /// No node is in it.
-    pub fn cut_out(
-        &self,
-        graph: &Graph,
-        positions: Option<&[[f32; 3]]>,
-    ) -> Result<(Graph, Option<Vec<[f32; 3]>>), ToolError> {
+    pub fn cut_out(&self, graph: &Graph, positions: Option<&[[f32; 3]]>) -> Result<CutOut, ToolError> {
         let members = self.members(graph);
         if members.is_empty() {
             return Err(nobody());

@@ -477,3 +477,14 @@ fn svg(picture: &Picture) -> String {
     out.push_str("</svg>");
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_sees_as_far_to_the_side_as_the_viewers() {
+        let viewer = include_str!("../../../clients/viewer/src/scene/view.ts");
+        assert!(viewer.contains(&format!("const FIELD_OF_VIEW_DEG = {FIELD_OF_VIEW_DEG};")));
+    }
+}
