@@ -127,7 +127,7 @@ mod tests {
         for (principal, conn, key) in [("a", 1, 1), ("a", 1, 2), ("a", 2, 3), ("a", 1, 4), ("b", 3, 5), ("c", 4, 6)] {
             looks.add(order(&server, principal, conn, key));
         }
-        let mut begin = |looks: &mut Looks| {
+        let begin = |looks: &mut Looks| {
             let order = looks.next()?;
             looks.serve(who(&order));
             let free = looks.busy.iter().position(Option::is_none).unwrap();
