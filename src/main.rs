@@ -20,7 +20,7 @@ fn main() -> std::process::ExitCode {
     let resolved = match resolve(&args, std::env::vars_os()) {
         Ok(resolved) => resolved,
         Err(error) => {
-            eprintln!("swarmcast: {error}");
+            swarmcast::base::say(format_args!("swarmcast: {error}"));
             return ExitCode::from(ConfigError::EXIT_CODE);
         }
     };
@@ -38,7 +38,7 @@ fn main() -> std::process::ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("swarmcast: {error}");
+            swarmcast::base::say(format_args!("swarmcast: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
@@ -54,7 +54,7 @@ fn bridge(asked: &swarmcast::config::McpArgs) -> std::process::ExitCode {
     let connect = match asked.connect.as_deref().map(str::parse).transpose() {
         Ok(connect) => connect,
         Err(reason) => {
-            eprintln!("swarmcast mcp: --connect: {reason}");
+            swarmcast::base::say(format_args!("swarmcast mcp: --connect: {reason}"));
             return ExitCode::from(2);
         }
     };
@@ -73,7 +73,7 @@ fn bridge(asked: &swarmcast::config::McpArgs) -> std::process::ExitCode {
     match run(&options, runtime_dir.as_deref(), token) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("swarmcast mcp: {error}");
+            swarmcast::base::say(format_args!("swarmcast mcp: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -12,6 +12,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use link::Link;
+
+use crate::base::say;
 pub use link::Target;
 
 /// How long the engine is waited for.
@@ -154,7 +156,10 @@ fn connect(options: &Options, home: Option<&Path>) -> Result<(Link, Target), Bri
             return Err(BridgeError::NoEngine { target, seconds: PATIENCE.as_secs(), reason });
         }
         if !std::mem::replace(&mut told, true) {
-            eprintln!("swarmcast mcp: no engine at {target} yet ({reason}); trying for {} s", PATIENCE.as_secs());
+            say(format_args!(
+                "swarmcast mcp: no engine at {target} yet ({reason}); trying for {} s",
+                PATIENCE.as_secs()
+            ));
         }
         std::thread::sleep(PAUSE);
     }
@@ -169,7 +174,7 @@ fn start(flags: &[String]) -> Result<(), BridgeError> {
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command
         .spawn()
-        .map(|child| eprintln!("swarmcast mcp: started an engine, process {}", child.id()))
+        .map(|child| say(format_args!("swarmcast mcp: started an engine, process {}", child.id())))
         .map_err(BridgeError::Spawn)
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{StartError, load, logging};
+use crate::base::say;
 use crate::config::Resolved;
 use crate::graph::Graph;
 use crate::graph::formats::export::{ExportFormat, Losses, export};
@@ -20,7 +21,12 @@ pub fn convert(resolved: &Resolved, output: &Path, to: Option<&str>) -> Result<(
     let loaded = load(&resolved.config.graph)?;
     let losses = write(output, format, &loaded.graph, None)?;
     let (nodes, edges) = (loaded.graph.nodes().len(), loaded.graph.edges().len());
-    eprintln!("{} ({}): {nodes} nodes, {edges} edges to {} ({format})", loaded.name, loaded.format, output.display());
+    say(format_args!(
+        "{} ({}): {nodes} nodes, {edges} edges to {} ({format})",
+        loaded.name,
+        loaded.format,
+        output.display()
+    ));
     tell(&losses);
     Ok(())
 }
@@ -75,6 +81,6 @@ fn to_file(output: &Path, write: impl FnOnce(&mut File) -> io::Result<Losses>) -
 /// Says what the file could not hold.
 pub(super) fn tell(losses: &Losses) {
     for loss in losses.list() {
-        eprintln!("  {loss}");
+        say(format_args!("  {loss}"));
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::load::follow;
 use super::{Loaded, StartError, convert, load};
 use crate::base::clock::unix_ms;
+use crate::base::say;
 use crate::config::{Config, GraphOptions, Resolved, StoreAction, StoreOptions};
 use crate::graph::formats::{Format, difference};
 use crate::graph::{Batch, Deed, EdgeRow, Graph, GraphLimits, Node, NodeId, Pending};
@@ -183,7 +184,7 @@ fn export(path: &Path, output: &Path, to: Option<&str>) -> Result<(), StartError
     });
     let losses = convert::write(output, format, &graph, positions.as_deref())?;
     let (nodes, edges) = (graph.nodes().len(), graph.edges().len());
-    eprintln!("version {}: {nodes} nodes, {edges} edges to {} ({format})", kept.version, output.display());
+    say(format_args!("version {}: {nodes} nodes, {edges} edges to {} ({format})", kept.version, output.display()));
     convert::tell(&losses);
     Ok(())
 }

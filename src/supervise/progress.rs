@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::base::say;
 use crate::graph::formats::Progress;
 
 /// Loads shorter than this show nothing.
@@ -29,7 +30,7 @@ impl LoadProgress {
         if self.last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL) {
             self.last_line = Some(Instant::now());
             let percent = (done * 100).checked_div(total).unwrap_or(0);
-            eprintln!("loading {}: {percent} % ({done} of {total} {unit})", self.what);
+            say(format_args!("loading {}: {percent} % ({done} of {total} {unit})", self.what));
         }
     }
 }
