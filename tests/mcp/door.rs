@@ -195,6 +195,9 @@ fn with_so_many_calls_under_way_nothing_more_is_read() {
     assert!(others.into_iter().eq(1_001..=1_127));
 }
 
+const SIGSTOP: i32 = 19;
+const SIGCONT: i32 = 18;
+
 #[test]
 fn answers_that_nobody_reads_take_so_much_memory_and_then_the_connection() {
     let doors = Doors::open("unread", &tokens(), &["mcp.calls_per_second=1000000"]);
@@ -213,10 +216,10 @@ fn answers_that_nobody_reads_take_so_much_memory_and_then_the_connection() {
     let asked = format!("{line}\n").repeat(count);
     assert!(asked.len() < 256 << 10, "{count} questions are few bytes: {}", asked.len());
     let Agent { mut from, mut to, .. } = greedy;
-    let writer = thread::spawn(move || {
-        let _ = to.write_all(asked.as_bytes());
-        to
-    });
+    // All of it is there before the door reads: what comes in pieces is held back after the first.
+    doors.server.signal(SIGSTOP);
+    to.write_all(asked.as_bytes()).unwrap();
+    doors.server.signal(SIGCONT);
     // It is closed although nobody has read a byte of it, and the others do not notice.
     let connections = || doors.server.metric("swarmcast_mcp_connections");
     let mut bob = doors.known(&doors.token);
@@ -234,7 +237,7 @@ fn answers_that_nobody_reads_take_so_much_memory_and_then_the_connection() {
         "{before_kib} and {} KiB",
         doors.server.resident_kib()
     );
-    drop(writer.join().unwrap());
+    drop(to);
     let mut said = Vec::new();
     let _ = from.read_to_end(&mut said);
     assert!(said.len() < 33 << 20, "{} bytes of {}", said.len(), count * size);
