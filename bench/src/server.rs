@@ -2,12 +2,29 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::sender::Load;
+
+/// The engine of the same build as `bench`. `cargo test --workspace` has built it; a run of one package alone may not have.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn beside(bench: &Path) -> Result<PathBuf> {
+    let engine = bench.with_file_name("swarmcast");
+    if !engine.exists() {
+        let profile = if bench.parent().is_some_and(|folder| folder.ends_with("release")) { "release" } else { "test" };
+        let built =
+            Command::new(env!("CARGO")).args(["build", "--package", "swarmcast", "--profile", profile]).status()?;
+        if !built.success() {
+            bail!("cargo build --package swarmcast: {built}");
+        }
+    }
+    Ok(engine)
+}
 
 /// A started server. It ends with this value.
 #[derive(Debug)]

@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use swarmcast_bench::server::beside;
+
 fn output(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -13,14 +15,8 @@ fn output(command: &mut Command) -> String {
     text(&output.stdout)
 }
 
-/// `swarmcast` beside the benches. `cargo test --workspace` builds it; a run of this package alone may not have.
 fn engine() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_floor")).with_file_name("swarmcast");
-    if !path.exists() {
-        let profile = if path.parent().is_some_and(|folder| folder.ends_with("release")) { "release" } else { "test" };
-        output(Command::new(env!("CARGO")).args(["build", "--package", "swarmcast", "--profile", profile]));
-    }
-    path
+    beside(Path::new(env!("CARGO_BIN_EXE_floor"))).unwrap()
 }
 
 #[test]

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use link::Link;
-
 use crate::base::say;
+
+use link::Link;
 pub use link::Target;
 
 /// How long the engine is waited for.

@@ -14,6 +14,7 @@ use super::args::{ToolError, bounded, counted, short, whole};
 use super::society::Spoken;
 use super::sources::SourceAgent;
 use super::tools::{Register, Report};
+use crate::base::hex;
 use crate::graph::{
     Batch, EdgeDraft, EdgePatch, EdgeRef, Graph, Node, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value,
 };
@@ -225,10 +226,6 @@ fn metadata(said: &RawValue) -> Result<serde_json::Value, ToolError> {
     let text = bounded("metadata", said.get(), METADATA_BYTES_MAX)?;
     let read = serde_json::from_str(text).ok().filter(serde_json::Value::is_object);
     read.ok_or_else(|| ToolError::field("metadata", short(text), "an object"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Agents {

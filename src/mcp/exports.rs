@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::args::ToolError;
 use super::reply::{Body, Reply, is_visible};
+use crate::base::hex;
 
 /// Bytes of all that wait.
 const BYTES_MAX: usize = 64 << 20;
@@ -78,7 +79,7 @@ impl Exports {
             )));
         }
         let text = std::str::from_utf8(&body).map_err(|_| ToolError::new("the file is no text"))?;
-        let name: Box<str> = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        let name: Box<str> = hex(random).into();
         let uris = (0..ends(text).len().max(1)).map(|part| format!("graph://export/{name}/{part}")).collect();
         self.expire(now_ns);
         let bytes = body.len();

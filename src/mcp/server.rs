@@ -12,6 +12,7 @@ use super::methods::{expired_token, wrong_token};
 use super::rates::RateLimits;
 use super::reply::SERVER_INFO;
 use super::rpc::{RpcError, text};
+use crate::base::hex;
 use crate::limits::{MCP_CONNECTIONS_PER_TOKEN, MCP_CURSOR_LIFE_S};
 
 /// Somebody who may do something.
@@ -148,7 +149,7 @@ impl Server {
     #[must_use]
     pub(super) fn session_id(&self, count: u64) -> Box<str> {
         let digest = self.digest(&[b"session", &count.to_le_bytes()]);
-        digest.iter().take(SESSION_ID_BYTES).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        hex(digest.get(..SESSION_ID_BYTES).unwrap_or(&digest)).into()
     }
 
     /// A cursor that only this principal can use, for this tool with these arguments, for [`MCP_CURSOR_LIFE_S`].
@@ -161,11 +162,8 @@ impl Server {
     fn signed(&self, principal: &str, scope: &str, position: u64, seconds: u64) -> String {
         let (position, seconds) = (position.to_le_bytes(), seconds.to_le_bytes());
         let digest = self.digest(&[b"cursor", principal.as_bytes(), scope.as_bytes(), &position, &seconds]);
-        let mut out = String::with_capacity(2 * (position.len() + seconds.len() + SIGNATURE_BYTES));
-        for byte in position.iter().chain(&seconds).chain(digest.iter().take(SIGNATURE_BYTES)) {
-            out.push_str(&format!("{byte:02x}"));
-        }
-        out
+        let signature = digest.get(..SIGNATURE_BYTES).unwrap_or(&digest);
+        hex(&[&position, &seconds, signature].concat())
     }
 
     /// The position of a cursor that was given out for this, and not too long ago; `None` for any other text.

@@ -16,6 +16,7 @@ use super::tools::{
     Among, AmongAsk, CreateTask, Done, Given, ReadInbox, SendMessage, TASK, Task, UpdateTask, Write, done, given, task,
 };
 use super::view::{Budget, View};
+use crate::base::hex;
 use crate::graph::{EdgeDraft, EdgePatch, EdgeRef, NodeDraft, NodePatch, NodeRef, Op, Value};
 
 /// Messages that an agent has not read, at most.
@@ -103,13 +104,9 @@ pub struct Society {
     said: Vec<Spoken>,
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// What of a claim the graph shows: half of its digest, which leads back to nothing.
 fn digest_of(claim: &str) -> String {
-    Sha256::digest(claim.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(claim.as_bytes()).first_chunk::<16>().map_or(&[], |half| half))
 }
 
 fn needed<'agents>(agents: &'agents Agents, handle: Option<&str>, by: &str) -> Result<&'agents AgentRow, ToolError> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::args::ToolError;
+use crate::base::hex;
 
 /// Bytes of one file.
 pub const UPLOAD_BYTES_MAX: usize = 16 << 20;
@@ -62,7 +63,7 @@ impl Uploads {
                     let words = "files that you have begun wait for their rest: end one of them first";
                     return Err(ToolError::new(format!("{EACH_MAX} {words}")));
                 }
-                let name = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+                let name = hex(random).into();
                 let whose = Arc::clone(whose);
                 self.0.push(Upload { name, whose, text: String::new(), until_ns: 0 });
                 self.0.len() - 1

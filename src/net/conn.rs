@@ -125,9 +125,10 @@ impl<Stream: Write> Conn<Stream> {
         });
         out.private_mut().append(&mut replies);
         if overrun || out.private_bytes() > super::echo::raised(super::outbound::PRIVATE_BYTES_MAX) {
-            return Err(Ending::Close(CloseCode::TryLater, "answers pile up unread"));
+            return Err(Ending::Close(CloseCode::TryLater, super::outbound::UNREAD));
         }
         if skew {
+            const { assert!(AGENTS_SCHEMA_VERSION == 1, "the words below name it") };
             return Err(Ending::Close(CloseCode::VersionSkew, "agents_subscribe: schema_version 1 is spoken here"));
         }
         if unknown {

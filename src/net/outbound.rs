@@ -19,6 +19,9 @@ use crate::wire::{
 /// Private bytes a connection may have queued. A client that asks faster than it reads is closed with 1013.
 pub const PRIVATE_BYTES_MAX: usize = 64 << 10;
 
+/// Why a client is closed that does not read what it asked for.
+pub const UNREAD: &str = "answers pile up unread";
+
 /// Bytes one connection may write in one turn before the next one has its turn.
 const TURN_BYTES_MAX: usize = 4 << 20;
 
@@ -329,6 +332,11 @@ impl Outbound {
     /// The buffer that the WebSocket parser's own replies land in.
     pub fn private_mut(&mut self) -> &mut Vec<u8> {
         &mut self.private
+    }
+
+    /// [Closes](Self::close) because the client does not read what it asked for.
+    pub fn close_unread(&mut self) {
+        self.close(CloseCode::TryLater, UNREAD);
     }
 
     /// Queues the close and takes no new frames. The one in writing is finished first.

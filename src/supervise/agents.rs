@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::run::listen;
 use super::{StartError, tokens};
+use crate::base::hex;
 use crate::bridge::{SOCKET_NAME, TOKEN_NAME, home};
 use crate::config::{AnonymousAgents, McpOptions};
 use crate::mcp::{Principal, RateLimits, Scopes, Server};
@@ -179,7 +180,7 @@ fn token(path: &Path, fresh: &[u8]) -> Result<String, StartError> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
         Ok(mut file) => {
-            let text: String = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
+            let text = hex(fresh);
             file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(&failed)?;
             Ok(text)
         }

@@ -14,7 +14,7 @@ use rmcp::model::{
 use rmcp::service::{RoleClient, RunningService};
 use rmcp::{ClientLifecycleMode, ClientServiceExt};
 use serde_json::{Value, json};
-use swarmcast_bench::server::Server;
+use swarmcast_bench::server::{Server, beside};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -24,15 +24,7 @@ type Client = RunningService<RoleClient, ()>;
 
 /// The engine with a door for agents, where that is, and its token.
 fn engine() -> (Server, SocketAddr, String) {
-    let bench = Path::new(env!("CARGO_BIN_EXE_mcp-calls"));
-    // `cargo test --workspace` builds it; a run of this package alone may not have.
-    let engine = bench.with_file_name("swarmcast");
-    if !engine.exists() {
-        let profile = if bench.parent().is_some_and(|folder| folder.ends_with("release")) { "release" } else { "test" };
-        let built =
-            Command::new(env!("CARGO")).args(["build", "--package", "swarmcast", "--profile", profile]).status();
-        assert!(built.unwrap().success());
-    }
+    let engine = beside(Path::new(env!("CARGO_BIN_EXE_mcp-calls"))).unwrap();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mcp-client-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();

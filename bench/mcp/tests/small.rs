@@ -6,17 +6,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use swarmcast_bench::server::beside;
+
 #[test]
 fn every_question_gets_a_figure_and_a_verdict() {
     let bench = Path::new(env!("CARGO_BIN_EXE_mcp-calls"));
-    // `cargo test --workspace` builds it; a run of this package alone may not have.
-    let engine = bench.with_file_name("swarmcast");
-    if !engine.exists() {
-        let profile = if bench.parent().is_some_and(|folder| folder.ends_with("release")) { "release" } else { "test" };
-        let built =
-            Command::new(env!("CARGO")).args(["build", "--package", "swarmcast", "--profile", profile]).status();
-        assert!(built.unwrap().success());
-    }
+    let engine = beside(bench).unwrap();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mcp-calls");
     let output = Command::new(bench).arg("--small").arg("--server").arg(&engine).arg("--folder").arg(&folder).output();
     let output = output.unwrap();

@@ -157,7 +157,20 @@ pub(super) struct Mcp {
     pub(super) rated: (u64, u64),
 }
 
+/// 128 bits for `what`, which nobody can guess.
+fn random(what: &str) -> Result<[u8; 16], ToolError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| ToolError::new(format!("no random bits for {what}: {error}")))?;
+    Ok(random)
+}
+
 impl Mcp {
+    /// What a call waits for, which waits no more; `None` when it does not wait.
+    fn take(&mut self, conn: Handle, key: CallKey) -> Option<Awaited> {
+        let place = self.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key))?;
+        Some(self.pending.swap_remove(place).what)
+    }
+
     /// Answers a call at once.
     fn answer(&mut self, server: &Server, line: &Line, call: &Call<'_>, result: &Result<Reply, RpcError>) {
         self.book.answered(call, result);
@@ -318,13 +331,9 @@ impl Control {
             Step::Answered { id, answer } => self.take_answer(desk, line.talk, id, answer),
             Step::Cancel(key) => {
                 self.mcp.book.cancelled(line.talk, key);
-                let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (line.talk, key));
-                let Some(Pending { what: Awaited::Look { ticket } | Awaited::Errand { ticket }, .. }) =
-                    place.map(|place| self.mcp.pending.swap_remove(place))
-                else {
-                    return;
-                };
-                ticket.cancel();
+                if let Some(Awaited::Look { ticket } | Awaited::Errand { ticket }) = self.mcp.take(line.talk, key) {
+                    ticket.cancel();
+                }
             }
             Step::Call(call) => match self.admit(desk, line, &call, now_ns) {
                 Admission::Now => {

@@ -46,10 +46,7 @@ impl Talks {
         if let Some(principal) = &principal
             && !self.crowd.enter(conn, &principal.name, server.connections_max)
         {
-            let mut out = Vec::new();
-            too_many_connections(server.connections_max).write(None, &mut out);
-            lines.out.extend_from_slice(&out);
-            lines.close();
+            lines.end(&too_many_connections(server.connections_max));
         }
         let refused = lines.close;
         let talk = Talk::new(Session::new(principal), Peer::Lines(lines));
@@ -73,10 +70,7 @@ impl Talks {
             let has_ended = talk.session.has_ended(server);
             match &mut talk.peer {
                 Peer::Lines(lines) if has_ended && !lines.close => {
-                    let mut out = Vec::new();
-                    expired_token().write(None, &mut out);
-                    lines.out.extend_from_slice(&out);
-                    lines.close();
+                    lines.end(&expired_token());
                     self.busy.insert(handle);
                 }
                 Peer::Lines(_) => {}

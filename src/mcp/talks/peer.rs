@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::base::Handle;
 use crate::handoff::McpReply;
+use crate::mcp::rpc::RpcError;
 use crate::mcp::session::{CallKey, Session};
 use crate::mcp::{Principal, Version};
 
@@ -76,6 +77,14 @@ impl Lines {
     pub(super) fn close(&mut self) {
         self.close = true;
         self.rest.clear();
+    }
+
+    /// Says why, and closes.
+    pub(super) fn end(&mut self, error: &RpcError) {
+        let mut out = Vec::new();
+        error.write(None, &mut out);
+        self.out.extend_from_slice(&out);
+        self.close();
     }
 }
 

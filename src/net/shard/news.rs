@@ -6,7 +6,6 @@ use bytes::Bytes;
 use super::{Shard, queue};
 use crate::base::clock::MILLISECOND_NS;
 use crate::net::platform::Platform;
-use crate::wire::CloseCode;
 
 /// How long words wait for a frame, ns: a little more than a tick at 60 Hz.
 const HELD_NS: u64 = 20 * MILLISECOND_NS;
@@ -36,7 +35,7 @@ impl<P: Platform> Shard<P> {
     pub(super) fn spread(&mut self, text: &Bytes, now_ns: u64) {
         for (_, conn) in self.conns.iter_mut() {
             if !conn.out.text(text) {
-                conn.out.close(CloseCode::TryLater, "answers pile up unread");
+                conn.out.close_unread();
                 queue(&mut self.ready, conn);
             }
         }

@@ -6,7 +6,6 @@ use super::{LINGER_NS, Shard, queue};
 use crate::base::Handle;
 use crate::handoff::{ClassRef, Interest, ShardMessage};
 use crate::net::platform::Platform;
-use crate::wire::CloseCode;
 
 impl<P: Platform> Shard<P> {
     pub(super) fn obey(&mut self, message: ShardMessage, now_ns: u64) {
@@ -68,7 +67,7 @@ impl<P: Platform> Shard<P> {
         let tell = asked || !conn.out.interest().is_some_and(same);
         conn.out.set_interest(interest, link, interests);
         if tell && text.is_some_and(|text| !conn.out.text(text)) {
-            conn.out.close(CloseCode::TryLater, "answers pile up unread");
+            conn.out.close_unread();
         }
     }
 

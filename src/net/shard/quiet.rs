@@ -62,7 +62,7 @@ impl<P: Platform> Shard<P> {
         if let Some(conn) = self.conns.get_mut(handle)
             && !say(conn)
         {
-            conn.out.close(CloseCode::TryLater, "answers pile up unread");
+            conn.out.close_unread();
         }
         self.serve(handle, false, now_ns);
     }
@@ -71,7 +71,7 @@ impl<P: Platform> Shard<P> {
     pub(super) fn tell_all(&mut self, mut say: impl FnMut(&mut Conn<P::Stream>) -> bool) {
         for (_, conn) in self.conns.iter_mut() {
             if !say(conn) {
-                conn.out.close(CloseCode::TryLater, "answers pile up unread");
+                conn.out.close_unread();
             }
             queue(&mut self.ready, conn);
         }

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use swarmcast::graph::{Change, EdgeId, EdgeRow, Graph, Node, NodeId, NodeIndex};
 use swarmcast::store::{About, Entry, SqliteStore, Store};
 use swarmcast_bench::machine::{self, Machine};
@@ -52,9 +52,27 @@ pub struct Options {
     /// Entries of its log.
     #[arg(long, default_value_t = 500_000)]
     entries: u64,
+    /// Only this part.
+    #[arg(long)]
+    only: Option<Part>,
     /// Hardly any of everything: a test, not a measurement.
     #[arg(long)]
     small: bool,
+}
+
+/// What can be measured alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Writers that wait for their answers.
+    Writers,
+    /// Viewers beside writers.
+    Viewers,
+    /// A GraphML file.
+    File,
+    /// From the start to the first frame.
+    Start,
+    /// Bytes of nodes and edges.
+    Weight,
 }
 
 fn main() -> Result<()> {
@@ -67,10 +85,22 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&options.folder)?;
     print!("{}", hardware(&Machine::here()));
     println!("\nLoad average before: {}\n", machine::load());
-    writers::run(&options)?;
-    file::run(&options)?;
-    start(&options)?;
-    weight::run(options.nodes)?;
+    let is_asked = |part| options.only.is_none_or(|only| only == part);
+    if is_asked(Part::Writers) {
+        writers::run(&options)?;
+    }
+    if is_asked(Part::Viewers) {
+        writers::run_watched(&options)?;
+    }
+    if is_asked(Part::File) {
+        file::run(&options)?;
+    }
+    if is_asked(Part::Start) {
+        start(&options)?;
+    }
+    if is_asked(Part::Weight) {
+        weight::run(options.nodes)?;
+    }
     println!("\nLoad average after: {}", machine::load());
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Awaited, McpDesk};
+use super::{Awaited, McpDesk, Pending};
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, unix_ms};
 use crate::control::turn::Control;
 use crate::mcp::{Admission, Ask, Call, Line, RpcError, Scopes, ToolError, code, reply};
@@ -60,24 +60,23 @@ impl Control {
     /// Answers calls that have taken too long with what is known of them. A person who is asked has a time of their own.
     fn end_overlong(&mut self, desk: &McpDesk, now_ns: u64) {
         for (conn, key) in self.mcp.book.overlong(now_ns, CALL_NS_MAX, CALLS_NS) {
-            let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key));
-            let Some(place) = place else { continue };
-            let words = match self.mcp.pending.get(place).map(|pending| &pending.what) {
-                None | Some(Awaited::Answer { .. }) => continue,
-                Some(Awaited::Write { .. }) => {
-                    "whether it was done is not known yet: see get_changes before you ask again"
+            let Some(awaited) = self.mcp.take(conn, key) else { continue };
+            let words = match awaited {
+                Awaited::Answer { .. } => {
+                    self.mcp.pending.push(Pending { conn, key, what: awaited });
+                    continue;
                 }
-                Some(Awaited::Look { ticket }) => {
+                Awaited::Write { .. } => "whether it was done is not known yet: see get_changes before you ask again",
+                Awaited::Look { ticket } => {
                     ticket.cancel();
                     "it was stopped; ask for less"
                 }
-                Some(Awaited::Errand { ticket }) => {
+                Awaited::Errand { ticket } => {
                     ticket.cancel();
                     "it was given up, and the graph is as it was; engine_stats says what is busy"
                 }
-                Some(_) => "it was given up",
+                _ => "it was given up",
             };
-            self.mcp.pending.swap_remove(place);
             let seconds = CALL_NS_MAX / SECOND_NS;
             let error = ToolError::new(format!("timeout: this took longer than {seconds} s; {words}"));
             self.mcp.finish(&desk.server, conn, key, &Ok(reply(Err(error))));

@@ -1,6 +1,6 @@
 //! What agents ask of each other: messages at once, tasks as changes of the graph like any other.
 
-use super::{Awaited, McpDesk, Pending};
+use super::{Awaited, McpDesk, Pending, random};
 use crate::base::clock::{MILLISECOND_NS, monotonic_ns, unix_ms};
 use crate::control::turn::Control;
 use crate::mcp::{
@@ -25,8 +25,7 @@ impl Control {
     }
 
     fn obey_agent(&mut self, asked: &Among<'_>, principal: &Principal, may_wait: bool) -> Result<Next, ToolError> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| ToolError::new(format!("no random bits: {error}")))?;
+        let random = random("a claim or a message")?;
         let (now_ns, now_ms) = (monotonic_ns(), unix_ms());
         let caller = Caller { by: &principal.name, random, now_ns, now_ms, may_wait };
         // Out of its place meanwhile, since a view borrows everything.

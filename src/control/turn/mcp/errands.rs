@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Awaited, McpDesk, Pending};
+use super::{Awaited, McpDesk, Pending, random};
 use crate::base::Handle;
 use crate::control::turn::Control;
 use crate::control::turn::files::about;
@@ -103,9 +103,7 @@ impl Control {
     fn gathered(&mut self, errand: Errand, whose: &Arc<str>, now_ns: u64) -> Result<Gathered, ToolError> {
         match errand {
             Errand::Upload { upload, data } => {
-                let mut random = [0; 16];
-                getrandom::fill(&mut random)
-                    .map_err(|error| ToolError::new(format!("no random bits for a name: {error}")))?;
+                let random = random("a name")?;
                 let (name, bytes) = self.mcp.uploads.take(upload.as_deref(), &data, whose, &random, now_ns)?;
                 let shown = json!({ "upload": name, "bytes": bytes, "dry_run": false, "revision": self.version() });
                 Ok(Gathered::Part(shown))
@@ -237,10 +235,10 @@ impl Control {
         product: AgentProduct,
         now_ns: u64,
     ) {
-        let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key));
-        // Nobody waits for it any more: what it would change stays as it is.
-        let Some(place) = place else { return };
-        self.mcp.pending.swap_remove(place);
+        if self.mcp.take(conn, key).is_none() {
+            // Nobody waits for it any more: what it would change stays as it is.
+            return;
+        }
         let done = match product {
             AgentProduct::Answer(done) => done,
             AgentProduct::Reply(result) => return self.finish(desk, conn, key, &result),
@@ -254,8 +252,7 @@ impl Control {
     /// Keeps a file for whoever asked for it, and says where.
     fn hand_out(&mut self, conn: Handle, key: CallKey, written: Written, now_ns: u64) -> Done {
         let whose = self.mcp.book.whose(conn, key);
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| ToolError::new(format!("no random bits for a name: {error}")))?;
+        let random = random("a name")?;
         let Written { format, body, losses } = written;
         let kept = self.mcp.exports.keep(&random, whose, body, format.media_type(), now_ns)?;
         let link = Content::Link {

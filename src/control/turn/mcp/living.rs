@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::{AGENTS_NS, Awaited, McpDesk, Pending};
+use super::{AGENTS_NS, Awaited, McpDesk, Pending, random};
 use crate::api::steer::RestError;
 use crate::base::clock::unix_ms;
 use crate::control::turn::Control;
 use crate::control::turn::mutate::Reply as Told;
 use crate::graph::{Batch, Op, Outcome};
-use crate::mcp::{Agents, Call, Line, LogLevel, Register, SourceAgent, ToolError, reply, structured};
+use crate::mcp::{Agents, Call, Line, LogLevel, Register, SourceAgent, reply, structured};
 
 impl Control {
     /// Somebody becomes an agent. He is answered when the graph shows him, or cannot.
@@ -20,12 +20,9 @@ impl Control {
         asked: &Register<'_>,
         now_ns: u64,
     ) {
-        let mut random = [0; 16];
-        let now = (now_ns, unix_ms());
-        let done = match getrandom::fill(&mut random) {
-            Ok(()) => self.mcp.agents.register(asked, &call.principal.name, random, now, self.mutations.version()),
-            Err(error) => Err(ToolError::new(format!("no random bits for a handle: {error}"))),
-        };
+        let (now, version) = ((now_ns, unix_ms()), self.mutations.version());
+        let done = random("a handle")
+            .and_then(|random| self.mcp.agents.register(asked, &call.principal.name, random, now, version));
         let mut registered = match done {
             Ok(registered) => registered,
             Err(error) => return self.mcp.answer(&desk.server, line, call, &Ok(reply(Err(error)))),

@@ -1,7 +1,8 @@
 //! Calls that wait: for a change, for the simulation, for a message, for a person; and how far long ones are.
 
-use super::{Awaited, Mcp, McpDesk, PROGRESS_NS, Pending, SHORT_LOOK_NS_MAX, Until};
 use std::sync::Arc;
+
+use super::{Awaited, Mcp, McpDesk, PROGRESS_NS, Pending, SHORT_LOOK_NS_MAX, Until};
 
 use crate::base::clock::monotonic_ns;
 use crate::control::turn::Control;

@@ -31,10 +31,10 @@ impl Control {
 
     /// A look is over: answered here, or a change of the graph from now on.
     pub(super) fn end_look(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, result: Result<Looked, RpcError>) {
-        let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key));
-        // Nobody waits for it any more: what it would change stays as it is.
-        let Some(place) = place else { return };
-        self.mcp.pending.swap_remove(place);
+        if self.mcp.take(conn, key).is_none() {
+            // Nobody waits for it any more: what it would change stays as it is.
+            return;
+        }
         match result {
             Ok(Looked::Write(write)) => self.send_write(desk, conn, key, write),
             Ok(Looked::Reply(reply)) => self.finish(desk, conn, key, &Ok(reply)),
@@ -91,8 +91,7 @@ impl Control {
     }
 
     pub(super) fn answer_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, error: Option<&RestError>) {
-        let place = self.mcp.pending.iter().position(|pending| (pending.conn, pending.key) == (conn, key));
-        let done = match (place.map(|place| self.mcp.pending.swap_remove(place).what), error) {
+        let done = match (self.mcp.take(conn, key), error) {
             (Some(Awaited::Registered { registered }), error) => {
                 // It is an agent though the graph cannot show it yet.
                 structured(&Registered { node_id: registered.node_id.filter(|_| error.is_none()), ..*registered })
