@@ -55,6 +55,8 @@ pub struct Conn<Stream> {
     pub queued: bool,
     /// Parts of the stage that it is not told yet: what waits for it goes first.
     pub untold: [bool; StagePart::ALL.len()],
+    /// When the first of the words came that wait for a frame, ns.
+    pub told_ns: u64,
     /// How it hears of changed settings.
     pub watching: Watching,
     /// How it hears of agents.

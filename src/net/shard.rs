@@ -452,6 +452,7 @@ impl<P: Platform> Shard<P> {
                 writable: true,
                 queued: false,
                 untold: self.stage.each_ref().map(Option::is_some),
+                told_ns: now_ns,
                 watching: Watching::Nothing,
                 agents: AgentWatch::default(),
                 actions: Rate::new(SECOND_NS / ACTIONS_PER_SECOND, ACTIONS_PER_SECOND),

@@ -10,6 +10,7 @@ mod dead_peers;
 mod drag;
 mod latency_log;
 mod lifecycle;
+mod news;
 mod profiles;
 mod rest_snapshot;
 mod sockets;
