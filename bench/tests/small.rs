@@ -130,3 +130,12 @@ fn changes_says_what_a_live_graph_costs() {
         assert!(text.contains(what), "{what} is not in {text}");
     }
 }
+
+#[test]
+fn analytics_have_a_row_each() {
+    let text = output(Command::new(env!("CARGO_BIN_EXE_analytics")).args(["2000", "--rounds", "1"]));
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| job")).collect();
+    assert_eq!(rows.len(), 12, "{text}");
+    let ms = |row: &str| row.split('|').nth(2).unwrap().trim().parse::<f64>().unwrap();
+    assert!(rows.iter().all(|row| ms(row) >= 0.0) && rows.iter().any(|row| ms(row) > 1.0), "{text}");
+}
