@@ -122,7 +122,12 @@ impl<T> Producer<T> {
         answer
     }
 
-    /// As [`Self::push`], without waking the reader: for a reader that looks when it needs to.
+    /// Wakes the reader for what was pushed quietly.
+    pub fn ring(&self) {
+        self.shared.bell.ring();
+    }
+
+    /// As [`Self::push`], without waking the reader: for a reader that looks when it needs to, or is woken for several at once.
     ///
     /// # Errors
     /// The item, when the lane is full and refuses.

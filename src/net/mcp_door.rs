@@ -53,6 +53,9 @@ const HOUSEKEEPING_NS: u64 = 500 * MILLISECOND_NS;
 /// Time after which a full lane, or an accept that failed, is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
+/// Batches of lines that `control` is woken for at once: it is on its way with the first of them while others are read, and sleeps less often.
+const QUIET_MAX: usize = 16;
+
 /// The lanes of the thread.
 #[derive(Debug)]
 pub struct McpLanes {
@@ -131,6 +134,8 @@ struct Conn {
     unsent: Option<McpEvent>,
     /// The kernel may have more to read.
     readable: bool,
+    /// The kernel has said that nothing comes after what there is to read.
+    hung_up: bool,
     /// Closed when everything is out.
     closing: bool,
     /// It was told why it is closed: what still comes from there is thrown away.
@@ -145,6 +150,12 @@ struct Conn {
     opened_ns: u64,
     /// By when something has to have happened, ns.
     deadline_ns: Option<u64>,
+}
+
+/// Whether a socket may have more after a read of `taken` bytes into `room`. A read that leaves room has taken everything, and what comes
+/// next is another edge; the end that is known already is not, so it is read.
+fn has_more(taken: usize, room: usize, hung_up: bool) -> bool {
+    taken == room || hung_up
 }
 
 enum Speaks {
@@ -193,6 +204,8 @@ pub struct McpDoor {
     held: Vec<Handle>,
     accept_again: bool,
     housekeeping_ns: u64,
+    /// Lines that `control` has not been woken for.
+    unrung: usize,
 }
 
 impl McpDoor {
@@ -231,6 +244,7 @@ impl McpDoor {
             held: Vec::new(),
             accept_again: false,
             housekeeping_ns: 0,
+            unrung: 0,
         })
     }
 
@@ -247,6 +261,7 @@ impl McpDoor {
                 self.adopt(socket, now_ns);
             }
             self.try_again();
+            self.ring();
             if self.lanes.stop.pop().is_some() {
                 self.take_replies(now_ns);
                 return Ok(());
@@ -267,14 +282,18 @@ impl McpDoor {
             }
             let now_ns = monotonic_ns();
             let mut accept = self.accept_again;
-            for event in &events {
+            for (place, event) in events.iter().enumerate() {
+                if place % QUIET_MAX == QUIET_MAX - 1 {
+                    self.take_replies(now_ns);
+                }
                 match event.token() {
                     WAKE => {}
                     TCP_LISTENER | UNIX_LISTENER => accept = true,
                     Token(slot) => {
                         let Some(handle) = self.conns.handle_at(slot as u32) else { continue };
                         if let Some(conn) = self.conns.get_mut(handle) {
-                            conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                            conn.hung_up |= event.is_read_closed() || event.is_error();
+                            conn.readable |= event.is_readable() || conn.hung_up;
                         }
                         self.serve(handle, now_ns);
                     }
@@ -284,6 +303,14 @@ impl McpDoor {
                 self.accept_again = self.accept(now_ns);
             }
             self.housekeep(now_ns);
+            self.ring();
+        }
+    }
+
+    /// Wakes `control` for lines that it was not woken for.
+    fn ring(&mut self) {
+        if std::mem::take(&mut self.unrung) > 0 {
+            self.lanes.events.ring();
         }
     }
 
@@ -342,6 +369,7 @@ impl McpDoor {
             sent: 0,
             unsent: None,
             readable: true,
+            hung_up: false,
             closing: false,
             leaving: false,
             known: false,
@@ -376,7 +404,7 @@ impl McpDoor {
 
     fn serve_lines(&mut self, handle: Handle, now_ns: u64) {
         loop {
-            let Self { conns, lanes, scratch, held, metrics, .. } = self;
+            let Self { conns, lanes, scratch, held, metrics, unrung, .. } = self;
             let Some(conn) = conns.get_mut(handle) else { return };
             let Speaks::Lines(side) = &mut conn.speaks else { return };
             if conn.leaving && conn.readable {
@@ -409,8 +437,15 @@ impl McpDoor {
                 side.end_told |= ends;
                 conn.closing |= hopeless;
                 let event = McpEvent::Lines { conn: handle, lines: Bytes::from(lines), ended: side.ended };
-                match lanes.events.push(event) {
-                    Ok(_) => side.waits = true,
+                match lanes.events.push_quietly(event) {
+                    Ok(_) => {
+                        side.waits = true;
+                        *unrung += 1;
+                        if *unrung == QUIET_MAX {
+                            lanes.events.ring();
+                            *unrung = 0;
+                        }
+                    }
                     Err(event) => {
                         conn.unsent = Some(event);
                         held.push(handle);
@@ -426,7 +461,10 @@ impl McpDoor {
             }
             match conn.stream.read(scratch) {
                 Ok(0) => side.ended = true,
-                Ok(taken) => side.framer.push(scratch.get(..taken).unwrap_or(&[])),
+                Ok(taken) => {
+                    side.framer.push(scratch.get(..taken).unwrap_or(&[]));
+                    conn.readable = has_more(taken, scratch.len(), conn.hung_up);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => conn.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return self.drop_conn(handle),

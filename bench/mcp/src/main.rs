@@ -20,7 +20,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use calls::{Found, Shape};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use swarmcast_bench::machine::{self, Machine};
 use swarmcast_bench::report::hardware;
 use swarmcast_bench::server::Server;
@@ -46,9 +46,25 @@ pub struct Options {
     /// Subscribers of one resource.
     #[arg(long, default_value_t = 1_000)]
     subscribers: usize,
+    /// Only this part.
+    #[arg(long)]
+    only: Option<Part>,
     /// Hardly any of everything: a test, not a measurement.
     #[arg(long)]
     small: bool,
+}
+
+/// What can be measured alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// A tool that does nothing, beside rmcp and the floor.
+    Trivial,
+    /// A hundred nodes around one.
+    Neighbourhood,
+    /// Subscribers of one resource.
+    Subscribers,
+    /// Viewers beside callers.
+    Viewers,
 }
 
 const SHAPES: [Shape; 3] = [
@@ -71,10 +87,19 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&options.folder)?;
     print!("{}", hardware(&Machine::here()));
     println!("\nLoad average before: {}\n", machine::load());
-    trivial(&options)?;
-    neighbourhood(&options)?;
-    crowd::subscribers(&options)?;
-    crowd::viewers(&options)?;
+    let is_asked = |part| options.only.is_none_or(|only| only == part);
+    if is_asked(Part::Trivial) {
+        trivial(&options)?;
+    }
+    if is_asked(Part::Neighbourhood) {
+        neighbourhood(&options)?;
+    }
+    if is_asked(Part::Subscribers) {
+        crowd::subscribers(&options)?;
+    }
+    if is_asked(Part::Viewers) {
+        crowd::viewers(&options)?;
+    }
     println!("\nLoad average after: {}", machine::load());
     Ok(())
 }

@@ -49,7 +49,7 @@ const SHORT_LOOK_NS_MAX: u64 = 20 * MILLISECOND_NS;
 const AGENTS_NS: u64 = 200 * MILLISECOND_NS;
 
 /// Lines taken in one turn before others have theirs.
-const EVENTS_PER_TURN_MAX: usize = 64;
+const EVENTS_PER_TURN_MAX: usize = 16;
 
 /// Time for lines in one turn.
 const LINES_NS_MAX: u64 = 2 * MILLISECOND_NS;

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::strangers::LEAVING_NS_MAX;
-use super::{Conn, McpDoor, READ_BYTES, Speaks, Stream, UNREAD_NS_MAX};
+use super::{Conn, McpDoor, READ_BYTES, Speaks, Stream, UNREAD_NS_MAX, has_more};
 use crate::base::Handle;
 use crate::base::clock::SECOND_NS;
 use crate::handoff::{McpEvent, McpRequest, McpSocket};
@@ -124,7 +124,9 @@ impl McpDoor {
         loop {
             let Self { conns, lanes, scratch, held, metrics, trust, .. } = self;
             let Some(conn) = conns.get_mut(handle) else { return };
-            let Conn { stream, speaks: Speaks::Http(side), out, unsent, readable, closing, deadline_ns, .. } = conn
+            let Conn {
+                stream, speaks: Speaks::Http(side), out, unsent, readable, hung_up, closing, deadline_ns, ..
+            } = conn
             else {
                 return;
             };
@@ -190,8 +192,11 @@ impl McpDoor {
                 // Nobody can tell a client that is gone from one that only says no more; the first is the usual one, and to stop then
                 // is what the protocol asks for.
                 Ok(0) => return self.drop_conn(handle),
-                Ok(_) if side.state == State::Draining => {}
                 Ok(taken) => {
+                    *readable = has_more(taken, scratch.len(), *hung_up);
+                    if side.state == State::Draining {
+                        continue;
+                    }
                     if side.state == State::Reading && side.received.is_empty() {
                         *deadline_ns = Some(now_ns + REQUEST_NS_MAX);
                     }
