@@ -198,16 +198,139 @@ fn with_so_many_calls_under_way_nothing_more_is_read() {
 const SIGSTOP: i32 = 19;
 const SIGCONT: i32 = 18;
 
+fn initialized(doors: &Doors) -> Agent {
+    let mut agent = doors.known(ADA);
+    let hello =
+        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    agent.ask("initialize", hello).unwrap();
+    agent
+}
+
 #[test]
-fn answers_that_nobody_reads_take_so_much_memory_and_then_the_connection() {
+fn whoever_asks_for_a_lot_before_reading_gets_all_of_it_a_part_at_a_time() {
+    let doors = Doors::open("ahead", &tokens(), &[]);
+    let before_kib = doors.server.resident_kib();
+    let mut eager = initialized(&doors);
+    let list = |id: u64| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list", "params": {} });
+    let asked: String = (10_000..12_000).map(|id| format!("{}\n", list(id))).collect();
+    // All of it is there before the door reads.
+    doors.server.signal(SIGSTOP);
+    eager.to.write_all(asked.as_bytes()).unwrap();
+    doors.server.signal(SIGCONT);
+    // Others do not notice, however long nothing of it is read.
+    let mut bob = doors.known(&doors.token);
+    let begun = Instant::now();
+    let mut most_kib = 0;
+    while begun.elapsed() < Duration::from_secs(3) {
+        let asked = Instant::now();
+        assert!(bob.is_there() && asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        most_kib = most_kib.max(doors.server.resident_kib());
+    }
+    let mut bytes = 0;
+    for id in 10_000..12_000 {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut eager.from, &mut line).unwrap();
+        assert!(line.contains(&format!("\"id\":{id},")), "{id}: {}", line.get(..80).unwrap_or(&line));
+        bytes += line.len();
+        if id % 100 == 0 {
+            most_kib = most_kib.max(doors.server.resident_kib());
+        }
+    }
+    assert!(bytes > 48 << 20, "{bytes} bytes are too few to find out");
+    assert!(most_kib < before_kib + (32 << 10), "{before_kib} and {most_kib} KiB");
+    assert!(eager.is_there());
+}
+
+#[test]
+fn a_call_is_cancelled_behind_as_many_as_may_be_under_way_and_what_waits_too() {
+    let doors = Doors::open("cancel-full", &tokens(), &[]);
+    let mut ada = doors.known(ADA);
+    let revision = ada.call("graph_overview", json!({}))["revision"].as_u64().unwrap();
+    let wait = |id: u64| {
+        let params = json!({ "name": "get_changes", "arguments": { "since": revision, "wait_ms": 10_000 } });
+        modern(id, "tools/call", params, None)
+    };
+    let ping = |id: u64| json!({ "jsonrpc": "2.0", "id": id, "method": "ping", "params": {} });
+    let cancel = |id: u64| json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id, "reason": "late" } });
+    // A hundred and twenty-eight under way; behind them one that waits and a ping, and some more of both.
+    let calls: Vec<Value> =
+        (1_000..1_128).map(wait).chain([wait(2_000), ping(2_001)]).chain((3_000..4_000).map(ping)).collect();
+    let text: String = calls.iter().map(|call| format!("{call}\n")).collect();
+    ada.to.write_all(text.as_bytes()).unwrap();
+    thread::sleep(Duration::from_millis(300));
+    // One of those that wait is let go, then one of those under way: its place is free for the ping.
+    let begun = Instant::now();
+    for id in [2_000, 1_005] {
+        ada.say(&cancel(id));
+    }
+    assert_eq!(ada.line().unwrap()["id"], json!(2_001));
+    let mut least = begun.elapsed();
+    for id in 3_000..4_000 {
+        assert_eq!(ada.line().unwrap()["id"], json!(id));
+    }
+    // Again and again, for the sake of machines that have other things to do.
+    for round in 0..5 {
+        ada.say(&wait(4_000 + round));
+        ada.say(&ping(5_000 + round));
+        thread::sleep(Duration::from_millis(50));
+        let begun = Instant::now();
+        ada.say(&cancel(1_010 + round));
+        assert_eq!(ada.line().unwrap()["id"], json!(5_000 + round));
+        least = least.min(begun.elapsed());
+    }
+    assert!(least < Duration::from_millis(50), "{least:?}");
+    // The rest ends with a change; of what was cancelled nothing is said.
+    doors.known(&doors.token).call("upsert_nodes", json!({ "nodes": [{ "id": "one" }] }));
+    let mut others: Vec<u64> = (0..127).map(|_| ada.line().unwrap()["id"].as_u64().unwrap()).collect();
+    others.sort_unstable();
+    let stay = (1_000..1_128).filter(|id| *id != 1_005 && !(1_010..1_015).contains(id));
+    assert!(others.into_iter().eq(stay.chain(4_000..4_005)));
+    assert!(ada.is_there() && ada.notices.is_empty());
+}
+
+#[test]
+fn what_is_sent_ahead_and_cannot_be_begun_is_bounded() {
+    let doors = Doors::open("ahead-bound", &tokens(), &[]);
+    let mut ada = doors.known(ADA);
+    let before_kib = doors.server.resident_kib();
+    let revision = ada.call("graph_overview", json!({}))["revision"].as_u64().unwrap();
+    for id in 1_000..1_128 {
+        let params = json!({ "name": "get_changes", "arguments": { "since": revision, "wait_ms": 10_000 } });
+        ada.say(&modern(id, "tools/call", params, None));
+    }
+    let Agent { mut from, mut to, .. } = ada;
+    // Eighty times what may wait: it stays in the sockets, and the one who sends it waits.
+    let padding = "x".repeat(500);
+    let sender = thread::spawn(move || {
+        let ping =
+            |id: u64| json!({ "jsonrpc": "2.0", "id": id, "method": "ping", "params": { "_meta": { "x": &padding } } });
+        let pings: String = (10_000..50_000).map(|id| format!("{}\n", ping(id))).collect();
+        to.write_all(pings.as_bytes()).unwrap();
+        to
+    });
+    thread::sleep(Duration::from_secs(2));
+    assert!(!sender.is_finished(), "nothing holds it up");
+    let now_kib = doors.server.resident_kib();
+    assert!(now_kib < before_kib + (6 << 10), "{before_kib} and {now_kib} KiB");
+    doors.known(&doors.token).call("upsert_nodes", json!({ "nodes": [{ "id": "one" }] }));
+    let mut line = String::new();
+    let mut answers = 0;
+    while answers < 128 + 40_000 {
+        line.clear();
+        std::io::BufRead::read_line(&mut from, &mut line).unwrap();
+        answers += 1;
+    }
+    assert!(line.contains("49999"), "{line}");
+    sender.join().unwrap();
+}
+
+#[test]
+fn answers_that_nobody_reads_take_so_much_memory_and_in_time_the_connection() {
     let doors = Doors::open("unread", &tokens(), &["mcp.calls_per_second=1000000"]);
     let before_kib = doors.server.resident_kib();
     // Each asks for some 40 KB in a hundred bytes: one read of the door is far more than 32 MiB of answers.
     let line = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {} });
-    let mut greedy = doors.known(ADA);
-    let hello =
-        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
-    greedy.ask("initialize", hello).unwrap();
+    let mut greedy = initialized(&doors);
     let size = {
         greedy.say(&line);
         greedy.line().unwrap().to_string().len()
@@ -216,38 +339,38 @@ fn answers_that_nobody_reads_take_so_much_memory_and_then_the_connection() {
     let asked = format!("{line}\n").repeat(count);
     assert!(asked.len() < 256 << 10, "{count} questions are few bytes: {}", asked.len());
     let Agent { mut from, mut to, .. } = greedy;
-    // All of it is there before the door reads: what comes in pieces is held back after the first.
+    // All of it is there before the door reads.
     doors.server.signal(SIGSTOP);
     to.write_all(asked.as_bytes()).unwrap();
     doors.server.signal(SIGCONT);
-    // It is closed although nobody has read a byte of it, and the others do not notice.
+    // It is closed when nobody has read a byte of it for half a minute, whatever else it says, and the others do not notice.
     let connections = || doors.server.metric("swarmcast_mcp_connections");
     let mut bob = doors.known(&doors.token);
     let begun = Instant::now();
-    let mut slowest = Duration::ZERO;
-    while connections() > 1.0 && begun.elapsed() < Duration::from_secs(25) {
+    let (mut slowest, mut most_kib) = (Duration::ZERO, 0);
+    while connections() > 1.0 && begun.elapsed() < Duration::from_secs(40) {
         let asked = Instant::now();
         assert!(bob.is_there());
         slowest = slowest.max(asked.elapsed());
+        most_kib = most_kib.max(doors.server.resident_kib());
+        let _ = to.write_all(format!("{line}\n").as_bytes());
+        thread::sleep(Duration::from_millis(100));
     }
-    assert!(begun.elapsed() < Duration::from_secs(25), "it is still there");
+    let took = begun.elapsed();
+    assert!((Duration::from_secs(29)..Duration::from_secs(35)).contains(&took), "{took:?}");
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
-    assert!(
-        doors.server.resident_kib() < before_kib + (128 << 10),
-        "{before_kib} and {} KiB",
-        doors.server.resident_kib()
-    );
+    assert!(most_kib < before_kib + (32 << 10), "{before_kib} and {most_kib} KiB");
     drop(to);
     let mut said = Vec::new();
     let _ = from.read_to_end(&mut said);
-    assert!(said.len() < 33 << 20, "{} bytes of {}", said.len(), count * size);
+    assert!(said.len() < 8 << 20, "{} bytes of {}", said.len(), count * size);
 }
 
 #[test]
 fn a_call_ends_after_thirty_seconds_whatever_it_waits_for() {
     let folder = Folder::new("cap-store");
     let store = folder.join("graph.db").display().to_string();
-    let doors = Doors::open_with("cap", "", &["mcp.toolsets=core,admin"], &["--store", &store]);
+    let doors = Doors::open_with("no-files", "", &["mcp.toolsets=core,admin"], &["--store", &store]);
     let mut eve = doors.known(&doors.token);
     eve.call("snapshot_graph", json!({ "name": "one" }));
     // A snapshot that is a pipe: whoever reads it waits for ever.
