@@ -367,18 +367,45 @@ fn answers_that_nobody_reads_take_so_much_memory_and_in_time_the_connection() {
 }
 
 #[test]
-fn a_call_ends_after_thirty_seconds_whatever_it_waits_for() {
-    let folder = Folder::new("cap-store");
+fn snapshots_that_are_no_files_are_refused_by_name_and_hold_nobody_up() {
+    let folder = Folder::new("no-files");
     let store = folder.join("graph.db").display().to_string();
     let doors = Doors::open_with("no-files", "", &["mcp.toolsets=core,admin"], &["--store", &store]);
     let mut eve = doors.known(&doors.token);
     eve.call("snapshot_graph", json!({ "name": "one" }));
-    // A snapshot that is a pipe: whoever reads it waits for ever.
     let snapshots = std::fs::read_dir(&*folder).unwrap().flatten().map(|entry| entry.path());
     let snapshots = snapshots.filter(|path| path.is_dir()).find(|path| path.join("one.db").exists()).unwrap();
-    assert!(Command::new("mkfifo").arg(snapshots.join("stuck.db")).status().unwrap().success());
+    // Whoever opens the pipe would wait for its writer, whoever reads the device for its end.
+    assert!(Command::new("mkfifo").arg(snapshots.join("pipe.db")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", snapshots.join("device.db")).unwrap();
+    std::fs::create_dir(snapshots.join("folder.db")).unwrap();
+    for (name, what) in [("pipe", "a pipe"), ("device", "a device"), ("folder", "a folder")] {
+        for tool in ["diff_graph", "restore_snapshot"] {
+            let begun = Instant::now();
+            let arguments = match tool {
+                "diff_graph" => json!({ "from": name }),
+                _ => json!({ "snapshot": name, "dry_run": true }),
+            };
+            let params = json!({ "name": tool, "arguments": arguments });
+            let result = eve.modern("tools/call", params, None).unwrap()["result"].clone();
+            let words = result["content"][0]["text"].as_str().unwrap().to_owned();
+            assert_eq!(result["isError"], json!(true), "{result}");
+            assert!(words.contains(name) && words.contains(&format!(" is {what}, not a file")), "{words}");
+            assert!(begun.elapsed() < Duration::from_secs(2), "{words} after {:?}", begun.elapsed());
+        }
+    }
+    assert_eq!(eve.call("diff_graph", json!({ "from": "one" }))["counts"]["added"]["nodes"], json!(0));
+}
+
+#[test]
+#[cfg(feature = "faults")]
+fn a_call_ends_after_thirty_seconds_whatever_it_waits_for() {
+    let folder = Folder::new("cap-store");
+    let store = folder.join("graph.db").display().to_string();
+    let doors = Doors::open_with("cap", "", &["mcp.toolsets=core,admin"], &["--store", &store]);
+    let mut eve = doors.known(&doors.token);
     let begun = Instant::now();
-    let params = json!({ "name": "diff_graph", "arguments": { "from": "stuck" } });
+    let params = json!({ "name": "diff_graph", "arguments": { "from": "fault-stall" } });
     eve.say(&modern(900, "tools/call", params, None));
     assert!(eve.is_there(), "others of its connection go on");
     let answer = eve.answer(900).unwrap();

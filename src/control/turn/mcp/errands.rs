@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Awaited, McpDesk, Pending, random};
-use crate::base::Handle;
+use crate::base::{Handle, fault};
 use crate::control::turn::Control;
 use crate::control::turn::files::about;
 use crate::control::turn::snapshots::{ENDING, Waiter, checked};
@@ -56,6 +56,7 @@ fn described(folder: &Path, name: &str) -> Option<String> {
 /// The graph of a snapshot.
 fn snapshot(folder: &Path, name: &str) -> Result<Graph, ToolError> {
     checked(name).map_err(|error| ToolError::new(error.message))?;
+    fault::point(fault::Point::SnapshotRead, name.as_bytes());
     let path = folder.join(format!("{name}{ENDING}"));
     if !path.exists() {
         let mut names = names(folder);
