@@ -176,22 +176,26 @@ impl Control {
             }
             Errand::Restore { snapshot: name, dry_run, if_revision } => {
                 let folder = self.snapshot_folder()?;
-                AgentWork::new(move |_| {
+                AgentWork::new(move |ticket| {
                     let wanted = snapshot(&folder, &name);
                     let at = if_revision.unwrap_or(version);
-                    AgentProduct::Write(wanted.map(|wanted| restored(&name, &graph, &wanted, &author, at, dry_run)))
+                    let goes_on = &mut |_| !ticket.is_cancelled();
+                    AgentProduct::Write(
+                        wanted.and_then(|wanted| restored(&name, &graph, &wanted, &author, at, dry_run, goes_on)),
+                    )
                 })
             }
             Errand::Diff { from, to, limit } => {
                 let folder = self.snapshot_folder()?;
-                AgentWork::new(move |_| {
+                AgentWork::new(move |ticket| {
                     let compare = || {
                         let before = snapshot(&folder, &from)?;
                         let after = match &to {
                             Some(to) => Arc::new(snapshot(&folder, to)?),
                             None => graph,
                         };
-                        compared((&from, to.as_deref().unwrap_or("now")), &before, &after, limit, version)
+                        let names = (&*from, to.as_deref().unwrap_or("now"));
+                        compared(names, &before, &after, limit, version, &mut |_| !ticket.is_cancelled())
                     };
                     AgentProduct::Answer(compare())
                 })
