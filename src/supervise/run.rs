@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::agents::{self, AgentsDoor};
 use super::latency_file::LatencyFile;
-use super::saved::with_saved;
+use super::saved::{with_origin, with_saved};
 use super::sources;
 use super::topology::{
     ADOPT, COMMANDS, FILE_ORDERS, FILE_REPORTS, FRAMES, LATEST, LOOKED, LOOKS, LaneMaker, MCP_ADOPT, MCP_BACK,
@@ -62,6 +62,8 @@ const GOODBYE_MAX: Duration = Duration::from_millis(3_000);
 pub fn check(resolved: &Resolved) -> Result<(), StartError> {
     logging::start(&resolved.config.log);
     let beginning = look(&resolved.config)?;
+    let saved = beginning.place.clone().map(|place| with_origin(resolved, &beginning.settings, place));
+    let resolved = saved.as_ref().unwrap_or(resolved);
     let graph = &beginning.loaded.graph;
     let half_edges = graph.csr().half_edge_count();
     let plan = Plan::new(&resolved.config, &cores::allowed(), graph.nodes().len(), half_edges)?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use swarmcast::wire::{SettingsBody, SettingsMessage, SettingsPath, SettingsValue};
 
-use crate::support::{Answer, Client, Event, Folder, Server, Ws, graph, within};
+use crate::support::{Answer, Client, Event, Folder, Server, Ws, graph, run, within};
 
 fn send(server: &Server, method: &str, path: &str, body: &Value) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -247,7 +247,14 @@ fn saved_settings_survive_a_restart_and_others_do_not() {
         assert_eq!(again["changed"], 0);
         assert_eq!(put(&server, "sim.repel_k", &json!(99)).status, 200);
         assert_eq!(server.state()["version"], 1, "a save is a batch of the log");
+        shows_what_was_saved(&store);
+        assert_eq!(put(&server, "sim.repel_k", &json!(98)).status, 200);
+        let again = send(&server, "POST", "/api/settings/save", &Value::Null);
+        assert_eq!((again.status, &again.json()["changed"]), (200, &json!(1)), "it goes on as if nobody had looked");
+        assert_eq!(put(&server, "sim.repel_k", &json!(17_000.0)).status, 200);
+        assert_eq!(send(&server, "POST", "/api/settings/save", &Value::Null).status, 200);
     }
+    shows_what_was_saved(&store);
     {
         let server = Server::start(&flags);
         assert_eq!((get(&server, "sim.damping"), get(&server, "log.level")), (json!(0.4), json!("warn")));
@@ -266,6 +273,34 @@ fn saved_settings_survive_a_restart_and_others_do_not() {
     let server = Server::start(&graph("karate.gexf"));
     let refused = send(&server, "POST", "/api/settings/save", &Value::Null);
     assert_eq!((refused.status, refused.text().contains("--store")), (409, true), "{}", refused.text());
+}
+
+/// `config show` has what an engine with this store begins with, and where it comes from; `serve --check` has it as well.
+fn shows_what_was_saved(store: &str) {
+    let flags = ["--store", store, "--set", "sim.theta=0.7"];
+    let saved = format!("damping = 0.4 # saved in {store}");
+    let level = format!("level = \"warn\" # saved in {store}");
+    let shown = run(&[&["config", "show", "--origin"][..], &flags].concat());
+    let said = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    for line in [&*saved, &*level, "theta = 0.7 # flag --set", "repel_k = 17000.0 # default"] {
+        assert!(said.lines().any(|found| found == line), "{line} is missing in {said}");
+    }
+    let nothing = run(&[&["config", "show", "--ephemeral"][..], &flags].concat());
+    assert!(String::from_utf8(nothing.stdout).unwrap().lines().any(|line| line == "damping = 0.9"));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_said_beside_the_configuration() {
+    let folder = Folder::new("show-damaged");
+    let store = folder.join("graph.db");
+    let show = || run(&["config", "show", "--store", &store.display().to_string()]);
+    assert!(show().status.success() && !store.exists(), "one that is not there is not made");
+    std::fs::write(&store, "no database").unwrap();
+    let shown = show();
+    assert!(String::from_utf8(shown.stdout).unwrap().contains("damping = 0.9"));
+    let words = String::from_utf8(shown.stderr).unwrap();
+    assert!(!shown.status.success() && words.contains("graph.db"), "{words}");
 }
 
 #[test]
