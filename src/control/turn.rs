@@ -31,7 +31,7 @@ pub use self::mutate::Room;
 pub use self::mutate::StoreDesk;
 use self::mutate::{Missed, Mutations, Reply};
 use self::settings::Settings;
-pub use self::settings::{SettingsFacts, budgets, steer_facts};
+pub use self::settings::{SettingsFacts, budgets, net_limits, steer_facts};
 use self::snapshots::Snapshots;
 use self::sources::Sources;
 pub use self::sources::SourcesDesk;
@@ -47,7 +47,7 @@ use crate::base::clock::{SECOND_NS, monotonic_ns, unix_ms};
 use crate::graph::{Graph, GraphLimits, NodeId};
 use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
-    Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
+    NetLimits, Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
 use crate::metrics::{Health, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
@@ -140,6 +140,8 @@ pub struct ControlFacts {
     pub room: Room,
     /// What the engine is set to.
     pub settings: SettingsFacts,
+    /// What network threads hold connections to.
+    pub net_limits: Arc<NetLimits>,
 }
 
 /// Everything the thread owns.

@@ -13,6 +13,7 @@ mod lane;
 mod lease;
 mod mcp;
 mod message;
+mod net_limits;
 mod order;
 mod planes;
 mod rules;
@@ -31,6 +32,7 @@ pub use message::{
     Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Query, Refusal, RestCall,
     Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, StagePart, Transport, ViewCommand,
 };
+pub use net_limits::{NetLimit, NetLimits};
 pub use order::WireOrder;
 pub use planes::SidePlanes;
 pub use rules::{

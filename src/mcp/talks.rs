@@ -24,7 +24,9 @@ use super::subscribe::Touched;
 use super::{Principal, Server, Version};
 use crate::base::{Handle, Slab};
 use crate::handoff::{McpEvent, McpReply, McpRequest};
-use crate::limits::{MCP_CONNECTIONS_MAX, MCP_LEAVING_MAX, MCP_SESSION_STREAMS_MAX, MCP_SESSIONS_MAX};
+use crate::limits::{
+    MCP_CONNECTIONS_MAX, MCP_CONNECTIONS_PER_TOKEN, MCP_LEAVING_MAX, MCP_SESSION_STREAMS_MAX, MCP_SESSIONS_MAX,
+};
 
 /// A message that waits to be understood.
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ pub struct Talks {
     sessions: HashMap<Box<str>, Handle>,
     /// Whose connections there are.
     crowd: Crowd,
+    /// How many each principal may have at once.
+    connections_max: usize,
     /// Connections whose clients do not read: what has changed is told them, once, when they do.
     stuck: HashSet<Handle>,
     /// Sessions that there ever were.
@@ -75,6 +79,7 @@ impl Talks {
             conns: HashMap::new(),
             sessions: HashMap::new(),
             crowd: Crowd::default(),
+            connections_max: MCP_CONNECTIONS_PER_TOKEN,
             stuck: HashSet::new(),
             sessions_count: 0,
             queue: VecDeque::new(),
@@ -87,11 +92,17 @@ impl Talks {
         }
     }
 
+    /// How many connections each principal may have from now on; those that are there stay. Gives back what holds.
+    pub fn set_connections_max(&mut self, count: usize) -> usize {
+        self.connections_max = count;
+        self.connections_max
+    }
+
     /// Takes what a door sends. A talk that this ends is returned: nobody waits for its calls any more.
     pub fn event(&mut self, server: &Server, event: McpEvent, now_ns: u64) -> Option<Handle> {
         match event {
             McpEvent::Open { conn, own_user } => {
-                self.open(server, conn, own_user);
+                self.open(conn, own_user);
                 None
             }
             McpEvent::Lines { conn, lines, ended } => {
@@ -137,8 +148,8 @@ impl Talks {
     ) -> Result<Option<Handle>, Refused> {
         let admitted = http::principal(server, &request, self.anonymous.as_ref())?;
         let principal = admitted.principal.clone();
-        if !self.crowd.enter(conn, &principal.name, server.connections_max) {
-            return Err(crowded(server.connections_max));
+        if !self.crowd.enter(conn, &principal.name, self.connections_max) {
+            return Err(crowded(self.connections_max));
         }
         let may_stream = accepts(&request, "text/event-stream");
         let asked = http::read(server, &request)?;
@@ -325,7 +336,14 @@ impl Talks {
                         lines.close = true;
                         Step::Close
                     }
-                    step => guard::admit(&mut self.crowd, server, &talk.session, lines, line, step, &mut out),
+                    step => guard::admit(
+                        (&mut self.crowd, self.connections_max),
+                        &talk.session,
+                        lines,
+                        line,
+                        step,
+                        &mut out,
+                    ),
                 }
             };
             if lines.close {

@@ -324,6 +324,59 @@ fn limits_that_are_live_hold_at_once() {
     let _second = server.ws("");
 }
 
+#[test]
+fn times_of_connections_change_while_they_last() {
+    let server = Server::start(&graph("karate.gexf"));
+    // Somebody who says nothing is asked after half a minute; from now on after a second.
+    let _quiet = server.ws("");
+    assert_eq!(server.metric("swarmcast_pings_sent_total"), 0.0);
+    assert_eq!(put(&server, "net.ping_seconds", &json!(1)).json()["value"], 1);
+    assert!(within(Duration::from_secs(5), || server.metric("swarmcast_pings_sent_total") >= 1.0));
+    // Somebody who does not say hello is told so after five seconds; from now on after 300 ms.
+    assert_eq!(put(&server, "net.handshake_timeout_ms", &json!(300)).json()["value"], 300);
+    let mut silent = std::net::TcpStream::connect(server.tcp).unwrap();
+    silent.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let begun = Instant::now();
+    std::io::Read::read_to_end(&mut silent, &mut Vec::new()).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // What is live is what the schema says, reads back, and nothing else is taken.
+    let live = [
+        ("net.hold_ms_max", 700),
+        ("net.pong_seconds", 3),
+        ("net.frame_lease_max_ms", 200),
+        ("net.stall_seconds", 4),
+        ("net.lease_copy_bytes_max", 1 << 20),
+        ("graph.watch_ms", 300),
+        ("mcp.connections_per_token", 7),
+        ("mcp.calls_per_second", 8),
+        ("mcp.changes_per_second", 9),
+    ];
+    let schema = server.get("/api/settings/schema").json();
+    for (path, value) in live {
+        let answer = put(&server, path, &json!(value));
+        assert_eq!((answer.status, &answer.json()["value"]), (200, &json!(value)), "{path}: {}", answer.text());
+        assert_eq!(get(&server, path), json!(value), "{path}");
+    }
+    for (section, rows) in current(&server)["settings"].as_object().unwrap() {
+        for (leaf, value) in rows.as_object().unwrap() {
+            let row = &schema["properties"][section]["properties"][leaf];
+            let other = match value {
+                Value::Bool(value) => json!(!value),
+                Value::Number(number) if number.is_i64() => json!(number.as_i64().unwrap() + 1),
+                _ => continue,
+            };
+            let answer = put(&server, &format!("{section}.{leaf}"), &other);
+            match row["x-live"] == true {
+                true => assert_ne!(answer.status, 409, "{section}.{leaf}: {}", answer.text()),
+                false => assert!([400, 409].contains(&answer.status), "{section}.{leaf}: {}", answer.text()),
+            }
+            if answer.status == 409 {
+                assert!(answer.text().contains("needs_restart"), "{}", answer.text());
+            }
+        }
+    }
+}
+
 /// Settings by path, as a client that hears of changes has them.
 #[derive(Default)]
 struct Mirror {

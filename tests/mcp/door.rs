@@ -195,6 +195,59 @@ fn with_so_many_calls_under_way_nothing_more_is_read() {
     assert!(others.into_iter().eq(1_001..=1_127));
 }
 
+#[test]
+fn how_much_a_token_may_do_changes_while_it_is_used() {
+    let doors = Doors::open("live", &tokens(), &[]);
+    let set = |path: &str, value: u64| {
+        let body = json!({ "path": path, "value": value }).to_string();
+        let head = format!("PUT /api/settings/path HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n", body.len());
+        let answer = doors.server.send(format!("{head}Connection: close\r\n\r\n{body}").as_bytes());
+        assert_eq!((answer.status, &answer.json()["value"]), (200, &json!(value)), "{}", answer.text());
+    };
+    let mut all: Vec<Agent> = (0..3).map(|_| doors.known(ADA)).collect();
+    set("mcp.connections_per_token", 2);
+    let refused = doors.stranger().ask("swarmcast/authenticate", json!({ "token": ADA }));
+    assert_eq!(code(refused.as_ref()), 4_503, "{refused:?}");
+    assert!(refused.unwrap()["error"]["message"].as_str().unwrap().contains("2 connections"));
+    assert!(all.iter_mut().all(Agent::is_there), "who is there stays");
+    set("mcp.connections_per_token", 4);
+    all.push(doors.known(ADA));
+    let mut ten = || {
+        let (ada, begun) = (&mut all[0], Instant::now());
+        for id in 7_000..7_010 {
+            let params = json!({ "name": "find_nodes", "arguments": { "text": "x" } });
+            ada.say(&modern(id, "tools/call", params, None));
+        }
+        let answers: Vec<u64> = (0..10).map(|_| ada.line().unwrap()["id"].as_u64().unwrap()).collect();
+        assert!(answers.iter().copied().eq(7_000..7_010), "{answers:?}");
+        begun.elapsed()
+    };
+    let took = ten();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    // Four at once, then one each half second.
+    set("mcp.calls_per_second", 2);
+    let took = ten();
+    assert!((Duration::from_millis(2_700)..Duration::from_secs(6)).contains(&took), "{took:?}");
+    set("mcp.calls_per_second", 5_000);
+    let took = ten();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    // One that has to wait for its time can be cancelled until then, and what comes behind it does not wait any longer.
+    set("mcp.calls_per_second", 1);
+    let ada = &mut all[0];
+    for id in 8_000..8_003 {
+        let params = json!({ "name": "find_nodes", "arguments": { "text": "x" } });
+        ada.say(&modern(id, "tools/call", params, None));
+    }
+    let begun = Instant::now();
+    ada.say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 8_002 } }));
+    assert!(ada.is_there() && begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    thread::sleep(Duration::from_millis(1_500));
+    assert!(ada.is_there());
+    let answered: Vec<u64> = ada.notices.iter().map(|answer| answer["id"].as_u64().unwrap()).collect();
+    assert_eq!(answered, [8_000, 8_001]);
+    set("mcp.calls_per_second", 5_000);
+}
+
 const SIGSTOP: i32 = 19;
 const SIGCONT: i32 = 18;
 
