@@ -442,7 +442,8 @@ impl<P: Platform> Shard<P> {
     }
 
     fn adopt(&mut self, adopt: Adopt<P::Handed>, now_ns: u64) {
-        let Adopt { stream, peer, transport, grant, first, received } = adopt;
+        let Adopt { stream, peer, transport, mut grant, first, received } = adopt;
+        let interest = grant.interest.take();
         let (index, class) = (self.index, grant.class);
         let session = grant.session;
         let Some(members) = self.members.get_mut(usize::from(class.slot)) else { return };
@@ -489,6 +490,9 @@ impl<P: Platform> Shard<P> {
         let Some(conn) = self.conns.get_mut(handle) else { return };
         if self.platform.watch(&mut conn.stream, handle.slot).is_err() {
             return self.remove(handle);
+        }
+        if let (Some(interest), Some(link)) = (interest, self.links.get(usize::from(class.slot))) {
+            conn.out.set_interest(interest, link, &mut self.interests);
         }
         if let Some((code, reason)) = self.stopping {
             conn.out.close(code, reason);
