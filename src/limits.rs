@@ -193,11 +193,17 @@ pub const MCP_SESSION_IDLE_NS: u64 = 1_800_000_000_000;
 /// Streams of notices that one session may have open.
 pub const MCP_SESSION_STREAMS_MAX: usize = 4;
 
-/// Bytes of answers that may lie unread at one of them until it is not read any more.
+/// Bytes of answers on the way to one of them until what it asks is not answered any more.
 pub const MCP_OUTPUT_BYTES_PAUSE: usize = 4 << 20;
 
-/// The same until it is closed.
+/// Bytes that are left of them when it is answered again.
+pub const MCP_OUTPUT_BYTES_RESUME: usize = 1 << 20;
+
+/// Bytes of answers that lie unread at one of them until it is closed. What was under way already can lead to it, and nothing else.
 pub const MCP_OUTPUT_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of lines that one of them has sent ahead, and that wait until it is answered again. With more it is not read on.
+pub const MCP_AHEAD_BYTES_MAX: usize = 256 << 10;
 
 /// Long reads of agents that may wait for the thread that does them.
 pub const MCP_READS_MAX: usize = 256;
@@ -220,7 +226,7 @@ pub const MCP_MEMBERS_MAX: usize = 4_096;
 /// Bytes of a request's id.
 pub const MCP_ID_BYTES_MAX: usize = 256;
 
-/// Requests of one MCP connection that wait for their answer; with more it is not read on.
+/// Requests of one MCP connection that wait for their answer; with more the next one is not begun.
 pub const MCP_IN_FLIGHT_MAX: usize = 128;
 
 /// Subscriptions of one MCP connection.

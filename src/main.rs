@@ -29,8 +29,10 @@ fn main() -> std::process::ExitCode {
         Action::Serve { check: false } => supervise::serve(&resolved),
         Action::Convert { output, to } => supervise::convert(&resolved, &output, to.as_deref()),
         Action::Show { origin } => {
-            print!("{}", resolved.show(origin));
-            Ok(())
+            // What is configured is shown even where what was saved cannot be.
+            let shown = supervise::shown(&resolved);
+            print!("{}", shown.as_ref().unwrap_or(&resolved).show(origin));
+            shown.map(|_| ())
         }
         Action::ShowDefault | Action::Mcp(_) => Ok(()),
         Action::Store(action) => supervise::store_command(&resolved, &action),

@@ -213,6 +213,7 @@ fn adopt(listener: &TcpListener, number: u64, scene: Scene) -> (TcpStream, Adopt
         profile: scene.profile(),
         demand_bytes: 1,
         greeting: "{}".into(),
+        interest: None,
         missed: None,
     };
     let transport = scene.transport(number as usize);

@@ -6,11 +6,13 @@ pub mod clock;
 pub mod cores;
 pub mod effort;
 pub mod fault;
+mod file;
 pub mod host;
 mod idle;
 mod rate;
 mod slab;
 
+pub use file::open_file;
 pub use idle::Idle;
 pub use rate::Rate;
 pub use slab::{Handle, Slab};

@@ -22,6 +22,8 @@ pub enum Origin {
     Environment(String),
     /// A flag, with its dashes.
     Flag(String),
+    /// Saved while an engine ran, in this store.
+    Saved(PathBuf),
 }
 
 impl Origin {
@@ -37,11 +39,12 @@ impl Origin {
             Self::File { path, line: 0, .. } => printable(&path.to_string_lossy()),
             Self::File { path, line, column } => format!("{}:{line}:{column}", printable(&path.to_string_lossy())),
             Self::Environment(name) | Self::Flag(name) => printable(name),
+            Self::Saved(path) => printable(&path.to_string_lossy()),
         }
     }
 }
 
-/// As `config show --origin` names it: `file swarm.toml:12`, `env SWARMCAST_SIM_RATE_HZ`, `flag --rate`, `default`.
+/// As `config show --origin` names it: `file swarm.toml:12`, `env SWARMCAST_SIM_RATE_HZ`, `flag --rate`, `saved in graph.db`, `default`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -49,6 +52,7 @@ impl fmt::Display for Origin {
             Self::File { path, line, .. } => write!(f, "file {}:{line}", printable(&path.to_string_lossy())),
             Self::Environment(name) => write!(f, "env {}", printable(name)),
             Self::Flag(name) => write!(f, "flag {}", printable(name)),
+            Self::Saved(path) => write!(f, "saved in {}", printable(&path.to_string_lossy())),
         }
     }
 }

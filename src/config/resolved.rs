@@ -48,6 +48,17 @@ impl Resolved {
         find(key).and_then(|(index, _)| self.origins.get(index))
     }
 
+    /// The same with these keys as they are in `config`, where they come from `origin`.
+    #[must_use]
+    pub fn overlaid(mut self, config: &Config, keys: &[&str], origin: &Origin) -> Self {
+        for (key, place) in KEYS.iter().zip(&mut self.origins).filter(|(key, _)| keys.contains(&key.name)) {
+            if (key.field.store)(&mut self.config, &(key.field.read)(config)) {
+                *place = origin.clone();
+            }
+        }
+        self
+    }
+
     /// Every key and value as TOML that resolves to this configuration again; with `origin`, each line ends in a comment
     /// that says where the value came from.
     #[must_use]
@@ -100,6 +111,7 @@ impl Draft {
             let first = match &*origin {
                 Origin::Default | Origin::File { .. } => origin.to_string(),
                 Origin::Environment(name) | Origin::Flag(name) => name.clone(),
+                Origin::Saved(path) => path.display().to_string(),
             };
             self.refuse(refuse(Wrong::Twice { first }));
             return;

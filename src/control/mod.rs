@@ -12,5 +12,5 @@ mod turn;
 pub use jobs::Jobs;
 pub use turn::{
     Control, ControlFacts, ControlLanes, FilesDesk, LookLanes, McpDesk, Past, Room, SettingsFacts, SourcesDesk,
-    StoreDesk, budgets, steer_facts,
+    StoreDesk, budgets, net_limits, steer_facts,
 };

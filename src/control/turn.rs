@@ -9,6 +9,7 @@ mod files;
 mod mcp;
 mod mutate;
 mod pages;
+mod resume;
 mod settings;
 mod snapshots;
 mod sources;
@@ -30,8 +31,9 @@ pub use self::mcp::{LookLanes, McpDesk};
 pub use self::mutate::Room;
 pub use self::mutate::StoreDesk;
 use self::mutate::{Missed, Mutations, Reply};
+use self::resume::{Former, Memory};
 use self::settings::Settings;
-pub use self::settings::{SettingsFacts, budgets, steer_facts};
+pub use self::settings::{SettingsFacts, budgets, net_limits, steer_facts};
 use self::snapshots::Snapshots;
 use self::sources::Sources;
 pub use self::sources::SourcesDesk;
@@ -43,11 +45,11 @@ use super::jobs::Jobs;
 use super::relief::{Measure, Relief};
 use crate::api::steer::SteerFacts;
 use crate::base::Handle;
-use crate::base::clock::{SECOND_NS, monotonic_ns, unix_ms};
+use crate::base::clock::{monotonic_ns, unix_ms};
 use crate::graph::{Graph, GraphLimits, NodeId};
 use crate::handoff::{
     ChainWriter, ClassRef, Consumer, DoorReply, DoorRequest, Doorbell, Frame, Grant, HttpQuery, Interest, LaneStats,
-    Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
+    NetLimits, Origin, Producer, Refusal, Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent,
 };
 use crate::metrics::{Health, Metrics};
 use crate::wire::{ClassSpec, Detail, ErrorCategory, Hello, Profile, Protocol, ServerError, ServerMessage};
@@ -60,12 +62,6 @@ const HELD_BACK_MAX: usize = 256;
 
 /// How long a shutdown waits for room in a shard's lane.
 const SHUTDOWN_TRIES: usize = 200;
-
-/// A session can be resumed for so long after its end.
-const RESUME_NS: u64 = 600 * SECOND_NS;
-
-/// Ended sessions that are remembered.
-const ENDED_MAX: usize = 16_384;
 
 /// Longest sleep.
 const NAP: Duration = Duration::from_millis(100);
@@ -140,6 +136,8 @@ pub struct ControlFacts {
     pub room: Room,
     /// What the engine is set to.
     pub settings: SettingsFacts,
+    /// What network threads hold connections to.
+    pub net_limits: Arc<NetLimits>,
 }
 
 /// Everything the thread owns.
@@ -154,8 +152,8 @@ pub struct Control {
     health: Arc<Health>,
     lane_stats: Vec<Arc<LaneStats>>,
     sessions: HashMap<SessionId, Session>,
-    /// Sessions that may be resumed, the one that ended last at the end, and when each did.
-    ended: VecDeque<(SessionId, Session, u64)>,
+    /// What clients had that may come back.
+    memory: Memory,
     addresses: Addresses,
     classes: ClassTable,
     last_session: u64,
@@ -223,7 +221,7 @@ impl Control {
             health,
             lane_stats,
             sessions: HashMap::new(),
-            ended: VecDeque::new(),
+            memory: Memory::default(),
             addresses,
             classes,
             last_session: 0,
@@ -368,8 +366,8 @@ impl Control {
         }
         self.addresses.admit(address)?;
         let former = hello.session.and_then(|session| self.former(SessionId(session), address));
-        let asked = match former {
-            Some(before) if hello.profile.is_none_or(|profile| profile == before.profile) => {
+        let asked = match &former {
+            Some(Former { asked: before, .. }) if hello.profile.is_none_or(|profile| profile == before.profile) => {
                 self.spec(before.profile, hello.rate_hz.or(Some(before.rate_hz)), before.detail)
             }
             _ => self.spec(hello.profile.unwrap_or(Profile::Own), hello.rate_hz, hello.detail),
@@ -384,6 +382,12 @@ impl Control {
         let session = SessionId(self.last_session);
         self.sessions.insert(session, Session { class: entry.class, asked, rung: Rung::Full, address });
         self.addresses.enter(address);
+        let ask = former.as_ref().and_then(|former| former.interest.as_deref()).filter(|_| profile.is_chain());
+        let interest = ask.map(|ask| {
+            self.memory.wants(session, ask);
+            // The shard has it resolved, as if the wire order were another one.
+            Box::new(Interest { ask: ask.clone(), ..Interest::default() })
+        });
         // Versions count in one life of the engine and its store; a session that is known is of this one.
         let since = hello.version.filter(|_| former.is_some());
         let missed = since.map(|since| self.missed(since));
@@ -395,17 +399,18 @@ impl Control {
             demand_bytes: self.demand_bytes(&entry),
             greeting: self.greeting(session, &entry, resumed),
             missed: missed.and_then(Missed::into_text),
+            interest,
         })
     }
 
-    /// What a client at this address subscribed to in a session that goes on, perhaps because nobody has noticed that its
-    /// connection is dead, or that ended not long ago.
-    fn former(&self, session: SessionId, address: IpAddr) -> Option<ClassSpec> {
-        let now_ns = monotonic_ns();
-        let ended = self.ended.iter().rev().filter(|(_, _, ended_ns)| now_ns.saturating_sub(*ended_ns) < RESUME_NS);
-        let mut ended = ended.filter(|(ended, ..)| *ended == session).map(|(_, session, _)| session);
-        let found = self.sessions.get(&session).or_else(|| ended.next())?;
-        (found.address == address).then_some(found.asked)
+    /// What a client at this address had in a session that goes on, perhaps because nobody has noticed that its connection is dead, or
+    /// that ended not long ago.
+    fn former(&self, session: SessionId, address: IpAddr) -> Option<Former> {
+        if let Some(found) = self.sessions.get(&session) {
+            let former = || Former { asked: found.asked, interest: self.memory.interest(session) };
+            return (found.address == address).then(former);
+        }
+        self.memory.find(session, address, monotonic_ns())
     }
 
     /// What a client asks for, as a class: a rate above the simulation's is lowered to it.
@@ -462,13 +467,10 @@ impl Control {
     fn end_session(&mut self, session: SessionId) {
         self.settings.forget(session);
         self.mcp.unwatch(session);
-        if let Some(ended) = self.sessions.remove(&session) {
-            self.addresses.leave(ended.address);
-            self.leave(ended.class);
-            if self.ended.len() >= ENDED_MAX {
-                self.ended.pop_front();
-            }
-            self.ended.push_back((session, ended, monotonic_ns()));
+        if let Some(Session { class, asked, address, .. }) = self.sessions.remove(&session) {
+            self.addresses.leave(address);
+            self.leave(class);
+            self.memory.end(session, asked, address, monotonic_ns());
         }
     }
 
@@ -569,6 +571,9 @@ impl Control {
     /// is, and the shard asks again when it has one.
     fn interest(&mut self, origin: Origin, mut interest: Box<Interest>, asked: bool) {
         self.take_latest();
+        if asked && self.sessions.contains_key(&origin.session) {
+            self.memory.wants(origin.session, &interest.ask);
+        }
         let latest = self.latest.as_ref();
         let text = match latest.filter(|frame| resolve(&mut interest, frame, &self.graph)) {
             Some(frame) => {

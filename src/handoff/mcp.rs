@@ -40,6 +40,13 @@ pub enum McpEvent {
         /// What was sent waits for it.
         stuck: bool,
     },
+    /// Most of what a [`McpReply::Lines`] asked about is out.
+    Drained {
+        /// Which.
+        conn: Handle,
+        /// Bytes that are not.
+        left: usize,
+    },
     /// It is gone.
     Closed {
         /// Which.
@@ -81,6 +88,8 @@ pub enum McpReply {
         close: bool,
         /// It is known whose connection it is.
         known: bool,
+        /// To be followed by a [`McpEvent::Drained`] when less than [`crate::limits::MCP_OUTPUT_BYTES_RESUME`] is not out.
+        drain: bool,
     },
     /// The whole answer to a request of HTTP.
     Http {

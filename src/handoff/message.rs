@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use bytes::Bytes;
 
 use super::sync::Arc;
-use super::{ChainWriter, Replaced, SettingsSaid, SidePlanes, Steer, Steered, Structure, Watching};
+use super::{ChainWriter, Replaced, Rung, SettingsSaid, SidePlanes, Steer, Steered, Structure, Watching};
 use crate::base::Handle;
 use crate::graph::{NodeId, NodeIndex};
 use crate::wire::{BlockSet, ClassSpec, CloseCode, Hello, InterestAsk, Profile};
@@ -253,6 +253,8 @@ pub struct Grant {
     pub greeting: Bytes,
     /// `graph_changed`, as JSON, for a client that comes back and has missed something.
     pub missed: Option<Bytes>,
+    /// What it wanted to see before, for a client of a chain that comes back. To be resolved.
+    pub interest: Option<Box<Interest>>,
 }
 
 /// door → shard: an upgraded connection. What a socket is, is the business of the two.
@@ -270,68 +272,6 @@ pub struct Adopt<Handed = TcpStream> {
     pub first: Vec<u8>,
     /// Bytes the client sent behind its handshake.
     pub received: Vec<u8>,
-}
-
-/// How much a client is given, from everything down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rung {
-    /// The class that it asked for.
-    Full,
-    /// The same; it goes without some frames.
-    Skipping,
-    /// Half the rate, and two bits less.
-    Half,
-    /// A quarter of the rate, and four bits less.
-    Quarter,
-    /// Snapshots alone, one a second; compact profile only.
-    Snapshots,
-}
-
-impl Rung {
-    /// One step down, if there is one.
-    #[must_use]
-    pub fn down(self, chain: bool) -> Option<Self> {
-        match self {
-            Self::Full => Some(Self::Skipping),
-            Self::Skipping => Some(Self::Half),
-            Self::Half => Some(Self::Quarter),
-            Self::Quarter if chain => Some(Self::Snapshots),
-            Self::Quarter | Self::Snapshots => None,
-        }
-    }
-
-    /// One step up, if there is one.
-    #[must_use]
-    pub fn up(self) -> Option<Self> {
-        match self {
-            Self::Full => None,
-            Self::Skipping => Some(Self::Full),
-            Self::Half => Some(Self::Skipping),
-            Self::Quarter => Some(Self::Half),
-            Self::Snapshots => Some(Self::Quarter),
-        }
-    }
-
-    /// Steps of [`ClassSpec::coarser`] that it means.
-    #[must_use]
-    pub fn coarser(self) -> u8 {
-        match self {
-            Self::Full | Self::Skipping => 0,
-            Self::Half => 1,
-            Self::Quarter | Self::Snapshots => 2,
-        }
-    }
-
-    /// The name in `stream_quality`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Skipping => "skipping",
-            Self::Half | Self::Quarter => "coarser",
-            Self::Snapshots => "snapshots",
-        }
-    }
 }
 
 /// shard → control.

@@ -13,9 +13,11 @@ mod lane;
 mod lease;
 mod mcp;
 mod message;
+mod net_limits;
 mod order;
 mod planes;
 mod rules;
+mod rung;
 mod steer;
 mod structure;
 mod sync;
@@ -29,13 +31,15 @@ pub use lease::LeasePool;
 pub use mcp::{McpEvent, McpReply, McpRequest, McpSocket};
 pub use message::{
     Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Query, Refusal, RestCall,
-    Rung, SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, StagePart, Transport, ViewCommand,
+    SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, StagePart, Transport, ViewCommand,
 };
+pub use net_limits::{NetLimit, NetLimits};
 pub use order::WireOrder;
 pub use planes::SidePlanes;
 pub use rules::{
     Bounds, Collision, Constraint, Demand, LevelPull, Populations, RuleScale, RuleSet, SpringTable, Targets,
     TypeCluster, UNTYPED, Violations,
 };
+pub use rung::Rung;
 pub use steer::{SettingsSaid, Spent, Steer, Steered, Tuning, Watching};
 pub use structure::{NEW_NODE, Replaced, Structure};

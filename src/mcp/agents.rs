@@ -1,8 +1,12 @@
 //! Agents as nodes of the live graph: who registered, what they reported last, and what of it the graph is to show.
 //!
 //! Pure: `now` and random bytes come from the caller. What was not reported is null. An agent that is silent for its time to live
-//! is gone from the graph; a link to what it touched stands for five seconds after the last touch. Changes of the graph are
-//! gathered, and taken as one batch a few times a second, so that 500 events a second of each agent are not 500 commits.
+//! is gone from the graph; a link to what it touched stands for five seconds after the last touch. One to another agent fades
+//! meanwhile, in a few steps that everybody watching sees; they are kept as every change is, and the next start clears them with the
+//! agents. Changes of the graph are gathered, and taken as one batch a few times a second, so that 500 events a second of each agent
+//! are not 500 commits.
+
+mod links;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -10,26 +14,20 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+pub(super) use self::links::LINK_NS;
+use self::links::{Fading, Links, MESSAGES, TOUCHES, link};
 use super::args::{ToolError, bounded, counted, short, whole};
 use super::society::Spoken;
 use super::sources::SourceAgent;
 use super::tools::{Register, Report};
 use crate::base::hex;
-use crate::graph::{
-    Batch, EdgeDraft, EdgePatch, EdgeRef, Graph, Node, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value,
-};
+use crate::graph::{Batch, Graph, Node, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value};
 
 /// Agents at once.
 const AGENTS_MAX: usize = 4_096;
 
 /// Events a second of one agent, and at once.
 const EVENTS_PER_SECOND: u64 = 500;
-
-/// How long a link stands after the last touch.
-pub(super) const LINK_NS: u64 = 5_000_000_000;
-
-/// Links of one agent at once.
-const LINKS_MAX: usize = 64;
 
 /// Bytes of what else an agent says of itself, as JSON.
 const METADATA_BYTES_MAX: usize = 4_096;
@@ -47,12 +45,6 @@ pub const AUTHOR: &str = "agents";
 
 /// The prefix of an agent's key in the graph.
 const KEY: &str = "agent:";
-
-/// The relation of a link to what an agent touched.
-const TOUCHES: &str = "touches";
-
-/// The relation of a link to an agent that it has sent a message.
-const MESSAGES: &str = "messages";
 
 /// Figures that an agent reported last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -162,8 +154,7 @@ struct Agent {
     /// Events it may still report, times [`SECOND_NS`], at `seen_ns`.
     allowance: u64,
     allowed_ns: u64,
-    /// Keys of nodes, how they are linked, and until when the link stands; `true` when it is in the graph.
-    links: BTreeMap<(Box<str>, &'static str), (u64, bool)>,
+    links: Links,
     changed: bool,
     shown: bool,
     /// The edge from who started it is in the graph.
@@ -180,6 +171,7 @@ pub struct Agents {
     heard: HashSet<Box<str>>,
     /// Who has reported of messages since the last time this was asked.
     said: Vec<Spoken>,
+    fading: Fading,
 }
 
 /// What a new agent is told.
@@ -415,8 +407,9 @@ impl Agents {
     /// What the graph is to show otherwise; `None` when it shows everything. Agents whose time is over go, with their links.
     pub fn take_batch(&mut self, graph: &Graph, now_ns: u64) -> Option<Batch> {
         let mut ops = Vec::new();
+        let mut fades = self.fading.room(now_ns);
         for agent in self.agents.values_mut() {
-            agent.show(graph, now_ns, &mut ops);
+            agent.show(graph, now_ns, &mut fades, &mut ops);
         }
         (!ops.is_empty()).then(|| Batch { ops, author: AUTHOR.into(), ..Batch::default() })
     }
@@ -456,7 +449,7 @@ impl Agents {
     pub fn spoke(&mut self, from: &str, to: &[Box<str>], now_ns: u64) {
         let Some(agent) = self.agents.get_mut(from) else { return };
         for other in to.iter().filter(|other| ***other != *from) {
-            agent.link(other.clone(), MESSAGES, now_ns);
+            agent.links.touch(other.clone(), MESSAGES, now_ns);
         }
     }
 
@@ -509,7 +502,7 @@ impl Agent {
             seen_ns: now_ns,
             allowance: EVENTS_PER_SECOND * SECOND_NS,
             allowed_ns: now_ns,
-            links: BTreeMap::new(),
+            links: Links::default(),
             changed: true,
             shown: false,
             parent_shown: false,
@@ -584,23 +577,12 @@ impl Agent {
             known.tasks_failed = found.tasks_failed.or(known.tasks_failed);
         }
         if let Some(target) = event.target.filter(|target| *target != self.row.agent_id) {
-            self.link(target, TOUCHES, now_ns);
+            self.links.touch(target, TOUCHES, now_ns);
         }
     }
 
-    /// It has just had to do with another node: the link stands for a while. One that there is no room for is left out: that there are
-    /// as many shows, and one of them goes soon.
-    fn link(&mut self, target: Box<str>, relation: &'static str, now_ns: u64) {
-        let room = self.links.len() < LINKS_MAX;
-        match self.links.get_mut(&(target.clone(), relation)) {
-            Some((until_ns, _)) => *until_ns = now_ns + LINK_NS,
-            None if room => drop(self.links.insert((target, relation), (now_ns + LINK_NS, false))),
-            None => {}
-        }
-    }
-
-    /// Operations that make the graph show this agent as it is.
-    fn show(&mut self, graph: &Graph, now_ns: u64, ops: &mut Vec<Op>) {
+    /// Operations that make the graph show this agent as it is; of its links, `fades` may be shown fainter.
+    fn show(&mut self, graph: &Graph, now_ns: u64, fades: &mut usize, ops: &mut Vec<Op>) {
         let node = graph.by_key(&self.row.agent_id).and_then(|index| graph.node(index));
         self.row.node_id = node.map(|node| node.id.get());
         let me = || NodeRef::Key(self.row.agent_id.clone());
@@ -608,7 +590,7 @@ impl Agent {
             if std::mem::take(&mut self.shown) && graph.by_key(&self.row.agent_id).is_some() {
                 ops.push(Op::RemoveNode { node: me() });
             }
-            self.links.clear();
+            self.links = Links::default();
             (self.changed, self.parent_shown) = (false, false);
             return;
         }
@@ -638,23 +620,7 @@ impl Agent {
             ops.push(Op::UpsertEdge(link(NodeRef::Key(parent), me(), "spawned")));
             self.parent_shown = true;
         }
-        let mut ended = Vec::new();
-        for ((target, relation), (until_ns, shown)) in &mut self.links {
-            let there = graph.by_key(target).is_some();
-            if now_ns >= *until_ns || !there {
-                ended.push((target.clone(), *relation));
-            } else if !std::mem::replace(shown, true) {
-                ops.push(Op::UpsertEdge(link(me(), NodeRef::Key(target.clone()), relation)));
-            }
-        }
-        for (target, relation) in ended {
-            let was_shown = self.links.remove(&(target.clone(), relation)).is_some_and(|(_, shown)| shown);
-            if was_shown && is_linked(graph, &self.row.agent_id, &target, relation) {
-                let relation = Some(relation.into());
-                let edge = EdgeRef::Between { source: me(), target: NodeRef::Key(target), relation };
-                ops.push(Op::RemoveEdge { edge });
-            }
-        }
+        self.links.show(&self.row.agent_id, graph, now_ns, fades, ops);
     }
 }
 
@@ -663,15 +629,4 @@ pub(super) fn is_shown_agent(node: &Node) -> bool {
     node.class.kind == NodeKind::Agent
         && node.key.starts_with(KEY)
         && node.attributes.iter().any(|(name, _)| &**name == "agent_by")
-}
-
-fn is_linked(graph: &Graph, from: &str, to: &str, relation: &str) -> bool {
-    let Some((from, to)) = graph.by_key(from).zip(graph.by_key(to)) else { return false };
-    let edges = graph.incident(from).iter().filter_map(|id| graph.edge(*id));
-    edges.into_iter().any(|edge| edge.source == from && edge.target == to && edge.relation.as_deref() == Some(relation))
-}
-
-fn link(source: NodeRef, target: NodeRef, relation: &str) -> EdgeDraft {
-    let patch = EdgePatch { relation: Some(Some(relation.into())), ..EdgePatch::default() };
-    EdgeDraft { source, target, create_ends: false, patch }
 }

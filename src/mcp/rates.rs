@@ -36,7 +36,7 @@ impl Default for RateLimits {
 pub enum Admission {
     /// It is run.
     Now,
-    /// It is run when this much time is over, ns, and its connection is not read until then.
+    /// It is run when this much time is over, ns, and what its connection says behind it waits until then.
     In(u64),
     /// It is not run; it may be tried again after this time, ns.
     Refused(u64),
@@ -60,6 +60,14 @@ impl Rates {
     #[must_use]
     pub fn new(limits: RateLimits) -> Self {
         Self { limits, spent: HashMap::new() }
+    }
+
+    /// These from now on. Who they are new for has used up nothing.
+    pub fn set_limits(&mut self, limits: RateLimits) -> RateLimits {
+        if limits != self.limits {
+            *self = Self::new(limits);
+        }
+        self.limits
     }
 
     /// Takes a call of `principal` at `now_ns`. One that is refused costs nothing.

@@ -42,9 +42,9 @@ pub struct Server {
     pub(super) info: Vec<u8>,
     /// What every result of 2026-07-28 begins with, behind its kind.
     pub(super) modern_lead: Vec<u8>,
-    /// What each principal may ask for.
+    /// What each principal may ask for, to begin with.
     pub rate_limits: RateLimits,
-    /// How many connections each principal may have at once.
+    /// How many connections each principal may have at once, to begin with.
     pub connections_max: usize,
     secret: [u8; 32],
     /// Digests of tokens, and whose they are.

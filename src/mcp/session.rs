@@ -273,11 +273,7 @@ impl Session {
     }
 
     fn notified<'line>(&mut self, method: &str, params: Option<&'line RawValue>) -> Step<'line> {
-        if method != "notifications/cancelled" {
-            return Step::Done;
-        }
-        let params: Params<'_> = params.and_then(|params| serde_json::from_str(params.get()).ok()).unwrap_or_default();
-        let Some(id) = params.request_id.filter(|id| rpc::is_id(id)) else { return Step::Done };
+        let Some(id) = cancelled_id(method, params) else { return Step::Done };
         if self.subscriptions.cancel(id) {
             return Step::Done;
         }
@@ -603,6 +599,13 @@ impl Session {
             listen_ended(server, &id, out);
         }
     }
+}
+
+/// Which request a notification ends.
+pub(super) fn cancelled_id<'line>(method: &str, params: Option<&'line RawValue>) -> Option<&'line RawValue> {
+    let params = params.filter(|_| method == "notifications/cancelled")?;
+    let params: Params<'line> = serde_json::from_str(params.get()).ok()?;
+    params.request_id.filter(|id| rpc::is_id(id))
 }
 
 /// Writes the error of a message that is not what its revision asks for.

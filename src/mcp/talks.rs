@@ -4,6 +4,7 @@
 //! A session of HTTP is a talk that outlives its connections: an answer goes to the connection that asked, a notice to the newest
 //! stream that the client holds open. A request of 2026-07-28 is a talk of its own, and ends with its connection.
 
+mod aside;
 mod crowd;
 mod guard;
 mod peer;
@@ -13,7 +14,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use bytes::Bytes;
 
 use self::crowd::Crowd;
-use self::peer::{Exchange, Http, Peer, Talk};
+use self::peer::{Exchange, Http, Peer, Talk, Waiting};
 use super::http::{self, Asked, Refused, accepts};
 use super::methods::too_many_connections;
 use super::reply::Reply;
@@ -23,7 +24,9 @@ use super::subscribe::Touched;
 use super::{Principal, Server, Version};
 use crate::base::{Handle, Slab};
 use crate::handoff::{McpEvent, McpReply, McpRequest};
-use crate::limits::{MCP_CONNECTIONS_MAX, MCP_LEAVING_MAX, MCP_SESSION_STREAMS_MAX, MCP_SESSIONS_MAX};
+use crate::limits::{
+    MCP_CONNECTIONS_MAX, MCP_CONNECTIONS_PER_TOKEN, MCP_LEAVING_MAX, MCP_SESSION_STREAMS_MAX, MCP_SESSIONS_MAX,
+};
 
 /// A message that waits to be understood.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Line {
     bytes: Bytes,
     /// Its principal has been charged for it.
     pub charged: bool,
+    /// Its turn has not come.
+    aside: bool,
 }
 
 /// Everybody.
@@ -47,6 +52,8 @@ pub struct Talks {
     sessions: HashMap<Box<str>, Handle>,
     /// Whose connections there are.
     crowd: Crowd,
+    /// How many each principal may have at once.
+    connections_max: usize,
     /// Connections whose clients do not read: what has changed is told them, once, when they do.
     stuck: HashSet<Handle>,
     /// Sessions that there ever were.
@@ -72,6 +79,7 @@ impl Talks {
             conns: HashMap::new(),
             sessions: HashMap::new(),
             crowd: Crowd::default(),
+            connections_max: MCP_CONNECTIONS_PER_TOKEN,
             stuck: HashSet::new(),
             sessions_count: 0,
             queue: VecDeque::new(),
@@ -84,11 +92,17 @@ impl Talks {
         }
     }
 
+    /// How many connections each principal may have from now on; those that are there stay. Gives back what holds.
+    pub fn set_connections_max(&mut self, count: usize) -> usize {
+        self.connections_max = count;
+        self.connections_max
+    }
+
     /// Takes what a door sends. A talk that this ends is returned: nobody waits for its calls any more.
     pub fn event(&mut self, server: &Server, event: McpEvent, now_ns: u64) -> Option<Handle> {
         match event {
             McpEvent::Open { conn, own_user } => {
-                self.open(server, conn, own_user);
+                self.open(conn, own_user);
                 None
             }
             McpEvent::Lines { conn, lines, ended } => {
@@ -117,6 +131,10 @@ impl Talks {
                 }
                 None
             }
+            McpEvent::Drained { conn, left } => {
+                self.drained(conn, left);
+                None
+            }
             McpEvent::Closed { conn } => self.closed(conn, now_ns),
         }
     }
@@ -130,8 +148,8 @@ impl Talks {
     ) -> Result<Option<Handle>, Refused> {
         let admitted = http::principal(server, &request, self.anonymous.as_ref())?;
         let principal = admitted.principal.clone();
-        if !self.crowd.enter(conn, &principal.name, server.connections_max) {
-            return Err(crowded(server.connections_max));
+        if !self.crowd.enter(conn, &principal.name, self.connections_max) {
+            return Err(crowded(self.connections_max));
         }
         let may_stream = accepts(&request, "text/event-stream");
         let asked = http::read(server, &request)?;
@@ -178,7 +196,7 @@ impl Talks {
                     _ => Version::LAST_LEGACY,
                 });
                 http.exchanges.push(Exchange { conn, key: None, version, may_stream, streams: false });
-                http.waiting.push_back((conn, request.body));
+                http.waiting.push_back(Waiting { conn, body: request.body, seen: false });
                 http.used_ns = now_ns;
                 self.conns.insert(conn, talk);
                 self.enqueue(talk);
@@ -219,7 +237,7 @@ impl Talks {
             Peer::Http(http) => {
                 http.exchanges.retain(|exchange| exchange.conn != conn);
                 http.streams.retain(|stream| *stream != conn);
-                http.waiting.retain(|(waiting, _)| *waiting != conn);
+                http.waiting.retain(|waiting| waiting.conn != conn);
                 http.used_ns = now_ns;
                 // What a session has asked for goes on: only it can say that it does not want it any more.
                 http.id.is_none()
@@ -264,11 +282,7 @@ impl Talks {
 
     fn enqueue(&mut self, handle: Handle) {
         let Some(talk) = self.talks.get_mut(handle) else { return };
-        let waits = match &talk.peer {
-            Peer::Lines(lines) => !lines.rest.is_empty() && !lines.close,
-            Peer::Http(http) => !http.waiting.is_empty(),
-        };
-        if waits && !talk.held && !talk.session.is_full() && !std::mem::replace(&mut talk.queued, true) {
+        if talk.has_work() && !std::mem::replace(&mut talk.queued, true) {
             self.queue.push_back(handle);
         }
         if matches!(talk.peer, Peer::Lines(_)) {
@@ -284,7 +298,7 @@ impl Talks {
         }
     }
 
-    /// The next message: of each talk one, in turn. One with as many calls under way as it may have waits for an answer first.
+    /// The next message: of each talk one, in turn. What cannot be begun yet is only looked at.
     pub fn next_line(&mut self, now_ns: u64) -> Option<Line> {
         if let Some(at) = self.held.iter().position(|(until_ns, _)| *until_ns <= now_ns) {
             let (_, line) = self.held.swap_remove(at);
@@ -297,30 +311,19 @@ impl Talks {
         while let Some(handle) = self.queue.pop_front() {
             let Some(talk) = self.talks.get_mut(handle) else { continue };
             talk.queued = false;
-            if talk.held || talk.session.is_full() {
-                continue;
-            }
-            let (conn, bytes) = match &mut talk.peer {
-                Peer::Lines(lines) if lines.rest.is_empty() || lines.close => continue,
-                Peer::Lines(lines) => {
-                    let end = lines.rest.iter().position(|byte| *byte == b'\n').unwrap_or(lines.rest.len());
-                    let mut line = lines.rest.split_to((end + 1).min(lines.rest.len()));
-                    line.truncate(end);
-                    (None, line)
-                }
-                Peer::Http(http) => match http.waiting.pop_front() {
-                    Some((conn, body)) => (Some(conn), body),
-                    None => continue,
-                },
-            };
+            let Some((conn, bytes, aside)) = talk.next() else { continue };
             self.enqueue(handle);
-            return Some(Line { talk: handle, conn, bytes, charged: false });
+            return Some(Line { talk: handle, conn, bytes, charged: false, aside });
         }
         None
     }
 
     /// Finds out what a message says. A [`Step::Call`] is then to be answered, or deferred; the rest is done.
     pub fn feed<'line>(&mut self, server: &Server, line: &'line Line) -> Step<'line> {
+        if line.aside { self.take_aside(server, line) } else { self.understand(server, line) }
+    }
+
+    fn understand<'line>(&mut self, server: &Server, line: &'line Line) -> Step<'line> {
         let Some(talk) = self.talks.get_mut(line.talk) else { return Step::Done };
         let mut out = Vec::new();
         if let Peer::Lines(lines) = &mut talk.peer {
@@ -333,11 +336,18 @@ impl Talks {
                         lines.close = true;
                         Step::Close
                     }
-                    step => guard::admit(&mut self.crowd, server, &talk.session, lines, line, step, &mut out),
+                    step => guard::admit(
+                        (&mut self.crowd, self.connections_max),
+                        &talk.session,
+                        lines,
+                        line,
+                        step,
+                        &mut out,
+                    ),
                 }
             };
             if lines.close {
-                lines.rest.clear();
+                lines.close();
             }
             lines.out.extend_from_slice(&out);
             if matches!(step, Step::Cancel(_)) {
@@ -558,15 +568,17 @@ impl Talks {
             let Some(Talk { session, peer: Peer::Lines(lines), held, .. }) = self.talks.get_mut(handle) else {
                 continue;
             };
-            let done = lines.rest.is_empty() && !*held;
+            let done = lines.rest.is_empty() && lines.ahead.is_empty() && !*held;
             let close = lines.close || (lines.ended && done && session.in_flight() == 0);
-            // Not read on until there is room for another call.
-            let taken = lines.untold && (close || (done && !session.is_full()));
+            // Not read on until there is room for more.
+            let taken = lines.untold && (close || (lines.rest.is_empty() && !lines.ahead.is_full()));
             lines.untold &= !taken;
+            let drain = lines.is_behind() && !std::mem::replace(&mut lines.asked, true);
             let bytes: Bytes = lines.out.split().freeze();
-            if !bytes.is_empty() || taken || close {
-                let known = session.known_as().is_some();
-                self.replies.push_back(McpReply::Lines { conn: lines.conn, bytes, taken, close, known });
+            lines.unread += bytes.len();
+            if !bytes.is_empty() || taken || close || drain {
+                let (conn, known) = (lines.conn, session.known_as().is_some());
+                self.replies.push_back(McpReply::Lines { conn, bytes, taken, close, known, drain });
             }
         }
         while let Some(reply) = self.replies.pop_front() {

@@ -17,6 +17,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use self::admission::Holds;
 use super::http::{self, Response};
+use super::liveness::Patience;
 use super::pages::{FixedPages, own_page};
 use super::pending::{Pending, Progress, State, read_more, write_more};
 use super::routes::{Route, Trust, route};
@@ -25,8 +26,8 @@ use super::socket::SocketOptions;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
 use crate::handoff::{
-    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, McpSocket, Producer, Refusal, RestCall, SessionId,
-    Transport,
+    Adopt, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, McpSocket, NetLimit, NetLimits, Producer, Refusal,
+    RestCall, SessionId, Transport,
 };
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
 use crate::metrics::{Health, Metrics};
@@ -85,6 +86,15 @@ pub struct DoorOptions {
     pub pages: FixedPages,
 }
 
+impl DoorOptions {
+    fn follow(&mut self, limits: &NetLimits) {
+        self.handshake_ns_max = limits.get(NetLimit::Handshake);
+        self.hold_ns_max = limits.get(NetLimit::Hold);
+        self.socket.patience = Patience::of(limits);
+        self.socket.stall_ns_max = limits.get(NetLimit::Stall);
+    }
+}
+
 /// The lanes of the door.
 #[derive(Debug)]
 pub struct DoorLanes {
@@ -108,6 +118,8 @@ pub struct Door {
     tcp: Option<TcpListener>,
     lanes: DoorLanes,
     options: DoorOptions,
+    /// What of these changes while it runs.
+    limits: Option<Arc<NetLimits>>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     pending: Slab<Pending>,
@@ -156,6 +168,7 @@ impl Door {
             tcp,
             lanes,
             options,
+            limits: None,
             metrics,
             health,
             pending,
@@ -168,6 +181,12 @@ impl Door {
             abandoned: Vec::new(),
             accept_logged_ns: 0,
         })
+    }
+
+    /// The same with limits that may change while it runs, in place of those of its options.
+    #[must_use]
+    pub fn following(self, limits: Arc<NetLimits>) -> Self {
+        Self { limits: Some(limits), ..self }
     }
 
     /// Runs until told to stop; the listeners are closed then.
@@ -203,6 +222,9 @@ impl Door {
             match answer {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 other => other?,
+            }
+            if let Some(limits) = &self.limits {
+                self.options.follow(limits);
             }
             let now_ns = monotonic_ns();
             let mut accept = self.accept_again;

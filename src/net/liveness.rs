@@ -4,6 +4,8 @@
 //! to it to notice. Over WebSocket a ping asks. Raw TCP has none, so there the kernel asks (`SO_KEEPALIVE`) and ends the
 //! connection with an error.
 
+use crate::handoff::{NetLimit, NetLimits};
+
 /// A WebSocket ping without a payload.
 pub const WS_PING: [u8; 2] = [0x89, 0];
 
@@ -35,6 +37,13 @@ pub struct Patience {
     pub ping_ns: u64,
     /// Time for its answer, ns.
     pub pong_ns: u64,
+}
+
+impl Patience {
+    /// As it is now.
+    pub(super) fn of(limits: &NetLimits) -> Self {
+        Self { ping_ns: limits.get(NetLimit::Ping), pong_ns: limits.get(NetLimit::Pong) }
+    }
 }
 
 impl Default for Patience {

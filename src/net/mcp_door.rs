@@ -2,8 +2,8 @@
 //! for an agent.
 //!
 //! It knows lines, requests and limits and nothing else: what a line says is `control`'s business. A connection has one batch of lines with
-//! `control` at a time and is not read meanwhile, so one that asks faster than it is answered fills its own socket and nobody's
-//! memory. Syscalls of a turn: `epoll_wait`, `accept4`, one `read` and one `write` for each connection that has something.
+//! `control` at a time and is not read meanwhile; `control` takes no more while it cannot answer. So one that asks faster than it is
+//! answered, or than it reads, fills its own socket and nobody's memory. Syscalls of a turn: `epoll_wait`, `accept4`, one `read` and one `write` for each connection that has something.
 
 mod http;
 mod strangers;
@@ -25,7 +25,7 @@ use super::shard_loop::WAKE;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
 use crate::handoff::{Consumer, Doorbell, McpEvent, McpReply, McpSocket, Producer};
-use crate::limits::{MCP_CONNECTIONS_MAX, MCP_LEAVING_MAX, MCP_OUTPUT_BYTES_MAX, MCP_OUTPUT_BYTES_PAUSE};
+use crate::limits::{MCP_CONNECTIONS_MAX, MCP_LEAVING_MAX, MCP_OUTPUT_BYTES_MAX, MCP_OUTPUT_BYTES_RESUME};
 use crate::metrics::Metrics;
 use crate::wire::{Framed, LineFramer};
 
@@ -146,10 +146,14 @@ struct Conn {
     answered: bool,
     /// `control` has been told that what it is sent waits.
     stuck: bool,
+    /// `control` is to be told when most of it is out.
+    drain: bool,
     /// When it was accepted, ns.
     opened_ns: u64,
     /// By when something has to have happened, ns.
     deadline_ns: Option<u64>,
+    /// By when its client has to take some of what waits for it, ns.
+    unread_ns: Option<u64>,
 }
 
 /// Whether a socket may have more after a read of `taken` bytes into `room`. A read that leaves room has taken everything, and what comes
@@ -375,8 +379,10 @@ impl McpDoor {
             known: false,
             answered: false,
             stuck: false,
+            drain: false,
             opened_ns: now_ns,
             deadline_ns: Some(now_ns + allowed_ns),
+            unread_ns: None,
         })?;
         let registry = self.poll.registry();
         let conn = self.conns.get_mut(handle)?;
@@ -453,7 +459,7 @@ impl McpDoor {
                 }
                 return;
             }
-            if !conn.readable || side.ended || conn.out.len() - conn.sent > MCP_OUTPUT_BYTES_PAUSE {
+            if !conn.readable || side.ended {
                 if conn.deadline_ns.is_none() && !side.framer.is_empty() {
                     conn.deadline_ns = Some(now_ns + LINE_NS_MAX);
                 }
@@ -480,10 +486,10 @@ impl McpDoor {
                 Ok(0) => return false,
                 Ok(sent) => {
                     conn.sent += sent;
-                    conn.deadline_ns = None;
+                    (conn.deadline_ns, conn.unread_ns) = (None, None);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    conn.deadline_ns.get_or_insert(now_ns + UNREAD_NS_MAX);
+                    conn.unread_ns.get_or_insert(now_ns + UNREAD_NS_MAX);
                     if !conn.stuck {
                         // One that the lane has no room for is told of at the next write.
                         conn.stuck = self.lanes.events.push(McpEvent::Stuck { conn: handle, stuck: true }).is_ok();
@@ -494,7 +500,12 @@ impl McpDoor {
                 Err(_) => return false,
             }
         }
-        if conn.sent == conn.out.len() {
+        let left = conn.out.len() - conn.sent;
+        if conn.drain && left <= MCP_OUTPUT_BYTES_RESUME {
+            // Tried again at the next write, or look at deadlines.
+            conn.drain = self.lanes.events.push(McpEvent::Drained { conn: handle, left }).is_err();
+        }
+        if left == 0 {
             conn.out.clear();
             conn.sent = 0;
             if conn.stuck && self.lanes.events.push(McpEvent::Stuck { conn: handle, stuck: false }).is_ok() {
@@ -502,23 +513,24 @@ impl McpDoor {
             }
             return !conn.closing || conn.speaks.waits() || self.drains(handle, now_ns);
         }
-        if conn.sent > MCP_OUTPUT_BYTES_PAUSE {
+        if conn.sent > MCP_OUTPUT_BYTES_RESUME {
             conn.out.drain(..conn.sent);
             conn.sent = 0;
         }
-        conn.out.len() - conn.sent <= MCP_OUTPUT_BYTES_MAX
+        left <= MCP_OUTPUT_BYTES_MAX
     }
 
     fn take_replies(&mut self, now_ns: u64) {
         while let Some(reply) = self.lanes.replies.pop() {
             match reply {
-                McpReply::Lines { conn: handle, bytes, taken, close, known } => {
+                McpReply::Lines { conn: handle, bytes, taken, close, known, drain } => {
                     let Some(conn) = self.conns.get_mut(handle).filter(|conn| !conn.leaving) else { continue };
                     let Speaks::Lines(side) = &mut conn.speaks else { continue };
                     side.waits &= !taken;
                     conn.out.extend_from_slice(&bytes);
                     conn.closing |= close;
                     conn.known |= known;
+                    conn.drain |= drain;
                     conn.answered = true;
                     if close && !bytes.is_empty() && !side.ended {
                         self.leave(handle);
@@ -588,14 +600,16 @@ impl McpDoor {
         }
         self.housekeeping_ns = now_ns + HOUSEKEEPING_NS;
         for slot in 0..self.conns.slot_count() {
-            let late =
-                self.conns.at_mut(slot).is_some_and(|conn| conn.deadline_ns.is_some_and(|due_ns| due_ns <= now_ns));
+            let is_late = |conn: &mut Conn| {
+                [conn.deadline_ns, conn.unread_ns].into_iter().flatten().any(|due_ns| due_ns <= now_ns)
+            };
+            let late = self.conns.at_mut(slot).is_some_and(is_late);
             if let Some(handle) = self.conns.handle_at(slot).filter(|_| late) {
                 self.metrics.mcp.timeouts.add(1);
                 self.drop_conn(handle);
             } else if let Some(handle) = self.conns.handle_at(slot) {
                 // Also has `control` told what the lane had no room for.
-                if self.conns.get_mut(handle).is_some_and(|conn| conn.stuck && conn.out.is_empty()) {
+                if self.conns.get_mut(handle).is_some_and(|conn| (conn.stuck || conn.drain) && conn.out.is_empty()) {
                     self.serve(handle, now_ns);
                 }
                 self.comment(handle, now_ns);

@@ -32,8 +32,8 @@ use super::watch_agents::AgentWatch;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS};
 use crate::base::{Handle, Idle, Rate, Slab};
 use crate::handoff::{
-    Adopt, ClassRef, Consumer, Frame, Origin, Producer, SessionId, ShardEvent, ShardMessage, StagePart, Transport,
-    ViewCommand, Watching,
+    Adopt, ClassRef, Consumer, Frame, NetLimit, NetLimits, Origin, Producer, SessionId, ShardEvent, ShardMessage,
+    StagePart, Transport, ViewCommand, Watching,
 };
 use crate::limits::{ACTIONS_PER_SECOND, CLASSES_MAX};
 use crate::metrics::ShardMetrics;
@@ -82,6 +82,15 @@ impl Default for ShardOptions {
     }
 }
 
+impl ShardOptions {
+    fn follow(&mut self, limits: &NetLimits) {
+        self.lease_ns_max = limits.get(NetLimit::Lease);
+        self.stall_ns_max = limits.get(NetLimit::Stall);
+        self.copy_bytes_max = usize::try_from(limits.get(NetLimit::CopyBytes)).unwrap_or(usize::MAX);
+        self.patience = Patience::of(limits);
+    }
+}
+
 /// The lanes of a shard.
 #[derive(Debug)]
 pub struct ShardLanes<Handed = TcpStream> {
@@ -103,6 +112,8 @@ pub struct Shard<P: Platform> {
     platform: P,
     lanes: ShardLanes<P::Handed>,
     options: ShardOptions,
+    /// What of these changes while it runs.
+    limits: Option<Arc<NetLimits>>,
     metrics: Arc<CachePadded<ShardMetrics>>,
     /// Set by `sim` when the frame pool runs low: every lease but that on the newest frame ends now.
     pool_low: Arc<AtomicBool>,
@@ -154,6 +165,7 @@ impl<P: Platform> Shard<P> {
             platform,
             lanes,
             options,
+            limits: None,
             metrics,
             pool_low,
             conns: Slab::new(options.connections_max),
@@ -175,6 +187,12 @@ impl<P: Platform> Shard<P> {
             news: News::default(),
             stopping: None,
         }
+    }
+
+    /// The same with limits that may change while it runs, in place of those of its options.
+    #[must_use]
+    pub fn following(self, limits: Arc<NetLimits>) -> Self {
+        Self { limits: Some(limits), ..self }
     }
 
     /// Bytes a shard takes at start.
@@ -424,7 +442,8 @@ impl<P: Platform> Shard<P> {
     }
 
     fn adopt(&mut self, adopt: Adopt<P::Handed>, now_ns: u64) {
-        let Adopt { stream, peer, transport, grant, first, received } = adopt;
+        let Adopt { stream, peer, transport, mut grant, first, received } = adopt;
+        let interest = grant.interest.take();
         let (index, class) = (self.index, grant.class);
         let session = grant.session;
         let Some(members) = self.members.get_mut(usize::from(class.slot)) else { return };
@@ -471,6 +490,9 @@ impl<P: Platform> Shard<P> {
         let Some(conn) = self.conns.get_mut(handle) else { return };
         if self.platform.watch(&mut conn.stream, handle.slot).is_err() {
             return self.remove(handle);
+        }
+        if let (Some(interest), Some(link)) = (interest, self.links.get(usize::from(class.slot))) {
+            conn.out.set_interest(interest, link, &mut self.interests);
         }
         if let Some((code, reason)) = self.stopping {
             conn.out.close(code, reason);
@@ -558,6 +580,9 @@ impl<P: Platform> Shard<P> {
             return;
         }
         self.housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+        if let Some(limits) = &self.limits {
+            self.options.follow(limits);
+        }
         if pressed {
             self.drop_old_fronts();
         }

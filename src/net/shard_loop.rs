@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::platform::{Platform, Ready};
 use super::shard::{Shard, ShardLanes, ShardOptions};
 use crate::base::clock::monotonic_ns;
-use crate::handoff::Doorbell;
+use crate::handoff::{Doorbell, NetLimits};
 use crate::metrics::ShardMetrics;
 
 /// The waker's token; connections use their slot.
@@ -76,6 +76,12 @@ impl ShardLoop {
         pool_low: Arc<AtomicBool>,
     ) -> Self {
         Self { shard: Shard::new(index, Kernel { poll }, lanes, options, metrics, pool_low), bell }
+    }
+
+    /// The same with limits that may change while it runs, in place of those of its options.
+    #[must_use]
+    pub fn following(self, limits: Arc<NetLimits>) -> Self {
+        Self { shard: self.shard.following(limits), ..self }
     }
 
     /// Bytes a shard takes at start.

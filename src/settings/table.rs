@@ -170,7 +170,7 @@ pub static KEYS: &[Key] = &[
               stays.",
     },
     Key {
-        name: "graph.watch_ms", kind: whole(100, 3_600_000), unit: "ms", flag: "", field: field!(graph.watch_interval),
+        name: "graph.watch_ms", kind: whole(100, 3_600_000), unit: "ms", flag: "", field: live(field!(graph.watch_interval)),
         doc: "Time between two looks at it.",
     },
     Key {
@@ -346,12 +346,12 @@ pub static KEYS: &[Key] = &[
               answered with 503.",
     },
     Key {
-        name: "net.hold_ms_max", kind: whole(1, 60_000), unit: "ms", flag: "", field: field!(net.hold_time_max),
+        name: "net.hold_ms_max", kind: whole(1, 60_000), unit: "ms", flag: "", field: live(field!(net.hold_time_max)),
         doc: "The longest that one of them waits before it is answered with 503.",
     },
     Key {
         name: "net.handshake_timeout_ms", kind: whole(100, 600_000), unit: "ms", flag: "",
-        field: field!(net.handshake_timeout),
+        field: live(field!(net.handshake_timeout)),
         doc: "A connection that has not finished its handshake by then is closed.",
     },
     Key {
@@ -368,28 +368,28 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "net.ping_seconds", kind: whole(1, 3_600), unit: "s", flag: "",
-        field: seconds!(net.ping),
+        field: live(seconds!(net.ping)),
         doc: "A client that has said nothing for so long is asked for a sign of life: by a WebSocket ping, or by the \
-              kernel on plain TCP.",
+              kernel on plain TCP, there as it was set when the client came.",
     },
     Key {
         name: "net.pong_seconds", kind: whole(1, 3_600), unit: "s", flag: "",
-        field: seconds!(net.pong),
+        field: live(seconds!(net.pong)),
         doc: "A client that gives none within this time is gone: its connection is closed.",
     },
     Key {
         name: "net.frame_lease_max_ms", kind: whole(10, 60_000), unit: "ms", flag: "",
-        field: field!(net.frame_lease_max),
+        field: live(field!(net.frame_lease_max)),
         doc: "A connection that holds one frame longer gets the rest of it copied, so that the frame can be used again.",
     },
     Key {
         name: "net.stall_seconds", kind: whole(1, 3_600), unit: "s", flag: "",
-        field: seconds!(net.stall),
+        field: live(seconds!(net.stall)),
         doc: "A connection that takes no byte for so long is closed; stuck in the middle of a frame, it cannot be told why.",
     },
     Key {
         name: "net.lease_copy_bytes_max", kind: whole(65_536, 1 << 34), unit: "bytes", flag: "",
-        field: field!(net.lease_copy_bytes_max),
+        field: live(field!(net.lease_copy_bytes_max)),
         doc: "Bytes per shard for those copies; a connection that needs more is closed.",
     },
     Key {
@@ -435,17 +435,17 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "mcp.connections_per_token", kind: whole(1, MCP_CONNECTIONS_MAX as i64), unit: "connections", flag: "",
-        field: field!(mcp.connections_per_token),
+        field: live(field!(mcp.connections_per_token)),
         doc: "Connections with tokens of one name at once, over all doors; one of HTTP counts while it waits for an answer. One more is told \
               so and closed.",
     },
     Key {
-        name: "mcp.calls_per_second", kind: whole(1, 10_000_000), unit: "calls", flag: "", field: field!(mcp.calls_per_second),
+        name: "mcp.calls_per_second", kind: whole(1, 10_000_000), unit: "calls", flag: "", field: live(field!(mcp.calls_per_second)),
         doc: "Calls a second of all connections with one token, on average; twice as many at once. With more they wait for up to a \
-              second, and nothing further is read from them; beyond that they are told when to come again.",
+              second, and what comes behind them as well; beyond that they are told when to come again.",
     },
     Key {
-        name: "mcp.changes_per_second", kind: whole(1, 10_000_000), unit: "calls", flag: "", field: field!(mcp.changes_per_second),
+        name: "mcp.changes_per_second", kind: whole(1, 10_000_000), unit: "calls", flag: "", field: live(field!(mcp.changes_per_second)),
         doc: "The same for calls that change the graph.",
     },
     Key {

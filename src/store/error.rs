@@ -46,6 +46,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A pipe, a folder, a device.
+    #[error("{} {reason}; choose another file with --store FILE", path.display())]
+    NoFile {
+        /// What was to be a store.
+        path: PathBuf,
+        /// What it is, in words that follow the path.
+        reason: String,
+    },
     /// Another program's.
     #[error("{} is a database of another program (application id {application_id:#010x}); choose another file with --store FILE", path.display())]
     Foreign {
@@ -234,6 +242,7 @@ impl StoreError {
             | Self::Trimmed { .. } => FailureKind::Io,
             Self::Orphan { .. }
             | Self::NotADatabase { .. }
+            | Self::NoFile { .. }
             | Self::Foreign { .. }
             | Self::Newer { .. }
             | Self::Truncated { .. }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::lock::beside;
 use super::{StoreError, schema};
+use crate::base::open_file;
 
 /// How long another program may hold the file before a write fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,20 +33,19 @@ pub(super) enum Found {
 pub(super) fn examine(path: &Path) -> Result<Found, StoreError> {
     let io = |error: std::io::Error| StoreError::io("reading", path, &error);
     let unsaved = wal_bytes(path) > 0 || beside(path, "-journal").exists();
-    let mut file = match File::open(path) {
-        Ok(file) => file,
+    let (mut file, facts) = match open_file(path) {
+        Ok(opened) => opened,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return match wal_bytes(path) {
                 0 => Ok(Found::Nothing),
                 _ => Err(StoreError::Orphan { path: path.to_owned() }),
             };
         }
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+            return Err(StoreError::NoFile { path: path.to_owned(), reason: error.to_string() });
+        }
         Err(error) => return Err(io(error)),
     };
-    let facts = file.metadata().map_err(io)?;
-    if !facts.is_file() {
-        return Err(StoreError::NotADatabase { path: path.to_owned() });
-    }
     if facts.nlink() > 1 {
         return Err(StoreError::Linked { path: path.to_owned(), names: facts.nlink() });
     }

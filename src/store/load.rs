@@ -68,6 +68,20 @@ pub fn read(path: &Path) -> Result<Loaded, StoreError> {
     load(&file::connect_to_read(&path)?, &path)
 }
 
+/// The settings that the store at `path` has, by path; also beside a running engine, which does not notice.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_settings(path: &Path) -> Result<Vec<(Box<str>, serde_json::Value)>, StoreError> {
+    let path = existing(path)?;
+    if file::examine(&path)? == file::Found::Nothing {
+        return Ok(Vec::new());
+    }
+    all(&file::connect_to_read(&path)?, &path, "setting", SETTINGS, setting)
+}
+
+const SETTINGS: &str = "SELECT path, value FROM setting ORDER BY path";
+
 /// Everything, as of one moment.
 pub(super) fn load(connection: &Connection, path: &Path) -> Result<Loaded, StoreError> {
     let sqlite = |error| StoreError::sqlite("reading", path, &error);
@@ -87,7 +101,7 @@ pub(super) fn load(connection: &Connection, path: &Path) -> Result<Loaded, Store
         next_edge_id: counters.next_edge_id,
         nodes: all(&moment, path, "node", &node_columns, rows::node)?,
         edges: all(&moment, path, "edge", &edge_columns, rows::edge)?,
-        settings: all(&moment, path, "setting", "SELECT path, value FROM setting ORDER BY path", setting)?,
+        settings: all(&moment, path, "setting", SETTINGS, setting)?,
         layout,
         retries: retries(&moment).map_err(sqlite)?,
         log_first: (counters.log_first > 0).then_some(counters.log_first),

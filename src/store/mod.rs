@@ -26,7 +26,7 @@ pub use check::{CheckReport, check};
 pub use entry::{About, Entry, Layout, Loaded, LogPage, Retry};
 pub use error::{FailureKind, StoreError};
 pub use keep::{BackupJob, Store};
-pub use load::read;
+pub use load::{read, read_settings};
 pub use order::{StoreOrder, StoreReport};
 pub use place::default_path;
 pub use sqlite::SqliteStore;

@@ -52,6 +52,14 @@ pub fn look(config: &Config) -> Result<Beginning, StartError> {
     begin_with(config, path_of(&config.store).is_ok_and(|path| path.exists()))
 }
 
+/// The store that an engine of this configuration would begin with, where there is one.
+pub(super) fn kept_at(config: &Config) -> Option<PathBuf> {
+    let StoreOptions { path, ephemeral, .. } = &config.store;
+    let of_a_file = path.is_none() && config.graph.path.is_some();
+    let place = path_of(&config.store).ok().filter(|_| !ephemeral && !of_a_file);
+    place.filter(|place| place.exists())
+}
+
 fn begin_with(config: &Config, may_keep: bool) -> Result<Beginning, StartError> {
     let StoreOptions { path, ephemeral, .. } = &config.store;
     let of_a_file = path.is_none() && config.graph.path.is_some();

@@ -25,3 +25,4 @@ pub use keep::{Beginning, begin, look, store_command};
 pub use load::{Loaded, load};
 pub use plan::Plan;
 pub use run::{check, serve};
+pub use saved::shown;

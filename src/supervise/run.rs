@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::agents::{self, AgentsDoor};
 use super::latency_file::LatencyFile;
-use super::saved::with_saved;
+use super::saved::{with_origin, with_saved};
 use super::sources;
 use super::topology::{
     ADOPT, COMMANDS, FILE_ORDERS, FILE_REPORTS, FRAMES, LATEST, LOOKED, LOOKS, LaneMaker, MCP_ADOPT, MCP_BACK,
@@ -27,7 +27,7 @@ use crate::base::{cores, host};
 use crate::config::{BackendChoice, NetOptions, Resolved};
 use crate::control::{
     Control, ControlFacts, ControlLanes, FilesDesk, Jobs, LookLanes, McpDesk, Past, SettingsFacts, StoreDesk, budgets,
-    steer_facts,
+    net_limits, steer_facts,
 };
 use crate::graph::GraphLimits;
 use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
@@ -62,6 +62,8 @@ const GOODBYE_MAX: Duration = Duration::from_millis(3_000);
 pub fn check(resolved: &Resolved) -> Result<(), StartError> {
     logging::start(&resolved.config.log);
     let beginning = look(&resolved.config)?;
+    let saved = beginning.place.clone().map(|place| with_origin(resolved, &beginning.settings, place));
+    let resolved = saved.as_ref().unwrap_or(resolved);
     let graph = &beginning.loaded.graph;
     let half_edges = graph.csr().half_edge_count();
     let plan = Plan::new(&resolved.config, &cores::allowed(), graph.nodes().len(), half_edges)?;
@@ -347,6 +349,7 @@ impl Engine {
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let patience =
             Patience { ping_ns: config.net.ping.as_nanos() as u64, pong_ns: config.net.pong.as_nanos() as u64 };
+        let limits = Arc::new(net_limits(&config.net));
         for index in 0..plan.shards {
             let (poll, bell) = poll_with_bell().map_err(loops)?;
             let (frame_out, frame_in) = lanes.make(&FRAMES, Some(index), &bell);
@@ -375,7 +378,8 @@ impl Engine {
                 patience,
             };
             let block = metrics.shards.get(index).map(Arc::clone).unwrap_or_default();
-            shards.push(ShardLoop::new(index as u8, poll, bell, own, options, block, Arc::clone(&pool_low)));
+            let shard = ShardLoop::new(index as u8, poll, bell, own, options, block, Arc::clone(&pool_low));
+            shards.push(shard.following(Arc::clone(&limits)));
         }
 
         let Beginning { mut loaded, store, version, epoch, retries, .. } = beginning;
@@ -465,6 +469,7 @@ impl Engine {
             room: plan.room(loaded.graph.nodes().len()),
             steer: steer_facts(&params),
             settings: settings.clone(),
+            net_limits: Arc::clone(&limits),
         };
 
         let control = Control::new(
@@ -515,7 +520,8 @@ impl Engine {
             stop: stop_in,
         };
         let door = Door::new(door_poll, door_bell, http, tcp, own, options, Arc::clone(&metrics), Arc::clone(&health))
-            .map_err(loops)?;
+            .map_err(loops)?
+            .following(limits);
 
         // In the order of who needs whom: control answers, shards stream, sim produces, the door lets in last.
         let stop = Arc::clone(&stop_control);

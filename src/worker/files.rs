@@ -16,7 +16,7 @@ use crossbeam::sync::Parker;
 use super::{Ticket, serve};
 use crate::base::Handle;
 use crate::graph::formats::export::{ExportFormat, export};
-use crate::graph::formats::{Format, ImportOptions, Progress, SourceWatch, difference, import_bytes_until};
+use crate::graph::formats::{Format, ImportOptions, Progress, SourceWatch, difference_until, import_bytes_until};
 use crate::graph::{Batch, Graph, GraphLimits, Op};
 use crate::handoff::{Consumer, Doorbell, Frame, Producer};
 use crate::limits::EXPORT_BYTES_MAX;
@@ -404,7 +404,8 @@ impl Progress for Reading<'_> {
     }
 }
 
-/// What a file comes to: operations in the terms of `terms`. `ticket` hears how far it is, and stops it between two records.
+/// What a file comes to: operations in the terms of `terms`. `ticket` hears how far it is, and stops it between two records of the file
+/// or a thousand of the graph.
 ///
 /// # Errors
 /// What is wrong with the file, and where.
@@ -431,7 +432,11 @@ pub fn read_file(
         // Of this very graph: what somebody adds meanwhile would be missed.
         Meeting::Replace => (graph, terms.if_version.or(Some(version))),
     };
-    let ops = difference(before, &imported.graph, graph);
+    let ops = difference_until(before, &imported.graph, graph, &mut |part| {
+        ticket.advance(READ_PART + part * (COMPARED_PART - READ_PART));
+        !ticket.is_cancelled()
+    });
+    let ops = ops.ok_or_else(stopped)?;
     let skipped = imported.skipped.iter().map(ToString::to_string);
     let warnings = imported.warnings.iter().map(ToString::to_string);
     let remarks = Remarks::of(skipped, imported.skipped_count, warnings);

@@ -79,6 +79,7 @@ fn main() {
                         profile: Profile::Own,
                         demand_bytes: 0,
                         greeting: Bytes::new(),
+                        interest: None,
                         missed: None,
                     };
                     replies.push(DoorReply::Granted { token, grant }).unwrap();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use swarmcast::wire::{SettingsBody, SettingsMessage, SettingsPath, SettingsValue};
 
-use crate::support::{Answer, Client, Event, Folder, Server, Ws, graph, within};
+use crate::support::{Answer, Client, Event, Folder, Server, Ws, graph, run, within};
 
 fn send(server: &Server, method: &str, path: &str, body: &Value) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -247,7 +247,14 @@ fn saved_settings_survive_a_restart_and_others_do_not() {
         assert_eq!(again["changed"], 0);
         assert_eq!(put(&server, "sim.repel_k", &json!(99)).status, 200);
         assert_eq!(server.state()["version"], 1, "a save is a batch of the log");
+        shows_what_was_saved(&store);
+        assert_eq!(put(&server, "sim.repel_k", &json!(98)).status, 200);
+        let again = send(&server, "POST", "/api/settings/save", &Value::Null);
+        assert_eq!((again.status, &again.json()["changed"]), (200, &json!(1)), "it goes on as if nobody had looked");
+        assert_eq!(put(&server, "sim.repel_k", &json!(17_000.0)).status, 200);
+        assert_eq!(send(&server, "POST", "/api/settings/save", &Value::Null).status, 200);
     }
+    shows_what_was_saved(&store);
     {
         let server = Server::start(&flags);
         assert_eq!((get(&server, "sim.damping"), get(&server, "log.level")), (json!(0.4), json!("warn")));
@@ -266,6 +273,34 @@ fn saved_settings_survive_a_restart_and_others_do_not() {
     let server = Server::start(&graph("karate.gexf"));
     let refused = send(&server, "POST", "/api/settings/save", &Value::Null);
     assert_eq!((refused.status, refused.text().contains("--store")), (409, true), "{}", refused.text());
+}
+
+/// `config show` has what an engine with this store begins with, and where it comes from; `serve --check` has it as well.
+fn shows_what_was_saved(store: &str) {
+    let flags = ["--store", store, "--set", "sim.theta=0.7"];
+    let saved = format!("damping = 0.4 # saved in {store}");
+    let level = format!("level = \"warn\" # saved in {store}");
+    let shown = run(&[&["config", "show", "--origin"][..], &flags].concat());
+    let said = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    for line in [&*saved, &*level, "theta = 0.7 # flag --set", "repel_k = 17000.0 # default"] {
+        assert!(said.lines().any(|found| found == line), "{line} is missing in {said}");
+    }
+    let nothing = run(&[&["config", "show", "--ephemeral"][..], &flags].concat());
+    assert!(String::from_utf8(nothing.stdout).unwrap().lines().any(|line| line == "damping = 0.9"));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_said_beside_the_configuration() {
+    let folder = Folder::new("show-damaged");
+    let store = folder.join("graph.db");
+    let show = || run(&["config", "show", "--store", &store.display().to_string()]);
+    assert!(show().status.success() && !store.exists(), "one that is not there is not made");
+    std::fs::write(&store, "no database").unwrap();
+    let shown = show();
+    assert!(String::from_utf8(shown.stdout).unwrap().contains("damping = 0.9"));
+    let words = String::from_utf8(shown.stderr).unwrap();
+    assert!(!shown.status.success() && words.contains("graph.db"), "{words}");
 }
 
 #[test]
@@ -287,6 +322,59 @@ fn limits_that_are_live_hold_at_once() {
     assert_ne!(upgrade.status, 101, "{}", upgrade.text());
     assert_eq!(put(&server, "net.connections_per_address_max", &json!(0)).status, 200);
     let _second = server.ws("");
+}
+
+#[test]
+fn times_of_connections_change_while_they_last() {
+    let server = Server::start(&graph("karate.gexf"));
+    // Somebody who says nothing is asked after half a minute; from now on after a second.
+    let _quiet = server.ws("");
+    assert_eq!(server.metric("swarmcast_pings_sent_total"), 0.0);
+    assert_eq!(put(&server, "net.ping_seconds", &json!(1)).json()["value"], 1);
+    assert!(within(Duration::from_secs(5), || server.metric("swarmcast_pings_sent_total") >= 1.0));
+    // Somebody who does not say hello is told so after five seconds; from now on after 300 ms.
+    assert_eq!(put(&server, "net.handshake_timeout_ms", &json!(300)).json()["value"], 300);
+    let mut silent = std::net::TcpStream::connect(server.tcp).unwrap();
+    silent.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let begun = Instant::now();
+    std::io::Read::read_to_end(&mut silent, &mut Vec::new()).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // What is live is what the schema says, reads back, and nothing else is taken.
+    let live = [
+        ("net.hold_ms_max", 700),
+        ("net.pong_seconds", 3),
+        ("net.frame_lease_max_ms", 200),
+        ("net.stall_seconds", 4),
+        ("net.lease_copy_bytes_max", 1 << 20),
+        ("graph.watch_ms", 300),
+        ("mcp.connections_per_token", 7),
+        ("mcp.calls_per_second", 8),
+        ("mcp.changes_per_second", 9),
+    ];
+    let schema = server.get("/api/settings/schema").json();
+    for (path, value) in live {
+        let answer = put(&server, path, &json!(value));
+        assert_eq!((answer.status, &answer.json()["value"]), (200, &json!(value)), "{path}: {}", answer.text());
+        assert_eq!(get(&server, path), json!(value), "{path}");
+    }
+    for (section, rows) in current(&server)["settings"].as_object().unwrap() {
+        for (leaf, value) in rows.as_object().unwrap() {
+            let row = &schema["properties"][section]["properties"][leaf];
+            let other = match value {
+                Value::Bool(value) => json!(!value),
+                Value::Number(number) if number.is_i64() => json!(number.as_i64().unwrap() + 1),
+                _ => continue,
+            };
+            let answer = put(&server, &format!("{section}.{leaf}"), &other);
+            match row["x-live"] == true {
+                true => assert_ne!(answer.status, 409, "{section}.{leaf}: {}", answer.text()),
+                false => assert!([400, 409].contains(&answer.status), "{section}.{leaf}: {}", answer.text()),
+            }
+            if answer.status == 409 {
+                assert!(answer.text().contains("needs_restart"), "{}", answer.text());
+            }
+        }
+    }
 }
 
 /// Settings by path, as a client that hears of changes has them.

@@ -321,7 +321,7 @@ fn files_that_are_no_store_of_ours_are_refused_untouched() {
     fs::remove_file(&second).unwrap();
     let inner = folder.join("folder");
     fs::create_dir(&inner).unwrap();
-    assert!(matches!(SqliteStore::open(&inner), Err(StoreError::NotADatabase { .. })));
+    assert!(matches!(SqliteStore::open(&inner), Err(StoreError::NoFile { .. })));
     assert!(matches!(SqliteStore::open(&folder.join("no/graph.db")), Err(StoreError::NoFolder { .. })));
     fs::write(folder.join("gone.db-wal"), "x").unwrap();
     assert!(matches!(refusal(&folder.join("gone.db")), StoreError::Orphan { .. }));

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Server};
+use crate::support::{self, Folder, Server};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -184,6 +185,33 @@ fn modern(id: u64, method: &str, mut params: Value) -> String {
 
 fn node(key: &str) -> Value {
     json!({ "name": "upsert_nodes", "arguments": { "nodes": [{ "id": key, "label": key }] } })
+}
+
+#[test]
+fn an_answer_that_takes_longer_than_most_is_whole_and_one_that_does_not_come_is_no_empty_one() {
+    let folder = Folder::new("http-long");
+    let file = format!("mcp.token_file={}", folder.join("mcp.token").display());
+    let sets = [
+        "--toolsets",
+        "core,sim",
+        "--set",
+        "mcp.anonymous=write",
+        "--set",
+        "sim.cooling=0",
+        "--set",
+        "sim.settle_velocity=0",
+    ];
+    let server = Server::start(&[&["--mcp", "127.0.0.1:0", "--set", &file][..], &sets].concat());
+    let begun = Instant::now();
+    let stepped = server.tool("step_simulation", json!({ "ticks": 10_000, "timeout_ms": 25_000 }));
+    assert_eq!(stepped["timed_out"], json!(true), "{stepped}");
+    assert!(begun.elapsed() >= Duration::from_secs(24), "{:?}", begun.elapsed());
+    // The helper of the tests itself: a server that accepts and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let read = catch_unwind(AssertUnwindSafe(|| support::Answer::read(&mut stream)));
+    assert!(read.is_err(), "what did not come is told from what is empty");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use swarmcast::analytics::{AnalyticsError, Watch};
 use swarmcast::base::clock::{monotonic_ns, thread_cpu_ns};
+use swarmcast::graph::formats::difference_until;
+use swarmcast::graph::{Graph, GraphBuilder};
 use swarmcast::mcp::{Ask, Bounds, Looked, Reply, look};
 
 use crate::engine::Engine;
@@ -102,6 +104,58 @@ fn every_call_that_computes_stops_between_two_looks_that_are_near_each_other() {
         }
     }
     assert!(slow.is_empty(), "{}", slow.join("\n"));
+}
+
+#[test]
+fn what_a_file_comes_to_is_worked_out_with_looks_that_are_near_each_other() {
+    // As large as a start allows, a tenth of it changed, under other names, and gone.
+    let graph = |first: usize, weight: f64| {
+        let mut builder = GraphBuilder::new(300_000, 600_000);
+        let nodes: Vec<_> = (0..200_000).map(|node| builder.node(&format!("node {}", first + node)).unwrap()).collect();
+        for at in 0..400_000 {
+            let (from, to) = (nodes[at / 2], nodes[(at * 7_919) % nodes.len()]);
+            builder.edge(from, to, if at % 10 == 0 { weight } else { 1.0 }, true).unwrap();
+        }
+        builder.finish()
+    };
+    let (present, wanted) = (graph(0, 1.0), graph(20_000, 2.0));
+    for before in [&Graph::default(), &present] {
+        let compare = |counter: &Counter| {
+            let done = difference_until(before, &wanted, &present, &mut |part| counter.progress(part).is_ok());
+            counter.mark();
+            done
+        };
+        let looks = || {
+            let counter = Counter::new(u64::MAX);
+            assert!(compare(&counter).unwrap().len() > 40_000);
+            (counter.longest.get(), counter.looks.get())
+        };
+        let (longest, looks) = (0..3).map(|_| looks()).min().unwrap();
+        assert!(longest < STOP_MAX, "{longest:?} without a look, of {looks}");
+        for stop_at in [1, looks / 2, looks] {
+            let counter = Counter::new(stop_at);
+            assert!(compare(&counter).is_none(), "it goes on after look {stop_at} of {looks}");
+            assert_eq!(counter.looks.get(), stop_at);
+        }
+    }
+}
+
+#[test]
+fn an_import_that_nobody_waits_for_leaves_the_thread_of_files_to_others() {
+    let home = Home::start("mcp-import-cancel", &[]);
+    let mut agent = home.agent();
+    // Read before it is compared: cancelled at moments of both.
+    let record =
+        |n: usize| json!({ "source": format!("a {}", n % 9_000), "target": format!("b {}", n % 7_919) }).to_string();
+    let links = (0..12_000).map(record).collect::<Vec<_>>().join(",");
+    let file = format!("{{\"nodes\":[],\"links\":[{links}]}}");
+    for wait_ms in [0, 2, 5, 10, 20, 40] {
+        let id = agent.begin_call("import_graph", json!({ "data": file, "format": "json", "dry_run": true }), "never");
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        agent.cancel(id);
+        let (_, took) = timed(|| agent.call("export_graph", json!({ "format": "json" })));
+        assert!(took < STOP_MAX * 10, "after {wait_ms} ms: {took:?}");
+    }
 }
 
 #[test]

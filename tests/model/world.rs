@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use swarmcast::api::steer::SteerFacts;
 use swarmcast::base::Handle;
-use swarmcast::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts};
+use swarmcast::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts, net_limits};
 use swarmcast::graph::{GraphBuilder, GraphLimits, NodeClass, NodeKind};
 use swarmcast::handoff::{
     Adopt, Bounds, Consumer, DoorReply, DoorRequest, Doorbell, FramePool, Grant, Overflow, Producer, RuleScale,
@@ -16,6 +16,7 @@ use swarmcast::handoff::{
 };
 use swarmcast::metrics::{Health, Metrics};
 use swarmcast::net::{Patience, Shard, ShardLanes, ShardOptions};
+use swarmcast::settings::NetOptions;
 use swarmcast::sim::{Identity, Sim, SimLanes};
 use swarmcast::wire::compact::BLOCK_NODES;
 use swarmcast::wire::{Detail, Hello, Profile};
@@ -170,6 +171,7 @@ impl World {
             limits: GraphLimits { nodes: 1_000_000, edges: 1_000_000 },
             room: Room { needed: Arc::new(|_, _| 0), available: || None },
             settings: SettingsFacts::default(),
+            net_limits: Arc::new(net_limits(&NetOptions::default())),
         };
         let lanes = ControlLanes {
             requests: requests_in,

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -164,6 +164,56 @@ fn a_message_links_two_agents_for_five_seconds_and_is_told_without_its_words() {
     assert!(within(PATIENCE, || links() == 1), "the graph shows it");
     assert!(within(PATIENCE, || links() == 0), "until five seconds after the last one");
     drop(bob);
+}
+
+#[test]
+fn links_between_agents_fade_together_and_a_new_message_brings_one_back() {
+    let (_folder, server) = open("fading");
+    let agents: Vec<Value> = (0..20).map(|n| register(&server, &format!("a{n}"), 600)).collect();
+    let version = || server.state()["version"].as_u64().unwrap();
+    let say = |from: usize, to: usize| {
+        let words = json!({ "handle": agents[from]["handle"], "to": format!("agent:a{to}"), "text": "x" });
+        server.tool("send_agent_message", words);
+        Instant::now()
+    };
+    // The weight of the first link, `None` where there is none; it is watched from here on.
+    let weight = || {
+        let found = server.tool("find_edges", json!({ "from": "agent:a0", "to": "agent:a1", "type": "messages" }));
+        found["edges"][0]["weight"].as_f64()
+    };
+    report(&server, &agents[0], json!({ "kind": "action", "target": "1" }));
+    for from in 1..10 {
+        say(from, from + 10);
+    }
+    let begun = say(0, 1);
+    assert!(within(PATIENCE, || weight() == Some(1.0)));
+    let before = version();
+    let mut seen = vec![(1.0, begun.elapsed())];
+    while let Some(now) = weight() {
+        assert!(begun.elapsed() < PATIENCE);
+        if now != seen.last().unwrap().0 {
+            seen.push((now, begun.elapsed()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let weights: Vec<f64> = seen.iter().map(|(weight, _)| *weight).collect();
+    assert!(weights.is_sorted_by(|more, less| more > less) && weights.len() <= 4, "{seen:?}");
+    assert!(weights.len() >= 3 && weights.iter().all(|weight| (weight * 4.0).fract() == 0.0), "{seen:?}");
+    for (weight, at) in &seen {
+        // Never fainter than what is left of its time, and a step and a look behind it at most.
+        let left = 1.0 - at.as_secs_f64() / 5.0;
+        assert!((left - 0.3..left + 0.65).contains(weight), "{weight} after {at:?}");
+    }
+    let batches = version() - before;
+    assert!(batches <= 9, "{batches} batches for ten links");
+    // Faint, then strong again; one to a node that is no agent does not fade.
+    let begun = say(0, 1);
+    report(&server, &agents[0], json!({ "kind": "action", "target": "1" }));
+    assert!(within(PATIENCE, || weight().is_some_and(|weight| weight <= 0.5)), "{:?}", begun.elapsed());
+    let touched = server.tool("find_edges", json!({ "from": "agent:a0", "type": "touches" }));
+    assert_eq!(touched["edges"][0]["weight"], json!(1.0), "{touched}");
+    say(0, 1);
+    assert!(within(Duration::from_secs(1), || weight() == Some(1.0)));
 }
 
 /// An action as section 4.1 of the protocol has it.

@@ -307,6 +307,53 @@ fn an_interest_is_served_from_the_shared_blocks() {
     assert!(watched.compare(&truth) >= 20);
 }
 
+#[test]
+fn an_interest_goes_on_with_the_session() {
+    let server = Server::start(&MOVING);
+    let mut client = server.ws("?profile=swarmcast.compact&bits=12");
+    let session = client.hello()["session"].clone();
+    let mut watched = Watched::new();
+    watched.deltas(&mut client, 2);
+    let whole = watched.follower.nodes().count();
+    ask(&mut client, &mut watched, &json!({"type": "interest", "blocks": [1]}));
+    let confirmed = watched.texts.last().unwrap().clone();
+    // Back after its end and, the second time, while nobody has noticed that it is gone; then after it wanted everything again.
+    drop(client);
+    let comes_back = |session: &Value, sees: usize| {
+        let mut client = server.ws(&format!("?session={session}"));
+        assert_eq!((&client.hello()["is_reconnection"], &client.hello()["bits"]), (&json!(true), &json!(12)));
+        let session = client.hello()["session"].clone();
+        let mut watched = Watched::new();
+        if sees < whole {
+            watched.watch(&mut client, |watched, _| !watched.texts.is_empty());
+            let told = &watched.texts[0];
+            assert_eq!(
+                (&told["type"], &told["blocks"]),
+                (&json!("interest_confirmed"), &confirmed["blocks"]),
+                "{told}"
+            );
+            assert_eq!(watched.follower.nodes().count(), 0, "nothing comes before it is known what is wanted");
+        }
+        watched.deltas(&mut client, 10);
+        assert_eq!(watched.follower.nodes().count(), sees, "{:?}", watched.kinds);
+        (client, watched, session)
+    };
+    let sees = confirmed["nodes"].as_u64().unwrap() as usize;
+    assert!(sees < whole);
+    let (_there_still, _, session) = comes_back(&session, sees);
+    let (mut client, mut watched, session) = comes_back(&session, sees);
+    ask(&mut client, &mut watched, &json!({"type": "interest", "all": true}));
+    drop(client);
+    let (client, _, session) = comes_back(&session, whole);
+    drop(client);
+    // Another profile has no interests; one that never was has none either.
+    for query in [format!("?session={session}&profile=swarmcast.v1"), "?profile=swarmcast.compact&session=99999".into()]
+    {
+        let mut client = server.ws(&query);
+        assert_eq!(client.text_within("interest_confirmed", Duration::from_millis(500)), None);
+    }
+}
+
 /// Sends an interest and takes messages up to its confirmation.
 fn ask(client: &mut Ws, watched: &mut Watched, interest: &Value) {
     let texts = watched.texts.len();

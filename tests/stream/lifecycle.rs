@@ -118,7 +118,7 @@ fn a_check_prints_what_would_run_and_does_not_listen() {
 
 #[test]
 fn the_configuration_is_shown_with_its_origins() {
-    let ended = run(&["config", "show", "--origin", "--rate", "50", "--set", "net.stall_seconds=7"]);
+    let ended = run(&["config", "show", "--ephemeral", "--origin", "--rate", "50", "--set", "net.stall_seconds=7"]);
     let said = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(ended.status.code(), Some(0));
     for line in ["rate_hz = 50 # flag --rate", "stall_seconds = 7 # flag --set", "http = \"127.0.0.1:7400\" # default"]

@@ -137,7 +137,15 @@ fn gate(hold_max: usize, hold: Duration) -> Gate {
                 session += 1;
                 let class = ClassRef { slot: 0, serial: 1 };
                 let (profile, session) = (Profile::Own, SessionId(session));
-                let grant = Grant { session, class, profile, demand_bytes: 1, greeting: "{}".into(), missed: None };
+                let grant = Grant {
+                    session,
+                    class,
+                    profile,
+                    demand_bytes: 1,
+                    greeting: "{}".into(),
+                    missed: None,
+                    interest: None,
+                };
                 replies.push(DoorReply::Granted { token, grant }).unwrap();
             }
             thread::sleep(Duration::from_millis(1));

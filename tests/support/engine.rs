@@ -255,12 +255,13 @@ impl Engine {
             }
             Errand::Restore { snapshot, dry_run, if_revision } => {
                 let at = if_revision.unwrap_or(self.revision);
-                let write = restored(&snapshot, &self.graph, &self.snapshot, author, at, dry_run);
+                let write = restored(&snapshot, &self.graph, &self.snapshot, author, at, dry_run, &mut |_| true)?;
                 self.write(&write)
             }
             Errand::Diff { from, to, limit } => {
                 let after = if to.is_some() { &self.snapshot } else { &self.graph };
-                compared((&from, to.as_deref().unwrap_or("now")), &self.snapshot, after, limit, self.revision)
+                let names = (&*from, to.as_deref().unwrap_or("now"));
+                compared(names, &self.snapshot, after, limit, self.revision, &mut |_| true)
             }
             Errand::Describe { .. } | Errand::Names { .. } => Err(ToolError::new("this is no tool")),
             Errand::Upload { upload, data } => {

@@ -174,7 +174,8 @@ impl Server {
     /// Bytes to the HTTP port, and the answer to them.
     pub fn send(&self, bytes: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.http).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // Longer than any call may take.
+        stream.set_read_timeout(Some(PATIENCE * 2)).unwrap();
         stream.write_all(bytes).unwrap();
         Answer::read(&mut stream)
     }
@@ -242,8 +243,12 @@ pub struct Answer {
 impl Answer {
     pub fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
-        // A server that closes with our bytes unread resets; what came before counts.
-        let _ = stream.read_to_end(&mut bytes);
+        // A server that closes with our bytes unread resets; what came before counts. An answer that is late is none, and no empty one.
+        if let Err(error) = stream.read_to_end(&mut bytes)
+            && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        {
+            panic!("neither the whole answer nor the end came in time, but {} bytes", bytes.len());
+        }
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(bytes.len());
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);

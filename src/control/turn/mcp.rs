@@ -200,8 +200,12 @@ impl Mcp {
     pub(super) fn new(revision: u64, desk: Option<&McpDesk>) -> Self {
         let nobody = || Principal { name: "nobody".into(), scopes: Scopes::NONE };
         let own_user = desk.map_or_else(nobody, |desk| desk.own_user.clone());
+        let mut talks = Talks::new(own_user, desk.and_then(|desk| desk.anonymous.clone()));
+        if let Some(desk) = desk {
+            talks.set_connections_max(desk.server.connections_max);
+        }
         Self {
-            talks: Talks::new(own_user, desk.and_then(|desk| desk.anonymous.clone())),
+            talks,
             pending: Vec::new(),
             agents: Agents::default(),
             speakers: HashMap::new(),
@@ -226,6 +230,16 @@ impl Mcp {
             rates: Rates::new(desk.map_or_else(RateLimits::default, |desk| desk.server.rate_limits)),
             rated: (0, 0),
         }
+    }
+
+    /// What a principal may call from now on; what holds then.
+    pub(super) fn set_rates(&mut self, limits: RateLimits) -> RateLimits {
+        self.rates.set_limits(limits)
+    }
+
+    /// How many connections a principal may have from now on; what holds then.
+    pub(super) fn set_connections_max(&mut self, count: usize) -> usize {
+        self.talks.set_connections_max(count)
     }
 
     /// Whether something is due before a lane rings.

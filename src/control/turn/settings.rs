@@ -11,7 +11,7 @@ use std::collections::{HashSet, VecDeque};
 
 use serde_json::{Value as Json, json};
 
-pub use self::here::{SettingsFacts, budgets, steer_facts};
+pub use self::here::{SettingsFacts, budgets, net_limits, steer_facts};
 use super::Control;
 use super::steer::body;
 use crate::api::settings as pages;

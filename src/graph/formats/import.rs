@@ -10,6 +10,7 @@ use super::intake::Intake;
 use super::note::Note;
 use super::source::{Progress, Source};
 use super::{BadLine, Format, Found, ImportError, dot, edge_list, gexf, gml, graphml, json, matrix_market, vault};
+use crate::base::open_file;
 use crate::graph::Graph;
 
 /// Bytes of the head of a file that are looked at to find its format.
@@ -60,14 +61,13 @@ pub fn import_path(path: &Path, options: &ImportOptions, progress: &mut dyn Prog
             format => Err(ImportError::Folder { path: path.into(), format }),
         };
     }
-    // Opening a pipe would wait for its writer.
-    if !about.is_file() {
-        return Err(ImportError::Special { path: path.into() });
-    }
     if options.format == Format::Vault {
-        return Err(ImportError::NotFolder { path: path.into() });
+        return match about.is_file() {
+            true => Err(ImportError::NotFolder { path: path.into() }),
+            false => Err(ImportError::Special { path: path.into() }),
+        };
     }
-    let mut file = File::open(path).map_err(|reason| unreadable(path, reason))?;
+    let (mut file, about) = open_file(path).map_err(|reason| unreadable(path, reason))?;
     if is_parquet(&mut file, options.format).map_err(|reason| unreadable(path, reason))? {
         return import_parquet(path, file, options, progress);
     }
@@ -238,6 +238,7 @@ pub(super) fn newlines(bytes: &[u8]) -> u64 {
 pub(super) fn unreadable(path: &Path, reason: io::Error) -> ImportError {
     match reason.kind() {
         ErrorKind::NotFound => ImportError::NotFound { path: path.into() },
+        ErrorKind::InvalidInput => ImportError::Special { path: path.into() },
         _ => ImportError::Unreadable { path: path.into(), reason },
     }
 }

@@ -28,7 +28,7 @@ mod vault;
 mod watch;
 mod xml;
 
-pub use difference::difference;
+pub use difference::{difference, difference_until};
 pub use error::{BAD_LINES_KEPT, BAD_LINES_SHOWN, BadLine, Found, ImportError, Problem};
 pub use format::{Format, UnknownFormat};
 pub use import::{ImportOptions, Imported, import_bytes, import_bytes_until, import_path};

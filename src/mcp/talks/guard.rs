@@ -15,8 +15,7 @@ const SWEEP_NS: u64 = 1_000_000_000;
 
 /// Lets a message of a connection of lines have been said, unless it makes the connection somebody's who has as many as may be.
 pub(super) fn admit<'line>(
-    crowd: &mut Crowd,
-    server: &Server,
+    (crowd, connections_max): (&mut Crowd, usize),
     session: &Session,
     lines: &mut Lines,
     line: &Line,
@@ -24,7 +23,7 @@ pub(super) fn admit<'line>(
     out: &mut Vec<u8>,
 ) -> Step<'line> {
     let Some(name) = session.known_as() else { return step };
-    if crowd.enter(lines.conn, name, server.connections_max) {
+    if crowd.enter(lines.conn, name, connections_max) {
         return step;
     }
     // Seldom, so its id is read again rather than kept for every message.
@@ -33,20 +32,20 @@ pub(super) fn admit<'line>(
         _ => None,
     };
     out.clear();
-    too_many_connections(server.connections_max).write(id, out);
+    too_many_connections(connections_max).write(id, out);
     lines.close();
     Step::Done
 }
 
 impl Talks {
     /// A connection of lines.
-    pub(super) fn open(&mut self, server: &Server, conn: Handle, own_user: bool) {
+    pub(super) fn open(&mut self, conn: Handle, own_user: bool) {
         let principal = if own_user { Some(self.own_user.clone()) } else { self.anonymous.clone() };
         let mut lines = Lines::new(conn);
         if let Some(principal) = &principal
-            && !self.crowd.enter(conn, &principal.name, server.connections_max)
+            && !self.crowd.enter(conn, &principal.name, self.connections_max)
         {
-            lines.end(&too_many_connections(server.connections_max));
+            lines.end(&too_many_connections(self.connections_max));
         }
         let refused = lines.close;
         let talk = Talk::new(Session::new(principal), Peer::Lines(lines));

@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
+use super::aside::Ahead;
 use crate::base::Handle;
 use crate::handoff::McpReply;
 use crate::mcp::rpc::RpcError;
@@ -33,6 +34,12 @@ pub(super) struct Lines {
     pub(super) out: BytesMut,
     /// Lines that nothing was made of yet.
     pub(super) rest: Bytes,
+    /// Those before them, whose turn has not come.
+    pub(super) ahead: Ahead,
+    /// Bytes that were sent and of which the door has not said that they are out.
+    pub(super) unread: usize,
+    /// The door is to say so.
+    pub(super) asked: bool,
     /// The door waits to hear that its lines were taken.
     pub(super) untold: bool,
     /// The other end has said its last.
@@ -51,8 +58,17 @@ pub(super) struct Http {
     /// Connections that a session's notices may go to, the newest last.
     pub(super) streams: Vec<Handle>,
     /// Messages that nothing was made of yet.
-    pub(super) waiting: VecDeque<(Handle, Bytes)>,
+    pub(super) waiting: VecDeque<Waiting>,
     pub(super) used_ns: u64,
+}
+
+/// A message by HTTP that waits to be understood.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) conn: Handle,
+    pub(super) body: Bytes,
+    /// It is known to make no room for others.
+    pub(super) seen: bool,
 }
 
 /// A request of HTTP that is not answered to its end.
@@ -70,13 +86,24 @@ pub(super) struct Exchange {
 
 impl Lines {
     pub(super) fn new(conn: Handle) -> Self {
-        Self { conn, out: BytesMut::new(), rest: Bytes::new(), untold: false, ended: false, close: false }
+        Self {
+            conn,
+            out: BytesMut::new(),
+            rest: Bytes::new(),
+            ahead: Ahead::default(),
+            unread: 0,
+            asked: false,
+            untold: false,
+            ended: false,
+            close: false,
+        }
     }
 
     /// Has it closed once what there is to say is said; what it asks meanwhile is not looked at.
     pub(super) fn close(&mut self) {
         self.close = true;
         self.rest.clear();
+        self.ahead.clear();
     }
 
     /// Says why, and closes.

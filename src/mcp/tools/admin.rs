@@ -13,7 +13,7 @@ use super::survey::commonest;
 use super::write::{Given, Write, given};
 use super::{Done, done};
 use crate::graph::formats::export::ExportFormat;
-use crate::graph::formats::{Format, difference};
+use crate::graph::formats::{Format, difference_until};
 use crate::graph::{Batch, EdgePatch, EdgeRef, Graph, NodePatch, NodeRef, Op};
 use crate::mcp::Server;
 use crate::mcp::agents::is_shown_agent;
@@ -314,9 +314,15 @@ fn link<'a>(graph: &'a Graph, edge: &'a crate::graph::Edge) -> Option<Link<'a>> 
     Some(Link { from: &from.key, to: &to.key, relation: edge.relation.as_deref() })
 }
 
+fn stopped() -> ToolError {
+    ToolError::new("it was stopped: nothing was done")
+}
+
 /// The batch that makes the graph that is there the one of a snapshot, up to ids. Agents are left as they are: those that live show
-/// themselves, and those of the snapshot are gone.
-#[must_use]
+/// themselves, and those of the snapshot are gone. `goes_on` hears how far it is, 0 to 1.
+///
+/// # Errors
+/// `goes_on` has said no.
 pub fn restored(
     snapshot: &str,
     present: &Graph,
@@ -324,8 +330,9 @@ pub fn restored(
     author: &str,
     version: u64,
     dry_run: bool,
-) -> Box<Write> {
-    let mut ops = difference(present, wanted, present);
+    goes_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<Box<Write>, ToolError> {
+    let mut ops = difference_until(present, wanted, present, goes_on).ok_or_else(stopped)?;
     let is_agent =
         |graph: &Graph, key: &str| graph.by_key(key).and_then(|index| graph.node(index)).is_some_and(is_shown_agent);
     let of_agent = |node: &NodeRef| match node {
@@ -342,7 +349,7 @@ pub fn restored(
     let structured = json!({ "snapshot": snapshot, "dry_run": dry_run });
     let mut write = given(ops, author, Given { list: "snapshot", structured, text: None, counted: Some(cascaded) });
     (write.dry_run, write.batch.if_version) = (dry_run, Some(version));
-    write
+    Ok(write)
 }
 
 /// The batch that a file came to, and what was made of the file, as members of an object.
@@ -422,8 +429,15 @@ impl Listing<'_> {
 ///
 /// # Errors
 /// Never in practice: lists end before they are too long.
-pub fn compared(names: (&str, &str), before: &Graph, after: &Graph, limit: usize, revision: u64) -> Done {
-    let ops = difference(before, after, before);
+pub fn compared(
+    names: (&str, &str),
+    before: &Graph,
+    after: &Graph,
+    limit: usize,
+    revision: u64,
+    goes_on: &mut dyn FnMut(f64) -> bool,
+) -> Done {
+    let ops = difference_until(before, after, before, goes_on).ok_or_else(stopped)?;
     let (tally, gone) = (Tally::of(before, &ops), removed(before, &ops));
     let budget = std::cell::RefCell::new(Budget::default());
     let list = || Listing { items: Vec::new(), total: 0, limit, budget: &budget };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Awaited, McpDesk, Pending, random};
-use crate::base::Handle;
+use crate::base::{Handle, fault};
 use crate::control::turn::Control;
 use crate::control::turn::files::about;
 use crate::control::turn::snapshots::{ENDING, Waiter, checked};
@@ -56,6 +56,7 @@ fn described(folder: &Path, name: &str) -> Option<String> {
 /// The graph of a snapshot.
 fn snapshot(folder: &Path, name: &str) -> Result<Graph, ToolError> {
     checked(name).map_err(|error| ToolError::new(error.message))?;
+    fault::point(fault::Point::SnapshotRead, name.as_bytes());
     let path = folder.join(format!("{name}{ENDING}"));
     if !path.exists() {
         let mut names = names(folder);
@@ -175,22 +176,26 @@ impl Control {
             }
             Errand::Restore { snapshot: name, dry_run, if_revision } => {
                 let folder = self.snapshot_folder()?;
-                AgentWork::new(move |_| {
+                AgentWork::new(move |ticket| {
                     let wanted = snapshot(&folder, &name);
                     let at = if_revision.unwrap_or(version);
-                    AgentProduct::Write(wanted.map(|wanted| restored(&name, &graph, &wanted, &author, at, dry_run)))
+                    let goes_on = &mut |_| !ticket.is_cancelled();
+                    AgentProduct::Write(
+                        wanted.and_then(|wanted| restored(&name, &graph, &wanted, &author, at, dry_run, goes_on)),
+                    )
                 })
             }
             Errand::Diff { from, to, limit } => {
                 let folder = self.snapshot_folder()?;
-                AgentWork::new(move |_| {
+                AgentWork::new(move |ticket| {
                     let compare = || {
                         let before = snapshot(&folder, &from)?;
                         let after = match &to {
                             Some(to) => Arc::new(snapshot(&folder, to)?),
                             None => graph,
                         };
-                        compared((&from, to.as_deref().unwrap_or("now")), &before, &after, limit, version)
+                        let names = (&*from, to.as_deref().unwrap_or("now"));
+                        compared(names, &before, &after, limit, version, &mut |_| !ticket.is_cancelled())
                     };
                     AgentProduct::Answer(compare())
                 })

@@ -1,12 +1,13 @@
 //! Long looks and whose turn it is: a principal has one of the threads at a time, and whoever was served longest ago comes first, of one
 //! principal's connections, too.
 
-use super::McpDesk;
+use super::{Mcp, McpDesk};
+use crate::base::Handle;
 use crate::control::turn::Control;
 use crate::worker::{LookOrder, LookReport};
 
 /// Who looks: the principal and its connection.
-type Who = (std::sync::Arc<str>, crate::base::Handle);
+type Who = (std::sync::Arc<str>, Handle);
 
 /// Looks that wait, and those under way.
 #[derive(Debug, Default)]
@@ -37,15 +38,15 @@ impl Looks {
     }
 
     /// Whose turn it is: of those who have no thread, the principal served longest ago, then its connection served longest ago, then who
-    /// came first.
-    fn next(&mut self) -> Option<LookOrder> {
+    /// came first. Nobody looks for whoever `is_behind` with reading.
+    fn next(&mut self, is_behind: impl Fn(Handle) -> bool) -> Option<LookOrder> {
         let is_busy = |(principal, _): &Who| self.busy.iter().flatten().any(|(busy, _)| busy == principal);
         let last = |fits: &dyn Fn(&Who) -> bool| self.served.iter().rposition(fits).map_or(0, |place| place + 1);
         let turn = |(place, order): (usize, &LookOrder)| {
             let (principal, conn) = who(order);
             (last(&|served| served.0 == principal), last(&|served| *served == (principal.clone(), conn)), place)
         };
-        let free = self.waiting.iter().enumerate().filter(|(_, order)| !is_busy(&who(order)));
+        let free = self.waiting.iter().enumerate().filter(|(_, order)| !is_busy(&who(order)) && !is_behind(order.conn));
         let (.., place) = free.map(turn).min()?;
         Some(self.waiting.remove(place))
     }
@@ -80,7 +81,8 @@ impl Control {
             if self.mcp.looks.busy.get(thread).is_none_or(Option::is_some) {
                 continue;
             }
-            let Some(order) = self.mcp.looks.next() else { break };
+            let Mcp { looks, talks, .. } = &mut self.mcp;
+            let Some(order) = looks.next(|conn| talks.is_behind(conn)) else { break };
             let (who, lanes) = (who(&order), desk.looks.get_mut(thread));
             let sent = lanes.is_some_and(|lanes| lanes.orders.push(order).is_ok());
             debug_assert!(sent, "a thread that is free has room for one");
@@ -98,7 +100,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::base::Handle;
     use crate::mcp::{Ask, CallKey, Principal, Scopes, Server, SimFacts};
 
     fn order(server: &Arc<Server>, principal: &str, conn: u32, key: u64) -> LookOrder {
@@ -128,7 +129,7 @@ mod tests {
             looks.add(order(&server, principal, conn, key));
         }
         let begin = |looks: &mut Looks| {
-            let order = looks.next()?;
+            let order = looks.next(|_| false)?;
             looks.serve(who(&order));
             let free = looks.busy.iter().position(Option::is_none).unwrap();
             looks.busy[free] = Some(who(&order));

@@ -24,9 +24,12 @@ impl Control {
         let mut due = Vec::new();
         let mcp_heard = self.mcp.society.take_sent();
         let Self { mcp, steering, settings, .. } = self;
-        mcp.pending.retain_mut(|pending| {
+        let Mcp { pending, talks, .. } = mcp;
+        pending.retain_mut(|pending| {
             let is_due = match &pending.what {
-                Awaited::Change { since, until_ns, .. } => version > *since || now_ns >= *until_ns,
+                Awaited::Change { since, until_ns, .. } => {
+                    (version > *since || now_ns >= *until_ns) && !talks.is_behind(pending.conn)
+                }
                 Awaited::Steer { asked, until_ns } => asked.are_obeyed(steering, settings) || now_ns >= *until_ns,
                 Awaited::Write { .. }
                 | Awaited::Registered { .. }

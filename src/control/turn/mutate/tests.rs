@@ -8,13 +8,14 @@ use bytes::Bytes;
 
 use crate::api::steer::SteerFacts;
 use crate::base::Handle;
-use crate::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts};
+use crate::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts, net_limits};
 use crate::graph::{GraphBuilder, GraphLimits, NodeIndex};
 use crate::handoff::{
     Bounds, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, NEW_NODE, Overflow, Producer, Query, Replaced,
     RestCall, RuleScale, SimCommand, SimEvent, Structure, lane,
 };
 use crate::metrics::{Health, Metrics};
+use crate::settings::NetOptions;
 
 struct Bench {
     control: Control,
@@ -52,6 +53,7 @@ fn bench_in(nodes: usize, room: Room) -> Bench {
         limits: GraphLimits { nodes: 9_000, edges: 1_000 },
         room,
         settings: SettingsFacts::default(),
+        net_limits: Arc::new(net_limits(&NetOptions::default())),
     };
     let lanes = ControlLanes {
         requests: requests_in,

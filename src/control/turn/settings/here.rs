@@ -1,14 +1,17 @@
 //! Settings that this thread puts in force itself, and what follows for it from those of `sim`.
 
+use std::time::Duration;
+
 use serde_json::Value as Json;
 
 use super::super::Control;
 use crate::api::steer::SteerFacts;
 use crate::base::clock::MILLISECOND_NS;
 use crate::graph::GraphLimits;
-use crate::handoff::RuleScale;
+use crate::handoff::{NetLimit, NetLimits, RuleScale};
+use crate::mcp::RateLimits;
 use crate::metrics::Budgets;
-use crate::settings::{BudgetOptions, Config, Dimensions, LogLevel, SimParams};
+use crate::settings::{BudgetOptions, Config, Dimensions, LogLevel, McpOptions, NetOptions, SimParams};
 
 /// The settings that the engine begins with.
 #[derive(Clone, Debug)]
@@ -67,6 +70,25 @@ pub fn budgets(options: &BudgetOptions) -> Budgets {
     }
 }
 
+/// Limits of connections in the unit of the network threads.
+#[must_use]
+pub fn net_limits(options: &NetOptions) -> NetLimits {
+    NetLimits::new(|which| net_limit(options, which))
+}
+
+fn net_limit(options: &NetOptions, which: NetLimit) -> u64 {
+    let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    match which {
+        NetLimit::Handshake => ns(options.handshake_timeout),
+        NetLimit::Hold => ns(options.hold_time_max),
+        NetLimit::Ping => ns(options.ping),
+        NetLimit::Pong => ns(options.pong),
+        NetLimit::Stall => ns(options.stall),
+        NetLimit::Lease => ns(options.frame_lease_max),
+        NetLimit::CopyBytes => options.lease_copy_bytes_max,
+    }
+}
+
 impl Control {
     /// Puts in force what this thread can, and gives back what is: each value is read from where it is used.
     pub(super) fn set_here(&mut self, mut config: Config) -> Config {
@@ -81,7 +103,39 @@ impl Control {
         if let Some(desk) = &mut self.lanes.store {
             desk.layout_ns = config.store.layout_interval.as_nanos() as u64;
         }
+        if let Some(follow_ns) = &mut self.lanes.files.follow_ns {
+            *follow_ns = config.graph.watch_interval.as_nanos() as u64;
+        }
+        self.set_net(&mut config.net);
+        self.set_mcp(&mut config.mcp);
         config
+    }
+
+    fn set_net(&self, options: &mut NetOptions) {
+        for which in NetLimit::ALL {
+            let found = self.facts.net_limits.set(which, net_limit(options, which));
+            let place = match which {
+                NetLimit::Handshake => &mut options.handshake_timeout,
+                NetLimit::Hold => &mut options.hold_time_max,
+                NetLimit::Ping => &mut options.ping,
+                NetLimit::Pong => &mut options.pong,
+                NetLimit::Stall => &mut options.stall,
+                NetLimit::Lease => &mut options.frame_lease_max,
+                NetLimit::CopyBytes => {
+                    options.lease_copy_bytes_max = found;
+                    continue;
+                }
+            };
+            *place = Duration::from_nanos(found);
+        }
+    }
+
+    fn set_mcp(&mut self, options: &mut McpOptions) {
+        let wanted = RateLimits { calls: options.calls_per_second, changes: options.changes_per_second };
+        let RateLimits { calls, changes } = self.mcp.set_rates(wanted);
+        (options.calls_per_second, options.changes_per_second) = (calls, changes);
+        let connections = self.mcp.set_connections_max(options.connections_per_token as usize);
+        options.connections_per_token = u32::try_from(connections).unwrap_or(u32::MAX);
     }
 
     /// What `sim` computes with has a part in what this thread says and compiles.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::graph::{
-    Attributes, Edge, EdgeDraft, EdgeId, EdgePatch, EdgeRef, Graph, Node, NodeDraft, NodePatch, NodeRef, Op, Value,
+    Attributes, Edge, EdgeDraft, EdgePatch, EdgeRef, Graph, Node, NodeDraft, NodePatch, NodeRef, Op, Value,
 };
 use crate::limits::COORDINATE_MAX;
 
@@ -17,22 +17,53 @@ use crate::limits::COORDINATE_MAX;
 /// Removals come first, so that a graph at its limits has room. O(nodes + edges + attributes).
 #[must_use]
 pub fn difference(before: &Graph, wanted: &Graph, present: &Graph) -> Vec<Op> {
+    difference_until(before, wanted, present, &mut |_| true).unwrap_or_default()
+}
+
+/// The same, told how much of it is done, 0 to 1, until `goes_on` says no: then there is nothing.
+#[must_use]
+pub fn difference_until(
+    before: &Graph,
+    wanted: &Graph,
+    present: &Graph,
+    goes_on: &mut dyn FnMut(f64) -> bool,
+) -> Option<Vec<Op>> {
+    let edges = 3 * before.edges().len() + 2 * wanted.edges().len() + present.edges().len();
+    let nodes = 2 * before.nodes().len() + wanted.nodes().len();
+    let mut looks = Looks { goes_on, done: 0, total: edges + nodes };
     let mut ops = Vec::new();
-    let gone = |key: &str| wanted.by_key(key).is_none();
-    let (old_links, new_links, links) = (by_ends(before), by_ends(wanted), by_ends(present));
-    let removed: HashSet<&str> = before.nodes().iter().map(|node| &*node.key).filter(|key| gone(key)).collect();
-    let kept = |ends: &Ends<'_>| !removed.contains(ends.source) && !removed.contains(ends.target);
-    for (ends, edges) in in_order(&old_links).into_iter().filter(|(ends, _)| kept(ends)) {
-        let left = new_links.get(ends).map_or(0, Vec::len);
-        for id in ids(&links, ends).skip(left).take(edges.len().saturating_sub(left)) {
-            ops.push(Op::RemoveEdge { edge: EdgeRef::Id(id) });
+    let old_links = ByEnds::of(before, &mut looks)?;
+    let new_links = ByEnds::of(wanted, &mut looks)?;
+    let links = ByEnds::of(present, &mut looks)?;
+    // Sized at once here and below: a table of a million that grows is moved in one piece.
+    let mut removed: HashSet<&str> = HashSet::with_capacity(before.nodes().len());
+    for node in before.nodes() {
+        looks.step()?;
+        if wanted.by_key(&node.key).is_none() {
+            removed.insert(&node.key);
         }
     }
-    for node in before.nodes().iter().filter(|node| gone(&node.key) && present.by_key(&node.key).is_some()) {
-        ops.push(Op::RemoveNode { node: NodeRef::Key(node.key.clone()) });
+    for (place, edge) in before.edges().iter().enumerate() {
+        looks.step()?;
+        let Some(ends) = old_links.begins(place, edge) else { continue };
+        if removed.contains(ends.source) || removed.contains(ends.target) {
+            continue;
+        }
+        let (left, all) = (new_links.of_ends(&ends).count(), old_links.of_ends(&ends).count());
+        for edge in links.of_ends(&ends).skip(left).take(all.saturating_sub(left)) {
+            looks.step()?;
+            ops.push(Op::RemoveEdge { edge: EdgeRef::Id(edge.id) });
+        }
     }
-    let mut made: HashSet<&str> = HashSet::new();
+    for node in before.nodes() {
+        looks.step()?;
+        if removed.contains(&*node.key) && present.by_key(&node.key).is_some() {
+            ops.push(Op::RemoveNode { node: NodeRef::Key(node.key.clone()) });
+        }
+    }
+    let mut made: HashSet<&str> = HashSet::with_capacity(wanted.nodes().len());
     for node in wanted.nodes() {
+        looks.step()?;
         let old = before.by_key(&node.key).and_then(|index| before.node(index));
         let patch = node_patch(old.unwrap_or(&Node::new(node.id, node.key.clone())), node);
         let is_same = old.is_some() && patch == NodePatch::default();
@@ -47,12 +78,17 @@ pub fn difference(before: &Graph, wanted: &Graph, present: &Graph) -> Vec<Op> {
         }
     }
     let there = |key: &str| present.by_key(key).is_some() || made.contains(key);
-    for (ends, edges) in in_order(&new_links).into_iter().filter(|(ends, _)| there(ends.source) && there(ends.target)) {
-        let old = old_links.get(ends).map_or(&[][..], Vec::as_slice);
+    for (place, edge) in wanted.edges().iter().enumerate() {
+        looks.step()?;
+        let Some(ends) = new_links.begins(place, edge).filter(|ends| there(ends.source) && there(ends.target)) else {
+            continue;
+        };
+        let mut old = old_links.of_ends(&ends);
         let again = made.contains(ends.source) || made.contains(ends.target);
-        let mut there_already = links.get(ends).map_or(&[][..], Vec::as_slice).iter();
-        for (place, edge) in edges.iter().enumerate() {
-            let patch = old.get(place).map(|old| edge_patch(old, edge));
+        let mut there_already = links.of_ends(&ends);
+        for edge in new_links.of_ends(&ends) {
+            looks.step()?;
+            let patch = old.next().map(|old| edge_patch(old, edge));
             match (patch, there_already.next()) {
                 (patch, Some(present)) => {
                     // One that the source did not have, and somebody else made.
@@ -63,11 +99,33 @@ pub fn difference(before: &Graph, wanted: &Graph, present: &Graph) -> Vec<Op> {
                 }
                 // Somebody removed it, and not with a node that comes back.
                 (Some(patch), None) if patch == EdgePatch::default() && !again => {}
-                (_, _) => ops.push(Op::AddEdge(draft(ends, edge))),
+                (_, _) => ops.push(Op::AddEdge(draft(&ends, edge))),
             }
         }
     }
-    ops
+    Some(ops)
+}
+
+/// Nodes and edges between two looks at whether somebody waits still: a few milliseconds of them.
+const LOOK_EVERY: usize = 1_024;
+
+/// Looks up now and then.
+struct Looks<'look> {
+    goes_on: &'look mut dyn FnMut(f64) -> bool,
+    done: usize,
+    total: usize,
+}
+
+impl Looks<'_> {
+    /// One more is done; `None` when nobody waits any more.
+    fn step(&mut self) -> Option<()> {
+        self.done += 1;
+        if !self.done.is_multiple_of(LOOK_EVERY) {
+            return Some(());
+        }
+        let part = self.done as f64 / self.total.max(self.done) as f64;
+        (self.goes_on)(part).then_some(())
+    }
 }
 
 fn draft(ends: &Ends<'_>, edge: &Edge) -> EdgeDraft {
@@ -95,27 +153,49 @@ struct Ends<'g> {
     relation: Option<&'g str>,
 }
 
-type ByEnds<'g> = HashMap<Ends<'g>, Vec<&'g Edge>>;
-
-fn ids<'a>(by_ends: &'a ByEnds<'a>, ends: &Ends<'a>) -> impl Iterator<Item = EdgeId> + 'a {
-    by_ends.get(ends).into_iter().flatten().map(|edge| edge.id)
+/// The edges of a graph by what makes them the same, each group in the order of the graph. Nothing in it is freed one by one.
+struct ByEnds<'g> {
+    graph: &'g Graph,
+    /// The first edge of each group, and the last.
+    groups: HashMap<Ends<'g>, (usize, usize)>,
+    /// By edge, the next of its group; [`NONE`] after the last.
+    next: Vec<usize>,
 }
 
-fn by_ends(graph: &Graph) -> ByEnds<'_> {
-    let mut by_ends = ByEnds::new();
-    for edge in graph.edges() {
-        let key = |index| graph.node(index).map_or("", |node| &*node.key);
-        let ends = Ends { source: key(edge.source), target: key(edge.target), relation: edge.relation.as_deref() };
-        by_ends.entry(ends).or_default().push(edge);
+/// No edge.
+const NONE: usize = usize::MAX;
+
+impl<'g> ByEnds<'g> {
+    fn of(graph: &'g Graph, looks: &mut Looks<'_>) -> Option<Self> {
+        let count = graph.edges().len();
+        let mut by_ends = Self { graph, groups: HashMap::with_capacity(count), next: vec![NONE; count] };
+        for (place, edge) in graph.edges().iter().enumerate() {
+            looks.step()?;
+            let (_, last) = by_ends.groups.entry(ends(graph, edge)).or_insert((place, place));
+            let before = std::mem::replace(last, place);
+            if let Some(next) = by_ends.next.get_mut(before).filter(|_| before != place) {
+                *next = place;
+            }
+        }
+        Some(by_ends)
     }
-    by_ends
+
+    /// The ends of this edge when it is the first that has them.
+    fn begins(&self, place: usize, edge: &'g Edge) -> Option<Ends<'g>> {
+        let ends = ends(self.graph, edge);
+        self.groups.get(&ends).is_some_and(|(first, _)| *first == place).then_some(ends)
+    }
+
+    fn of_ends(&self, ends: &Ends<'_>) -> impl Iterator<Item = &'g Edge> {
+        let first = self.groups.get(ends).map(|(first, _)| *first);
+        let next = |place: &usize| self.next.get(*place).copied().filter(|next| *next != NONE);
+        std::iter::successors(first, next).filter_map(|place| self.graph.edges().get(place))
+    }
 }
 
-/// In the order of their first edges, so that the same graphs give the same operations.
-fn in_order<'a, 'g>(by_ends: &'a ByEnds<'g>) -> Vec<(&'a Ends<'g>, &'a Vec<&'g Edge>)> {
-    let mut list: Vec<_> = by_ends.iter().collect();
-    list.sort_by_key(|(_, edges)| edges.first().map(|edge| edge.id));
-    list
+fn ends<'g>(graph: &'g Graph, edge: &'g Edge) -> Ends<'g> {
+    let key = |index| graph.node(index).map_or("", |node| &*node.key);
+    Ends { source: key(edge.source), target: key(edge.target), relation: edge.relation.as_deref() }
 }
 
 /// A node of this key that says nothing.

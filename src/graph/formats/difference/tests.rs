@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::graph::formats::tests::facts;
-use crate::graph::{Batch, GraphBuilder, GraphLimits, More, NodeIndex, NodeKind, Pending};
+use crate::graph::{Batch, EdgeId, GraphBuilder, GraphLimits, More, NodeIndex, NodeKind, Pending};
 
 const LIMITS: GraphLimits = GraphLimits { nodes: 1_000, edges: 1_000 };
 

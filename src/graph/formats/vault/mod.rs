@@ -22,7 +22,7 @@ mod references;
 mod walk;
 
 use std::collections::HashMap;
-use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use self::journal::Day;
@@ -35,6 +35,7 @@ use super::intake::Intake;
 use super::note::Note;
 use super::properties::{EdgeParts, Properties, typed};
 use super::{BadLine, Format, Found, ImportError, ImportOptions, Imported, Problem, Progress};
+use crate::base::open_file;
 use crate::graph::{NodeIndex, Value};
 
 /// Whose rules hold.
@@ -80,6 +81,9 @@ pub(super) fn import(
     Reader::new(root, options).read_all(progress).map(|(imported, _)| imported)
 }
 
+/// Bytes of its configuration that are read.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
 /// What the vault's own configuration says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Settings {
@@ -91,7 +95,12 @@ struct Settings {
 impl Settings {
     fn of(root: &Path, flavour: Flavour) -> Self {
         let text = match flavour {
-            Flavour::Logseq => fs::read_to_string(root.join("logseq/config.edn")).unwrap_or_default(),
+            Flavour::Logseq => {
+                let mut text = String::new();
+                let read = open_file(&root.join("logseq/config.edn"))
+                    .and_then(|(file, _)| file.take(CONFIG_BYTES_MAX).read_to_string(&mut text));
+                if read.is_ok() { text } else { String::new() }
+            }
             Flavour::Obsidian => String::new(),
         };
         let setting = |key: &str, usual: &str| setting(&text, key).unwrap_or(usual).to_string();

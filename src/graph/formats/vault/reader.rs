@@ -1,12 +1,12 @@
 //! The pages of a vault, read once or again and again: one whose bytes are as they were is not parsed again.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::walk::{self, PageFile, unreadable_entry};
 use super::{Contents, Flavour, Page, Settings, Weave, page};
+use crate::base::open_file;
 use crate::graph::formats::intake::Intake;
 use crate::graph::formats::{
     BadLine, Found, ImportError, ImportOptions, Imported, Note, Problem, Progress, difference,
@@ -95,7 +95,7 @@ fn read_page(
     let bad =
         |line, problem| BadLine { unit: "line", file: Some(Found::words(&file.name)), line, column: None, problem };
     let mut bytes = Vec::new();
-    let read = File::open(&file.path).and_then(|open| open.take(PAGE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    let read = open_file(&file.path).and_then(|(open, _)| open.take(PAGE_BYTES_MAX + 1).read_to_end(&mut bytes));
     read.map_err(|reason| unreadable_entry(&file.name, &reason))?;
     let found = bytes.len() as u64;
     if found > PAGE_BYTES_MAX {
@@ -248,6 +248,18 @@ mod tests {
         let limits = GraphLimits { nodes: 1_000, edges: 1_000 };
         let staged = Pending::default().stage(graph, &batch, limits).unwrap();
         graph.commit(&staged.changes);
+    }
+
+    #[test]
+    fn a_pipe_where_settings_or_a_page_should_be_holds_nobody_up() {
+        let folder = Folder::new("pipe");
+        folder.write("a.md", "public:: true\n- [[b]]");
+        fs::create_dir_all(folder.0.join("logseq")).unwrap();
+        for name in ["logseq/config.edn", "pages/b.md"] {
+            assert!(std::process::Command::new("mkfifo").arg(folder.0.join(name)).status().unwrap().success());
+        }
+        let (_, imported) = VaultWatch::open(&folder.0, &OPTIONS, &mut ()).unwrap();
+        assert!(imported.graph.by_key("a").is_some());
     }
 
     const LINES: [&str; 12] = [
