@@ -378,6 +378,7 @@ impl Control {
                     sim,
                     agents: self.mcp.agents.rows().into(),
                     stage: self.mcp.staged.stage(),
+                    side: self.lanes.jobs.published(self.epoch).cloned(),
                     graph_limits: (self.facts.limits.nodes, self.facts.limits.edges),
                     until_ns: now_ns + limit_ms * MILLISECOND_NS,
                     ticket: Arc::clone(&ticket),
@@ -506,6 +507,7 @@ impl Control {
             recent: &self.mcp.recent,
             agents: self.mcp.agents.rows(),
             stage: self.mcp.staged.stage_now(),
+            side: self.lanes.jobs.published(self.epoch).map(|side| &**side),
             graph_limits: (self.facts.limits.nodes, self.facts.limits.edges),
         }
     }
