@@ -9,6 +9,7 @@
 
 mod agents;
 mod args;
+mod audit;
 mod catalogue;
 mod changes;
 mod confirm;
@@ -38,6 +39,7 @@ mod view;
 
 pub use agents::{AUTHOR, AgentEvent, AgentMetrics, AgentRow, Agents, Registered, Reported};
 pub use args::{ToolError, why};
+pub use audit::{AuditRecord, Outcome};
 pub use catalogue::{Catalogue, CatalogueError, PromptRow, Scopes, ToolRow};
 pub use changes::{Changed, Recent};
 pub use confirm::{Confirm, confirm, has_agreed};
@@ -49,7 +51,7 @@ pub use rates::{Admission, RateLimits, Rates};
 pub use reply::{Body, Content, Reply, ToolResult};
 pub use resources::{Looked, look, read};
 pub use rpc::{RpcError, code};
-pub use server::{Admitted, Principal, Server};
+pub use server::{Admitted, Principal, Server, TokenId};
 pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, LogLevel, Session, Step};
 pub use society::{Caller, Next, Society, Spoken};
 pub use sources::{BreakerState, Source, SourceAgent, SourceOptions, SourceReport, SourceState};
