@@ -175,6 +175,15 @@ pub const MCP_CONNECTIONS_MAX: usize = 1_024;
 /// Connections of agents that are told why they are closed, at once. Those beyond are closed without a word.
 pub const MCP_LEAVING_MAX: usize = 64;
 
+/// Connections that have not said whose they are, once they had a moment for it. The oldest makes room.
+pub const MCP_STRANGERS_MAX: usize = 16;
+
+/// How long somebody may stay without saying it, ns.
+pub const MCP_STRANGER_NS_MAX: u64 = 60_000_000_000;
+
+/// The longest that a call is under way, ns: a second more than any may ask for, so that one with an end of its own ends in its own words.
+pub const MCP_CALL_NS_MAX: u64 = 31_000_000_000;
+
 /// Connections of one principal at once, unless the configuration says otherwise.
 pub const MCP_CONNECTIONS_PER_TOKEN: usize = 64;
 

@@ -17,6 +17,7 @@ Examples:
                                              print what would run, and exit
   swarmcast convert notes/ notes.graphml     write a graph in another format
   swarmcast backup graph-copy.db             copy the store, also while it is in use
+  swarmcast audit --last 20                  print which agents changed something last
   swarmcast mcp --spawn                      let an MCP host work with the graph of a running or new engine
   swarmcast config show --origin             print every value and where it came from
   swarmcast config default > swarm.toml      start a configuration file, every key explained
@@ -112,6 +113,21 @@ pub enum Command {
     },
     /// Give the store's free space back to the system.
     Compact {
+        /// Flags after the subcommand.
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    /// Print who called what of MCP that changed something, and when, one JSON object a line; also while the engine runs.
+    Audit {
+        /// Only the newest N.
+        #[arg(long, value_name = "N")]
+        last: Option<usize>,
+        /// Only those of this name: the NAME of a token, agent or anonymous.
+        #[arg(long, value_name = "NAME")]
+        principal: Option<String>,
+        /// Only those of this tool.
+        #[arg(long, value_name = "NAME")]
+        tool: Option<String>,
         /// Flags after the subcommand.
         #[command(flatten)]
         common: Box<CommonArgs>,
@@ -287,6 +303,19 @@ pub enum StoreAction {
         /// What the file does not have goes.
         replace: bool,
     },
+    /// Print the records beside it.
+    Audit(AuditFilter),
+}
+
+/// Which records of the audit log are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// So many of the newest.
+    pub last: Option<usize>,
+    /// Of this name.
+    pub principal: Option<String>,
+    /// Of this tool.
+    pub tool: Option<String>,
 }
 
 impl Args {
@@ -309,6 +338,10 @@ impl Args {
                 Action::Store(StoreAction::Export { output: output.clone(), to: to.clone() })
             }
             Some(Command::Import { replace, .. }) => Action::Store(StoreAction::Import { replace: *replace }),
+            Some(Command::Audit { last, principal, tool, .. }) => {
+                let (principal, tool) = (principal.clone(), tool.clone());
+                Action::Store(StoreAction::Audit(AuditFilter { last: *last, principal, tool }))
+            }
             Some(Command::Mcp(asked)) => Action::Mcp(asked.clone()),
         }
     }
@@ -325,6 +358,7 @@ impl Args {
                 | Command::Backup { common, .. }
                 | Command::Restore { common, .. }
                 | Command::Compact { common }
+                | Command::Audit { common, .. }
                 | Command::Config { command: ConfigCommand::Show { common, .. } },
             ) => Some(common.as_ref()),
             None | Some(Command::Mcp(_) | Command::Config { command: ConfigCommand::Default }) => None,

@@ -14,7 +14,7 @@ mod error;
 mod file;
 mod resolved;
 
-pub use args::{Action, Args, Command, CommonArgs, ConfigCommand, McpArgs, StoreAction};
+pub use args::{Action, Args, AuditFilter, Command, CommonArgs, ConfigCommand, McpArgs, StoreAction};
 pub use document::default_toml;
 pub use error::{ConfigError, Origin, Problem, Wrong};
 pub use resolved::{Resolved, resolve};

@@ -126,6 +126,11 @@ impl Jobs {
         }
     }
 
+    /// What frames carry of analytics, if it is of this structure of the graph.
+    pub(super) fn published(&self, epoch: u32) -> Option<&Arc<SidePlanes>> {
+        Some(&self.planes).filter(|planes| planes.version > 0 && planes.epoch == epoch)
+    }
+
     /// Whether `path` is one of these.
     pub(super) fn takes(path: &str) -> bool {
         path.starts_with(PREFIX)

@@ -77,6 +77,8 @@ pub struct ToolRow {
     pub arguments: Vec<Box<str>>,
     /// Arguments that a client of HTTP says again in a header: the way to each, and the header's name in lower case.
     pub headers: Vec<(Vec<Box<str>>, Box<str>)>,
+    /// It says of itself that it changes nothing.
+    pub only_looks: bool,
     /// Arguments that change the graph, of a tool that only looks without them: for those who may write.
     pub writing: Vec<Box<str>>,
     /// As it stands in the list of the newest revision.
@@ -335,6 +337,7 @@ fn tool_row(tool: &Value, set: &'static str) -> Result<ToolRow, CatalogueError> 
     let writing = shown.remove("writing");
     let writing = writing.as_ref().and_then(Value::as_array).into_iter().flatten();
     let writing = writing.filter_map(Value::as_str).map(Into::into).collect();
+    let only_looks = shown.get("annotations").and_then(|hints| hints.get("readOnlyHint")) == Some(&json!(true));
     let input = shown.get_mut("inputSchema").and_then(Value::as_object_mut).ok_or_else(|| at("inputSchema"))?;
     input.entry("type").or_insert_with(|| json!("object"));
     input.entry("additionalProperties").or_insert(json!(false));
@@ -342,7 +345,7 @@ fn tool_row(tool: &Value, set: &'static str) -> Result<ToolRow, CatalogueError> 
     let arguments = properties.as_object().ok_or_else(|| at("inputSchema.properties"))?;
     let headers = mirrored(arguments);
     let arguments = arguments.keys().map(|name| name.as_str().into()).collect();
-    Ok(ToolRow { name, scope, set, arguments, headers, writing, shown })
+    Ok(ToolRow { name, scope, set, arguments, headers, only_looks, writing, shown })
 }
 
 impl ToolRow {

@@ -74,7 +74,7 @@ pub(super) fn principal(
         Refused::of(401, None, error).with("WWW-Authenticate", &challenge)
     };
     let Some(shown) = only(request, "authorization")? else {
-        let admitted = anonymous.map(|nobody| Admitted { principal: nobody.clone(), until_ms: None });
+        let admitted = anonymous.map(|nobody| Admitted { principal: nobody.clone(), until_ms: None, token: None });
         let error = || RpcError::new(code::FORBIDDEN, "show a token: Authorization: Bearer TOKEN");
         return admitted.ok_or_else(|| refuse(&error(), ""));
     };

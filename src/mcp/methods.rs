@@ -221,7 +221,10 @@ pub(super) fn wrong_token() -> RpcError {
 }
 
 pub(super) fn expired_token() -> RpcError {
-    RpcError::new(code::FORBIDDEN, "this token has expired: ask whoever runs the engine for a new one")
+    RpcError::new(
+        code::FORBIDDEN,
+        "this token has expired, or was taken back: ask whoever runs the engine for a new one",
+    )
 }
 
 /// A principal has as many connections as it may.

@@ -9,9 +9,11 @@
 
 mod agents;
 mod args;
+mod audit;
 mod catalogue;
 mod changes;
 mod confirm;
+mod encoding;
 mod era;
 mod exports;
 mod http;
@@ -37,9 +39,11 @@ mod view;
 
 pub use agents::{AUTHOR, AgentEvent, AgentMetrics, AgentRow, Agents, Registered, Reported};
 pub use args::{ToolError, why};
+pub use audit::{AuditRecord, Outcome};
 pub use catalogue::{Catalogue, CatalogueError, PromptRow, Scopes, ToolRow};
 pub use changes::{Changed, Recent};
 pub use confirm::{Confirm, confirm, has_agreed};
+pub use encoding::{AUTO, Channel, Encoding, Icon, Rule, Shown};
 pub use era::Version;
 pub use exports::{Exports, Kept};
 pub use lifecycle::{ActionSaid, Lifecycle};
@@ -47,17 +51,17 @@ pub use rates::{Admission, RateLimits, Rates};
 pub use reply::{Body, Content, Reply, ToolResult};
 pub use resources::{Looked, look, read};
 pub use rpc::{RpcError, code};
-pub use server::{Admitted, Principal, Server};
+pub use server::{Admitted, Principal, Server, TokenId};
 pub use session::{AUTHENTICATE, AUTHORIZATION, Ask, Call, CallKey, LogLevel, Session, Step};
 pub use society::{Caller, Next, Society, Spoken};
 pub use sources::{BreakerState, Source, SourceAgent, SourceOptions, SourceReport, SourceState};
-pub use stage::{AUTO, Audience, Camera, Encoding, OnStage, Placed, Scene, Stage, Staging};
+pub use stage::{Audience, Camera, OnStage, Placed, Scene, Stage, Staging};
 pub use subscribe::Touched;
 pub use talks::{Line, Talks};
 pub use tokens::{NamedToken, Problem, tokens};
 pub use tools::{
-    Among, Done, Errand, Plan, Refusal, Register, Report, Selection, SimulationChange, Stepped, Stepping, Write,
-    compared, done as structured, imported, plan, reply, restored, snapshot_shown, steered,
+    Among, Done, Errand, Filter, Plan, Refusal, Register, Report, Selection, SimulationChange, Stepped, Stepping,
+    Write, compared, done as structured, imported, plan, reply, restored, snapshot_shown, steered,
 };
 pub use uploads::{UPLOAD_BYTES_MAX, Uploads};
 pub use view::{Bounds, SimFacts, View};

@@ -12,6 +12,7 @@ use super::methods::{expired_token, wrong_token};
 use super::rates::RateLimits;
 use super::reply::SERVER_INFO;
 use super::rpc::{RpcError, text};
+use super::tokens::{NamedToken, Problem};
 use crate::base::hex;
 use crate::limits::{MCP_CONNECTIONS_PER_TOKEN, MCP_CURSOR_LIFE_S};
 
@@ -31,13 +32,18 @@ pub struct Admitted {
     pub principal: Principal,
     /// When it ends, ms since 1970; `None` is never.
     pub until_ms: Option<u64>,
+    /// Which token it was, where one was shown to a server.
+    pub token: Option<TokenId>,
 }
+
+/// A token's digest under a secret of this run: tells it from others, and nothing of it.
+pub type TokenId = [u8; 32];
 
 /// What all connections share.
 #[derive(Debug)]
 pub struct Server {
     /// What is offered.
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     /// `serverInfo`, as JSON.
     pub(super) info: Vec<u8>,
     /// What every result of 2026-07-28 begins with, behind its kind.
@@ -47,8 +53,10 @@ pub struct Server {
     /// How many connections each principal may have at once, to begin with.
     pub connections_max: usize,
     secret: [u8; 32],
-    /// Digests of tokens, and whose they are.
-    tokens: HashMap<[u8; 32], Admitted>,
+    /// Tokens that stay, and whose they are.
+    own: HashMap<TokenId, Admitted>,
+    /// Those of the file, which may be another one later.
+    named: HashMap<TokenId, Admitted>,
     /// What time it is, ms since 1970, as whoever has the clock said last; 0 before that, when nothing has ended yet.
     now_ms: AtomicU64,
 }
@@ -82,28 +90,52 @@ impl Server {
         modern_lead.extend_from_slice(&info);
         modern_lead.extend_from_slice(b"},");
         Self {
-            catalogue,
+            catalogue: Arc::new(catalogue),
             info,
             modern_lead,
             rate_limits: RateLimits::default(),
             connections_max: MCP_CONNECTIONS_PER_TOKEN,
             secret,
-            tokens: HashMap::new(),
+            own: HashMap::new(),
+            named: HashMap::new(),
             now_ms: AtomicU64::new(0),
         }
     }
 
     /// Lets whoever shows `token` in as `principal`, for good. Only its digest is kept.
     pub fn add_token(&mut self, token: &str, principal: Principal) {
-        self.add_token_until(token, Admitted { principal, until_ms: None });
+        let id = self.token_id(token);
+        self.own.entry(id).or_insert(Admitted { principal, until_ms: None, token: Some(id) });
     }
 
-    /// The same, for a time. False, and nothing is changed, when somebody has this token already.
-    pub fn add_token_until(&mut self, token: &str, admitted: Admitted) -> bool {
-        let digest = self.digest(&[b"token", token.as_bytes()]);
-        let is_new = !self.tokens.contains_key(&digest);
-        self.tokens.entry(digest).or_insert(admitted);
-        is_new
+    fn token_id(&self, token: &str) -> TokenId {
+        self.digest(&[b"token", token.as_bytes()])
+    }
+
+    /// The same server with other named tokens than before. Whoever had one of those that are not among them is over: [`Self::is_over`].
+    ///
+    /// # Errors
+    /// One of them is not to be told from the one that stays; its line.
+    pub fn with_named(&self, tokens: Vec<NamedToken>) -> Result<Self, Problem> {
+        let mut named = HashMap::with_capacity(tokens.len());
+        for NamedToken { token, admitted, line } in tokens {
+            let id = self.token_id(&token);
+            if self.own.contains_key(&id) {
+                return Err(Problem { line, expected: "TOKEN is the one of mcp.token_file".to_owned() });
+            }
+            named.insert(id, Admitted { token: Some(id), ..admitted });
+        }
+        Ok(Self {
+            catalogue: Arc::clone(&self.catalogue),
+            info: self.info.clone(),
+            modern_lead: self.modern_lead.clone(),
+            rate_limits: self.rate_limits,
+            connections_max: self.connections_max,
+            secret: self.secret,
+            own: self.own.clone(),
+            named,
+            now_ms: AtomicU64::new(self.now_ms()),
+        })
     }
 
     /// Says what time it is, ms since 1970.
@@ -119,10 +151,21 @@ impl Server {
         self.now_ms.load(Ordering::Relaxed)
     }
 
-    /// Whether what was good until then is over.
+    /// Whether who was let in is not any more: the token has ended, is not known any more, or is somebody's who may do other things. Never
+    /// of who showed none.
     #[must_use]
-    pub fn has_ended(&self, until_ms: Option<u64>) -> bool {
-        until_ms.is_some_and(|until_ms| until_ms <= self.now_ms())
+    pub fn is_over(&self, admitted: &Admitted) -> bool {
+        let Some(id) = &admitted.token else { return false };
+        let now = self.known(id).filter(|now| now.principal == admitted.principal);
+        now.is_none_or(|now| self.has_ended(now))
+    }
+
+    fn known(&self, id: &TokenId) -> Option<&Admitted> {
+        self.own.get(id).or_else(|| self.named.get(id))
+    }
+
+    fn has_ended(&self, admitted: &Admitted) -> bool {
+        admitted.until_ms.is_some_and(|until_ms| until_ms <= self.now_ms())
     }
 
     /// Whose token this is. Digests under a secret are looked up, so the time it takes says nothing about a token.
@@ -130,9 +173,8 @@ impl Server {
     /// # Errors
     /// It is nobody's, or has ended.
     pub fn admit(&self, token: &str) -> Result<Admitted, RpcError> {
-        let digest = self.digest(&[b"token", token.as_bytes()]);
-        let admitted = self.tokens.get(&digest).ok_or_else(wrong_token)?;
-        if self.has_ended(admitted.until_ms) { Err(expired_token()) } else { Ok(admitted.clone()) }
+        let admitted = self.known(&self.token_id(token)).ok_or_else(wrong_token)?;
+        if self.has_ended(admitted) { Err(expired_token()) } else { Ok(admitted.clone()) }
     }
 
     fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
@@ -187,17 +229,31 @@ mod tests {
 
     #[test]
     fn a_token_is_its_owners_until_it_ends() {
-        let mut server = server();
-        let principal = Principal { name: "ada".into(), scopes: Scopes::READ };
-        let admitted = Admitted { principal: principal.clone(), until_ms: Some(5_000) };
-        assert!(server.add_token_until("a token", admitted.clone()));
-        let other = Principal { name: "bob".into(), scopes: Scopes::ALL };
-        assert!(!server.add_token_until("a token", Admitted { principal: other, until_ms: None }));
+        let mut first = server();
+        let all = Principal { name: "agent".into(), scopes: Scopes::ALL };
+        first.add_token("the first", all.clone());
+        let named = |token: &str, scopes: Scopes, until_ms: Option<u64>| {
+            let principal = Principal { name: "ada".into(), scopes };
+            NamedToken { token: token.to_owned(), admitted: Admitted { principal, until_ms, token: None }, line: 7 }
+        };
+        let taken = first.with_named(vec![named("the first", Scopes::READ, None)]).unwrap_err();
+        assert_eq!(taken.to_string(), "line 7: TOKEN is the one of mcp.token_file");
+        let server = first.with_named(vec![named("a token", Scopes::READ, Some(5_000))]).unwrap();
         server.set_time(4_999);
-        assert_eq!(server.admit("a token"), Ok(admitted));
+        let (ada, owner) = (server.admit("a token").unwrap(), server.admit("the first").unwrap());
+        assert_eq!((&*ada.principal.name, ada.until_ms, &owner.principal), ("ada", Some(5_000), &all));
         assert!(server.admit("a Token").unwrap_err().message.contains("not known"));
+        let is_over = |server: &Server| (server.is_over(&ada), server.is_over(&owner));
+        assert_eq!(is_over(&server), (false, false));
         server.set_time(5_000);
         assert!(server.admit("a token").unwrap_err().message.contains("expired"));
+        assert_eq!(is_over(&server), (true, false));
+        // Another file: the time goes on, the first token stays, and a token is its owner's as long as he may do the same with it.
+        let longer = server.with_named(vec![named("a token", Scopes::READ, Some(9_000))]).unwrap();
+        assert_eq!((is_over(&longer), longer.now_ms()), ((false, false), 5_000));
+        assert_eq!(is_over(&server.with_named(vec![named("a token", Scopes::ALL, None)]).unwrap()), (true, false));
+        assert_eq!(is_over(&server.with_named(vec![named("another one", Scopes::READ, None)]).unwrap()), (true, false));
+        assert_eq!(is_over(&server.with_named(Vec::new()).unwrap()), (true, false));
     }
 
     #[test]

@@ -150,8 +150,8 @@ struct InFlight {
 pub struct Session {
     /// Who asks, where the door or [`AUTHENTICATE`] said so.
     principal: Option<Principal>,
-    /// When what this connection goes on with ends, ms since 1970: its principal's token, or that of a request which lasts.
-    until_ms: Option<u64>,
+    /// What this connection goes on with: its principal's token, and those of requests that last, each once.
+    shown: Vec<Admitted>,
     /// Whose connection it is: its principal, or who first showed a token with a request.
     known_as: Option<Arc<str>>,
     /// Agreed by `initialize`; a request without `_meta` speaks it.
@@ -178,7 +178,7 @@ impl Session {
         Self {
             known_as: principal.as_ref().map(|principal| Arc::clone(&principal.name)),
             principal,
-            until_ms: None,
+            shown: Vec::new(),
             legacy: None,
             begun: false,
             closed: false,
@@ -194,18 +194,19 @@ impl Session {
     /// A session of HTTP, where the door has seen to it that nobody but a client of MCP speaks.
     #[must_use]
     pub fn over_http(admitted: Admitted) -> Self {
-        Self { begun: true, until_ms: admitted.until_ms, ..Self::new(Some(admitted.principal)) }
+        let principal = admitted.principal.clone();
+        Self { begun: true, shown: vec![admitted], ..Self::new(Some(principal)) }
     }
 
-    /// Its principal has shown a token that is good until then.
-    pub fn renew(&mut self, until_ms: Option<u64>) {
-        self.until_ms = until_ms;
+    /// Its principal has shown a token again, or another one.
+    pub fn renew(&mut self, admitted: Admitted) {
+        self.shown = vec![admitted];
     }
 
-    /// Whether the token that it goes on with has ended.
+    /// Whether a token that it goes on with is not good any more.
     #[must_use]
     pub fn has_ended(&self, server: &Server) -> bool {
-        server.has_ended(self.until_ms)
+        self.shown.iter().any(|admitted| server.is_over(admitted))
     }
 
     /// The revision that `initialize` has agreed on.
@@ -344,13 +345,15 @@ impl Session {
         if self.has_ended(server) {
             return Err(expired_token());
         }
-        let until_ms = self.until_ms;
-        Ok(self.principal.clone().map(|principal| Admitted { principal, until_ms }))
+        // What it was let in with is held already: there is nothing more to hold for a request of its own.
+        Ok(self.principal.clone().map(|principal| Admitted { principal, until_ms: None, token: None }))
     }
 
     /// What lasts on this connection does so no longer than the token it was asked for with.
-    fn lasts(&mut self, until_ms: Option<u64>) {
-        self.until_ms = self.until_ms.into_iter().chain(until_ms).min();
+    fn lasts(&mut self, admitted: Admitted) {
+        if admitted.token.is_some() && !self.shown.contains(&admitted) {
+            self.shown.push(admitted);
+        }
     }
 
     /// Which revision a request speaks.
@@ -395,7 +398,8 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Result<Step<'line>, RpcError> {
         let token = params.token.as_deref().ok_or_else(|| missing("token"))?;
-        let Admitted { principal, until_ms } = server.admit(token)?;
+        let admitted = server.admit(token)?;
+        let principal = admitted.principal.clone();
         reply::begin(server, Version::V2026_07_28, id, out);
         out.extend_from_slice(br#""principal":"#);
         text(&principal.name, out);
@@ -404,7 +408,7 @@ impl Session {
         reply::end(out);
         self.known_as = Some(Arc::clone(&principal.name));
         self.principal = Some(principal);
-        self.until_ms = until_ms;
+        self.shown = vec![admitted];
         Ok(Step::Done)
     }
 
@@ -429,7 +433,7 @@ impl Session {
         id: &'line RawValue,
         (method, version): (&str, Version),
         (params, raw): (Params<'line>, Option<&'line RawValue>),
-        Admitted { principal, until_ms }: Admitted,
+        Admitted { principal, until_ms, token }: Admitted,
         out: &mut Vec<u8>,
     ) -> Result<Step<'line>, RpcError> {
         let catalogue = &server.catalogue;
@@ -454,7 +458,7 @@ impl Session {
                 let uri = params.uri.as_deref().ok_or_else(|| missing("uri"))?;
                 require(&principal, Scopes::READ)?;
                 self.subscriptions.subscribe(uri, catalogue.static_uris()).map_err(|why| not_watched(why, uri))?;
-                self.lasts(until_ms);
+                self.lasts(Admitted { principal, until_ms, token });
                 self.empty(server, version, id, out);
             }
             "resources/unsubscribe" => {
@@ -465,7 +469,7 @@ impl Session {
                 require(&principal, Scopes::READ)?;
                 let filter = params.notifications.ok_or_else(|| missing("notifications"))?;
                 self.listen(server, id, &filter, out);
-                self.lasts(until_ms);
+                self.lasts(Admitted { principal, until_ms, token });
             }
             _ => {
                 let capabilities = params.meta.as_ref().and_then(|meta| meta.capabilities);

@@ -1,13 +1,13 @@
-//! What people who watch are shown: where they look, and what colour and size mean. One view and one encoding are in force for everybody;
+//! What people who watch are shown: where they look, and what the channels of the picture mean. One view and one encoding are in force for everybody;
 //! views are kept by name as well. Values alone: whoever has the streams tells them.
-
-use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::args::{ToolError, nearest};
+use super::encoding::{AUTO, Channel, Encoding, Rule};
 use super::reply::{Content, ToolResult};
-use super::tools::{Done, done};
+use super::tools::{Done, Filter, done};
+use super::uri::encode;
 use crate::limits::MCP_VIEWS_MAX;
 
 /// A node, as streams and as tools name it.
@@ -50,48 +50,25 @@ pub struct Scene {
     pub selected: Option<OnStage>,
     /// Goes before `focus`.
     pub camera: Option<Camera>,
+    /// Nodes that are shown; `None` is all.
+    pub filter: Option<Filter>,
+    /// What colours tell apart where no encoding says what they mean.
+    pub group_by: Option<Rule>,
     /// For those who look.
     pub note: Option<Box<str>>,
 }
-
-/// What colour and size mean, to everybody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoding {
-    /// One of the names of `set_encoding`.
-    pub colour: &'static str,
-    /// Of some classes or groups, `#rrggbb`.
-    pub colours: BTreeMap<Box<str>, Box<str>>,
-    /// One of the names of `set_encoding`.
-    pub size: &'static str,
-}
-
-impl Default for Encoding {
-    fn default() -> Self {
-        Self { colour: AUTO, colours: BTreeMap::new(), size: AUTO }
-    }
-}
-
-/// What a viewer shows where nobody has said anything.
-pub const AUTO: &str = "auto";
 
 /// What a tool of the set `view` asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Staging {
     /// Everybody is to look there.
     View(Box<Scene>),
-    /// From now on this is what colour means; what a legend says of it.
-    Colour {
-        /// The name.
-        by: &'static str,
-        /// Of some values.
-        colours: BTreeMap<Box<str>, Box<str>>,
-        /// As it stands in the answer.
-        legend: Value,
-    },
-    /// The same of size.
-    Size {
-        /// The name.
-        by: &'static str,
+    /// From now on this is what a channel means; what a legend says of it.
+    Encode {
+        /// The channel.
+        channel: Channel,
+        /// `None` is what viewers have by themselves.
+        rule: Option<Box<Rule>>,
         /// As it stands in the answer.
         legend: Value,
     },
@@ -150,7 +127,7 @@ impl Stage {
     /// # Errors
     /// There is no view of that name.
     pub fn obey(&mut self, asked: &Staging, audience: &Audience<'_>) -> Done {
-        let (channel, by, legend) = match asked {
+        let (channel, rule, legend) = match asked {
             Staging::Open { view } => return self.open(view.as_deref(), audience),
             Staging::View(scene) => {
                 let placed = self.placed(audience);
@@ -165,18 +142,16 @@ impl Stage {
                 self.views.push((placed, (**scene).clone()));
                 return done(&answer);
             }
-            Staging::Colour { by, legend, .. } => ("color", by, legend),
-            Staging::Size { by, legend } => ("size", by, legend),
+            Staging::Encode { channel, rule, legend } => (*channel, rule, legend),
         };
         let placed = self.placed(audience);
         let mut encoding = self.encoding.take().map(|(_, encoding)| encoding).unwrap_or_default();
-        match asked {
-            Staging::Colour { colours, .. } => (encoding.colour, encoding.colours) = (by, colours.clone()),
-            _ => encoding.size = by,
-        }
+        match rule {
+            Some(rule) => encoding.channels.insert(channel, (**rule).clone()),
+            None => encoding.channels.remove(&channel),
+        };
         let answer = json!({
-            "channel": channel, "by": by,
-            "encoding": { "color": encoding.colour, "colors": encoding.colours, "size": encoding.size },
+            "channel": channel, "by": rule.as_ref().map_or(AUTO, |rule| rule.by), "encoding": encoding.shown(),
             "legend": legend, "viewers": audience.viewers, "set_by": placed.by, "time": placed.time_ms,
             "revision": audience.revision,
         });
@@ -238,9 +213,20 @@ impl Stage {
         if let Some(Camera { position: [x, y, z], target: [a, b, c] }) = scene.camera {
             parts.push(format!("camera={x},{y},{z},{a},{b},{c}"));
         }
+        if let Some(filter) = &scene.filter {
+            parts.push(format!("filter={}", encode(&json!(filter).to_string())));
+        }
+        if let Some(rule) = &scene.group_by {
+            parts.push(format!("group_by={}", encode(&json!(rule).to_string())));
+        }
         parts.push(format!("seen={seen}"));
         format!("{page}?{}", parts.join("&"))
     }
+}
+
+/// The word that `group_by` was.
+fn grouped_by(rule: &Rule) -> &str {
+    rule.property.as_deref().unwrap_or(rule.by)
 }
 
 /// A view as tools show it: nodes by their ids.
@@ -248,6 +234,7 @@ pub(super) fn shown(scene: &Scene) -> Value {
     let focus: Vec<&str> = scene.focus.iter().map(|node| &*node.key).collect();
     json!({
         "name": scene.name, "focus": focus, "selected": scene.selected.as_ref().map(|node| &node.key),
-        "camera": scene.camera, "note": scene.note,
+        "camera": scene.camera, "filter": scene.filter, "group_by": scene.group_by.as_ref().map(grouped_by),
+        "note": scene.note,
     })
 }

@@ -164,7 +164,7 @@ impl Talks {
             Asked::Message(id) | Asked::Stream(id) | Asked::End(id) => {
                 let talk = self.session(id, &principal)?;
                 if let Some(talk) = self.talks.get_mut(talk) {
-                    talk.session.renew(admitted.until_ms);
+                    talk.session.renew(admitted.clone());
                 }
                 talk
             }

@@ -93,6 +93,7 @@ fn token(words: &[&str], line: usize) -> Result<NamedToken, String> {
     let admitted = Admitted {
         principal: Principal { name: name.into(), scopes: scopes_of(scopes)? },
         until_ms: until.map(until_ms).transpose()?,
+        token: None,
     };
     if !TOKEN_LENGTHS.contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         let (least, most) = (TOKEN_LENGTHS.start(), TOKEN_LENGTHS.end());

@@ -14,6 +14,7 @@ use super::server::Server;
 use super::stage::Stage;
 use crate::analytics::Watch;
 use crate::graph::Graph;
+use crate::handoff::SidePlanes;
 use crate::limits::{MCP_EXPANSIONS_MAX, MCP_RESULT_BYTES_MAX};
 
 /// Where the simulation stands.
@@ -52,8 +53,10 @@ pub struct View<'a> {
     pub recent: &'a Recent,
     /// The agents, most recently heard of first.
     pub agents: &'a [AgentRow],
-    /// Views that are kept.
+    /// Views that are kept, and what the channels of the picture mean.
     pub stage: &'a Stage,
+    /// What analytics have published of this structure of the graph.
+    pub side: Option<&'a SidePlanes>,
     /// Nodes and edges that the graph may have.
     pub graph_limits: (usize, usize),
 }

@@ -111,6 +111,8 @@ pub struct McpOptions {
     pub calls_per_second: u32,
     /// Of those, calls that change the graph.
     pub changes_per_second: u32,
+    /// MiB of records of calls that changed something; 0 is none.
+    pub audit_mib: u32,
 }
 
 impl McpOptions {
@@ -141,6 +143,7 @@ impl Default for McpOptions {
             connections_per_token: MCP_CONNECTIONS_PER_TOKEN as u32,
             calls_per_second: 5_000,
             changes_per_second: 500,
+            audit_mib: 64,
         }
     }
 }

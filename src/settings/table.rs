@@ -420,7 +420,8 @@ pub static KEYS: &[Key] = &[
         name: "mcp.tokens_file", kind: Kind::Text, unit: "", flag: "", field: field!(mcp.tokens_file),
         doc: "A file of further tokens, one a line: NAME SCOPES TOKEN [UNTIL]. NAME is the author of what is changed with it, SCOPES a list of \
               read, write, agent, admin with commas between, UNTIL a moment such as 2027-01-31T00:00:00Z; # begins a comment. Nobody but its \
-              user may have rights to the file (chmod 600). It is read once, at the start. \"\" is none.",
+              user may have rights to the file (chmod 600). It is read again within two seconds of a change: whoever has lost a token, or what it was \
+              for, loses the connections made with it, and a file with a fault changes nothing, which the log says. \"\" is none.",
     },
     Key {
         name: "mcp.anonymous", kind: Kind::Choice(AnonymousAgents::NAMES), unit: "", flag: "",
@@ -447,6 +448,12 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "mcp.changes_per_second", kind: whole(1, 10_000_000), unit: "calls", flag: "", field: live(field!(mcp.changes_per_second)),
         doc: "The same for calls that change the graph.",
+    },
+    Key {
+        name: "mcp.audit_mib", kind: whole(0, 65_536), unit: "MiB", flag: "", field: field!(mcp.audit_mib),
+        doc: "Room for the audit log: who called what that changes something, when, and what came of it; never what was said. It is two files of \
+              JSON Lines beside the store, FILE.audit.jsonl and the older FILE.audit.1.jsonl, which swarmcast audit prints; what does not fit is \
+              forgotten, the oldest first. 0 keeps none, and neither does an engine without a store.",
     },
     Key {
         name: "agents.sources", kind: Kind::Sources, unit: "", flag: "agents-from", field: field!(agents.sources),

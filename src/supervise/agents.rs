@@ -64,7 +64,7 @@ pub(super) fn open(options: &McpOptions) -> Result<Option<AgentsDoor>, StartErro
         false => None,
     };
     if let Some(path) = &options.tokens_file {
-        tokens::add(&mut server, path)?;
+        server = tokens::named(&server, path)?;
     }
     let tcp = match options.tcp.map(|address| listen("mcp.tcp", "mcp", address)).transpose() {
         Err(StartError::InUse { address, holder, .. }) if address == McpOptions::TCP => {

@@ -8,7 +8,7 @@ use super::load::follow;
 use super::{Loaded, StartError, convert, load};
 use crate::base::clock::unix_ms;
 use crate::base::say;
-use crate::config::{Config, GraphOptions, Resolved, StoreAction, StoreOptions};
+use crate::config::{AuditFilter, Config, GraphOptions, Resolved, StoreAction, StoreOptions};
 use crate::graph::formats::{Format, difference};
 use crate::graph::{Batch, Deed, EdgeRow, Graph, GraphLimits, Node, NodeId, Pending};
 use crate::store::{
@@ -171,11 +171,20 @@ pub fn store_command(resolved: &Resolved, action: &StoreAction) -> Result<(), St
             let size = compact(&path)?;
             format!("{shown}: {} bytes, it had {}", size.after, size.before)
         }
+        StoreAction::Audit(filter) => return audited(&path, filter),
         StoreAction::Export { output, to } => return export(&path, output, to.as_deref()),
         StoreAction::Import { replace } => import(&resolved.config, *replace)?,
     };
     print(&said);
     Ok(())
+}
+
+/// Prints the audit log beside a store. Somebody who has read enough is no error.
+fn audited(path: &Path, filter: &AuditFilter) -> Result<(), StartError> {
+    match super::audit::print(path, filter, std::io::stdout().lock()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|reason| StartError::System { step: "reading the audit log", reason }),
+    }
 }
 
 /// Writes the graph of a store, where its layout left it.

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod agents;
+mod audit;
+mod banner;
 mod convert;
 mod error;
 mod keep;

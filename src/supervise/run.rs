@@ -1,6 +1,5 @@
 //! Start, watch, stop.
 
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,13 +12,16 @@ use parking_lot::Mutex;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::agents::{self, AgentsDoor};
+use super::audit;
+use super::banner::{address_lines, agents_lines, host_lines, print};
 use super::latency_file::LatencyFile;
 use super::saved::{with_origin, with_saved};
 use super::sources;
+use super::tokens::TokensFile;
 use super::topology::{
     ADOPT, COMMANDS, FILE_ORDERS, FILE_REPORTS, FRAMES, LATEST, LOOKED, LOOKS, LaneMaker, MCP_ADOPT, MCP_BACK,
     MCP_EVENTS, MCP_REPLIES, MCP_STOP, ORDERS, REPLIES, REPORTS, REQUESTS, SHARD_EVENTS, SHARD_MESSAGES, SIM,
-    SIM_EVENTS, STOP, STORE_ORDERS, STORE_REPORTS,
+    SIM_EVENTS, STOP, STORE_ORDERS, STORE_REPORTS, TOKENS,
 };
 use super::{Beginning, Plan, StartError, begin, logging, look};
 use crate::api::OPENAPI;
@@ -109,46 +111,6 @@ pub fn serve(resolved: &Resolved) -> Result<(), StartError> {
     engine.await_first_frame(&stop);
     print(&address_lines(addresses, &agents_lines));
     engine.watch(&stop)
-}
-
-/// Everything that a user reads on standard output; a closed pipe is no reason to stop.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-fn host_lines(beginning: &Beginning, plan: &Plan) -> String {
-    let Beginning { loaded, place, version, .. } = beginning;
-    let (nodes, edges) = (loaded.graph.nodes().len(), loaded.graph.edges().len());
-    let kept = match place {
-        Some(place) => format!("kept in {} at version {version}", place.display()),
-        None => format!("{}, changes are not kept", loaded.format),
-    };
-    format!(
-        "graph\n  {} ({kept}): {nodes} nodes, {edges} edges\nhost\n  cores {:?}, simd {}, gpu {}\n  pool of {} frames, {} open files allowed",
-        loaded.name,
-        plan.cores,
-        host::simd(),
-        cuda::devices(),
-        plan.frames,
-        host::open_files_max().map_or_else(|| "unknown".to_owned(), |files| files.to_string()),
-    )
-}
-
-fn agents_lines(agents: Option<&AgentsDoor>, address: Option<SocketAddr>) -> String {
-    let Some(AgentsDoor { tcp, socket, token_file, http, .. }) = agents else { return String::new() };
-    let token = token_file.as_ref().map_or_else(String::new, |file| format!(", token in {}", file.display()));
-    let tcp = tcp.map(|address| format!("  agents  mcp at {address}{token}\n")).unwrap_or_default();
-    let socket = socket.as_ref().map(|path| format!("  agents  mcp at {}\n", path.display())).unwrap_or_default();
-    let http = address.filter(|_| *http).map(|address| format!("  agents  mcp at http://{address}/mcp{token}\n"));
-    format!("{tcp}{socket}{}", http.unwrap_or_default())
-}
-
-fn address_lines((http, tcp): (Option<SocketAddr>, Option<SocketAddr>), agents: &str) -> String {
-    let http = http.map_or_else(String::new, |address| {
-        format!("ready\n  viewer  http://{address}/\n  stream  ws://{address}/stream\n")
-    });
-    let tcp = tcp.map_or_else(String::new, |address| format!("  tcp     {address}\n"));
-    format!("{http}{tcp}{agents}  stop with Ctrl-C")
 }
 
 pub(super) fn listen(key: &'static str, flag: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -294,6 +256,7 @@ struct Engine {
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     latency_file: Option<LatencyFile>,
+    tokens_file: Option<TokensFile>,
 }
 
 impl Engine {
@@ -383,6 +346,7 @@ impl Engine {
         }
 
         let Beginning { mut loaded, store, version, epoch, retries, .. } = beginning;
+        let place = store.as_ref().map(|store| store.place());
         let (desk, store) = match store {
             Some(store) => {
                 let (orders, orders_in) = lanes.make(&STORE_ORDERS, None, &store_bell);
@@ -407,7 +371,8 @@ impl Engine {
         let files_desk = FilesDesk { orders: file_orders, reports: file_reports, follow_ns };
         let files = Files::new(file_orders_in, file_reports_out, Arc::clone(&files_bell), loaded.source.take());
         let stop_look = Arc::new(AtomicBool::new(false));
-        let (mut mcp_desk, mut agents_side, mut agents_http) = (None, None, None);
+        let (mut mcp_desk, mut agents_side, mut agents_http, mut auditor) = (None, None, None, None);
+        let mut tokens_file = None;
         if let Some(mut agents) = agents {
             let (poll, bell) = poll_with_bell().map_err(loops)?;
             let (events_out, events) = lanes.make(&MCP_EVENTS, None, &control_bell);
@@ -426,7 +391,12 @@ impl Engine {
             let (server, own_user) = (Arc::clone(&agents.server), agents.own_user.clone());
             let anonymous = agents.anonymous.clone();
             let page = http.local_addr().map(agents::page).map_err(loops)?;
-            mcp_desk = Some(McpDesk { events, replies, looks, server, own_user, anonymous, page });
+            let (renew, renewed) = lanes.make(&TOKENS, None, &control_bell);
+            tokens_file =
+                config.mcp.tokens_file.as_deref().map(|path| TokensFile::new(path, Arc::clone(&server), renew));
+            let (audit, side) = audit::prepare(place.as_deref(), &config.mcp, &mut lanes)?.unzip();
+            auditor = side;
+            mcp_desk = Some(McpDesk { events, replies, looks, server, own_user, anonymous, page, renewed, audit });
             let (adopt, adopted) = lanes.make(&MCP_ADOPT, None, &bell);
             let (back, taken_back) = lanes.make(&MCP_BACK, None, &door_bell);
             let own = McpLanes { events: events_out, replies: replies_in, adopted, back, stop: mcp_stop };
@@ -552,6 +522,14 @@ impl Engine {
             Some((door, mcp, lookers, stop_mcp)) => {
                 let mut roles = vec![Role::spawn("mcp", None, move || mcp.run().map_err(|error| error.to_string()))?];
                 let mut wake_look = Vec::new();
+                if let Some(auditor) = auditor {
+                    let stop = Arc::clone(&stop_look);
+                    wake_look.push(auditor.bell());
+                    roles.push(Role::spawn("audit", None, move || {
+                        auditor.run(&stop);
+                        Ok(())
+                    })?);
+                }
                 for (index, (looker, parker, bell)) in lookers.into_iter().enumerate() {
                     let stop = Arc::clone(&stop_look);
                     wake_look.push(bell);
@@ -602,6 +580,7 @@ impl Engine {
             health,
             metrics,
             latency_file,
+            tokens_file,
         })
     }
 
@@ -626,6 +605,9 @@ impl Engine {
             }
             if let Some(role) = self.roles().find(|role| role.is_over()) {
                 break Some(StartError::Thread { thread: role.name.clone(), reason: role.reason() });
+            }
+            if let Some(file) = &mut self.tokens_file {
+                file.look();
             }
             sleep(WATCH_INTERVAL);
         };

@@ -7,7 +7,7 @@ use crate::handoff::{
     Producer, ShardEvent, ShardMessage, SimCommand, SimEvent, ViewCommand, lane,
 };
 use crate::limits::{BATCHES_IN_FLIGHT_MAX, FILE_ORDERS_MAX};
-use crate::mcp::SourceReport;
+use crate::mcp::{AuditRecord, Server, SourceReport};
 use crate::store::{StoreOrder, StoreReport};
 use crate::worker::{FileOrder, FileReport, LookOrder, LookReport, WorkOrder, WorkReport};
 
@@ -117,8 +117,19 @@ pub(super) const SOURCE_REPORTS: LaneSpec =
 pub(super) const SOURCES_STOP: LaneSpec =
     spec::<()>(("main", "sources", "stop"), 1, Overflow::Conflate, "told once", false);
 
+pub(super) const TOKENS: LaneSpec =
+    spec::<Arc<Server>>(("main", "control", "tokens"), 1, Overflow::Refuse, "main tries again a second later", false);
+
+pub(super) const AUDIT: LaneSpec = spec::<AuditRecord>(
+    ("control", "audit", "record"),
+    1_024,
+    Overflow::Refuse,
+    "control keeps them for a while",
+    false,
+);
+
 /// Every lane there is.
-pub(super) const LANES: [LaneSpec; 26] = [
+pub(super) const LANES: [LaneSpec; 28] = [
     FRAMES,
     LATEST,
     SIM_EVENTS,
@@ -143,6 +154,8 @@ pub(super) const LANES: [LaneSpec; 26] = [
     FILE_REPORTS,
     SOURCE_REPORTS,
     SOURCES_STOP,
+    TOKENS,
+    AUDIT,
     MCP_STOP,
     STOP,
 ];

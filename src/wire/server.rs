@@ -1,8 +1,7 @@
 //! What the server says in text: one serde type per message of `PROTOCOL.md` section 4.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{ClientError, Timestamp};
 
@@ -212,10 +211,14 @@ pub enum ServerMessage<'text> {
         focus: Vec<u32>,
         /// The node to mark with its neighbours; null marks none.
         selected: Option<u32>,
+        /// Which nodes are shown, as `PROTOCOL.md` has it; null is all.
+        filter: Value,
+        /// The rule that colours go by where no encoding says what they mean; null is none.
+        group_by: Value,
         /// For a person: text, never markup.
         note: Option<&'text str>,
     },
-    /// What colour and size mean to everybody.
+    /// What the channels of the picture mean to everybody.
     EncodingSet {
         /// Who says so.
         by: &'text str,
@@ -226,9 +229,11 @@ pub enum ServerMessage<'text> {
         /// One of the names of `PROTOCOL.md`.
         colour: &'text str,
         /// `#rrggbb` of some classes or groups.
-        colours: BTreeMap<&'text str, &'text str>,
+        colours: Value,
         /// One of the names of `PROTOCOL.md`.
         size: &'text str,
+        /// The rule of every channel that is set, by its name.
+        channels: Value,
     },
     /// Something was refused.
     Error(ServerError<'text>),

@@ -12,7 +12,7 @@ use crate::analytics::{AnalyticsError, Watch};
 use crate::base::Handle;
 use crate::base::clock::monotonic_ns;
 use crate::graph::Graph;
-use crate::handoff::{Consumer, Doorbell, Frame, Producer};
+use crate::handoff::{Consumer, Doorbell, Frame, Producer, SidePlanes};
 use crate::mcp::{
     self, AgentRow, Ask, Bounds, CallKey, Looked, Principal, Recent, RpcError, Server, SimFacts, Stage, View,
 };
@@ -42,6 +42,8 @@ pub struct LookOrder {
     pub agents: Arc<[AgentRow]>,
     /// Views that are kept.
     pub stage: Arc<Stage>,
+    /// What analytics have published.
+    pub side: Option<Arc<SidePlanes>>,
     /// Nodes and edges that the graph may have.
     pub graph_limits: (usize, usize),
     /// When it is stopped, monotonic ns.
@@ -110,6 +112,7 @@ fn look(order: LookOrder, stop: &AtomicBool) -> LookReport {
         sim,
         agents,
         stage,
+        side,
         graph_limits,
         until_ns,
         ticket,
@@ -127,6 +130,7 @@ fn look(order: LookOrder, stop: &AtomicBool) -> LookReport {
         recent: &recent,
         agents: &agents,
         stage: &stage,
+        side: side.as_deref(),
         graph_limits,
     };
     let reins = Reins { ticket: &ticket, until_ns, stop };

@@ -89,6 +89,45 @@ fn an_agent_points_and_colours_and_the_page_obeys() {
     let stats = look(&server, "pointed", &["--no-drag"])["stats"].clone();
     assert_eq!((stats["selected"].as_u64(), stats["colours"].as_str()), (Some(33), Some("degree")), "{stats}");
     assert_eq!(stats["size"], "equal");
+
+    let filter = json!({ "where": [{ "key": "degree", "op": "ge", "value": 5 }] });
+    server.tool("set_encoding", json!({ "channel": "color", "by": "auto" }));
+    server.tool("set_view", json!({ "filter": filter, "group_by": "class" }));
+    let report = look(&server, "filtered", &["--no-drag"]);
+    let found = server.tool("find_nodes", json!({ "where": filter["where"], "limit": 1 }))["total"].as_u64().unwrap();
+    assert_eq!((report["stats"]["hidden"].as_u64(), found > 0), (Some(34 - found), true), "{report}");
+    assert_eq!(report["stats"]["colours"], "rule", "{report}");
+    let legend = report["legend"].to_string();
+    assert!(legend.contains(&format!("filtered: {found} of 34")) && legend.contains("knowledge"), "{legend}");
+    server.tool("set_view", json!({ "focus": [] }));
+
+    // The other channels, as they go to the graphics card; shaders that it does not take would be words on the console.
+    for rule in [
+        json!({ "channel": "color", "by": "constant", "value": "#102030" }),
+        json!({ "channel": "size", "by": "constant", "value": 2 }),
+        json!({ "channel": "icon", "by": "class", "mapping": { "knowledge": "star" } }),
+        json!({ "channel": "badge", "by": "constant", "value": "#ff0000" }),
+        json!({ "channel": "label", "by": "id" }),
+        json!({ "channel": "opacity", "by": "constant", "value": 0.6 }),
+        json!({ "channel": "edge_color", "by": "constant", "value": "#00ff00" }),
+        json!({ "channel": "edge_width", "by": "constant", "value": 3 }),
+    ] {
+        server.tool("set_encoding", rule);
+    }
+    let report = look(&server, "encoded", &["--no-drag"]);
+    let look = &report["look"];
+    assert_eq!(look["paint"], json!([0x10, 0x20, 0x30, 5]), "{report}");
+    assert_eq!((&look["opacity"], &look["badge"]), (&json!(153), &json!([255, 0, 0, 255])), "{report}");
+    assert_eq!((&look["edge"], &look["width"]), (&json!([0, 255, 0, 153, 0, 255, 0, 153]), &json!(3)), "{report}");
+    assert!((look["radius"].as_f64().unwrap() - 2.49).abs() < 1e-3, "{report}");
+    assert_ne!(look["label"], Value::Null, "{report}");
+    let legend = report["legend"].to_string();
+    assert!(
+        ["icon: class", "dot: #ff0000", "opacity: 0.6", "edges: #00ff00", "width: 3"]
+            .iter()
+            .all(|it| legend.contains(it)),
+        "{legend}"
+    );
 }
 
 /// Sends a call over raw TCP, in the stateless way, and returns what it comes to.

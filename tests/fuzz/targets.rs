@@ -453,6 +453,7 @@ fn answer(server: &Server, ask: &Ask<'_>, principal: &Principal) {
         recent: &recent,
         agents: &[],
         stage: &stage,
+        side: None,
         graph_limits: (1_000, 1_000),
     };
     if let Ok(Plan::Read { .. } | Plan::Wait { .. }) = plan(server, ask, principal, &view) {

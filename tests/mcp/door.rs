@@ -31,6 +31,43 @@ fn closed(mut agent: Agent) -> (Option<Value>, Duration) {
 }
 
 #[test]
+fn the_limits_in_force_are_told() {
+    let settings = [
+        "mcp.connections_per_token=7",
+        "mcp.calls_per_second=1234",
+        "mcp.changes_per_second=99",
+        "graph.nodes_max=5000",
+    ];
+    let doors = Doors::open("limits", "", &settings);
+    let limits = doors.known(&doors.token).call("graph_overview", json!({}))["limits"].clone();
+    for (limit, value) in [
+        ("connections_per_name", 7),
+        ("calls_per_second", 1_234),
+        ("changes_per_second", 99),
+        ("nodes", 5_000),
+        ("connections", 1_024),
+        ("strangers", 16),
+        ("stranger_ms", 60_000),
+        ("call_ms", 31_000),
+        ("calls_in_flight", 128),
+        ("sessions", 1_024),
+        ("session_idle_ms", 1_800_000),
+        ("session_streams", 4),
+        ("output_bytes", 32 << 20),
+        ("image_bytes", 1 << 20),
+        ("subscriptions", 256),
+        ("subscription_uris", 100),
+        ("json_depth", 64),
+        ("json_members", 4_096),
+        ("long_reads_waiting", 256),
+        ("cursor_s", 3_600),
+        ("views", 32),
+    ] {
+        assert_eq!(limits[limit], json!(value), "{limit}: {limits}");
+    }
+}
+
+#[test]
 fn of_strangers_the_oldest_go_and_nobody_who_is_known() {
     let doors = Doors::open("strangers", &tokens(), &[]);
     // The oldest of all are known: by a first line, by a token with a request, by the socket.

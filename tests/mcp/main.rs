@@ -10,6 +10,7 @@ mod support;
 
 mod agents;
 mod analysis;
+mod audit;
 mod bridge;
 mod clients;
 mod confirm;

@@ -88,6 +88,146 @@ fn a_view_is_drawn_as_it_was_kept() {
     assert!(main["result"]["contents"][0]["text"].as_str().unwrap().contains("\"view\":null"));
 }
 
+/// The attributes of the first element of this name, as they are written.
+fn first<'svg>(picture: &'svg str, element: &str) -> &'svg str {
+    picture.split(&format!("<{element} ")).nth(1).and_then(|rest| rest.split("/>").next()).unwrap_or("")
+}
+
+#[test]
+fn every_channel_is_seen_in_a_picture() {
+    let mut engine = Engine::complete(6);
+    let mut session = Session::new(Some(me()));
+    let it = &mut session;
+    let mut encode = |engine: &mut Engine, rule: Value| {
+        let set = engine.done(it, "set_encoding", rule);
+        let asked = json!({ "focus": ["n3"], "hops": 0, "format": "svg", "labels": 3 });
+        let drawn = engine.call(it, "render_view", asked);
+        let all = engine.call(it, "render_view", json!({ "format": "svg", "labels": 0 }));
+        (set, drawn["structuredContent"]["legend"].clone(), svg(&drawn), svg(&all))
+    };
+    // n3 is odd, its rank is 3 of 0 to 5, its edges weigh 3, 4 and, to n0, 2; that is the only spoke.
+    let (set, legend, one, _) =
+        encode(&mut engine, json!({ "channel": "icon", "by": "group", "mapping": { "odd": "star" } }));
+    assert_eq!(set["legend"]["values"][1], json!({ "value": "odd", "nodes": 3, "shows": "star" }));
+    assert_eq!(legend["icon"]["values"][0], json!({ "value": "even", "nodes": 3, "shows": null }));
+    assert_eq!((one.matches("<polygon").count(), one.matches("<circle").count()), (1, 0));
+    assert_eq!(first(&one, "polygon").split('"').nth(1).unwrap().split(' ').count(), 10, "{one}");
+    let (_, _, one, _) = encode(
+        &mut engine,
+        json!({ "channel": "color", "by": "property", "property": "rank", "palette": ["#000000", "#0000ff"] }),
+    );
+    assert!(first(&one, "polygon").contains("fill=\"#000099\""), "{one}");
+    let (_, _, one, all) = encode(
+        &mut engine,
+        json!({ "channel": "badge", "by": "property", "property": "rank", "mapping": { "3": "#ff0000" } }),
+    );
+    assert!(first(&one, "circle").contains("class=\"badge\"") && one.contains("#ff0000"), "{one}");
+    assert_eq!(all.matches("class=\"badge\"").count(), 1);
+    let (_, _, one, _) = encode(&mut engine, json!({ "channel": "label", "by": "property", "property": "rank" }));
+    assert!(one.contains(">3</text>") && !one.contains("Node 3"), "{one}");
+    let (_, _, one, _) = encode(&mut engine, json!({ "channel": "label", "by": "none" }));
+    assert!(!one.contains("</text>"), "{one}");
+    let (set, _, one, _) = encode(&mut engine, json!({ "channel": "opacity", "by": "property", "property": "rank" }));
+    assert_eq!((&set["legend"]["range"], &set["legend"]["scale"][1]), (&json!([0.0, 5.0]), &json!(1.0)));
+    assert!(first(&one, "polygon").contains("opacity=\"0.66\""), "0.15 and three fifths of the rest: {one}");
+    encode(&mut engine, json!({ "channel": "opacity", "by": "auto" }));
+    let width = |picture: &str| {
+        let corner = first(picture, "polygon").split('"').nth(1).unwrap().to_owned();
+        let ys: Vec<f32> = corner.split(' ').map(|it| it.split(',').nth(1).unwrap().parse().unwrap()).collect();
+        ys.iter().copied().fold(f32::MIN, f32::max) - ys.iter().copied().fold(f32::MAX, f32::min)
+    };
+    let (_, _, small, _) = encode(&mut engine, json!({ "channel": "size", "by": "constant", "value": 1 }));
+    let (_, _, large, _) = encode(&mut engine, json!({ "channel": "size", "by": "group", "mapping": { "odd": 3 } }));
+    assert!((width(&large) / width(&small) - 3.0).abs() < 0.1, "{} {}", width(&small), width(&large));
+    let (set, _, _, all) =
+        encode(&mut engine, json!({ "channel": "edge_color", "by": "type", "mapping": { "spoke": "#00ff00" } }));
+    assert_eq!(set["legend"]["values"][1], json!({ "value": "spoke", "edges": 1, "shows": "#00ff00" }));
+    assert_eq!((all.matches("<path").count(), all.matches("stroke=\"#00ff00\"").count()), (2, 1), "{all}");
+    let (_, _, _, all) = encode(&mut engine, json!({ "channel": "edge_width", "by": "weight" }));
+    assert!(all.contains("stroke=\"#00ff00\" stroke-opacity=\"0.8\" stroke-width=\"2\""), "2 of 1 to 6: {all}");
+    assert_eq!(all.matches("<path").count(), 7, "each next is of a weight of its own");
+    // The same as pixels: where the only node stands its colour is.
+    let drawn =
+        engine.call(it, "render_view", json!({ "focus": ["n3"], "hops": 0, "labels": 0, "width": 64, "height": 64 }));
+    let png = BASE64.decode(drawn["content"][0]["data"].as_str().unwrap()).unwrap();
+    let middle = tiny_skia::Pixmap::decode_png(&png).unwrap().pixel(32, 32).unwrap();
+    assert_eq!((middle.red(), middle.green(), middle.blue()), (0, 0, 0x99));
+}
+
+#[test]
+fn a_view_shows_what_its_filter_lets_through_and_tells_groups_apart() {
+    let mut engine = Engine::complete(6);
+    let mut session = Session::new(Some(me()));
+    let it = &mut session;
+    let filter = json!({ "where": [{ "key": "rank", "op": "ge", "value": 3 }] });
+    engine.done(it, "set_view", json!({ "name": "upper", "filter": filter, "group_by": "group" }));
+    let drawn = engine.call(it, "render_view", json!({ "view": "upper", "format": "svg", "labels": 0 }));
+    let (picture, said) = (svg(&drawn), &drawn["structuredContent"]);
+    // n3, n4 and n5, and the edges between them; the two rows of the legend are circles, too.
+    assert_eq!((&said["nodes"], &said["edges"], picture.matches("<circle").count()), (&json!(3), &json!(2), 5));
+    assert!(picture.contains(">even</text>") && picture.contains(">odd</text>"), "{picture}");
+    assert_eq!(said["legend"]["color"]["total"], json!(2));
+    let colour = |picture: &str, place: usize| -> String {
+        picture.split("<circle ").nth(place + 1).unwrap().split("fill=\"").nth(1).unwrap()[..7].to_owned()
+    };
+    let colours = [0, 1, 2].map(|place| colour(&picture, place));
+    assert!(colours[0] == colours[2] && colours[0] != colours[1], "{colours:?}");
+    // Both that are in focus and pass are shown; numbers are groups here, no scale.
+    engine.done(
+        it,
+        "set_view",
+        json!({ "name": "two", "focus": ["n2", "n3", "n4"], "filter": filter, "group_by": "rank" }),
+    );
+    let drawn = engine.call(it, "render_view", json!({ "view": "two", "hops": 0, "format": "svg", "labels": 0 }));
+    let legend = &drawn["structuredContent"]["legend"]["color"];
+    assert_eq!((&drawn["structuredContent"]["nodes"], &legend["total"]), (&json!(2), &json!(6)));
+    assert_eq!((&legend["values"][5]["value"], &legend["range"]), (&json!("5"), &Value::Null));
+    // What colours mean to everybody goes before.
+    engine.done(it, "set_encoding", json!({ "channel": "color", "by": "constant", "value": "#123456" }));
+    let drawn = engine.call(it, "render_view", json!({ "view": "upper", "format": "svg", "labels": 0 }));
+    assert_eq!(svg(&drawn).matches("#123456").count(), 3);
+    // The resource is the same view.
+    let kept = read(&mut engine, it, "graph://view/upper.svg");
+    let data = BASE64.decode(kept["result"]["contents"][0]["blob"].as_str().unwrap()).unwrap();
+    assert_eq!(String::from_utf8(data).unwrap().matches("#123456").count(), 3);
+    let kept = read(&mut engine, it, "graph://view/upper.json");
+    let kept: Value = serde_json::from_str(kept["result"]["contents"][0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&kept["view"]["group_by"], &kept["view"]["filter"]["where"][0]["key"]),
+        (&json!("group"), &json!("rank"))
+    );
+}
+
+/// The same cases as in the viewer's tests.
+#[test]
+fn a_filter_shows_the_same_nodes_as_the_viewer() {
+    let cases: Value = serde_json::from_str(include_str!("../data/filter.json")).unwrap();
+    let mut engine = Engine::complete(3);
+    let mut session = Session::new(Some(me()));
+    let it = &mut session;
+    engine.done(it, "delete_items", json!({ "nodes": ["n0", "n1", "n2"] }));
+    let nodes = cases["nodes"].as_array().unwrap().iter().map(|node| {
+        json!({ "id": node["key"], "label": node["label"], "group": node["group"], "weight": node["weight"], "props": node["attributes"] })
+    });
+    engine.done(it, "upsert_nodes", json!({ "nodes": nodes.collect::<Vec<Value>>() }));
+    let edges = json!([{ "from": "a", "to": "b", "type": "t" }, { "from": "b", "to": "c", "type": "t" }]);
+    engine.done(it, "upsert_edges", json!({ "edges": edges }));
+    engine.positions = vec![[0.0, 0.0, 0.0], [100.0, 50.0, 0.0], [0.0, 100.0, 0.0]];
+    for case in cases["cases"].as_array().unwrap() {
+        engine.done(it, "set_view", json!({ "name": "case", "filter": case["filter"] }));
+        engine.done(it, "set_encoding", json!({ "channel": "label", "by": "id" }));
+        let drawn = engine.call(it, "render_view", json!({ "view": "case", "format": "svg", "labels": 100 }));
+        let picture = svg(&drawn);
+        let shown: Vec<&str> =
+            ["a", "b", "c"].into_iter().filter(|key| picture.contains(&format!(">{key}</text>"))).collect();
+        assert_eq!(
+            (json!(shown), &drawn["structuredContent"]["nodes"]),
+            (case["shown"].clone(), &json!(shown.len())),
+            "{case}"
+        );
+    }
+}
+
 #[test]
 fn names_are_completed() {
     let mut engine = Engine::complete(5);

@@ -152,6 +152,53 @@ fn a_token_ends_and_what_goes_on_with_it_ends_too() {
 }
 
 #[test]
+fn a_file_that_changes_is_read_again_and_whoever_lost_a_token_goes() {
+    let first = format!("ada read,write {ADA}\nbob read {BOB}\neve read {EVE}\n");
+    let doors = Doors::open("renewed", &first, &[]);
+    let file = doors.folder.join("tokens");
+    let said = |words: &str| within(PATIENCE, || doors.server.errors().contains(words));
+    let lists = |agent: &mut Agent| agent.modern("tools/list", json!({}), None).unwrap()["error"].is_null();
+    let (mut ada, mut bob, mut eve) = (doors.known(ADA), doors.known(BOB), doors.known(EVE));
+    let (mut owner, mut own) = (doors.known(&doors.token), Agent::unix(&doors.socket));
+    let mut listener = doors.stranger();
+    let filter = json!({ "notifications": { "resourceSubscriptions": ["graph://overview"] } });
+    listener.say(&modern(1, "subscriptions/listen", filter, Some(EVE)));
+    assert_eq!(listener.line().unwrap()["method"], json!("notifications/subscriptions/acknowledged"));
+
+    // A file with a fault changes nothing, and the log names line and field, never a token.
+    private(&file, &format!("bob read {BOB}\nzoe everything zoe-0123456789abcdef\n"));
+    assert!(said("the tokens of before stay in force: line 2: SCOPES must be"), "{}", doors.server.errors());
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(said("mode 0644"), "{}", doors.server.errors());
+    std::fs::remove_file(&file).unwrap();
+    assert!(said("No such file"), "{}", doors.server.errors());
+    for agent in [&mut ada, &mut bob, &mut eve, &mut owner, &mut own] {
+        assert!(lists(agent));
+    }
+
+    // Ada may do less, bob stays, eve is gone, zoe is new; another file in the place of the first.
+    let next = doors.folder.join("tokens.next");
+    private(&next, &format!("ada read {ADA}\nbob read {BOB}\nzoe read zoe-0123456789abcdef\n"));
+    std::fs::rename(&next, &file).unwrap();
+    for agent in [&mut ada, &mut eve, &mut listener] {
+        let words = agent.last_words().unwrap();
+        assert!(words["error"]["message"].as_str().unwrap().contains("taken back"), "{words}");
+    }
+    for agent in [&mut bob, &mut owner, &mut own] {
+        assert!(lists(agent));
+    }
+    let mut ada = doors.known(ADA);
+    let refused = ada.modern("tools/call", node("by ada"), None).unwrap();
+    assert_eq!(refused["error"]["data"]["scope"], json!("graph:write"), "{refused}");
+    assert!(lists(&mut doors.known("zoe-0123456789abcdef")));
+    let answer = doors.stranger().ask("swarmcast/authenticate", json!({ "token": EVE })).unwrap();
+    assert!(answer["error"]["message"].as_str().unwrap().contains("not known"), "{answer}");
+    assert_eq!(doors.post(Some(EVE), "tools/list", json!({})).status, 401);
+    let errors = doors.server.errors();
+    assert!(![ADA, BOB, EVE, "zoe-0123456789abcdef"].iter().any(|secret| errors.contains(secret)), "{errors}");
+}
+
+#[test]
 fn a_file_that_is_not_as_it_should_be_is_refused_at_the_start() {
     let folder = Folder::new("refused");
     let file = folder.join("tokens");

@@ -111,6 +111,7 @@ impl Engine {
             recent: &self.recent,
             agents: self.agents.rows(),
             stage: &self.stage,
+            side: None,
             graph_limits: (LIMITS.nodes, LIMITS.edges),
         }
     }
@@ -147,6 +148,7 @@ impl Engine {
                     let view = View {
                         agents: self.agents.rows(),
                         stage: &self.stage,
+                        side: None,
                         graph: &self.graph,
                         positions: Some(&self.positions),
                         tick: Some(42),

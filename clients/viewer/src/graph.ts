@@ -15,6 +15,20 @@ export interface NodeInfo {
   pinned: boolean;
   /** Edges at this node, a self-loop once. */
   degree: number;
+  /** Everything else that is known of it; null where that is nothing. */
+  attributes: Attributes | null;
+}
+
+export type Attributes = Readonly<Record<string, unknown>>;
+
+/** What is known of edges beside their ends, in the order of `Graph.edges`. */
+export interface EdgeFacts {
+  /** Names that `typeOf` counts in; an edge without one has a number beyond. */
+  types: string[];
+  typeOf: Uint32Array;
+  weights: Float32Array;
+  /** Null where no edge has any. */
+  attributes: (Attributes | null)[] | null;
 }
 
 /** A graph of one epoch. Indices are places in `nodes`, which is the order of the stream's records. */
@@ -32,6 +46,7 @@ export interface Graph {
   positions: Float32Array;
   /** Source and target index of each edge, `[2 * edgeCount]`. */
   edges: Uint32Array;
+  edgeFacts: EdgeFacts;
   /** Edges left out because an end is not in `nodes`. */
   danglingEdges: number;
 }
@@ -63,12 +78,20 @@ export function parseGraph(value: unknown, limits: Limits): Graph | null {
 
   const edges = new Uint32Array(rawEdges.length * 2);
   let edgeCount = 0;
+  const facts: EdgeFacts = { types: [], typeOf: new Uint32Array(rawEdges.length), weights: new Float32Array(rawEdges.length), attributes: null };
+  const typeNumbers = new Map<string, number>();
   for (const rawEdge of rawEdges as (Record<string, unknown> | null)[]) {
     const source = indexOf.get(rawEdge?.["source"] as number);
     const target = indexOf.get(rawEdge?.["target"] as number);
     if (source === undefined || target === undefined) continue;
     edges[edgeCount * 2] = source;
     edges[edgeCount * 2 + 1] = target;
+    const type = text(rawEdge?.["relation"]);
+    if (type !== null && !typeNumbers.has(type)) typeNumbers.set(type, facts.types.push(type) - 1);
+    facts.typeOf[edgeCount] = type === null ? NO_TYPE : typeNumbers.get(type) ?? NO_TYPE;
+    facts.weights[edgeCount] = numberOrNull(rawEdge?.["weight"]) ?? 1;
+    const more = attributesOf(rawEdge?.["attributes"]);
+    if (more !== null) (facts.attributes ??= [])[edgeCount] = more;
     edgeCount += 1;
     const [a, b] = [nodes[source], nodes[target]];
     if (a !== undefined) a.degree += 1;
@@ -84,6 +107,7 @@ export function parseGraph(value: unknown, limits: Limits): Graph | null {
     ids,
     positions,
     edges: edges.slice(0, edgeCount * 2),
+    edgeFacts: facts,
     danglingEdges: rawEdges.length - edgeCount,
   };
 }
@@ -102,7 +126,15 @@ function readNode(raw: Record<string, unknown>, id: number): NodeInfo {
     colour: colour !== null && /^#[0-9a-f]{6}$/i.test(colour) ? colour : null,
     pinned: raw["pinned"] === true,
     degree: 0,
+    attributes: attributesOf(raw["attributes"]),
   };
+}
+
+/** Of an edge without a type. */
+const NO_TYPE = 0xffffffff;
+
+function attributesOf(value: unknown): Attributes | null {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Attributes : null;
 }
 
 function text(value: unknown): string | null {

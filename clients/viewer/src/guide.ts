@@ -4,6 +4,8 @@
  */
 
 import { OWN, colouringOf, type Colouring } from "./colouring.js";
+import { rulesOf, type Rule, type Rules } from "./encoding.js";
+import { filterOf, type Filter } from "./filter.js";
 import { ID_MASK, numberOrNull } from "./protocol.js";
 
 const FOCUS_MAX = 200;
@@ -21,6 +23,10 @@ export interface Guidance {
   /** Ids of nodes to be seen. */
   focus: number[];
   selected: number | null;
+  /** Nodes that are shown; null is all. */
+  filter: Filter | null;
+  /** What colours go by where no encoding says what they mean. */
+  groupBy: Rule | null;
   note: string | null;
 }
 
@@ -32,9 +38,16 @@ export interface Encoding {
   /** Colours of single groups or classes, `#rrggbb`. */
   colours: ReadonlyMap<string, string>;
   size: Sizing;
+  /** What every channel means that is set; of colour and size it says more than the others. */
+  rules: Rules;
 }
 
-export const ENCODING: Encoding = { colour: OWN, colours: new Map(), size: "auto" };
+export const ENCODING: Encoding = { colour: OWN, colours: new Map(), size: "auto", rules: new Map() };
+
+/** Whether a rule of colours is more than one of the names that `Encoding.colour` has. */
+export function saysMore({ by, palette }: Rule): boolean {
+  return palette.length > 0 || ["property", "constant", "weight"].includes(by);
+}
 
 /** A `view_set`; what it has wrong is left out. */
 export function guidanceOf(message: Record<string, unknown>): Guidance {
@@ -48,6 +61,8 @@ export function guidanceOf(message: Record<string, unknown>): Guidance {
     camera: eye !== null && at !== null && eye.some((axis, k) => axis !== at[k]) ? { position: eye, target: at } : null,
     focus: focus.slice(0, FOCUS_MAX).map(idOrNull).filter((id) => id !== null),
     selected: idOrNull(message["selected"]),
+    filter: filterOf(message["filter"]),
+    groupBy: rulesOf({ color: message["group_by"] }).get("color") ?? null,
     note: typeof note === "string" && note !== "" ? note.slice(0, NOTE_CHARACTERS_MAX) : null,
   };
 }
@@ -63,6 +78,7 @@ export function encodingOf(message: Record<string, unknown>): Encoding {
     colour: colouringOf(message["colour"]),
     colours: new Map(good),
     size: SIZES.find((known) => known === size) ?? "auto",
+    rules: rulesOf(message["channels"]),
   };
 }
 
@@ -76,8 +92,19 @@ export function guidanceIn(query: URLSearchParams): Guidance | null {
     camera: camera.length === 6 ? { position: camera.slice(0, 3), target: camera.slice(3) } : null,
     focus: numbers("focus"),
     selected: query.get("selected") ? Number(query.get("selected")) : null,
+    filter: json(query.get("filter")),
+    group_by: json(query.get("group_by")),
   });
-  return asked.camera === null && asked.focus.length === 0 && asked.selected === null ? null : asked;
+  const { camera: at, focus, selected, filter, groupBy } = asked;
+  return at === null && focus.length === 0 && selected === null && filter === null && groupBy === null ? null : asked;
+}
+
+function json(text: string | null): unknown {
+  try {
+    return text === null ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 function idOrNull(value: unknown): number | null {

@@ -3,13 +3,16 @@
 import "./style.css";
 import type { State, Statistics } from "./connection.js";
 import type { Graph } from "./graph.js";
-import { COLUMNS_SHOWN, FIELDS_SHOWN, colouringOf, reasonOf, requestOf, shown, type Colouring } from "./colouring.js";
-import { ENCODING, encodingOf, guidanceIn, guidanceOf, type Guidance } from "./guide.js";
+import { COLUMNS_SHOWN, FIELDS_SHOWN, OWN, colouringOf, reasonOf, requestOf, shown, type Colouring } from "./colouring.js";
+import type { Rule } from "./encoding.js";
+import { ENCODING, encodingOf, saysMore, guidanceIn, guidanceOf, type Guidance } from "./guide.js";
+import { hiddenBy, type Filter } from "./filter.js";
 import { Input, listenToKeys } from "./input.js";
 import { Interest } from "./interest.js";
 import { Interpolator } from "./interpolation.js";
 import type { FrameMessage, FromWorker, ToWorker } from "./messages.js";
-import { paint, type Painting } from "./palette.js";
+import { UNDRESSED, dress, type Dress } from "./dress.js";
+import { paint, paintRule, type Painting } from "./palette.js";
 import { News } from "./news.js";
 import { element, press, showCard, showFigures, showHint, showLegend, showNews, showNote } from "./panel.js";
 import { Pins } from "./pins.js";
@@ -29,6 +32,8 @@ const SLOW_PICTURES = 10;
 const QUICK_PICTURE_MS = 22;
 const QUICK_PICTURES = 180;
 const RECOVERIES_MAX = 3;
+/** Nodes that a flight to what a filter shows looks at in each picture. */
+const AIMED_AT_MAX = 2_000;
 /** Of the events about agents that this page reads: the server closes with 4001 where it speaks another. */
 const AGENTS_SCHEMA = 1;
 
@@ -49,12 +54,17 @@ let state: State = "connecting";
 let retryAtMs = 0;
 let graph: Graph | null = null;
 let painting: Painting | null = null;
+let worn: Dress = UNDRESSED;
 let columns: Columns = {};
 let encoding = ENCODING;
 /** Where we are to look once there is a graph, and what of that was obeyed last. */
 let guidance: Guidance | null = guidanceIn(query);
 let guidedTime = guidance?.time ?? null;
 let encodedTime: unknown = null;
+/** Nodes that the view shows, and what it groups them by. */
+let filter: Filter | null = null;
+let groupBy: Rule | null = null;
+let hidden: Uint8Array | null = null;
 /** Whether the colours were chosen here, not by an agent for everybody. */
 let chosenHere = false;
 /** Counts the requests for results, so that only the last one may say how it went. */
@@ -109,7 +119,7 @@ function onGraph(next: Graph): void {
   graph = next;
   // Results are of the graph of before; those that still hold come again.
   columns = {};
-  painting = paint(next, encoding.colour, columns, encoding.colours);
+  fit(next);
   frames.reset();
   interest.reset();
   tell({ type: "interest", wanted: { all: true } });
@@ -117,12 +127,11 @@ function onGraph(next: Graph): void {
   next.nodes.forEach((node, index) => { if (node.pinned) pins.set(index, true); });
   input.reset();
   labels.clear();
-  view.setGraph(next, painting, same);
-  view.mesh!.lines.visible = element("lines").getAttribute("aria-pressed") === "true";
+  view.setGraph(next, painting!, same);
+  view.mesh!.showEdges(element("lines").getAttribute("aria-pressed") === "true");
   recoveries = 0;
   select(same ? selected : -1);
-  view.mesh!.resize(encoding.size, null);
-  showLegend(painting, next.nodes);
+  show();
   if (guidance !== null) obey(guidance);
   element("name").textContent = next.name || "Swarmcast";
   document.title = next.name ? `${next.name} · Swarmcast` : "Swarmcast";
@@ -135,16 +144,35 @@ function onColumns(next: Columns): void {
 
 function repaint(): void {
   if (graph === null || view.mesh === null) return;
-  painting = paint(graph, encoding.colour, columns, encoding.colours);
-  view.mesh.repaint(painting);
-  view.mesh.resize(encoding.size, columns.rank ?? null);
-  showLegend(painting, graph.nodes);
+  fit(graph);
+  labels.clear();
+  show();
   view.touch();
+}
+
+/** What the rules in force make of the graph. */
+function fit(next: Graph): void {
+  const grouped = groupBy !== null && !chosenHere && encoding.colour === OWN && !encoding.rules.has("color");
+  worn = dress(next, columns, grouped ? new Map([["color", groupBy!], ...encoding.rules]) : encoding.rules);
+  hidden = hiddenBy(filter, next.nodes);
+  const rule = worn.schemes.get("color");
+  painting = rule !== undefined && (grouped || saysMore(rule.scheme.rule))
+    ? paintRule(next, rule.scheme, rule.data)
+    : paint(next, encoding.colour, columns, encoding.colours);
+}
+
+/** Puts on what `fit` has made. */
+function show(): void {
+  if (graph === null || view.mesh === null || painting === null) return;
+  view.mesh.wear(worn, hidden);
+  view.mesh.resize(encoding.size, columns.rank ?? null);
+  view.mesh.repaint(painting);
+  showLegend(painting, graph.nodes, worn, hidden);
 }
 
 /** Colours by `next`, and has it computed and published where it is not there yet, or where it depends on what is selected. */
 async function colourBy(next: Colouring): Promise<void> {
-  encoding = { ...encoding, colour: next };
+  encoding = { ...encoding, colour: next, rules: new Map([...encoding.rules].filter(([channel]) => channel !== "color")) };
   chosenHere = true;
   repaint();
   const column = shown(next);
@@ -172,14 +200,33 @@ function obey(next: Guidance): void {
     return;
   }
   guidance = null;
+  [filter, groupBy] = [next.filter, next.groupBy];
+  repaint();
   const places = new Map(Array.from(graph.ids, (id, index) => [id, index]));
   const known = (ids: number[]) => ids.map((id) => places.get(id)).filter((index) => index !== undefined);
   const [focus, chosen] = [known(next.focus), known(next.selected === null ? [] : [next.selected])];
   select(chosen[0] ?? -1);
   if (next.camera !== null) view.flyFrom(next.camera.position, next.camera.target);
   else if (focus.length > 0 || chosen.length > 0) view.flyToAll(focus.length > 0 ? focus : chosen);
-  else if (next.focus.length === 0 && next.selected === null) view.fit();
+  else if (next.focus.length === 0 && next.selected === null) {
+    const shown = someOf(Array.from(graph.ids.keys()).filter((node) => hidden?.[node] === 0));
+    if (shown.length === 0) view.fit();
+    else view.flyToAll(shown);
+  }
   showNote(next.note === null ? null : `${next.by}: ${next.note}`);
+}
+
+/** An even pick, which spans what all of them span well enough to aim at. */
+function someOf(nodes: number[]): number[] {
+  const step = Math.ceil(nodes.length / AIMED_AT_MAX);
+  return step <= 1 ? nodes : nodes.filter((_, at) => at % step === 0);
+}
+
+/** Shows all nodes again. */
+function unfilter(): void {
+  if (filter === null) return;
+  filter = null;
+  repaint();
 }
 
 function onMessage(message: { type: string } & Record<string, unknown>): void {
@@ -247,7 +294,9 @@ const toggles = {
   pin: () => press("pin", (pinning = !pinning)),
   names: () => press("names", (labels.enabled = !labels.enabled)),
   lines: () => {
-    if (view.mesh) press("lines", (view.mesh.lines.visible = !view.mesh.lines.visible));
+    const shown = element("lines").getAttribute("aria-pressed") !== "true";
+    press("lines", shown);
+    view.mesh?.showEdges(shown);
   },
   turn: () => {
     press("turn", (view.controls.autoRotate = !view.controls.autoRotate));
@@ -281,7 +330,7 @@ fold(window.innerWidth <= 620);
 listenToKeys(view, {
   fit: () => view.fit(),
   search: () => search.focus(),
-  escape: () => select(-1),
+  escape: () => (selected >= 0 ? select(-1) : unfilter()),
   toggle,
 });
 
@@ -325,7 +374,7 @@ function turn(nowMs: number): void {
 function placeLabels(nowMs: number, elapsedMs: number): void {
   const first = [input.hovered, selected].filter((node) => node >= 0);
   fading = labels.place({
-    nodes: graph!.nodes, screen: view.screenPositions(), width: view.width, height: view.height, first, only: neighbours,
+    nodes: graph!.nodes, screen: view.screenPositions(), width: view.width, height: view.height, first, texts: worn.labels, only: neighbours,
   }, nowMs, elapsedMs);
 }
 
@@ -348,7 +397,7 @@ const inspection = {
     return {
       state, ...statistics, nodeCount: graph?.nodes.length ?? 0, edgeCount: (graph?.edges.length ?? 0) / 2,
       epoch: graph?.epoch ?? null, sequence: lastFrame?.sequence ?? null, tick: lastFrame?.tick ?? null,
-      fps: drawnAtMs.length, colours: painting?.by ?? null, size: encoding.size, selected: graph?.ids[selected] ?? null, legend: painting?.legend.length ?? 0,
+      fps: drawnAtMs.length, colours: painting?.by ?? null, size: encoding.size, hidden: hidden?.reduce((sum, one) => sum + one, 0) ?? 0, selected: graph?.ids[selected] ?? null, legend: painting?.legend.length ?? 0,
       edgeShare: view.mesh?.edgeShare() ?? 1, delayMs: frames.delayMs(), labels: labels.count(),
     };
   },
@@ -362,6 +411,8 @@ const inspection = {
     const screen = view.screenPositions();
     return { x: screen[index * 4] ?? 0, y: screen[index * 4 + 1] ?? 0, radius: screen[index * 4 + 3] ?? 0 };
   },
+  /** How a node and an edge look: what went to the graphics card. */
+  lookOf: (node: number, edge: number) => ({ ...view.mesh?.look(node, edge), label: worn.labels?.[node] ?? graph?.nodes[node]?.label }),
   pickAt: (x: number, y: number) => view.pickAt(x, y, 0),
 };
 export type Inspection = typeof inspection;

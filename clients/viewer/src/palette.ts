@@ -1,28 +1,12 @@
 /** Colours and shapes of nodes. Pure. */
 
 import { FIELDS_SHOWN, OWN, shown, type Colouring, type ColumnShown, type FieldShown } from "./colouring.js";
+import type { Datum, Scheme } from "./encoding.js";
 import type { Graph, NodeInfo } from "./graph.js";
+import { CLASS_COLOURS, NO_GROUP, hueOf, parse, rampOf } from "./hues.js";
 import type { Columns } from "./wire/chain.js";
 
 export const BACKGROUND = "#070a12";
-
-/** Twelve hues of about the same lightness on the dark background, neighbours far apart. */
-const HUES = [
-  "#6cb6ff", "#f6b73c", "#6fd68a", "#ff7d94", "#b99bff", "#45d4dc",
-  "#ff9657", "#b6d94c", "#ee86e0", "#d8c39a", "#8fa6c9", "#5fe0b0",
-] as const;
-const NO_GROUP = "#7f90ab";
-
-const CLASS_COLOURS: Record<string, string> = {
-  knowledge: "#6cb6ff",
-  agent: "#f6b73c",
-  ontology_class: "#b99bff",
-  ontology_individual: "#6fd68a",
-  ontology_property: "#ff7d94",
-};
-
-/** From few edges to many. */
-const DEGREE_RAMP = ["#3f74d6", "#3fa9e0", "#45d4c0", "#b6d94c", "#ffd25e"] as const;
 
 export const SHAPE_DISC = 0;
 export const SHAPE_DIAMOND = 1;
@@ -41,7 +25,7 @@ export interface Painting {
   /** `#rrggbb` of each node. */
   css: string[];
   /** What the colours mean; all but "degree" have a legend. */
-  by: FieldShown | ColumnShown;
+  by: FieldShown | ColumnShown | "rule";
   legend: LegendEntry[];
 }
 
@@ -56,6 +40,18 @@ export function paint(
   if (column === undefined || column.length !== graph.nodes.length) return paintOwn(graph, given);
   const by = wanted as ColumnShown;
   return column instanceof Float32Array ? paintScale(graph, by, column) : paintNumbers(graph, by, column);
+}
+
+/** By a rule that somebody has set for everybody. */
+export function paintRule(graph: Graph, scheme: Scheme, data: readonly Datum[]): Painting {
+  const css = data.map((datum) => scheme.show(datum)).map((shown) => (typeof shown === "string" ? shown : NO_GROUP));
+  const legend: LegendEntry[] = scheme.rows(Infinity).map(({ value, count, shown }) => ({ name: value, colour: String(shown ?? NO_GROUP), count }));
+  const { by, property } = scheme.rule;
+  for (const [end, colour] of [...scheme.ends() ?? []].reverse()) {
+    const name = `${Number(end.toPrecision(3))}`;
+    legend.push({ name: legend.length === 0 ? `${property ?? by}: ${name}` : name, colour: String(colour), count: null });
+  }
+  return finish(graph, css, "rule", legend);
 }
 
 /** The colours `css` as the renderer takes them, each with the shape of its node. */
@@ -94,12 +90,12 @@ function paintScale(graph: Graph, by: ColumnShown, values: Float32Array): Painti
   const bend = (value: number) => (by === "rank" ? Math.log(Math.max(value, Number.MIN_VALUE)) : value);
   const [from, to] = [bend(low), bend(high)];
   const shareOf = (value: number) => (to > from ? (bend(value) - from) / (to - from) : 0);
-  const css = Array.from(values, (value) => (Number.isFinite(value) ? ramp(shareOf(value)) : NO_GROUP));
+  const css = Array.from(values, (value) => (Number.isFinite(value) ? rampOf(shareOf(value)) : NO_GROUP));
   const legend: LegendEntry[] = [];
   if (none < values.length) {
     const name = shown(by)?.title ?? by;
-    legend.push({ name: `${name}: ${Number(high.toPrecision(3))}`, colour: ramp(1), count: null });
-    if (high > low) legend.push({ name: `${Number(low.toPrecision(3))}`, colour: ramp(0), count: null });
+    legend.push({ name: `${name}: ${Number(high.toPrecision(3))}`, colour: rampOf(1), count: null });
+    if (high > low) legend.push({ name: `${Number(low.toPrecision(3))}`, colour: rampOf(0), count: null });
   }
   if (none > 0) legend.push({ name: by === "distance" ? "no path" : "none", colour: NO_GROUP, count: none });
   return finish(graph, css, by, legend);
@@ -124,17 +120,11 @@ function paintField(graph: Graph, by: FieldShown, given: ReadonlyMap<string, str
   const css = graph.nodes.map((node) => {
     const name = by === "group" ? node.group : node.class;
     return (own ? node.colour : null)
-      ?? (by === "degree" ? ramp(Math.log1p(node.degree) / Math.log1p(degreeMax)) : colourOf.get(name ?? ""))
+      ?? (by === "degree" ? rampOf(Math.log1p(node.degree) / Math.log1p(degreeMax)) : colourOf.get(name ?? ""))
       ?? NO_GROUP;
   });
   const legend = entries.map(([name, total]) => ({ name, colour: colourOf.get(name) ?? NO_GROUP, count: total }));
   return finish(graph, css, by, legend);
-}
-
-/** The colour of the group of this rank by size, from 0. */
-function hueOf(rank: number): string {
-  const round = Math.floor(rank / HUES.length);
-  return round < 3 ? shade(HUES[rank % HUES.length] ?? NO_GROUP, round) : NO_GROUP;
 }
 
 function shapeOf(node: NodeInfo): number {
@@ -150,27 +140,4 @@ function count(nodes: NodeInfo[], nameOf: (node: NodeInfo) => string | null): [s
     if (name !== null) counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   return [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-}
-
-function parse(colour: string): [number, number, number] {
-  const value = Number.parseInt(colour.slice(1), 16);
-  return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
-}
-
-function format(rgb: number[]): string {
-  return `#${rgb.map((part) => Math.round(part).toString(16).padStart(2, "0")).join("")}`;
-}
-
-/** The same hue again for the second and third dozen: paler, then darker. */
-function shade(colour: string, round: number): string {
-  if (round === 0) return colour;
-  return format(parse(colour).map((part) => (round === 1 ? part + (255 - part) * 0.45 : part * 0.62)));
-}
-
-function ramp(share: number): string {
-  const place = Math.max(0, Math.min(1, share)) * (DEGREE_RAMP.length - 1);
-  const low = Math.min(Math.floor(place), DEGREE_RAMP.length - 2);
-  const from = parse(DEGREE_RAMP[low] ?? NO_GROUP);
-  const to = parse(DEGREE_RAMP[low + 1] ?? NO_GROUP);
-  return format(from.map((part, k) => part + ((to[k] ?? part) - part) * (place - low)));
 }

@@ -2,10 +2,20 @@
 
 import type { State, Statistics } from "./connection.js";
 import type { Graph, NodeInfo } from "./graph.js";
+import type { Dress } from "./dress.js";
+import { ICONS, type Channel, type Scheme } from "./encoding.js";
 import type { Painting } from "./palette.js";
 
 const DASH = "–";
 const LEGEND_MAX = 9;
+/** Rows of what another channel than colours means. */
+const CHANNEL_MAX = 5;
+/** In the order of `ICONS`. */
+const GLYPHS = ["●", "◆", "■", "▲", "⬢", "★", "✚", "○"];
+
+const CHANNEL_TITLES: Record<Channel, string> = {
+  color: "colour", size: "size", icon: "icon", badge: "dot", label: "name", opacity: "opacity", edge_color: "edges", edge_width: "width",
+};
 const NOTE_MS = 15_000;
 
 const STATES: Record<State, string> = {
@@ -105,18 +115,41 @@ function statusOf({ state, retryAtMs, settled, flat }: Figures, nowMs: number): 
   return parts.join(" · ");
 }
 
-export function showLegend({ legend, by }: Painting, nodes: NodeInfo[]): void {
+export function showLegend({ legend, by }: Painting, nodes: NodeInfo[], { schemes }: Dress, hidden: Uint8Array | null): void {
   const list = element("legend");
   list.replaceChildren();
+  if (hidden !== null) {
+    const shown = hidden.reduce((sum, one) => sum + 1 - one, 0);
+    const head = legendRow(`filtered: ${integers.format(shown)} of ${integers.format(nodes.length)} (Esc: all)`, null, "transparent", "");
+    head.className = "head";
+    list.append(head);
+  }
   for (const entry of legend.slice(0, LEGEND_MAX)) {
     list.append(legendRow(entry.name.replaceAll("_", " "), entry.count, entry.colour, by === "class" ? shapeOf(entry.name) : ""));
   }
   if (legend.length > LEGEND_MAX) list.append(legendRow(`${legend.length - LEGEND_MAX} more`, null, "#46536d", ""));
-  if (by === "class") return;
+  for (const [channel, { scheme }] of schemes) if (channel !== "color") list.append(...channelRows(channel, scheme));
+  if (by === "class" || schemes.has("icon")) return;
   for (const [name, shape] of [["agent", "diamond"], ["ontology", "square"]] as const) {
     const count = nodes.reduce((sum, node) => sum + Number(node.class.startsWith(name)), 0);
     if (count > 0) list.append(legendRow(name, count, "#aab6cd", shape));
   }
+}
+
+/** What a channel means: a line with what it goes by, and what its commonest values have. */
+function channelRows(channel: Channel, scheme: Scheme): HTMLLIElement[] {
+  const { by, property, value } = scheme.rule;
+  const what = property ?? (by === "constant" ? String(value) : by.replaceAll("_", " "));
+  const ends = scheme.ends()?.map(([end]) => Number(end.toPrecision(3))).join(" – ");
+  const head = legendRow(`${CHANNEL_TITLES[channel]}: ${what}${ends === undefined ? "" : `, ${ends}`}`, null, "transparent", "");
+  head.className = "head";
+  if (!["icon", "badge", "edge_color"].includes(channel)) return [head];
+  const rows = scheme.rows(CHANNEL_MAX).filter(({ shown }) => shown !== null).map(({ value: name, count, shown }) => {
+    const row = legendRow(name, count, channel === "icon" ? "transparent" : String(shown), channel === "edge_color" ? "line" : "");
+    if (channel === "icon") row.firstElementChild!.textContent = GLYPHS[ICONS.indexOf(shown as (typeof ICONS)[number])] ?? "";
+    return row;
+  });
+  return [head, ...rows];
 }
 
 let noteTimer: ReturnType<typeof setTimeout> | undefined;

@@ -85,6 +85,8 @@ try {
     report.drag = await dragNode(page);
     if (report.drag.error) problems.push(`drag: ${report.drag.error}`);
   }
+  report.look = await page.evaluate(() => globalThis.__swarmcast.lookOf(0, 0));
+  report.legend ??= await page.locator("#legend li").allInnerTexts();
   report.stats = await page.evaluate(() => globalThis.__swarmcast.stats);
   if (report.stats.state !== "live") problems.push(`state is ${report.stats.state}`);
   if (report.stats.mended?.strangers > 0) problems.push("records out of order");

@@ -5,6 +5,7 @@
 
 mod admission;
 mod among;
+mod audit;
 mod confirm;
 mod errands;
 mod figures;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use self::audit::Audit;
 use self::figures::CallBook;
 use self::looks::Looks;
 use self::stage::Staged;
@@ -36,9 +38,9 @@ use crate::graph::{Author, Change, Graph};
 use crate::handoff::{Consumer, McpEvent, McpReply, Producer, SessionId};
 use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
-    Admission, Agents, Ask, Bounds, Call, CallKey, Done, Exports, Lifecycle, Line, LogLevel, Plan, Principal,
-    RateLimits, Rates, Recent, Registered, Reply, RpcError, Scopes, Server, SimFacts, Society, Step, Talks, ToolError,
-    Touched, Uploads, View, Write, plan, read, reply,
+    Admission, Agents, Ask, AuditRecord, Bounds, Call, CallKey, Done, Exports, Lifecycle, Line, LogLevel, Outcome,
+    Plan, Principal, RateLimits, Rates, Recent, Registered, Reply, RpcError, Scopes, Server, SimFacts, Society, Step,
+    Talks, ToolError, Touched, Uploads, View, Write, plan, read, reply,
 };
 use crate::worker::{AgentProduct, LookOrder, LookReport, Ticket};
 
@@ -77,6 +79,10 @@ pub struct McpDesk {
     pub anonymous: Option<Principal>,
     /// Address of the viewer's page, with a slash at its end.
     pub page: String,
+    /// main → control: the same server with other tokens.
+    pub renewed: Consumer<Arc<Server>>,
+    /// control → audit; `None` while no records are kept.
+    pub audit: Option<Producer<AuditRecord>>,
 }
 
 /// The lanes of one thread that looks.
@@ -141,6 +147,8 @@ pub(super) struct Mcp {
     looks: Looks,
     /// What calls take.
     book: CallBook,
+    /// Who called for a change.
+    audit: Audit,
     /// Work on files that is done, and whose call is not answered yet.
     filed: Vec<(Handle, CallKey, AgentProduct)>,
     exports: Exports,
@@ -174,6 +182,8 @@ impl Mcp {
     /// Answers a call at once.
     fn answer(&mut self, server: &Server, line: &Line, call: &Call<'_>, result: &Result<Reply, RpcError>) {
         self.book.answered(call, result);
+        let record = self.audit.begin(call, || self.name_of(line.talk, call));
+        self.audit.end(record, self.recent.latest(), Outcome::of(result));
         self.talks.answer(server, line, call, result);
     }
 
@@ -187,6 +197,7 @@ impl Mcp {
     fn defer(&mut self, line: &Line, call: &Call<'_>) -> CallKey {
         let key = self.talks.defer(line, call);
         let name = self.name_of(line.talk, call);
+        self.audit.defer(line.talk, key, self.audit.begin(call, || name.clone()));
         self.book.deferred(line.talk, key, call, name);
         key
     }
@@ -194,6 +205,7 @@ impl Mcp {
     /// Answers a call that was under way.
     fn finish(&mut self, server: &Server, conn: Handle, key: CallKey, result: &Result<Reply, RpcError>) {
         self.book.finished(conn, key, result);
+        self.audit.finish(conn, key, self.recent.latest(), Outcome::of(result));
         self.talks.finish(server, conn, key, result);
     }
 
@@ -219,6 +231,7 @@ impl Mcp {
             written: Vec::new(),
             looks: Looks::default(),
             book: CallBook::default(),
+            audit: Audit::new(desk),
             filed: Vec::new(),
             exports: Exports::default(),
             uploads: Uploads::default(),
@@ -246,6 +259,7 @@ impl Mcp {
     pub(super) fn is_busy(&mut self) -> bool {
         !self.written.is_empty()
             || self.staged.is_untold()
+            || self.audit.is_busy()
             || !self.filed.is_empty()
             || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. } | Awaited::Steps(_)))
             || self.talks.is_busy()
@@ -282,16 +296,18 @@ impl Watch for Until {
 impl Control {
     /// Whether agents wait for nothing that is here.
     pub(super) fn mcp_is_quiet(&self) -> bool {
-        self.lanes
-            .mcp
-            .as_ref()
-            .is_none_or(|desk| desk.events.is_empty() && desk.looks.iter().all(|lanes| lanes.reports.is_empty()))
+        self.lanes.mcp.as_ref().is_none_or(|desk| {
+            desk.events.is_empty() && desk.renewed.is_empty() && desk.looks.iter().all(|lanes| lanes.reports.is_empty())
+        })
     }
 
     /// Takes what agents say and what was found out for them; returns how much that was.
     pub(super) fn take_mcp(&mut self, now_ns: u64) -> usize {
         self.keep_agents(now_ns);
         let Some(mut desk) = self.lanes.mcp.take() else { return 0 };
+        if let Some(server) = desk.renewed.pop() {
+            desk.server = server;
+        }
         self.keep_time(&desk, now_ns);
         let mut taken = 0;
         for _ in 0..EVENTS_PER_TURN_MAX {
@@ -310,6 +326,7 @@ impl Control {
         self.show_stage(now_ns);
         self.notify(now_ns);
         self.send_mcp(&mut desk);
+        self.mcp.audit.send(&mut desk);
         self.lanes.mcp = Some(desk);
         taken
     }
@@ -323,6 +340,7 @@ impl Control {
         }
         self.mcp.pending.retain(|pending| pending.conn != talk);
         self.mcp.book.forget(talk);
+        self.mcp.audit.forget(talk, self.mcp.recent.latest());
         self.mcp.speakers.remove(&talk);
     }
 
@@ -345,6 +363,7 @@ impl Control {
             Step::Answered { id, answer } => self.take_answer(desk, line.talk, id, answer),
             Step::Cancel(key) => {
                 self.mcp.book.cancelled(line.talk, key);
+                self.mcp.audit.finish(line.talk, key, self.mcp.recent.latest(), Outcome::Cancelled);
                 if let Some(Awaited::Look { ticket } | Awaited::Errand { ticket }) = self.mcp.take(line.talk, key) {
                     ticket.cancel();
                 }
@@ -392,6 +411,7 @@ impl Control {
                     sim,
                     agents: self.mcp.agents.rows().into(),
                     stage: self.mcp.staged.stage(),
+                    side: self.lanes.jobs.published(self.epoch).cloned(),
                     graph_limits: (self.facts.limits.nodes, self.facts.limits.edges),
                     until_ns: now_ns + limit_ms * MILLISECOND_NS,
                     ticket: Arc::clone(&ticket),
@@ -520,6 +540,7 @@ impl Control {
             recent: &self.mcp.recent,
             agents: self.mcp.agents.rows(),
             stage: self.mcp.staged.stage_now(),
+            side: self.lanes.jobs.published(self.epoch).map(|side| &**side),
             graph_limits: (self.facts.limits.nodes, self.facts.limits.edges),
         }
     }
@@ -529,6 +550,7 @@ impl Control {
         let Some(mut desk) = self.lanes.mcp.take() else { return };
         self.mcp.talks.leave(&desk.server);
         self.send_mcp(&mut desk);
+        self.mcp.audit.send(&mut desk);
         std::thread::sleep(SHORT_NAP);
         self.lanes.mcp = Some(desk);
     }

@@ -38,6 +38,7 @@ fn ask(query: &str, limit: i64) -> Result<Json, String> {
         recent: &recent,
         agents: &[],
         stage: &stage,
+        side: None,
         graph_limits: (100, 100),
     };
     let bounds = Bounds::new(server, "me", &Unwatched, || 0);

@@ -24,7 +24,7 @@ pub(in crate::mcp) struct Condition<'line> {
 }
 
 /// A value in a condition.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(untagged)]
 enum Plain<'line> {
     Bool(bool),
@@ -56,6 +56,87 @@ const OPERATORS: [(&str, Operator); 9] = [
     ("starts_with", Operator::StartsWith),
     ("exists", Operator::Exists),
 ];
+
+/// Which nodes a view shows: all that it says must hold. As JSON it is as it was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Filter {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Box<str>>,
+    #[serde(rename = "where", skip_serializing_if = "Vec::is_empty")]
+    conditions: Vec<Kept>,
+}
+
+/// A condition that is kept.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Kept {
+    key: Box<str>,
+    op: &'static str,
+    #[serde(skip)]
+    operator: Operator,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Plain<'static>>,
+}
+
+/// What `set_view` takes as a filter: a part of what `find_nodes` takes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::mcp) struct FilterAsked<'line> {
+    #[serde(borrow)]
+    kind: Option<Cow<'line, str>>,
+    #[serde(borrow)]
+    group: Option<Cow<'line, str>>,
+    #[serde(borrow, rename = "where")]
+    conditions: Vec<Condition<'line>>,
+}
+
+/// Bytes of a filter as JSON: it stands in the address of a page.
+const FILTER_BYTES_MAX: usize = 1_024;
+
+impl Filter {
+    /// What is asked for, checked.
+    ///
+    /// # Errors
+    /// The field and what is allowed.
+    pub(super) fn read(asked: &FilterAsked<'_>) -> Result<Self, ToolError> {
+        let of_filter = |error: ToolError| ToolError::new(format!("filter.{}", error.0));
+        let kept = |test: Test<'_>| {
+            let op = OPERATORS.iter().find(|(_, operator)| *operator == test.operator).map_or("eq", |(name, _)| name);
+            let value = test.value.map(|value| match value {
+                Plain::Bool(it) => Plain::Bool(*it),
+                Plain::Number(it) => Plain::Number(*it),
+                Plain::Text(it) => Plain::Text(Cow::Owned(it.to_string())),
+            });
+            Kept { key: test.key.into(), op, operator: test.operator, value }
+        };
+        let filter = Self {
+            kind: kind(asked.kind.as_deref()).map_err(of_filter)?.map(NodeKind::name),
+            group: asked.group.as_deref().map(Into::into),
+            conditions: tests(&asked.conditions).map_err(of_filter)?.into_iter().map(kept).collect(),
+        };
+        if filter.kind.is_none() && filter.group.is_none() && filter.conditions.is_empty() {
+            return Err(ToolError::new("filter: it says nothing: pass at least one of kind, group, where"));
+        }
+        let bytes = serde_json::to_string(&filter).map_or(0, |json| json.len());
+        match bytes <= FILTER_BYTES_MAX {
+            true => Ok(filter),
+            false => Err(ToolError::field("filter", format!("{bytes} bytes long"), "at most 1024 bytes long")),
+        }
+    }
+
+    /// Whether a node is shown.
+    pub(super) fn takes(&self, view: &View<'_>, index: usize) -> bool {
+        let Some(node) = view.graph.nodes().get(index) else { return false };
+        let holds = |Kept { key, operator, value, .. }: &Kept| {
+            let test = Test { key, operator: *operator, value: value.as_ref() };
+            test.holds(of_node(view, index, node, key))
+        };
+        self.kind.is_none_or(|kind| node.class.kind.name() == kind)
+            && self.group.as_deref().is_none_or(|group| node.group.as_deref() == Some(group))
+            && self.conditions.iter().all(holds)
+    }
+}
 
 /// A condition that was checked.
 struct Test<'line> {

@@ -21,6 +21,7 @@ use serde::Serialize;
 
 pub use admin::{Errand, compared, imported, restored, snapshot_shown};
 pub use agent::{Register, Report};
+pub use find::Filter;
 pub use part::Selection;
 pub use steer::{SimulationChange, Stepped, Stepping, steered};
 pub use tasks::Among;
@@ -28,6 +29,7 @@ pub use write::{Refusal, Write};
 
 pub(super) use find::relevance;
 pub(super) use render::{MAIN, picture};
+pub(super) use show::cut;
 pub(super) use show::{Fields as ShownFields, edge as shown_edge, node as shown_node};
 pub(super) use survey::{latest_changes, one_edge, one_node, simulation};
 pub(super) use tasks::{AmongAsk, CreateTask, ReadInbox, SendMessage, TASK, Task, UpdateTask, one_task, task};

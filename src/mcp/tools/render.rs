@@ -1,18 +1,22 @@
 //! `render_view`: the live layout as a picture, drawn with `tiny-skia`, or as SVG.
 
+mod draw;
+mod dress;
+
 use std::collections::{HashMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster};
 use serde_json::json;
-use tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, Stroke, Transform};
 
+use self::draw::{raster, svg};
+use self::dress::Dress;
 use super::around::{Direction, walk};
 use super::{Done, done};
 use crate::graph::{NodeId, NodeIndex};
 use crate::limits::MCP_IMAGE_BYTES_MAX;
 use crate::mcp::args::{Id, ToolError, arguments, choice, counted, need, whole};
+use crate::mcp::encoding::Icon;
 use crate::mcp::reply::{Content, printable};
 use crate::mcp::stage::{Camera, OnStage, Scene};
 use crate::mcp::uri::encode as encode_name;
@@ -50,20 +54,27 @@ const LETTERS_MAX: usize = 24;
 const COLOURS: [u32; 8] =
     [0xE6_9F_00, 0x56_B4_E9, 0x00_9E_73, 0xF0_E4_42, 0x4C_8D_FF, 0xD5_5E_00, 0xCC_79_A7, 0xB0_B0_B0];
 
-const GROUND: u32 = 0x10_14_1C;
-
-/// Around a node that is marked, and how wide, pixels.
-const MARK: u32 = 0xFF_FF_FF;
-const RING: f32 = 3.0;
+/// Radius of a node of plain size where nothing is crowded, pixels.
+const PLAIN: f32 = 1.7;
 
 /// What is drawn, in pixels.
 struct Picture {
     width: u32,
     height: u32,
-    edges: Vec<[f32; 4]>,
+    edges: Vec<Line>,
     nodes: Vec<Dot>,
+    /// Of the legend.
+    keys: Vec<Dot>,
     labels: Vec<Label>,
     edges_left_out: usize,
+}
+
+struct Line {
+    at: [f32; 4],
+    /// Where it has one of its own.
+    colour: Option<u32>,
+    width: f32,
+    opacity: f32,
 }
 
 struct Dot {
@@ -71,6 +82,9 @@ struct Dot {
     y: f32,
     radius: f32,
     colour: u32,
+    icon: Icon,
+    badge: Option<u32>,
+    opacity: f32,
     /// It stands out.
     marked: bool,
 }
@@ -119,7 +133,16 @@ impl Motif {
             (None, false) => Self::around(scene.focus.iter().filter_map(index), hops, view, bounds)?,
             (None, true) => Self::around(marked.into_iter(), hops, view, bounds)?,
         };
-        Ok(Self { marked: marked.map(NodeIndex::get), ..motif })
+        let mut motif = Self { marked: marked.map(NodeIndex::get), ..motif };
+        if let Some(filter) = &scene.filter {
+            bounds.spend(view.graph.nodes().len() as u64)?;
+            let takes = |index: &usize| filter.takes(view, *index);
+            motif.chosen = Some(match motif.chosen {
+                Some(chosen) => chosen.into_iter().filter(takes).collect(),
+                None => (0..view.graph.nodes().len()).filter(takes).collect(),
+            });
+        }
+        Ok(motif)
     }
 }
 
@@ -148,13 +171,15 @@ pub(super) fn render_view(asked: &RenderView<'_>, view: &View<'_>, bounds: &Boun
         }
     };
     let motif = Motif { labels, ..motif };
-    let picture = lay_out(view, bounds, &motif, (width, height))?;
-    let (mime, data, picture) = encode(picture, png, view, bounds, &motif)?;
+    let grouped = named.and_then(|name| view.stage.kept(name)).and_then(|(_, scene)| scene.group_by.as_ref());
+    let dress = Dress::of(view, grouped, bounds)?;
+    let picture = lay_out(view, bounds, &motif, &dress, (width, height))?;
+    let (mime, data, picture) = encode(picture, png, view, bounds, &motif, &dress)?;
     let format = if png { "png" } else { "svg" };
     let mut result = done(&json!({
         "view": named, "nodes": picture.nodes.len(), "edges": picture.edges.len(),
         "edges_left_out": picture.edges_left_out, "width": picture.width, "height": picture.height, "format": format,
-        "tick": view.tick, "revision": view.revision,
+        "legend": dress.legends(), "tick": view.tick, "revision": view.revision,
     }))?;
     let said = result.structured.clone().unwrap_or_default();
     let of = named.unwrap_or(MAIN);
@@ -185,8 +210,10 @@ pub(in crate::mcp) fn picture(
     };
     Some(motif.and_then(|motif| {
         let motif = Motif { labels: LABELS, ..motif };
-        let picture = lay_out(view, bounds, &motif, (800, 600))?;
-        encode(picture, format == "png", view, bounds, &motif).map(|(_, data, _)| data)
+        let grouped = view.stage.kept(name).and_then(|(_, scene)| scene.group_by.as_ref());
+        let dress = Dress::of(view, grouped, bounds)?;
+        let picture = lay_out(view, bounds, &motif, &dress, (800, 600))?;
+        encode(picture, format == "png", view, bounds, &motif, &dress).map(|(_, data, _)| data)
     }))
 }
 
@@ -197,6 +224,7 @@ fn encode(
     view: &View<'_>,
     bounds: &Bounds<'_>,
     motif: &Motif,
+    dress: &Dress<'_>,
 ) -> Result<(&'static str, String, Picture), ToolError> {
     loop {
         let bytes = if png { raster(&picture, bounds)? } else { svg(&picture).into_bytes() };
@@ -213,7 +241,7 @@ fn encode(
             picture.edges_left_out += picture.edges.len() - edges;
             picture.edges.truncate(edges);
         } else if picture.width > 128 {
-            picture = lay_out(view, bounds, motif, (picture.width / 2, picture.height / 2))?;
+            picture = lay_out(view, bounds, motif, dress, (picture.width / 2, picture.height / 2))?;
         } else {
             return Err(ToolError::new("the picture is larger than 1 MiB"));
         }
@@ -308,6 +336,7 @@ fn lay_out(
     view: &View<'_>,
     bounds: &Bounds<'_>,
     motif: &Motif,
+    dress: &Dress<'_>,
     (width, height): (u32, u32),
 ) -> Result<Picture, ToolError> {
     let graph = view.graph;
@@ -325,8 +354,15 @@ fn lay_out(
     let place = |index: usize| positions.get(index).and_then(|at| projection.place(*at));
     let seen = |index: &usize| is_chosen(index) && place(*index).is_some_and(|at| projection.is_in(at));
     let kept: Vec<usize> = (0..positions.len()).filter(seen).collect();
-    let mut picture =
-        Picture { width, height, edges: Vec::new(), nodes: Vec::new(), labels: Vec::new(), edges_left_out: 0 };
+    let mut picture = Picture {
+        width,
+        height,
+        edges: Vec::new(),
+        nodes: Vec::new(),
+        keys: Vec::new(),
+        labels: Vec::new(),
+        edges_left_out: 0,
+    };
     for edge in graph.edges() {
         bounds.spend(1)?;
         let (from, to) = (edge.source.get(), edge.target.get());
@@ -339,29 +375,40 @@ fn lay_out(
             continue;
         }
         let Some(((ax, ay), (bx, by))) = place(from).zip(place(to)) else { continue };
-        picture.edges.push([ax, ay, bx, by]);
+        picture.edges.push(Line {
+            at: [ax, ay, bx, by],
+            colour: dress.edge_colour(edge),
+            width: dress.edge_width(edge),
+            opacity: dress.opacity(from).min(dress.opacity(to)),
+        });
     }
     let mut groups: HashMap<&str, usize> = HashMap::new();
     let crowd = (20_000.0 / (kept.len() as f32 + 100.0)).sqrt().clamp(0.6, 4.0);
-    let mut by_degree: Vec<(usize, f32, f32, f32, &str)> = Vec::new();
+    let mut by_degree: Vec<(usize, f32, f32, f32, usize)> = Vec::new();
     for index in &kept {
         let Some((node, (x, y))) = graph.nodes().get(*index).zip(place(*index)) else { continue };
         let group = node.group.as_deref().unwrap_or_else(|| node.class.kind.name());
         let next = groups.len();
         let of_group = *groups.entry(group).or_insert(next);
-        let colour = node.colour.or_else(|| COLOURS.get(of_group % COLOURS.len()).copied()).unwrap_or(0xB0_B0_B0);
+        let own = || node.colour.or_else(|| COLOURS.get(of_group % COLOURS.len()).copied());
+        let colour = dress.colour(*index).or_else(own).unwrap_or(0xB0_B0_B0);
         let degree = graph.incident(NodeIndex(*index as u32)).len();
-        let radius = crowd * (1.0 + ((degree + 1) as f32).log2() * 0.35);
-        picture.nodes.push(Dot { x, y, radius, colour, marked: motif.marked == Some(*index) });
-        by_degree.push((degree, x, y, radius, &node.label));
+        let radius = crowd * dress.size(*index).map_or(1.0 + ((degree + 1) as f32).log2() * 0.35, |size| size * PLAIN);
+        let (icon, badge) = (dress.icon(*index, node.class.kind), dress.badge(*index));
+        let (opacity, marked) = (dress.opacity(*index), motif.marked == Some(*index));
+        picture.nodes.push(Dot { x, y, radius, colour, icon, badge, opacity, marked });
+        by_degree.push((degree, x, y, radius, *index));
     }
+    draw_legend(&mut picture, &dress.rows());
     by_degree.sort_by_key(|row| std::cmp::Reverse(row.0));
-    for (_, x, y, radius, label) in &by_degree {
-        if picture.labels.len() >= motif.labels {
+    let of_legend = picture.labels.len();
+    for (_, x, y, radius, index) in &by_degree {
+        if picture.labels.len() - of_legend >= motif.labels {
             break;
         }
         bounds.spend(1)?;
-        let text = printable(label, LETTERS_MAX);
+        let own = graph.nodes().get(*index).map_or("", |node| &node.label);
+        let text = printable(dress.label(*index).as_deref().unwrap_or(own), LETTERS_MAX);
         let wide = text.chars().count() as f32 * LETTER_WIDTH;
         // Beside the node, on the side where there is room; left out where another name stands already.
         let right = x + radius + 3.0;
@@ -377,6 +424,16 @@ fn lay_out(
     Ok(picture)
 }
 
+/// What colours mean, at the lower left.
+fn draw_legend(picture: &mut Picture, rows: &[(String, u32)]) {
+    for (place, (value, colour)) in rows.iter().rev().enumerate() {
+        let (x, y, radius) = (MARGIN, picture.height as f32 - MARGIN - 18.0 * place as f32, 5.0);
+        let (icon, badge, opacity, marked) = (Icon::Disc, None, 1.0, false);
+        picture.keys.push(Dot { x, y, radius, colour: *colour, icon, badge, opacity, marked });
+        picture.labels.push(Label { x: x + 10.0, y, text: printable(value, LETTERS_MAX) });
+    }
+}
+
 /// The two axes of largest extent, in the order x, y, z.
 fn axes(low: [f32; 3], high: [f32; 3]) -> (usize, usize) {
     let extent: Vec<f32> = low.iter().zip(high).map(|(low, high)| high - low).collect();
@@ -387,95 +444,6 @@ fn axes(low: [f32; 3], high: [f32; 3]) -> (usize, usize) {
         1 if extent.iter().any(|it| *it > 0.0) => (0, 2),
         _ => (0, 1),
     }
-}
-
-fn colour(rgb: u32) -> Color {
-    let part = |shift: u32| (rgb >> shift & 0xFF) as u8;
-    Color::from_rgba8(part(16), part(8), part(0), 255)
-}
-
-fn raster(picture: &Picture, bounds: &Bounds<'_>) -> Result<Vec<u8>, ToolError> {
-    let failed = || ToolError::new("the picture could not be drawn");
-    let mut map = Pixmap::new(picture.width, picture.height).ok_or_else(failed)?;
-    map.fill(colour(GROUND));
-    let mut paint = Paint { anti_alias: true, ..Paint::default() };
-    paint.set_color(Color::from_rgba8(140, 160, 190, if picture.edges.len() > 2_000 { 60 } else { 130 }));
-    let stroke = Stroke { width: 1.0, ..Stroke::default() };
-    for [ax, ay, bx, by] in &picture.edges {
-        bounds.spend(32)?;
-        let mut path = PathBuilder::new();
-        path.move_to(*ax, *ay);
-        path.line_to(*bx, *by);
-        if let Some(path) = path.finish() {
-            map.stroke_path(&path, &paint, &stroke, Transform::identity(), None);
-        }
-    }
-    for dot in &picture.nodes {
-        bounds.spend(8)?;
-        if let Some(ring) = PathBuilder::from_circle(dot.x, dot.y, dot.radius + RING).filter(|_| dot.marked) {
-            paint.set_color(colour(MARK));
-            map.fill_path(&ring, &paint, FillRule::Winding, Transform::identity(), None);
-        }
-        paint.set_color(colour(dot.colour));
-        if let Some(path) = PathBuilder::from_circle(dot.x, dot.y, dot.radius) {
-            map.fill_path(&path, &paint, FillRule::Winding, Transform::identity(), None);
-        }
-    }
-    for label in &picture.labels {
-        write(&mut map, label);
-    }
-    map.encode_png().map_err(|_| failed())
-}
-
-/// Writes a label, left aligned, its middle at `y`. Letters that the font does not have are a question mark.
-fn write(map: &mut Pixmap, label: &Label) {
-    let (mut x, y) = (label.x as i64, label.y as i64 - 8);
-    let (width, height) = (i64::from(map.width()), i64::from(map.height()));
-    for letter in label.text.chars() {
-        let raster = |letter| get_raster(letter, FontWeight::Regular, RasterHeight::Size16);
-        let Some(glyph) = raster(letter).or_else(|| raster('?')) else { continue };
-        for (row, line) in (0i64..).zip(glyph.raster()) {
-            for (column, ink) in (0i64..).zip(line.iter()) {
-                let (at_x, at_y) = (x + column, y + row);
-                if *ink == 0 || !(0..width).contains(&at_x) || !(0..height).contains(&at_y) {
-                    continue;
-                }
-                let at = (at_y * width + at_x) as usize * 4;
-                for part in map.data_mut().get_mut(at..at + 3).unwrap_or_default() {
-                    *part = (u32::from(*part) + (240 - u32::from(*part).min(240)) * u32::from(*ink) / 255) as u8;
-                }
-            }
-        }
-        x += glyph.width() as i64;
-    }
-}
-
-fn svg(picture: &Picture) -> String {
-    let (width, height) = (picture.width, picture.height);
-    let mut out = format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"><rect width="100%" height="100%" fill="#{GROUND:06x}"/><path stroke="#8ca0be" stroke-opacity="0.5" stroke-width="1" fill="none" d=""##
-    );
-    for [ax, ay, bx, by] in &picture.edges {
-        out.push_str(&format!("M{ax:.1} {ay:.1}L{bx:.1} {by:.1}"));
-    }
-    out.push_str("\"/>");
-    for dot in &picture.nodes {
-        let mark = if dot.marked { format!(r##" stroke="#{MARK:06x}" stroke-width="{RING}""##) } else { String::new() };
-        out.push_str(&format!(
-            r##"<circle cx="{:.1}" cy="{:.1}" r="{:.1}" fill="#{:06x}"{mark}/>"##,
-            dot.x, dot.y, dot.radius, dot.colour
-        ));
-    }
-    for label in &picture.labels {
-        let text = label.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        out.push_str(&format!(
-            r##"<text x="{:.1}" y="{:.1}" fill="#f0f0f0" font-family="monospace" font-size="12">{text}</text>"##,
-            label.x,
-            label.y + 4.0
-        ));
-    }
-    out.push_str("</svg>");
-    out
 }
 
 #[cfg(test)]

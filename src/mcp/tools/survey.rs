@@ -12,8 +12,15 @@ use serde_json::value::RawValue;
 use super::show::{self, cut};
 use super::{Done, done, find};
 use crate::analytics::connected_components;
+use crate::base::clock::MILLISECOND_NS;
 use crate::graph::{Attributes, NodeIndex, Value};
-use crate::limits::{MCP_EXPANSIONS_MAX, MCP_LINE_BYTES_MAX, MCP_RESULT_BYTES_MAX};
+use crate::limits::{
+    MCP_CALL_NS_MAX, MCP_CONNECTIONS_MAX, MCP_CURSOR_LIFE_S, MCP_DEPTH_MAX, MCP_EXPANSIONS_MAX, MCP_IMAGE_BYTES_MAX,
+    MCP_IN_FLIGHT_MAX, MCP_LINE_BYTES_MAX, MCP_MEMBERS_MAX, MCP_OUTPUT_BYTES_MAX, MCP_READS_MAX, MCP_RESULT_BYTES_MAX,
+    MCP_SESSION_IDLE_NS, MCP_SESSION_STREAMS_MAX, MCP_SESSIONS_MAX, MCP_STRANGER_NS_MAX, MCP_STRANGERS_MAX,
+    MCP_SUBSCRIPTION_URIS_MAX, MCP_SUBSCRIPTIONS_MAX, MCP_VIEWS_MAX,
+};
+use crate::mcp::Server;
 use crate::mcp::args::{self, Id, ToolError, arguments, choice, counted, need, whole};
 use crate::mcp::changes::Changed;
 use crate::mcp::view::{Bounds, Budget, View};
@@ -64,15 +71,28 @@ pub(super) fn overview(view: &View<'_>, bounds: &Bounds<'_>) -> Done {
         "components": components,
         "simulation": simulation(view),
         "agents": { "live": live, "total": view.agents.len() },
-        "limits": {
-            "nodes": view.graph_limits.0, "edges": view.graph_limits.1, "line_bytes": MCP_LINE_BYTES_MAX,
-            "result_bytes": MCP_RESULT_BYTES_MAX, "work": MCP_EXPANSIONS_MAX, "list": 500, "nodes_per_call": 1_000,
-            "edges_per_call": 1_000, "ops_per_call": 5_000, "timeout_ms": 30_000,
-            "calls_per_second": bounds.server.rate_limits.calls, "changes_per_second": bounds.server.rate_limits.changes,
-        },
+        "limits": limits(view, bounds.server),
         "tick": view.tick,
         "revision": view.revision,
     }))
+}
+
+/// What an agent may meet, as it is in force: times in the unit of their names, everything else in pieces or bytes.
+fn limits(view: &View<'_>, server: &Server) -> serde_json::Value {
+    json!({
+        "nodes": view.graph_limits.0, "edges": view.graph_limits.1, "line_bytes": MCP_LINE_BYTES_MAX,
+        "json_depth": MCP_DEPTH_MAX, "json_members": MCP_MEMBERS_MAX,
+        "result_bytes": MCP_RESULT_BYTES_MAX, "image_bytes": MCP_IMAGE_BYTES_MAX, "work": MCP_EXPANSIONS_MAX, "list": 500,
+        "nodes_per_call": 1_000, "edges_per_call": 1_000, "ops_per_call": 5_000, "timeout_ms": 30_000,
+        "call_ms": MCP_CALL_NS_MAX / MILLISECOND_NS, "calls_in_flight": MCP_IN_FLIGHT_MAX, "long_reads_waiting": MCP_READS_MAX,
+        "calls_per_second": server.rate_limits.calls, "changes_per_second": server.rate_limits.changes,
+        "connections": MCP_CONNECTIONS_MAX, "connections_per_name": server.connections_max,
+        "strangers": MCP_STRANGERS_MAX, "stranger_ms": MCP_STRANGER_NS_MAX / MILLISECOND_NS,
+        "sessions": MCP_SESSIONS_MAX, "session_idle_ms": MCP_SESSION_IDLE_NS / MILLISECOND_NS,
+        "session_streams": MCP_SESSION_STREAMS_MAX, "output_bytes": MCP_OUTPUT_BYTES_MAX,
+        "subscriptions": MCP_SUBSCRIPTIONS_MAX, "subscription_uris": MCP_SUBSCRIPTION_URIS_MAX,
+        "cursor_s": MCP_CURSOR_LIFE_S, "views": MCP_VIEWS_MAX,
+    })
 }
 
 arguments!(GetSchema {

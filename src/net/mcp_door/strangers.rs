@@ -7,17 +7,11 @@ use std::time::Duration;
 use super::{Conn, McpDoor, Speaks, Stream};
 use crate::base::Handle;
 use crate::base::clock::SECOND_NS;
-use crate::limits::{MCP_CONNECTIONS_MAX, MCP_LEAVING_MAX};
+use crate::limits::{MCP_CONNECTIONS_MAX, MCP_LEAVING_MAX, MCP_STRANGER_NS_MAX, MCP_STRANGERS_MAX};
 use crate::net::http::Response;
-
-/// Strangers that are older than [`GRACE_NS`], at once.
-const STRANGERS_MAX: usize = 16;
 
 /// How long anybody may take to say who they are before they are counted.
 const GRACE_NS: u64 = 2 * SECOND_NS;
-
-/// How long somebody may stay without saying it.
-const STRANGER_NS_MAX: u64 = 60 * SECOND_NS;
 
 /// How long a client may go on sending what is not read any more, so that what it was told last is not lost with it.
 pub(super) const LEAVING_NS_MAX: u64 = SECOND_NS;
@@ -38,9 +32,9 @@ impl Why {
         let say = "say who you are: swarmcast/authenticate, or a token in params._meta";
         match self {
             Self::Full => format!("all {MCP_CONNECTIONS_MAX} connections are in use; come back later"),
-            Self::Crowd => format!("more than {STRANGERS_MAX} connections have not said who they are; {say}"),
+            Self::Crowd => format!("more than {MCP_STRANGERS_MAX} connections have not said who they are; {say}"),
             Self::Late => {
-                let seconds = Duration::from_nanos(STRANGER_NS_MAX).as_secs();
+                let seconds = Duration::from_nanos(MCP_STRANGER_NS_MAX).as_secs();
                 format!("nobody has said within {seconds} s who this is; {say}")
             }
         }
@@ -65,9 +59,9 @@ type Stranger = (u64, Handle);
 fn overdue(mut strangers: Vec<Stranger>) -> Vec<(Handle, Why)> {
     strangers.retain(|(age_ns, _)| *age_ns > GRACE_NS);
     strangers.sort_unstable_by_key(|(age_ns, _)| std::cmp::Reverse(*age_ns));
-    let over = strangers.len().saturating_sub(STRANGERS_MAX);
+    let over = strangers.len().saturating_sub(MCP_STRANGERS_MAX);
     let judge = |(place, (age_ns, handle)): (usize, &Stranger)| match () {
-        () if *age_ns > STRANGER_NS_MAX => Some((*handle, Why::Late)),
+        () if *age_ns > MCP_STRANGER_NS_MAX => Some((*handle, Why::Late)),
         () if place < over => Some((*handle, Why::Crowd)),
         () => None,
     };
@@ -164,13 +158,13 @@ mod tests {
     fn the_oldest_strangers_go_and_nobody_stays_one_for_long() {
         let young: Vec<Stranger> = (0..100).map(|slot| (GRACE_NS, handle(slot))).collect();
         assert_eq!(overdue(young.clone()), [], "everybody has two seconds");
-        let most = STRANGERS_MAX as u64;
+        let most = MCP_STRANGERS_MAX as u64;
         let aged = |count: u64| (0..count).map(|n| (GRACE_NS + 1 + n, handle(n as u32))).chain(young.clone()).collect();
         assert_eq!(overdue(aged(most)), []);
         let two_more = [(handle(17), Why::Crowd), (handle(16), Why::Crowd)];
         assert_eq!(overdue(aged(most + 2)), two_more);
         let one = |age_ns| overdue(vec![(age_ns, handle(1))]);
-        assert_eq!((one(STRANGER_NS_MAX), one(STRANGER_NS_MAX + 1)), (vec![], vec![(handle(1), Why::Late)]));
+        assert_eq!((one(MCP_STRANGER_NS_MAX), one(MCP_STRANGER_NS_MAX + 1)), (vec![], vec![(handle(1), Why::Late)]));
     }
 
     #[test]

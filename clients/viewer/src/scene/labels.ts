@@ -32,6 +32,8 @@ export interface LabelScene {
   height: number;
   /** Nodes that get a label before all others: hovered, selected. */
   first: readonly number[];
+  /** What is written at each node instead of its label; null where that is. */
+  texts: readonly (string | null)[] | null;
   /** When a node is selected, its neighbours: the only other nodes that get labels. */
   only: ReadonlySet<number> | null;
 }
@@ -127,7 +129,8 @@ export class Labels {
     const info = scene.nodes[node];
     if (info === undefined) return false;
     const label = this.shown.get(node);
-    const text = shorten(info.label);
+    const text = shorten(scene.texts?.[node] ?? info.label);
+    if (text === "") return false;
     const width = label?.width ?? this.sprites.measure(text);
     const at = node * SCREEN_STRIDE;
     const half = width / 2 + 5;

@@ -2,7 +2,7 @@
 
 import { STRIDE } from "../protocol.js";
 
-/** Floats for each node: x and y in CSS pixels, depth in world units (<= 0 when behind), radius in CSS pixels. */
+/** Floats for each node: x and y in CSS pixels, depth in world units (<= 0 when behind or left out), radius in CSS pixels. */
 export const SCREEN_STRIDE = 4;
 
 export interface Lens {
@@ -28,7 +28,8 @@ export function project(positions: Float32Array, radii: Float32Array, lens: Lens
     const over = 1 / Math.max(depth, 1e-3);
     out[at] = width / 2 + (v[0]! * x + v[4]! * y + v[8]! * z + v[12]!) * scaleX * over;
     out[at + 1] = height / 2 - (v[1]! * x + v[5]! * y + v[9]! * z + v[13]!) * scaleY * over;
-    out[at + 2] = depth;
+    // What has no radius is left out of the picture: nobody finds it there.
+    out[at + 2] = radii[k] === 0 ? -1 : depth;
     out[at + 3] = Math.min(80, Math.max(1.1, radii[k]! * lens.unit * scaleY * over));
   }
 }

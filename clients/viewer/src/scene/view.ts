@@ -70,11 +70,11 @@ export class View {
   /** Shows another graph. `keepCamera` for the same one after a reconnect. */
   setGraph(graph: Graph, painting: Painting, keepCamera: boolean): void {
     if (this.mesh !== null) {
-      this.scene.remove(this.mesh.points, this.mesh.lines);
+      this.scene.remove(this.mesh.points, this.mesh.badges, this.mesh.lines, this.mesh.wide);
       this.mesh.dispose();
     }
     this.mesh = new GraphMesh(graph, painting);
-    this.scene.add(this.mesh.lines, this.mesh.points);
+    this.scene.add(this.mesh.lines, this.mesh.wide, this.mesh.points, this.mesh.badges);
     this.screen = new Float32Array(graph.nodes.length * SCREEN_STRIDE);
     this.boundsAtMs = Number.NEGATIVE_INFINITY;
     if (!keepCamera) {
@@ -189,7 +189,7 @@ export class View {
     const fromCentre = this.camera.position.distanceTo(new Vector3(...this.bounds.centre));
     const far = this.flat ? fromCentre * 1e3 : fromCentre + radius * 1.15;
     const pixelsPerUnit = (this.camera.projectionMatrix.elements[5]! * this.height * ratio) / 2;
-    this.mesh?.setCamera(Math.max(0, fromCentre - radius), far, pixelsPerUnit, ratio);
+    this.mesh?.setCamera(Math.max(0, fromCentre - radius), far, pixelsPerUnit, ratio, this.width * ratio, this.height * ratio);
     this.renderer.render(this.scene, this.camera);
   }
 

@@ -5,10 +5,8 @@ use serde_json::json;
 use super::{Awaited, McpDesk, Pending};
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, unix_ms};
 use crate::control::turn::Control;
+use crate::limits::MCP_CALL_NS_MAX;
 use crate::mcp::{Admission, Ask, Call, Line, RpcError, Scopes, ToolError, code, reply};
-
-/// The longest that a call is under way: a second more than any may ask for, so that one with an end of its own ends in its own words.
-const CALL_NS_MAX: u64 = 31 * SECOND_NS;
 
 /// Time between two looks at calls that take too long.
 const CALLS_NS: u64 = 200 * MILLISECOND_NS;
@@ -59,7 +57,7 @@ impl Control {
 
     /// Answers calls that have taken too long with what is known of them. A person who is asked has a time of their own.
     fn end_overlong(&mut self, desk: &McpDesk, now_ns: u64) {
-        for (conn, key) in self.mcp.book.overlong(now_ns, CALL_NS_MAX, CALLS_NS) {
+        for (conn, key) in self.mcp.book.overlong(now_ns, MCP_CALL_NS_MAX, CALLS_NS) {
             let Some(awaited) = self.mcp.take(conn, key) else { continue };
             let words = match awaited {
                 Awaited::Answer { .. } => {
@@ -77,7 +75,7 @@ impl Control {
                 }
                 _ => "it was given up",
             };
-            let seconds = CALL_NS_MAX / SECOND_NS;
+            let seconds = MCP_CALL_NS_MAX / SECOND_NS;
             let error = ToolError::new(format!("timeout: this took longer than {seconds} s; {words}"));
             self.mcp.finish(&desk.server, conn, key, &Ok(reply(Err(error))));
         }

@@ -115,6 +115,7 @@ mod tests {
             sim: SimFacts::default(),
             agents: [].into(),
             stage: Arc::default(),
+            side: None,
             graph_limits: (0, 0),
             until_ns: 0,
             ticket: Arc::default(),

@@ -6,7 +6,7 @@ use crate::base::clock::unix_ms;
 use crate::control::turn::Control;
 use crate::handoff::{ShardMessage, StagePart};
 use crate::limits::STAGE_INTERVAL_NS;
-use crate::mcp::{Audience, Camera, Done, Encoding, LogLevel, Placed, Scene, Stage, Staging};
+use crate::mcp::{Audience, Camera, Done, LogLevel, Placed, Scene, Stage, Staging};
 use crate::wire::{CameraPose, ServerMessage};
 
 use serde_json::json;
@@ -41,7 +41,7 @@ impl Staged {
         let message = match part {
             StagePart::View => {
                 let (Placed { by, time_ms, revision }, scene) = self.stage.view()?;
-                let Scene { name, focus, selected, camera, note } = scene;
+                let Scene { name, focus, selected, camera, filter, group_by, note } = scene;
                 let pose = |Camera { position, target }| CameraPose { position, target };
                 ServerMessage::ViewSet {
                     by,
@@ -51,13 +51,16 @@ impl Staged {
                     camera: camera.map(pose),
                     focus: focus.iter().map(|node| node.node_id).collect(),
                     selected: selected.as_ref().map(|node| node.node_id),
+                    filter: json!(filter),
+                    group_by: json!(group_by),
                     note: note.as_deref(),
                 }
             }
             StagePart::Encoding => {
-                let (Placed { by, time_ms, revision }, Encoding { colour, colours, size }) = self.stage.encoding()?;
-                let colours = colours.iter().map(|(value, colour)| (&**value, &**colour)).collect();
-                ServerMessage::EncodingSet { by, time: *time_ms, revision: *revision, colour, colours, size }
+                let (Placed { by, time_ms, revision }, encoding) = self.stage.encoding()?;
+                let (colour, size) = (encoding.plain_colour(), encoding.plain_size());
+                let (colours, channels) = (encoding.plain_colours(), encoding.rules());
+                ServerMessage::EncodingSet { by, time: *time_ms, revision: *revision, colour, colours, size, channels }
             }
         };
         Some(message.to_vec())
@@ -72,7 +75,7 @@ impl Control {
             .obey(asked, &Audience { by, now_ms: unix_ms(), revision, page, viewers })?;
         let (part, event) = match asked {
             Staging::View(_) => (StagePart::View, "view_set"),
-            Staging::Colour { .. } | Staging::Size { .. } => (StagePart::Encoding, "encoding_set"),
+            Staging::Encode { .. } => (StagePart::Encoding, "encoding_set"),
             Staging::Open { .. } => return Ok(done),
         };
         let untold = &mut self.mcp.staged.untold;
