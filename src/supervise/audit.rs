@@ -208,7 +208,8 @@ mod tests {
         let store = folder.join("graph.db");
         let line = |n: u32| format!("{{\"time\":{n},\"principal\":\"p{}\",\"tool\":\"t\"}}\n", n % 2);
         let mut log = Log::open(&store, 400).unwrap();
-        for n in 0..9 {
+        // Five lines fill a file.
+        for n in 0..12 {
             log.write(line(n).as_bytes()).unwrap();
         }
         let (path, older) = files(&store);
@@ -216,18 +217,18 @@ mod tests {
         let kept = all(&store, &AuditFilter::default());
         assert_eq!(
             (kept.first().unwrap(), kept.last().unwrap()),
-            (&line(4).trim().to_owned(), &line(8).trim().to_owned())
+            (&line(5).trim().to_owned(), &line(11).trim().to_owned())
         );
         let of = |last, principal: Option<&str>, tool: Option<&str>| {
             let filter = AuditFilter { last, principal: principal.map(Into::into), tool: tool.map(Into::into) };
             all(&store, &filter).len()
         };
-        assert_eq!((of(Some(2), None, None), of(None, Some("p1"), None), of(None, None, Some("u"))), (2, 2, 0));
+        assert_eq!((of(Some(2), None, None), of(None, Some("p1"), None), of(None, None, Some("u"))), (2, 4, 0));
         // Half a line, of an engine that was killed, spoils no other one.
         log.file.write_all(b"{\"time\":").unwrap();
         let mut log = Log::open(&store, 400).unwrap();
-        log.write(line(9).as_bytes()).unwrap();
-        assert_eq!(all(&store, &AuditFilter::default()).last().unwrap(), line(9).trim());
+        log.write(line(12).as_bytes()).unwrap();
+        assert_eq!(all(&store, &AuditFilter::default()).last().unwrap(), line(12).trim());
         let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
         fs::remove_dir_all(&folder).unwrap();
