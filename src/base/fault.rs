@@ -12,7 +12,7 @@ pub enum Point {
 /// A message with this text panics at [`Point::ConnectionMessage`].
 pub const PANIC_TEXT: &[u8] = br#"{"type":"fault","at":"connection.message"}"#;
 
-/// A snapshot of this name takes [`STALL`] at [`Point::SnapshotRead`].
+/// A snapshot of this name takes longer than any call may at [`Point::SnapshotRead`].
 pub const STALL_NAME: &[u8] = b"fault-stall";
 
 /// Longer than any call may take.
