@@ -109,7 +109,7 @@ impl AuditRecord {
     pub fn line(&self) -> String {
         let Self { time_ms, principal, name, tool, digest, revision, outcome } = self;
         let row = json!({
-            "time": time_ms, "principal": principal, "name": name, "tool": tool, "digest": hex(digest), "revision": revision,
+            "time": time_ms, "principal": &**principal, "name": name, "tool": tool, "digest": hex(digest), "revision": revision,
             "outcome": outcome,
         });
         format!("{row}\n")
