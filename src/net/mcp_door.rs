@@ -3,7 +3,8 @@
 //!
 //! It knows lines, requests and limits and nothing else: what a line says is `control`'s business. A connection has one batch of lines with
 //! `control` at a time and is not read meanwhile; `control` takes no more while it cannot answer. So one that asks faster than it is
-//! answered, or than it reads, fills its own socket and nobody's memory. Syscalls of a turn: `epoll_wait`, `accept4`, one `read` and one `write` for each connection that has something.
+//! answered, or than it reads, fills its own socket and nobody's memory. Syscalls of a turn: `epoll_wait`, `accept4`, one `read` and one
+//! `write` for each connection that has something.
 
 mod http;
 mod strangers;
@@ -208,7 +209,7 @@ pub struct McpDoor {
     held: Vec<Handle>,
     accept_again: bool,
     housekeeping_ns: u64,
-    /// Lines that `control` has not been woken for.
+    /// Batches of lines that `control` has not been woken for.
     unrung: usize,
 }
 
