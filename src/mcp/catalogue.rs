@@ -403,6 +403,7 @@ fn shaped(tool: &Map<String, Value>, version: Version) -> Value {
     if !version.has_structured() {
         tool.remove("outputSchema");
         tool.remove("title");
+        tool.remove("_meta");
     }
     Value::Object(tool)
 }

@@ -110,7 +110,7 @@ impl Exports {
             true => Body::Text(text.to_owned()),
             false => Body::Blob(BASE64.encode(text)),
         };
-        Some(Reply::Resource { uri: uri.to_owned(), mime: kept.mime, body, ttl_ms: 0 })
+        Some(Reply::Resource { uri: uri.to_owned(), mime: kept.mime, body, ttl_ms: 0, meta: None })
     }
 }
 

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod agents;
+mod app;
 mod args;
 mod audit;
 mod catalogue;
@@ -38,6 +39,7 @@ mod uri;
 mod view;
 
 pub use agents::{AUTHOR, AgentEvent, AgentMetrics, AgentRow, Agents, Registered, Reported};
+pub use app::app;
 pub use args::{ToolError, why};
 pub use audit::{AuditRecord, Outcome};
 pub use catalogue::{Catalogue, CatalogueError, PromptRow, Scopes, ToolRow};

@@ -62,6 +62,8 @@ pub enum Reply {
         body: Body,
         /// How long it may be kept, ms.
         ttl_ms: u64,
+        /// `_meta` of it, a JSON object.
+        meta: Option<Box<str>>,
     },
     /// Of `prompts/get`: one message of the user.
     Prompt {
@@ -104,7 +106,7 @@ pub fn write(server: &Server, version: Version, id: &RawValue, reply: &Reply, ou
     match reply {
         Reply::Members { members, .. } => visible(members, out),
         Reply::Tool(result) => tool(version, result, out),
-        Reply::Resource { uri, mime, body, ttl_ms } => {
+        Reply::Resource { uri, mime, body, ttl_ms, meta } => {
             cache(version, *ttl_ms, "private", out);
             out.extend_from_slice(br#""contents":[{"uri":"#);
             visible_text(uri, out);
@@ -115,6 +117,10 @@ pub fn write(server: &Server, version: Version, id: &RawValue, reply: &Reply, ou
                     visible_text(body, out);
                 }
                 Body::Blob(body) => member("blob", body, out),
+            }
+            if let Some(meta) = meta {
+                out.extend_from_slice(br#","_meta":"#);
+                visible(meta, out);
             }
             out.extend_from_slice(b"}]");
         }

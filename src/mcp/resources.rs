@@ -108,8 +108,8 @@ fn resource(server: &Server, uri: &str, view: &View<'_>, bounds: &Bounds<'_>) ->
             let shown = text_of(server, "get_neighborhood", &arguments, view, bounds);
             (JSON, shown.map_err(|error| RpcError::new(code::RESOURCE, error.0).with(json!({ "uri": uri })))?, 0)
         }
-        // Whoever keeps them reads them; here there are none.
-        Uri::Export { .. } => return Err(unknown()),
+        // Whoever keeps them, and knows where people watch, reads them.
+        Uri::App | Uri::Export { .. } => return Err(unknown()),
         // A snapshot is a file: whoever has files reads it.
         Uri::Snapshot { .. } => return Err(unknown()),
         Uri::View { name, format: "json" } => (JSON, view_as_json(&name, view).ok_or_else(unknown)?, 0),
@@ -117,10 +117,10 @@ fn resource(server: &Server, uri: &str, view: &View<'_>, bounds: &Bounds<'_>) ->
             let mime = if format == "png" { "image/png" } else { "image/svg+xml" };
             let picture = tools::picture(&name, format, view, bounds).ok_or_else(unknown)?;
             let body = Body::Blob(picture.map_err(failed)?);
-            return Ok(Reply::Resource { uri: uri.to_owned(), mime, body, ttl_ms: 0 });
+            return Ok(Reply::Resource { uri: uri.to_owned(), mime, body, ttl_ms: 0, meta: None });
         }
     };
-    Ok(Reply::Resource { uri: uri.to_owned(), mime, body: Body::Text(body), ttl_ms })
+    Ok(Reply::Resource { uri: uri.to_owned(), mime, body: Body::Text(body), ttl_ms, meta: None })
 }
 
 /// A view that is kept; `main` is there always.

@@ -78,7 +78,8 @@ impl Topic {
             Uri::Node { key } | Uri::Task { key } => Self::Node(key.into()),
             Uri::Agent { key } => Self::Agent(key.into()),
             Uri::AgentEvents { key } => Self::Events(key.into()),
-            Uri::Help { .. }
+            Uri::App
+            | Uri::Help { .. }
             | Uri::Neighbours { .. }
             | Uri::Edge { .. }
             | Uri::View { .. }

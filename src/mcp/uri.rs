@@ -1,9 +1,12 @@
-//! The URIs of the resources, `graph://..` and one of the set `memory`, taken apart and put together.
+//! The URIs of the resources, `graph://..` and one each of the sets `memory` and `view`, taken apart and put together.
 
 use std::borrow::Cow;
 
 /// The whole graph as the reference memory server has it.
 const MEMORY: &str = "memory://knowledge-graph";
+
+/// The page of a host that shows the live graph.
+const APP: &str = "ui://graph/view";
 
 /// A resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub enum Uri<'uri> {
     Changes,
     /// `memory://knowledge-graph`, of the set `memory`
     Memory,
+    /// `ui://graph/view`, of the set `view`
+    App,
     /// `graph://help/{page}`
     Help {
         /// tools, query or agents.
@@ -87,6 +92,9 @@ pub enum Uri<'uri> {
 pub fn parse(uri: &str) -> Option<Uri<'_>> {
     if uri == MEMORY {
         return Some(Uri::Memory);
+    }
+    if uri == APP {
+        return Some(Uri::App);
     }
     let rest = uri.strip_prefix("graph://")?;
     let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));

@@ -200,3 +200,46 @@ fn a_settled_graph_is_drawn_and_wakes_for_a_drag() {
     let report = look(&server, "desktops", &[]);
     assert!(report["drag"]["movedBy"].as_f64().unwrap() > 0.0, "{report}");
 }
+
+#[test]
+fn a_host_of_mcp_apps_frames_the_live_graph() {
+    let folder = Folder::new("framed");
+    let token = format!("mcp.token_file={}", folder.join("mcp.token").display());
+    let [flag, path] = graph("karate.gexf");
+    let agents = ["--mcp", "127.0.0.1:0", "--set", &token, "--set", "mcp.anonymous=write", "--toolsets", "core,view"];
+    let server = Server::start(&[&[&*flag, &*path], &agents[..]].concat());
+    server.tool("set_view", json!({ "focus": ["33"], "note": "the leader" }));
+    let opened = server.tool("open_view", json!({}));
+    let url = opened["url"].clone();
+    let result = json!({ "content": [], "structuredContent": opened });
+
+    let tools = server.mcp("tools/list", "", json!({}))["tools"].clone();
+    let tool = tools.as_array().unwrap().iter().find(|tool| tool["name"] == "open_view").unwrap();
+    let uri = &tool["_meta"]["ui"]["resourceUri"];
+    let read = server.mcp("resources/read", uri.as_str().unwrap(), json!({ "uri": uri }))["contents"][0].clone();
+    assert_eq!((&read["uri"], read["mimeType"].as_str()), (uri, Some("text/html;profile=mcp-app")));
+    let ui = &read["_meta"]["ui"];
+    assert_eq!(ui["csp"], json!({ "frameDomains": [format!("http://{}", server.http)] }));
+
+    let _one = BROWSER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let set_up = Command::new("sh").arg(repository("tests/setup.sh")).output().unwrap();
+    assert!(set_up.status.success(), "{}", String::from_utf8_lossy(&set_up.stderr));
+    std::fs::create_dir_all(repository("target/viewer")).unwrap();
+    let mut host = Command::new("timeout")
+        .args(["100", "node", "test/app.mjs"])
+        .arg(repository("target/viewer/framed.png"))
+        .current_dir(repository("clients/viewer"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let told = json!({ "html": read["text"], "ui": ui, "result": result });
+    host.stdin.take().unwrap().write_all(told.to_string().as_bytes()).unwrap();
+    let done = host.wait_with_output().unwrap();
+    let out = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{out}");
+    let report: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(report["nodes"], 34, "{report}");
+    let link = report["heard"].as_array().unwrap().iter().find(|said| said["method"] == "ui/open-link").unwrap();
+    assert_eq!(link["params"]["url"], url, "{report}");
+}

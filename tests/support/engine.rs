@@ -10,7 +10,7 @@ use swarmcast::graph::{Batch, Graph, GraphBuilder, GraphLimits, Pending, Value a
 use swarmcast::mcp::{
     Agents, Audience, Body, Bounds, Caller, Errand, Exports, Looked, Next, Plan, Principal, Recent, Refusal, Reply,
     RpcError, Scopes, Server, Session, SimFacts, SimulationChange, Society, Stage, Step, Stepped, Stepping, ToolError,
-    Uploads, View, compared, imported, look, plan, reply, restored, snapshot_shown, steered,
+    Uploads, View, app, compared, imported, look, plan, reply, restored, snapshot_shown, steered,
 };
 use swarmcast::worker::{Meeting, Ticket, read_file, write_file};
 
@@ -198,13 +198,14 @@ impl Engine {
                     Ok(Plan::Errand(Errand::Describe { snapshot, uri })) => {
                         let body = snapshot_shown(&snapshot, &self.snapshot, 7, 1, 2);
                         let body = Body::Text(body);
-                        Ok(Reply::Resource { uri: uri.into(), mime: "application/json", body, ttl_ms: 0 })
+                        Ok(Reply::Resource { uri: uri.into(), mime: "application/json", body, ttl_ms: 0, meta: None })
                     }
                     Ok(Plan::Errand(Errand::Names { typed })) => {
                         let values: Vec<String> = [format!("{typed}1")].into();
                         Ok(Reply::Completion { total: 1, values })
                     }
                     Ok(Plan::Errand(errand)) => Ok(reply(self.errand(errand, &principal.name))),
+                    Ok(Plan::App) => Ok(app("http://127.0.0.1:7400/")),
                     Ok(Plan::Stage(asked)) => {
                         let audience = Audience {
                             by: &principal.name,

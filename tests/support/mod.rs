@@ -154,21 +154,28 @@ impl Server {
 
     /// What a tool of MCP answers to somebody without a token.
     pub fn tool(&self, tool: &str, arguments: Value) -> Value {
-        let meta = json!({
+        let result = self.mcp("tools/call", tool, json!({ "name": tool, "arguments": arguments }));
+        assert!(result["isError"].is_null(), "{tool}: {result}");
+        result["structuredContent"].clone()
+    }
+
+    /// The result of a request of MCP by somebody without a token; `name` is the tool or the URI that it is about.
+    pub fn mcp(&self, method: &str, name: &str, mut params: Value) -> Value {
+        params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
         });
-        let params = json!({ "name": tool, "arguments": arguments, "_meta": meta });
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string();
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+        let named = if name.is_empty() { String::new() } else { format!("Mcp-Name: {name}\r\n") };
         let head = format!(
             "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\n\
-             Mcp-Name: {tool}\r\nContent-Length: {}\r\n\r\n{body}",
+             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n\
+             {named}Content-Length: {}\r\n\r\n{body}",
             self.http,
             body.len()
         );
         let answer = self.send(head.as_bytes()).json();
-        assert!(answer["result"]["isError"].is_null(), "{tool}: {answer}");
-        answer["result"]["structuredContent"].clone()
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].clone()
     }
 
     /// Bytes to the HTTP port, and the answer to them.

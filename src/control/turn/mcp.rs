@@ -40,7 +40,7 @@ use crate::limits::MCP_READS_MAX;
 use crate::mcp::{
     Admission, Agents, Ask, AuditRecord, Bounds, Call, CallKey, Done, Exports, Lifecycle, Line, LogLevel, Outcome,
     Plan, Principal, RateLimits, Rates, Recent, Registered, Reply, RpcError, Scopes, Server, SimFacts, Society, Step,
-    Talks, ToolError, Touched, Uploads, View, Write, plan, read, reply,
+    Talks, ToolError, Touched, Uploads, View, Write, app, plan, read, reply,
 };
 use crate::worker::{AgentProduct, LookOrder, LookReport, Ticket};
 
@@ -438,6 +438,7 @@ impl Control {
                 let result = found.ok_or_else(|| RpcError::no_resource(&uri));
                 self.mcp.answer(&desk.server, line, call, &result);
             }
+            Ok(Plan::App) => self.mcp.answer(&desk.server, line, call, &Ok(app(&desk.page))),
             Ok(Plan::Stage(asked)) => {
                 let done = self.put_on_stage(&desk.page, &asked, &call.principal.name);
                 self.mcp.answer(server, line, call, &tool(done));

@@ -108,6 +108,8 @@ pub enum Plan<'line> {
         /// As it was asked for.
         uri: String,
     },
+    /// The page of a host that shows the live graph: [`super::app`].
+    App,
     /// It waits for steps of the simulation.
     Step(Stepping),
     /// An agent wants something of others: [`super::Society`].
@@ -142,6 +144,12 @@ pub fn plan<'line>(
         && let Some(Uri::Export { name, part }) = parse(uri)
     {
         return Ok(Plan::Exported { name: name.to_owned(), part, uri: uri.to_string() });
+    }
+    if let Ask::Resource { uri } = ask
+        && parse(uri) == Some(Uri::App)
+        && server.catalogue.is_on("view")
+    {
+        return Ok(Plan::App);
     }
     if let Some(errand) = admin::asked_of_snapshots(server, ask) {
         return Ok(Plan::Errand(errand));

@@ -160,6 +160,7 @@ impl Control {
                         mime: "application/json",
                         body: Body::Text(text),
                         ttl_ms: 0,
+                        meta: None,
                     };
                     AgentProduct::Reply(shown.map(body).ok_or_else(|| RpcError::no_resource(&uri)))
                 })
