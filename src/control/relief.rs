@@ -12,7 +12,7 @@ const LOOK_NS: u64 = 4 * SECOND_NS;
 const CALM_LOOKS: u32 = 3;
 
 /// Notches of accuracy that the repulsion may lose.
-const NOTCHES_MAX: u8 = 3;
+pub(super) const NOTCHES_MAX: u8 = 3;
 
 /// A measure, or one taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,7 +42,7 @@ use super::addresses::Addresses;
 use super::classes::{ClassTable, Entry, Subscribed};
 use super::interest::{resolve, size as interest_size};
 use super::jobs::Jobs;
-use super::relief::{Measure, Relief};
+use super::relief::{Measure, NOTCHES_MAX, Relief};
 use crate::api::steer::SteerFacts;
 use crate::base::Handle;
 use crate::base::clock::{monotonic_ns, unix_ms};
@@ -457,6 +457,7 @@ impl Control {
             edge_count: self.graph.edges().len() as u32,
             is_reconnection,
             state_sync_sent,
+            repulsion_error_max: self.settings.in_force_now().sim.params.repulsion_error_max(NOTCHES_MAX),
             settings: self.settings.state(),
             protocol: Protocol::default(),
         }

@@ -176,7 +176,25 @@ impl Default for SimParams {
     }
 }
 
+/// What a notch of relief adds to `theta`, and most that notches make of it.
+const NOTCH_THETA: f32 = 0.2;
+const NOTCH_THETA_MAX: f32 = 2.0;
+
 impl SimParams {
+    /// `theta` with what so many notches of relief take from the accuracy. One of 0 asks for exact sums and keeps them.
+    #[must_use]
+    pub fn theta_with(&self, notches: u8) -> f32 {
+        let coarser = (self.theta + NOTCH_THETA * f32::from(notches)).min(NOTCH_THETA_MAX).max(self.theta);
+        if self.theta > 0.0 { coarser } else { 0.0 }
+    }
+
+    /// What the repulsion is off at most, RMS over the RMS force, with so many notches of relief: `1e-4 + 0.14 theta^2`. The tests of
+    /// `sim` hold the tree to it.
+    #[must_use]
+    pub fn repulsion_error_max(&self, notches: u8) -> f32 {
+        1e-4 + 0.14 * self.theta_with(notches).powi(2)
+    }
+
     /// Checks every number against the range that its field states.
     ///
     /// # Errors

@@ -17,10 +17,6 @@ pub(super) const EDGE_WEIGHT_MAX: f32 = 1e6;
 /// at which semi-implicit Euler would begin to swing.
 const RESPONSE_MAX: f32 = 0.5;
 
-/// What a notch of relief adds to `theta`, and most that notches make of it.
-const NOTCH_THETA: f32 = 0.2;
-const NOTCH_THETA_MAX: f32 = 2.0;
-
 /// Mass of a node in the repulsion: 1 + log2(1 + degree).
 pub(super) fn repulsion_mass(degree: u32) -> f32 {
     (1.0 + f64::from(degree + 1).log2()) as f32
@@ -41,9 +37,7 @@ impl SimParams {
 
     /// These, with what so many notches take from their accuracy. A `theta` of 0 asks for exact sums and keeps them.
     pub(super) fn coarsened(&self, notches: u8) -> Self {
-        let theta = self.theta;
-        let coarser = (theta + NOTCH_THETA * f32::from(notches)).min(NOTCH_THETA_MAX).max(theta);
-        Self { theta: if theta > 0.0 { coarser } else { 0.0 }, ..*self }
+        Self { theta: self.theta_with(notches), ..*self }
     }
 
     /// Inertia that a stiffness of 1 calls for, see [`RESPONSE_MAX`].

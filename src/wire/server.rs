@@ -74,6 +74,8 @@ pub enum ServerMessage<'text> {
         is_reconnection: bool,
         /// What the client missed of the graph follows, if it missed anything: it need not fetch it.
         state_sync_sent: bool,
+        /// What the repulsion is off at most, RMS over the RMS force, however busy the server gets.
+        repulsion_error_max: f32,
         /// Where the settings stand.
         settings: SettingsState,
         /// What the server speaks.

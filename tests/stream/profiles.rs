@@ -201,3 +201,15 @@ fn ids_above_a_profiles_range_are_refused_and_a_profile_is_named_that_takes_them
         }
     }
 }
+
+#[test]
+fn the_greeting_bounds_what_the_forces_are_off() {
+    let server = Server::start(&["--set", "sim.theta=0.5"]);
+    let told = |query: &str| server.ws(query).hello()["repulsion_error_max"].as_f64().unwrap();
+    // As accurate as it is set, and with three notches of relief, 0.2 each.
+    let most = |theta: f64| 1e-4 + 0.14 * theta * theta;
+    assert!((told("") - most(1.1)).abs() < 1e-6, "{}", told(""));
+    let body = r#"{"path":"sim.theta","value":0}"#;
+    assert_eq!(server.tell("PUT", "/api/settings/path", body).status, 200);
+    assert!((told("?profile=v3") - most(0.0)).abs() < 1e-9, "exact sums lose nothing to relief: {}", told(""));
+}

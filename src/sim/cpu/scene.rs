@@ -365,10 +365,3 @@ pub(super) fn collect(
     shares.iter().for_each(|share| share.add_to(sorter, force, stiffness));
     shares.iter().for_each(|share| share.add_springs_to(scene, force, stiffness));
 }
-
-/// RMS relative error that the tree stays within at a setting; the table in the documentation of [`super`] has what
-/// was measured.
-#[cfg(test)]
-pub(super) fn error_bound(theta: f32) -> f32 {
-    1e-4 + 0.14 * theta * theta
-}

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::scene::{EXACT_NODES_MAX, error_bound};
+use super::scene::EXACT_NODES_MAX;
 use super::width::{self, Width};
 use super::*;
 use crate::graph::Csr;
@@ -104,7 +104,7 @@ fn the_tree_stays_within_its_stated_error_at_every_step() {
                     continue; // Every force is 0 but the parting, which the reference has not.
                 }
                 let error = repulsion_error(&mut backend);
-                let bound = f64::from(error_bound(params.theta));
+                let bound = f64::from(params.repulsion_error_max(0));
                 assert!(error <= bound, "{dimensions:?} {shape} after {check}: {error} > {bound}");
             }
         }
@@ -158,7 +158,7 @@ proptest! {
         graph.start = places(shape, count, dimensions);
         let mut backend = backend(params, graph);
         let error = repulsion_error(&mut backend);
-        prop_assert!(error <= f64::from(error_bound(theta)), "{error}");
+        prop_assert!(error <= f64::from(params.repulsion_error_max(0)), "{error}");
     }
 }
 
@@ -326,12 +326,13 @@ fn distance(left: [f32; 3], right: [f32; 3]) -> f32 {
 fn notches_cost_accuracy_within_the_bound_and_are_given_back() {
     let count = 2_000;
     let edges = random_edges(count, 2 * count);
-    let mut backend = backend(SimParams { theta: 0.6, ..SimParams::default() }, topology(csr(count as usize, &edges)));
+    let params = SimParams { theta: 0.6, ..SimParams::default() };
+    let mut backend = backend(params, topology(csr(count as usize, &edges)));
     (0..5).for_each(|_| drop_report(backend.step()));
     let fine = backend.repulsion_error_sample(200);
     backend.coarsen(3);
     let coarse = backend.repulsion_error_sample(200);
-    assert!(coarse > 1.5 * fine && coarse <= error_bound(1.2), "{fine} {coarse}");
+    assert!(coarse > 1.5 * fine && coarse <= params.repulsion_error_max(3), "{fine} {coarse}");
     backend.coarsen(0);
     assert_eq!(backend.repulsion_error_sample(200), fine);
 }

@@ -217,6 +217,7 @@ impl Stream {
             edge_count: 0,
             is_reconnection: false,
             state_sync_sent: false,
+            repulsion_error_max: 0.0,
             protocol: swarmcast::wire::Protocol::default(),
         };
         pen.text(&greeting.to_vec());
