@@ -7,7 +7,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -15,25 +16,37 @@ use serde_json::{Value, json};
 
 use crate::support::{Folder, Server, graph, repository, within};
 
+/// Stands for where the picture goes.
+const PICTURE: &str = "{picture}";
+
 /// One browser at a time: each draws with the processor.
 static BROWSER: Mutex<()> = Mutex::new(());
 
-fn look(server: &Server, name: &str, options: &[&str]) -> Value {
-    let _one = BROWSER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+/// Runs a script of `clients/viewer/test` that takes a picture of this name, and is told `told`.
+fn node(script: &str, name: &str, arguments: &[&str], told: &str) -> (Output, PathBuf) {
     let set_up = Command::new("sh").arg(repository("tests/setup.sh")).output().unwrap();
     assert!(set_up.status.success(), "{}", String::from_utf8_lossy(&set_up.stderr));
     let folder = repository("target/viewer");
     std::fs::create_dir_all(&folder).unwrap();
     let picture = folder.join(format!("{name}.png"));
     let _ = std::fs::remove_file(&picture);
-    let done = Command::new("timeout")
-        .args(["100", "node", "test/page.mjs"])
-        .arg(format!("http://{}/", server.http))
-        .arg(&picture)
-        .args(options)
+    let mut node = Command::new("timeout")
+        .args(["100", "node", script])
+        .args(arguments.iter().map(|argument| if *argument == PICTURE { picture.to_str().unwrap() } else { argument }))
         .current_dir(repository("clients/viewer"))
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    node.stdin.take().unwrap().write_all(told.as_bytes()).unwrap();
+    (node.wait_with_output().unwrap(), picture)
+}
+
+fn look(server: &Server, name: &str, options: &[&str]) -> Value {
+    let _one = BROWSER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let page = format!("http://{}/", server.http);
+    let (done, picture) = node("test/page.mjs", name, &[&[&*page, PICTURE], options].concat(), "");
     let (out, said) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{}: {out}\n{said}", done.status);
     let report: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
@@ -222,20 +235,8 @@ fn a_host_of_mcp_apps_frames_the_live_graph() {
     assert_eq!(ui["csp"], json!({ "frameDomains": [format!("http://{}", server.http)] }));
 
     let _one = BROWSER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let set_up = Command::new("sh").arg(repository("tests/setup.sh")).output().unwrap();
-    assert!(set_up.status.success(), "{}", String::from_utf8_lossy(&set_up.stderr));
-    std::fs::create_dir_all(repository("target/viewer")).unwrap();
-    let mut host = Command::new("timeout")
-        .args(["100", "node", "test/app.mjs"])
-        .arg(repository("target/viewer/framed.png"))
-        .current_dir(repository("clients/viewer"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
     let told = json!({ "html": read["text"], "ui": ui, "result": result });
-    host.stdin.take().unwrap().write_all(told.to_string().as_bytes()).unwrap();
-    let done = host.wait_with_output().unwrap();
+    let (done, _) = node("test/app.mjs", "framed", &[PICTURE], &told.to_string());
     let out = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success(), "{out}");
     let report: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();

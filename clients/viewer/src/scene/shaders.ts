@@ -1,6 +1,9 @@
 /** GLSL ES 3.00 of nodes and edges. Positions come from a texture, so that edges need no upload per frame. */
 
+/** Where nodes are, and what puts places into the picture. */
 const FETCH = /* glsl */ `
+uniform mat4 modelViewMatrix;
+uniform mat4 projectionMatrix;
 uniform highp sampler2D positions;
 vec4 placeOf(uint index) {
   return texelFetch(positions, ivec2(int(index % TEXTURE_WIDTH), int(index / TEXTURE_WIDTH)), 0);
@@ -17,8 +20,6 @@ export const NODE_VERTEX = /* glsl */ `
 precision highp float;
 ${FETCH}
 ${FADE}
-uniform mat4 modelViewMatrix;
-uniform mat4 projectionMatrix;
 uniform float pixelsPerUnit;
 uniform vec2 pixelRange;
 uniform float unit;
@@ -106,8 +107,6 @@ void main() {
 export const BADGE_VERTEX = /* glsl */ `
 precision highp float;
 ${FETCH}
-uniform mat4 modelViewMatrix;
-uniform mat4 projectionMatrix;
 uniform float pixelsPerUnit;
 uniform vec2 pixelRange;
 uniform vec2 picture;
@@ -162,8 +161,6 @@ precision highp float;
 ${FETCH}
 ${FADE}
 ${EDGE_LIGHT}
-uniform mat4 modelViewMatrix;
-uniform mat4 projectionMatrix;
 in uint near;
 in uint far;
 in vec4 paint;
@@ -185,8 +182,6 @@ precision highp float;
 ${FETCH}
 ${FADE}
 ${EDGE_LIGHT}
-uniform mat4 modelViewMatrix;
-uniform mat4 projectionMatrix;
 uniform vec2 picture;
 uniform float pixelRatio;
 in vec2 corner;
