@@ -49,6 +49,16 @@ pub enum Kind {
     Text,
 }
 
+/// What a channel of nodes can go by: these, and what every node has.
+macro_rules! of_nodes {
+    ($($own:literal),*) => {
+        &[
+            AUTO, $($own,)* "class", "group", "degree", "weight", "community", "cluster", "component", "rank", "anomaly",
+            "distance",
+        ]
+    };
+}
+
 impl Channel {
     /// All, in the order in which they are named.
     pub const ALL: [Self; 8] = [
@@ -100,56 +110,10 @@ impl Channel {
     #[must_use]
     pub const fn by(self) -> &'static [&'static str] {
         match self {
-            Self::Size => &[
-                AUTO,
-                "equal",
-                "constant",
-                "property",
-                "class",
-                "group",
-                "degree",
-                "weight",
-                "community",
-                "cluster",
-                "component",
-                "rank",
-                "anomaly",
-                "distance",
-            ],
-            Self::Label => &[
-                AUTO,
-                "none",
-                "constant",
-                "property",
-                "id",
-                "label",
-                "class",
-                "group",
-                "degree",
-                "weight",
-                "community",
-                "cluster",
-                "component",
-                "rank",
-                "anomaly",
-                "distance",
-            ],
+            Self::Size => of_nodes!("equal", "constant", "property"),
+            Self::Label => of_nodes!("none", "constant", "property", "id", "label"),
             Self::EdgeColor | Self::EdgeWidth => &[AUTO, "constant", "property", "type", "weight"],
-            _ => &[
-                AUTO,
-                "constant",
-                "property",
-                "class",
-                "group",
-                "degree",
-                "weight",
-                "community",
-                "cluster",
-                "component",
-                "rank",
-                "anomaly",
-                "distance",
-            ],
+            _ => of_nodes!("constant", "property"),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 const MEMORY: &str = "memory://knowledge-graph";
 
 /// The page of a host that shows the live graph.
-const APP: &str = "ui://graph/view";
+pub(super) const APP: &str = "ui://graph/view";
 
 /// A resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
