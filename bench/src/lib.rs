@@ -5,6 +5,7 @@
 pub mod client;
 pub mod limits;
 pub mod machine;
+pub mod made;
 pub mod peek;
 pub mod process;
 pub mod receiver;

@@ -113,7 +113,7 @@ pub fn viewers(options: &Options) -> Result<()> {
         busy.push(p99_ms);
         rates.push(calls_per_s);
     }
-    let ratios = calm.iter().zip(&busy).map(|(calm, busy)| busy / calm).collect();
+    let ratios = calm.iter().zip(&busy).map(|(calm, busy)| busy / calm).collect::<Vec<f64>>();
     println!("\n{} viewers at 60 Hz, with and without 100 connections that call all the time:\n", options.viewers);
     println!(
         "- viewers' p99: {:.3} ms without, {:.3} ms with {:.0} calls/s",

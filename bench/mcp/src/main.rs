@@ -23,6 +23,7 @@ use calls::{Found, Shape};
 use clap::{Parser, ValueEnum};
 use swarmcast_bench::machine::{self, Machine};
 use swarmcast_bench::report::hardware;
+use swarmcast_bench::round::median;
 use swarmcast_bench::server::Server;
 
 /// What a call of MCP costs.
@@ -111,12 +112,6 @@ pub fn tell(what: &str, found: f64, unit: &str, budget: f64, at_most: bool) {
     println!("- {what}: **{found:.3} {unit}**; {bound} {budget} {unit}: {met}");
 }
 
-/// The middle one.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 /// The engine with a door for agents, over `graph`. Its limits of rates and connections are out of the way: they are not what is measured.
 pub struct Engine {
     pub server: Server,
@@ -168,7 +163,7 @@ fn trivial(options: &Options) -> Result<()> {
         }
         let [floor, rmcp, ours] = &rounds;
         for (name, found) in [("floor", floor), ("rmcp", rmcp), ("swarmcast", ours)] {
-            let of = |figure: fn(&Found) -> f64| median(found.iter().map(figure).collect());
+            let of = |figure: fn(&Found) -> f64| median(found.iter().map(figure));
             println!(
                 "| {} | {name} | {:.1} | {:.1} | {:.0} | {:.2} |",
                 shape.name,
@@ -179,7 +174,7 @@ fn trivial(options: &Options) -> Result<()> {
             );
         }
         let ratio = |other: &[Found], figure: fn(&Found) -> f64| {
-            median(ours.iter().zip(other).map(|(ours, other)| figure(ours) / figure(other)).collect())
+            median(ours.iter().zip(other).map(|(ours, other)| figure(ours) / figure(other)))
         };
         let name = shape.name;
         match place {

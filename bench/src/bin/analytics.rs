@@ -16,9 +16,11 @@ use swarmcast::analytics::{
     DbscanOptions, Feature, Job, KMeansOptions, LabelOptions, LeidenOptions, Lengths, LofOptions, PageRankOptions,
     StressOptions, Unwatched,
 };
-use swarmcast::graph::{Csr, NodeIndex};
+use swarmcast::graph::Csr;
 use swarmcast_bench::machine::Machine;
+use swarmcast_bench::made::{hash, near_and_far};
 use swarmcast_bench::report::hardware;
+use swarmcast_bench::round::median;
 
 /// How long analytics take.
 #[derive(Parser)]
@@ -44,21 +46,6 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn hash(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    bits = (bits ^ (bits >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    bits ^ (bits >> 33)
-}
-
-fn graph(nodes: u32) -> Csr {
-    let edge = move |node: u32, turn: u64| {
-        let random = hash(u64::from(node) * 3 + turn);
-        let reach = if random & 15 == 0 { u64::from(nodes) } else { 64 };
-        (NodeIndex(node), NodeIndex(((u64::from(node) + (random >> 8) % reach) % u64::from(nodes)) as u32), 1.0)
-    };
-    Csr::new(nodes as usize, (0..nodes).flat_map(move |node| (0..3).map(move |turn| edge(node, turn))))
-}
-
 fn places(nodes: u32) -> Vec<[f32; 3]> {
     let side = f64::from(nodes).cbrt().ceil() as u32;
     let jitter = |node: u32, salt: u64| (hash(u64::from(node) ^ (salt << 40)) >> 40) as f32 / 16_777_216.0;
@@ -67,11 +54,6 @@ fn places(nodes: u32) -> Vec<[f32; 3]> {
             .map(|(cell, salt)| (cell as f32 + jitter(node, salt)) * SPACING)
     };
     (0..nodes).map(at).collect()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Milliseconds of one pass over all rows.
@@ -87,7 +69,7 @@ fn gather_ms(csr: &Csr) -> f64 {
 }
 
 fn measure(nodes: u32, rounds: usize) -> Result<()> {
-    let (csr, places) = (graph(nodes), places(nodes));
+    let (csr, places) = (near_and_far(nodes), places(nodes));
     let lengths = Lengths::Hops;
     let jobs = [
         ("shortest paths, hops", Job::Paths { source: 0, lengths }),
@@ -103,7 +85,7 @@ fn measure(nodes: u32, rounds: usize) -> Result<()> {
         ("stress, 50 pivots", Job::Stress(StressOptions::default())),
         ("landmarks, 16", Job::Landmarks { count: 16, lengths, pairs: Vec::new() }),
     ];
-    let pass_ms = median((0..rounds.max(3)).map(|_| gather_ms(&csr)).collect());
+    let pass_ms = median((0..rounds.max(3)).map(|_| gather_ms(&csr)));
     let row_bytes = 4 * (csr.node_count() + 1) + 8 * csr.half_edge_count();
     println!(
         "\n{nodes} nodes, {} half edges; one pass over the rows {pass_ms:.2} ms\n\n| job | ms | passes | MB to send first |\n|---|---|---|---|",

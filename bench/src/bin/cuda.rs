@@ -13,6 +13,7 @@ use swarmcast::sim::cpu::CpuBackend;
 use swarmcast::sim::cuda::{self, CudaBackend};
 use swarmcast::sim::{Backend, Dimensions, ForceModel, SimParams, Topology};
 use swarmcast::wire::NodeRecord;
+use swarmcast_bench::made::{hash, near_and_far};
 
 /// Pairs a second and bytes a second that an H200 could do by its data sheet: what distances are measured to.
 const PAIRS_PER_SECOND: f64 = 2.2e12;
@@ -50,20 +51,9 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn hash(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    bits = (bits ^ (bits >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    bits ^ (bits >> 33)
-}
-
-/// Edges mostly to near indices, some to far ones: 3 a node. Nodes begin along a grid, so that no start has to be drawn.
+/// Nodes begin along a grid, so that no start has to be drawn.
 fn graph(nodes: u32, placed: bool) -> Topology {
-    let edge = |node: u32, turn: u64| {
-        let random = hash(u64::from(node) * 3 + turn);
-        let reach = if random & 15 == 0 { u64::from(nodes) } else { 64.min(u64::from(nodes)) };
-        (NodeIndex(node), NodeIndex(((u64::from(node) + (random >> 8) % reach) % u64::from(nodes)) as u32), 1.0)
-    };
-    let csr = Csr::new(nodes as usize, (0..nodes).flat_map(move |node| (0..3).map(move |turn| edge(node, turn))));
+    let csr = near_and_far(nodes);
     let side = f64::from(nodes).cbrt().ceil().max(1.0) as u32;
     let at = |node: u32| {
         let jitter = |salt: u64| (hash(u64::from(node) ^ (salt << 40)) >> 40) as f32 * (40.0 / 16_777_216.0);

@@ -26,6 +26,7 @@ use swarmcast::store::{About, Entry, SqliteStore, Store};
 use swarmcast_bench::machine::{self, Machine};
 use swarmcast_bench::peek::Peek;
 use swarmcast_bench::report::hardware;
+use swarmcast_bench::round::median;
 use swarmcast_bench::server::Server;
 
 /// What the changes of a live graph cost.
@@ -112,12 +113,6 @@ pub fn tell(what: &str, found: f64, unit: &str, floor: Option<f64>, budget: f64,
     let kept = if (found <= budget) == at_most { "kept" } else { "missed" };
     let bound = if at_most { "at most" } else { "at least" };
     println!("- {what}: **{found:.3} {unit}**{floor}; {bound} {budget} {unit}: {kept}");
-}
-
-/// The middle one.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A graph of so many nodes and three times as many edges.

@@ -59,7 +59,7 @@ pub fn run_watched(options: &Options) -> Result<()> {
         calm.push(watched(options, false)?);
         busy.push(watched(options, true)?);
     }
-    let ratios = calm.iter().zip(&busy).map(|(calm, busy)| busy / calm).collect();
+    let ratios = calm.iter().zip(&busy).map(|(calm, busy)| busy / calm).collect::<Vec<f64>>();
     println!(
         "\n{} viewers at 60 Hz, with and without {RATE} changes a second (a quarter of them new nodes, a quarter nodes that go):\n",
         options.viewers
