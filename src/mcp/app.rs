@@ -6,7 +6,7 @@ use serde_json::json;
 use super::reply::{Body, Reply};
 use super::uri::APP;
 
-/// The resource [`APP`] of an engine whose viewer is at `page`, an address with a slash at its end. The host is told that this is
+/// The resource `ui://graph/view` of an engine whose viewer is at `page`, an address with a slash at its end. The host is told that this is
 /// the one place that may be framed.
 #[must_use]
 pub fn app(page: &str) -> Reply {
