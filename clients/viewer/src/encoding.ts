@@ -5,7 +5,7 @@
 
 import type { Graph } from "./graph.js";
 import { CLASS_COLOURS, NO_GROUP, hueOf, rampOf } from "./hues.js";
-import { numberOrNull } from "./protocol.js";
+import { numberOrNull, plainOrNull } from "./protocol.js";
 import type { Columns } from "./wire/chain.js";
 
 export const CHANNELS = ["color", "size", "icon", "badge", "label", "opacity", "edge_color", "edge_width"] as const;
@@ -90,7 +90,7 @@ export function dataOf(graph: Graph, columns: Columns, channel: Channel, rule: R
     return Array.from({ length: graph.edges.length / 2 }, (_, edge) => {
       if (by === "type") return types[typeOf[edge]!] ?? null;
       if (by === "weight") return weights[edge] ?? null;
-      return by === "property" && property !== null ? plain(attributes?.[edge]?.[property]) : null;
+      return by === "property" && property !== null ? plainOrNull(attributes?.[edge]?.[property]) : null;
     });
   }
   const column = (columns as Record<string, ArrayLike<number> | undefined>)[by];
@@ -102,15 +102,11 @@ export function dataOf(graph: Graph, columns: Columns, channel: Channel, rule: R
     });
   }
   return graph.nodes.map((node) => {
-    if (by === "property") return property === null ? null : plain(node.attributes?.[property]);
+    if (by === "property") return property === null ? null : plainOrNull(node.attributes?.[property]);
     if (by === "id") return node.key;
     if (by === "label" || by === "class" || by === "group" || by === "weight" || by === "degree") return node[by];
     return null;
   });
-}
-
-function plain(value: unknown): Datum {
-  return typeof value === "string" || typeof value === "boolean" ? value : numberOrNull(value);
 }
 
 const textOf = (datum: Exclude<Datum, null>) => String(datum).slice(0, VALUE_CHARACTERS_MAX);

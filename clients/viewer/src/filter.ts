@@ -1,7 +1,7 @@
 /** Which nodes a view shows: the filter of `view_set`. Pure. The engine's is src/mcp/tools/find.rs: tests/data/filter.json holds both to it. */
 
 import type { NodeInfo } from "./graph.js";
-import { numberOrNull } from "./protocol.js";
+import { plainOrNull } from "./protocol.js";
 
 const OPERATORS = ["eq", "ne", "lt", "le", "gt", "ge", "contains", "starts_with", "exists"] as const;
 const CONDITIONS_MAX = 16;
@@ -34,10 +34,6 @@ export function filterOf(value: unknown): Filter | null {
 
 function textOrNull(value: unknown): string | null {
   return typeof value === "string" ? value : null;
-}
-
-function plainOrNull(value: unknown): Plain | null {
-  return typeof value === "string" || typeof value === "boolean" ? value : numberOrNull(value);
 }
 
 function conditionOf(value: unknown): Condition | null {

@@ -189,3 +189,8 @@ export function parseText(text: string): ({ type: string } & Record<string, unkn
 export function numberOrNull(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
+
+/** A value that is one thing alone; null for anything else. */
+export function plainOrNull(value: unknown): string | number | boolean | null {
+  return typeof value === "string" || typeof value === "boolean" ? value : numberOrNull(value);
+}
