@@ -1,11 +1,16 @@
-//! Goal: the pinned threads make the system calls that their module docs list and no others, and the clock of the ticks is
-//! true (C1, C2).
-//! Method: the real program with a hundred clients under strace; the same check must refuse threads that never sleep. For
+//! Goal: the pinned threads make the system calls that their module docs list and no others, an agent's look costs its read and its
+//! write and wakes nobody, and the clock of the ticks is true (C1, C2).
+//! Method: the real program with a hundred clients, or one agent, under strace; the check must refuse threads that never sleep, and calls
+//! that `control` is woken for. For
 //! the clock, a short run beside the ten minutes on a virtual clock in `sim/tick_clock.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
+#[path = "support/schema.rs"]
+mod schema;
 mod support;
+#[path = "mcp/talk.rs"]
+mod talk;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -136,6 +141,44 @@ fn check_shard(calls: &Calls, ticks: u64) -> Result<(), String> {
     Ok(())
 }
 
+/// The list of `net/mcp_door.rs`, for so many calls of one connection: and `control`, which has its own business now and then, sleeps.
+fn check_door(door: &Calls, control: &Calls, calls: u64) -> Result<(), String> {
+    only(door, &["epoll_wait", "epoll_pwait", "recvfrom", "sendto", "futex"])?;
+    let rarely = calls / 10 + 30;
+    for (what, found, most) in [
+        ("waits", of(door, &["epoll_wait", "epoll_pwait"]), calls + rarely),
+        ("reads", of(door, &["recvfrom"]), calls + rarely),
+        ("writes", of(door, &["sendto"]), calls + rarely),
+        ("wake-ups of control", of(door, &["futex"]), rarely),
+        ("sleeps of control", of(control, &["futex"]), rarely),
+    ] {
+        if found > most {
+            return Err(format!("{found} {what} for {calls} calls"));
+        }
+    }
+    Ok(())
+}
+
+/// What the agents' door and `control` call, and how many calls of `tool` were answered meanwhile.
+fn called(tool: &str, arguments: &serde_json::Value) -> (Calls, Calls, u64) {
+    let home = talk::Home::start("door-calls", &["--set", "mcp.calls_per_second=1000000"]);
+    let mut agent = home.agent();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut count = 0;
+            while !stop.load(Ordering::Relaxed) {
+                agent.call(tool, arguments.clone());
+                count += 1;
+            }
+            count
+        });
+        let [door, control] = trace(&home.server, &["mcp", "control"], SPAN).try_into().unwrap();
+        stop.store(true, Ordering::Relaxed);
+        (door, control, asking.join().unwrap())
+    })
+}
+
 /// A hundred clients that take everything and say nothing, until stopped.
 fn audience(server: &Server, stop: &Arc<AtomicBool>) -> thread::JoinHandle<()> {
     let clients: Vec<Ws> = (0..CLIENTS).map(|_| server.ws("")).collect();
@@ -178,6 +221,22 @@ fn a_turn_makes_the_listed_calls_and_no_others() {
     println!("sim {sim:?}\nshard-0 {shard:?}");
     check_sim(&sim).unwrap();
     check_shard(&shard, of(&sim, &["futex"])).unwrap();
+}
+
+#[test]
+fn a_look_of_an_agent_wakes_nobody() {
+    let (door, control, calls) = called("list_agents", &serde_json::json!({}));
+    println!("mcp {door:?}\ncontrol {control:?}\n{calls} calls");
+    assert!(calls > 200, "{calls} calls");
+    // Those that were made before the first and after the last look of strace count as well.
+    check_door(&door, &control, calls).unwrap();
+}
+
+#[test]
+fn a_change_does_not_pass_for_a_look() {
+    let change = serde_json::json!({ "nodes": [{ "id": "a", "label": "b" }] });
+    let (door, control, calls) = called("upsert_nodes", &change);
+    assert!(check_door(&door, &control, calls).is_err(), "mcp {door:?}\ncontrol {control:?}\n{calls} calls");
 }
 
 #[test]

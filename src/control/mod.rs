@@ -11,6 +11,6 @@ mod turn;
 
 pub use jobs::Jobs;
 pub use turn::{
-    Control, ControlFacts, ControlLanes, FilesDesk, LookLanes, McpDesk, Past, Room, SettingsFacts, SourcesDesk,
-    StoreDesk, budgets, net_limits, steer_facts,
+    Control, ControlFacts, ControlLanes, FilesDesk, LookLanes, McpDesk, Past, Room, SettingsFacts, SharedControl,
+    SourcesDesk, StoreDesk, budgets, net_limits, steer_facts,
 };

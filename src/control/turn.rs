@@ -1,4 +1,4 @@
-//! The `control` thread: one turn takes what every lane brings, then it sleeps until a lane rings.
+//! What `control` does: one turn takes what every lane brings.
 //!
 //! Syscalls of a turn: a futex wait when there is nothing to do, and one `write` per thread that it wakes. What it does about the graph is in
 //! `mutate`, about agents in `mcp`, about the layout in `steer`, over HTTP in `pages`.
@@ -11,6 +11,7 @@ mod mutate;
 mod pages;
 mod resume;
 mod settings;
+mod shared;
 mod snapshots;
 mod sources;
 mod steer;
@@ -18,11 +19,9 @@ mod steer;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam::sync::Parker;
 
 pub use self::files::FilesDesk;
 use self::files::Filing;
@@ -34,6 +33,7 @@ use self::mutate::{Missed, Mutations, Reply};
 use self::resume::{Former, Memory};
 use self::settings::Settings;
 pub use self::settings::{SettingsFacts, budgets, net_limits, steer_facts};
+pub use self::shared::SharedControl;
 use self::snapshots::Snapshots;
 use self::sources::Sources;
 pub use self::sources::SourcesDesk;
@@ -59,12 +59,6 @@ const ITEMS_PER_TURN_MAX: usize = 256;
 
 /// Commands for `sim` that may be held back; beyond it clients are told to send again.
 const HELD_BACK_MAX: usize = 256;
-
-/// How long a shutdown waits for room in a shard's lane.
-const SHUTDOWN_TRIES: usize = 200;
-
-/// Longest sleep.
-const NAP: Duration = Duration::from_millis(100);
 
 /// Sleep while commands are held back: `sim` makes room once a tick and rings no bell.
 const SHORT_NAP: Duration = Duration::from_millis(1);
@@ -169,6 +163,8 @@ pub struct Control {
     sources: Sources,
     filing: Filing,
     snapshots: Snapshots,
+    /// The thread looks again after a short while, whether it is woken or not.
+    naps_shortly: bool,
     /// Requests that wait for a frame of the present structure, and since when.
     early: Vec<(Handle, HttpQuery, u64)>,
 }
@@ -236,38 +232,12 @@ impl Control {
             sources,
             filing: Filing::default(),
             snapshots: Snapshots::default(),
+            naps_shortly: false,
             early: Vec::new(),
         };
         control.steer_anew();
         control.clear_left_over_agents();
         control
-    }
-
-    /// Turns until `stop` is set, then has every shard close its connections.
-    pub fn run(mut self, parker: &Parker, stop: &AtomicBool, close: &ShardMessage) {
-        while !stop.load(Ordering::Acquire) {
-            if self.turn() == 0 {
-                self.bell.arm();
-                if self.nothing_waits() && !stop.load(Ordering::Acquire) {
-                    let soon = !self.held_back.is_empty()
-                        || self.mutations.is_busy()
-                        || !self.early.is_empty()
-                        || self.mcp.is_busy();
-                    parker.park_timeout(if soon { SHORT_NAP } else { NAP });
-                }
-                self.bell.disarm();
-            }
-        }
-        self.leave_agents();
-        self.leave_to_store();
-        for shard in &mut self.lanes.shard_messages {
-            for _ in 0..SHUTDOWN_TRIES {
-                if shard.push(close.clone()).is_ok() {
-                    break;
-                }
-                std::thread::sleep(SHORT_NAP);
-            }
-        }
     }
 
     fn nothing_waits(&self) -> bool {

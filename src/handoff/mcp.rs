@@ -73,6 +73,13 @@ impl McpRequest {
     }
 }
 
+/// The agents' part of a turn of `control`, which the thread that brings what agents say may take itself: then nobody has to be woken
+/// for a call, and nobody for its answer.
+pub trait AgentsTurn: Send + Sync {
+    /// Takes it, unless somebody else is at a turn; false then, and `control` is to be woken. It never waits.
+    fn try_take(&self) -> bool;
+}
+
 /// control → mcp.
 #[derive(Debug)]
 pub enum McpReply {

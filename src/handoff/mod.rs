@@ -28,7 +28,7 @@ pub use doorbell::Doorbell;
 pub use frame::{ClassHead, Frame, FramePool, Stamp};
 pub use lane::{Consumer, LaneStats, Overflow, Producer, lane};
 pub use lease::LeasePool;
-pub use mcp::{McpEvent, McpReply, McpRequest, McpSocket};
+pub use mcp::{AgentsTurn, McpEvent, McpReply, McpRequest, McpSocket};
 pub use message::{
     Adopt, ClassRef, DoorReply, DoorRequest, DragPhase, Grant, HttpQuery, Interest, Origin, Query, Refusal, RestCall,
     SessionId, ShardEvent, ShardMessage, SimCommand, SimEvent, StagePart, Transport, ViewCommand,

@@ -1,7 +1,8 @@
 //! How much each principal may ask of the engine, over all its connections and doors together.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::base::Rate;
 
@@ -59,7 +60,7 @@ impl Rates {
     /// Nobody has used anything yet.
     #[must_use]
     pub fn new(limits: RateLimits) -> Self {
-        Self { limits, spent: HashMap::new() }
+        Self { limits, spent: HashMap::default() }
     }
 
     /// These from now on. Who they are new for has used up nothing.

@@ -206,6 +206,11 @@ pub(super) fn is_id(id: &RawValue) -> bool {
 
 /// Checks depth and breadth in one pass over the bytes, before anything recurses into them.
 fn shape(line: &[u8]) -> Result<(), RpcError> {
+    // What opens and parts so little cannot be too deep, or too broad.
+    let count = |is: fn(&u8) -> bool| line.iter().fold(0usize, |count, byte| count + usize::from(is(byte)));
+    if count(|byte| matches!(byte, b'{' | b'[')) <= MCP_DEPTH_MAX && count(|byte| *byte == b',') < MCP_MEMBERS_MAX {
+        return Ok(());
+    }
     // Members of the objects that are open; `None` for a list, whose items their tool counts.
     let mut members = [None; MCP_DEPTH_MAX];
     let (mut depth, mut in_text, mut escaped) = (0usize, false, false);

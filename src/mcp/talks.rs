@@ -9,9 +9,10 @@ mod crowd;
 mod guard;
 mod peer;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
+use foldhash::{HashMap, HashSet};
 
 use self::crowd::Crowd;
 use self::peer::{Exchange, Http, Peer, Talk, Waiting};
@@ -27,6 +28,9 @@ use crate::handoff::{McpEvent, McpReply, McpRequest};
 use crate::limits::{
     MCP_CONNECTIONS_MAX, MCP_CONNECTIONS_PER_TOKEN, MCP_LEAVING_MAX, MCP_SESSION_STREAMS_MAX, MCP_SESSIONS_MAX,
 };
+
+/// Memory that is kept from one answer to the next.
+const SCRATCH_BYTES_MAX: usize = 64 << 10;
 
 /// A message that waits to be understood.
 #[derive(Clone, Debug)]
@@ -65,6 +69,8 @@ pub struct Talks {
     /// Connections of lines with something to send.
     busy: HashSet<Handle>,
     replies: VecDeque<McpReply>,
+    /// What is written before it is known how it goes out.
+    scratch: Vec<u8>,
     own_user: Principal,
     anonymous: Option<Principal>,
     swept_ns: u64,
@@ -76,15 +82,16 @@ impl Talks {
     pub fn new(own_user: Principal, anonymous: Option<Principal>) -> Self {
         Self {
             talks: Slab::new(MCP_CONNECTIONS_MAX + MCP_LEAVING_MAX + MCP_SESSIONS_MAX),
-            conns: HashMap::new(),
-            sessions: HashMap::new(),
+            conns: HashMap::default(),
+            sessions: HashMap::default(),
             crowd: Crowd::default(),
             connections_max: MCP_CONNECTIONS_PER_TOKEN,
-            stuck: HashSet::new(),
+            stuck: HashSet::default(),
             sessions_count: 0,
             queue: VecDeque::new(),
             held: Vec::new(),
-            busy: HashSet::new(),
+            busy: HashSet::default(),
+            scratch: Vec::new(),
             replies: VecDeque::new(),
             own_user,
             anonymous,
@@ -325,7 +332,7 @@ impl Talks {
 
     fn understand<'line>(&mut self, server: &Server, line: &'line Line) -> Step<'line> {
         let Some(talk) = self.talks.get_mut(line.talk) else { return Step::Done };
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.scratch);
         if let Peer::Lines(lines) = &mut talk.peer {
             let step = if line.bytes.is_empty() {
                 lines.close |= !talk.session.too_long(&mut out);
@@ -353,6 +360,7 @@ impl Talks {
             if matches!(step, Step::Cancel(_)) {
                 self.enqueue(line.talk);
             }
+            self.keep(out);
             return step;
         }
         let step = talk.session.feed(server, &line.bytes, &mut out);
@@ -422,7 +430,7 @@ impl Talks {
     /// Answers a call at once.
     pub fn answer(&mut self, server: &Server, line: &Line, call: &Call<'_>, result: &Result<Reply, RpcError>) {
         let Some(talk) = self.talks.get_mut(line.talk) else { return };
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.scratch);
         talk.session.answer(server, call, result, &mut out);
         self.deliver(line.talk, line.conn, result, out);
     }
@@ -455,6 +463,7 @@ impl Talks {
             Peer::Lines(lines) => {
                 lines.out.extend_from_slice(&out);
                 self.busy.insert(handle);
+                self.keep(out);
             }
             Peer::Http(http) => {
                 let exchange = http.exchanges.iter().find(|exchange| Some(exchange.conn) == conn);
@@ -467,6 +476,14 @@ impl Talks {
                 });
                 self.ended(handle, conn);
             }
+        }
+    }
+
+    /// Keeps memory that was written to, unless it is too much.
+    fn keep(&mut self, mut out: Vec<u8>) {
+        if out.capacity() <= SCRATCH_BYTES_MAX {
+            out.clear();
+            self.scratch = out;
         }
     }
 
@@ -521,10 +538,15 @@ impl Talks {
         self.talks.len()
     }
 
+    /// Whether something can be sent or understood now.
+    #[must_use]
+    pub fn has_lines(&self) -> bool {
+        !self.replies.is_empty() || !self.queue.is_empty()
+    }
+
     /// Whether something waits to be sent or understood.
     pub fn is_busy(&mut self) -> bool {
-        !self.replies.is_empty()
-            || !self.queue.is_empty()
+        self.has_lines()
             || !self.held.is_empty()
             || self.talks.iter_mut().any(|(_, talk)| talk.has_notices(&self.stuck))
     }

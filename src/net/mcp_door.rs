@@ -1,19 +1,22 @@
 //! The agents' door: MCP over raw TCP and a Unix socket, as lines, and over HTTP. A thread of its own, so that neither a handshake nor a frame waits
 //! for an agent.
 //!
-//! It knows lines, requests and limits and nothing else: what a line says is `control`'s business. A connection has one batch of lines with
+//! It knows lines, requests and limits and nothing else: what a line says is `control`'s business. While `control` sleeps this thread takes
+//! the agents' part of its turn itself: a call then costs no more than its read and its write. A connection has one batch of lines with
 //! `control` at a time and is not read meanwhile; `control` takes no more while it cannot answer. So one that asks faster than it is
 //! answered, or than it reads, fills its own socket and nobody's memory. Syscalls of a turn: `epoll_wait`, `accept4`, one `read` and one
 //! `write` for each connection that has something.
 
 mod http;
+mod output;
 mod strangers;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use memchr::memchr_iter;
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
@@ -21,11 +24,12 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
 use self::http::HttpSide;
+use self::output::Output;
 use super::routes::Trust;
 use super::shard_loop::WAKE;
 use crate::base::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::base::{Handle, Slab};
-use crate::handoff::{Consumer, Doorbell, McpEvent, McpReply, McpSocket, Producer};
+use crate::handoff::{AgentsTurn, Consumer, Doorbell, McpEvent, McpReply, McpSocket, Producer};
 use crate::limits::{MCP_CONNECTIONS_MAX, MCP_LEAVING_MAX, MCP_OUTPUT_BYTES_MAX, MCP_OUTPUT_BYTES_RESUME};
 use crate::metrics::Metrics;
 use crate::wire::{Framed, LineFramer};
@@ -54,7 +58,7 @@ const HOUSEKEEPING_NS: u64 = 500 * MILLISECOND_NS;
 /// Time after which a full lane, or an accept that failed, is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// Batches of lines that `control` is woken for at once: it is on its way with the first of them while others are read, and sleeps less often.
+/// Events that are passed on at once: batches of lines, mostly.
 const QUIET_MAX: usize = 16;
 
 /// The lanes of the thread.
@@ -94,13 +98,6 @@ impl Stream {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
-        }
-    }
-
     fn shutdown_write(&self) {
         // A connection that is gone already needs no end.
         let _ = match self {
@@ -125,12 +122,31 @@ impl Stream {
     }
 }
 
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> std::io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(slices),
+            Self::Unix(stream) => stream.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 struct Conn {
     stream: Stream,
     speaks: Speaks,
-    /// Answers, of which `sent` bytes are out.
-    out: Vec<u8>,
-    sent: usize,
+    /// Answers.
+    out: Output,
     /// What found the lane full.
     unsent: Option<McpEvent>,
     /// The kernel may have more to read.
@@ -161,6 +177,13 @@ struct Conn {
 /// next is another edge; the end that is known already is not, so it is read.
 fn has_more(taken: usize, room: usize, hung_up: bool) -> bool {
     taken == room || hung_up
+}
+
+/// Puts an event into the lane; whoever reads it is told later, of several at once.
+fn say(lanes: &mut McpLanes, unrung: &mut usize, event: McpEvent) -> Result<(), McpEvent> {
+    lanes.events.push_quietly(event)?;
+    *unrung += 1;
+    Ok(())
 }
 
 enum Speaks {
@@ -209,8 +232,9 @@ pub struct McpDoor {
     held: Vec<Handle>,
     accept_again: bool,
     housekeeping_ns: u64,
-    /// Batches of lines that `control` has not been woken for.
+    /// Events in the lane that nobody has been told of.
     unrung: usize,
+    control: Arc<dyn AgentsTurn>,
 }
 
 impl McpDoor {
@@ -225,6 +249,7 @@ impl McpDoor {
         lanes: McpLanes,
         any_host: bool,
         metrics: Arc<Metrics>,
+        control: Arc<dyn AgentsTurn>,
     ) -> std::io::Result<Self> {
         let mut tcp = listeners.tcp.map(TcpListener::from_std);
         let mut unix = listeners.unix.map(UnixListener::from_std);
@@ -250,6 +275,7 @@ impl McpDoor {
             accept_again: false,
             housekeeping_ns: 0,
             unrung: 0,
+            control,
         })
     }
 
@@ -266,7 +292,7 @@ impl McpDoor {
                 self.adopt(socket, now_ns);
             }
             self.try_again();
-            self.ring();
+            self.pass_on();
             if self.lanes.stop.pop().is_some() {
                 self.take_replies(now_ns);
                 return Ok(());
@@ -287,8 +313,9 @@ impl McpDoor {
             }
             let now_ns = monotonic_ns();
             let mut accept = self.accept_again;
-            for (place, event) in events.iter().enumerate() {
-                if place % QUIET_MAX == QUIET_MAX - 1 {
+            for event in &events {
+                if self.unrung >= QUIET_MAX {
+                    self.pass_on();
                     self.take_replies(now_ns);
                 }
                 match event.token() {
@@ -308,15 +335,20 @@ impl McpDoor {
                 self.accept_again = self.accept(now_ns);
             }
             self.housekeep(now_ns);
-            self.ring();
+            self.pass_on();
         }
     }
 
-    /// Wakes `control` for lines that it was not woken for.
-    fn ring(&mut self) {
-        if std::mem::take(&mut self.unrung) > 0 {
+    /// Sees to what is in the lane, or has `control` see to it.
+    fn pass_on(&mut self) {
+        if std::mem::take(&mut self.unrung) > 0 && !self.control.try_take() {
             self.lanes.events.ring();
         }
+    }
+
+    /// Puts an event into the lane, to be passed on; it comes back when there is no room.
+    fn say(&mut self, event: McpEvent) -> Result<(), McpEvent> {
+        say(&mut self.lanes, &mut self.unrung, event)
     }
 
     /// Accepts what waits; true when some may be left.
@@ -358,7 +390,7 @@ impl McpDoor {
             conn.known = own_user;
         }
         // Without a word to `control` it is nobody; a lane that is full is full of those before it.
-        if self.lanes.events.push(McpEvent::Open { conn: handle, own_user }).is_err() {
+        if self.say(McpEvent::Open { conn: handle, own_user }).is_err() {
             self.conns.remove(handle);
             return;
         }
@@ -370,8 +402,7 @@ impl McpDoor {
         let handle = self.conns.insert_with(|_| Conn {
             stream,
             speaks,
-            out: Vec::new(),
-            sent: 0,
+            out: Output::default(),
             unsent: None,
             readable: true,
             hung_up: false,
@@ -427,7 +458,7 @@ impl McpDoor {
             if side.waits || conn.unsent.is_some() || conn.closing {
                 return;
             }
-            let mut lines = Vec::new();
+            let mut lines = Vec::with_capacity(side.framer.len());
             let mut hopeless = false;
             while let Some(framed) = side.framer.next_line() {
                 match framed {
@@ -439,20 +470,13 @@ impl McpDoor {
             }
             let ends = side.ended && !side.end_told;
             if !lines.is_empty() || ends {
-                metrics.mcp.lines.add(lines.iter().filter(|byte| **byte == b'\n').count() as u64);
+                metrics.mcp.lines.add(memchr_iter(b'\n', &lines).count() as u64);
                 conn.deadline_ns = None;
                 side.end_told |= ends;
                 conn.closing |= hopeless;
                 let event = McpEvent::Lines { conn: handle, lines: Bytes::from(lines), ended: side.ended };
-                match lanes.events.push_quietly(event) {
-                    Ok(_) => {
-                        side.waits = true;
-                        *unrung += 1;
-                        if *unrung == QUIET_MAX {
-                            lanes.events.ring();
-                            *unrung = 0;
-                        }
-                    }
+                match say(lanes, unrung, event) {
+                    Ok(()) => side.waits = true,
                     Err(event) => {
                         conn.unsent = Some(event);
                         held.push(handle);
@@ -481,19 +505,18 @@ impl McpDoor {
 
     /// Writes what there is; false when the connection is over.
     fn write(&mut self, handle: Handle, now_ns: u64) -> bool {
-        let Some(conn) = self.conns.get_mut(handle) else { return true };
-        while let Some(rest) = conn.out.get(conn.sent..).filter(|rest| !rest.is_empty()) {
-            match conn.stream.write(rest) {
+        let Self { conns, lanes, unrung, .. } = self;
+        let Some(conn) = conns.get_mut(handle) else { return true };
+        let mut tell = |event| say(lanes, unrung, event);
+        while !conn.out.is_empty() {
+            match conn.out.write_to(&mut conn.stream) {
                 Ok(0) => return false,
-                Ok(sent) => {
-                    conn.sent += sent;
-                    (conn.deadline_ns, conn.unread_ns) = (None, None);
-                }
+                Ok(_) => (conn.deadline_ns, conn.unread_ns) = (None, None),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     conn.unread_ns.get_or_insert(now_ns + UNREAD_NS_MAX);
                     if !conn.stuck {
                         // One that the lane has no room for is told of at the next write.
-                        conn.stuck = self.lanes.events.push(McpEvent::Stuck { conn: handle, stuck: true }).is_ok();
+                        conn.stuck = tell(McpEvent::Stuck { conn: handle, stuck: true }).is_ok();
                     }
                     break;
                 }
@@ -501,22 +524,16 @@ impl McpDoor {
                 Err(_) => return false,
             }
         }
-        let left = conn.out.len() - conn.sent;
+        let left = conn.out.left();
         if conn.drain && left <= MCP_OUTPUT_BYTES_RESUME {
             // Tried again at the next write, or look at deadlines.
-            conn.drain = self.lanes.events.push(McpEvent::Drained { conn: handle, left }).is_err();
+            conn.drain = tell(McpEvent::Drained { conn: handle, left }).is_err();
         }
         if left == 0 {
-            conn.out.clear();
-            conn.sent = 0;
-            if conn.stuck && self.lanes.events.push(McpEvent::Stuck { conn: handle, stuck: false }).is_ok() {
+            if conn.stuck && tell(McpEvent::Stuck { conn: handle, stuck: false }).is_ok() {
                 conn.stuck = false;
             }
             return !conn.closing || conn.speaks.waits() || self.drains(handle, now_ns);
-        }
-        if conn.sent > MCP_OUTPUT_BYTES_RESUME {
-            conn.out.drain(..conn.sent);
-            conn.sent = 0;
         }
         left <= MCP_OUTPUT_BYTES_MAX
     }
@@ -528,12 +545,13 @@ impl McpDoor {
                     let Some(conn) = self.conns.get_mut(handle).filter(|conn| !conn.leaving) else { continue };
                     let Speaks::Lines(side) = &mut conn.speaks else { continue };
                     side.waits &= !taken;
-                    conn.out.extend_from_slice(&bytes);
+                    let has_words = !bytes.is_empty();
+                    conn.out.push(bytes);
                     conn.closing |= close;
                     conn.known |= known;
                     conn.drain |= drain;
                     conn.answered = true;
-                    if close && !bytes.is_empty() && !side.ended {
+                    if close && has_words && !side.ended {
                         self.leave(handle);
                     }
                     self.serve(handle, now_ns);
@@ -563,23 +581,24 @@ impl McpDoor {
     /// What found the lane full.
     fn try_again(&mut self) {
         while let Some(handle) = self.gone.pop() {
-            if self.lanes.events.push(McpEvent::Closed { conn: handle }).is_err() {
+            if self.say(McpEvent::Closed { conn: handle }).is_err() {
                 self.gone.push(handle);
                 return;
             }
         }
         for handle in std::mem::take(&mut self.held) {
-            let Some(conn) = self.conns.get_mut(handle) else { continue };
+            let Self { conns, lanes, unrung, held, .. } = self;
+            let Some(conn) = conns.get_mut(handle) else { continue };
             let Some(event) = conn.unsent.take() else { continue };
-            match self.lanes.events.push(event) {
-                Ok(_) => {
+            match say(lanes, unrung, event) {
+                Ok(()) => {
                     if let Speaks::Lines(side) = &mut conn.speaks {
                         side.waits = true;
                     }
                 }
                 Err(event) => {
                     conn.unsent = Some(event);
-                    self.held.push(handle);
+                    held.push(handle);
                 }
             }
         }
@@ -590,7 +609,7 @@ impl McpDoor {
         let _ = self.poll.registry().deregister(conn.stream.source());
         self.leaving -= usize::from(conn.leaving);
         self.metrics.mcp.connections.set(self.conns.len() as f64);
-        if self.lanes.events.push(McpEvent::Closed { conn: handle }).is_err() {
+        if self.say(McpEvent::Closed { conn: handle }).is_err() {
             self.gone.push(handle);
         }
     }

@@ -28,8 +28,8 @@ use crate::api::OPENAPI;
 use crate::base::{cores, host};
 use crate::config::{BackendChoice, NetOptions, Resolved};
 use crate::control::{
-    Control, ControlFacts, ControlLanes, FilesDesk, Jobs, LookLanes, McpDesk, Past, SettingsFacts, StoreDesk, budgets,
-    net_limits, steer_facts,
+    Control, ControlFacts, ControlLanes, FilesDesk, Jobs, LookLanes, McpDesk, Past, SettingsFacts, SharedControl,
+    StoreDesk, budgets, net_limits, steer_facts,
 };
 use crate::graph::GraphLimits;
 use crate::handoff::{Doorbell, FramePool, Producer, ShardMessage};
@@ -402,9 +402,7 @@ impl Engine {
             let own = McpLanes { events: events_out, replies: replies_in, adopted, back, stop: mcp_stop };
             agents_http = agents.http.then_some((adopt, taken_back));
             let listeners = std::mem::replace(&mut agents.listeners, McpListeners { tcp: None, unix: None });
-            let door = McpDoor::new(poll, bell, listeners, own, config.net.allow_remote, Arc::clone(&metrics))
-                .map_err(loops)?;
-            agents_side = Some((agents, door, lookers, stop_mcp));
+            agents_side = Some((agents, (poll, bell, listeners, own), lookers, stop_mcp));
         }
         let (sources_desk, sources) = sources::prepare(&config.agents, &mut lanes, &control_bell)?.unzip();
         let identity = Identity {
@@ -495,6 +493,8 @@ impl Engine {
 
         // In the order of who needs whom: control answers, shards stream, sim produces, the door lets in last.
         let stop = Arc::clone(&stop_control);
+        let shared = Arc::new(SharedControl::new(control));
+        let control = Arc::clone(&shared);
         let control = Role::spawn("control", None, move || {
             let close = ShardMessage::Shutdown { code: CloseCode::Away, reason: "the server is going away" };
             control.run(&parker, &stop, &close);
@@ -519,7 +519,10 @@ impl Engine {
             Ok(())
         })?;
         let agents = match agents_side {
-            Some((door, mcp, lookers, stop_mcp)) => {
+            Some((door, (poll, bell, listeners, own), lookers, stop_mcp)) => {
+                let any_host = config.net.allow_remote;
+                let mcp =
+                    McpDoor::new(poll, bell, listeners, own, any_host, Arc::clone(&metrics), shared).map_err(loops)?;
                 let mut roles = vec![Role::spawn("mcp", None, move || mcp.run().map_err(|error| error.to_string()))?];
                 let mut wake_look = Vec::new();
                 if let Some(auditor) = auditor {

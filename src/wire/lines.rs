@@ -1,5 +1,7 @@
 //! Lines out of a byte stream: split and joined packets, `\r\n`, blank lines, and a bound on what is kept.
 
+use memchr::memchr;
+
 use crate::limits::{MCP_LINE_BYTES_MAX, MCP_LONG_LINES_MAX};
 
 /// What comes next in the stream.
@@ -50,6 +52,12 @@ impl LineFramer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Bytes that were put in and not taken out.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.buffer.len() - self.taken
+    }
+
     /// Whether nothing of a line is here.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -60,7 +68,7 @@ impl LineFramer {
     pub fn next_line(&mut self) -> Option<Framed<'_>> {
         loop {
             let unseen = self.buffer.get(self.scanned..).unwrap_or(&[]);
-            let Some(end) = unseen.iter().position(|byte| *byte == b'\n').map(|at| self.scanned + at) else {
+            let Some(end) = memchr(b'\n', unseen).map(|at| self.scanned + at) else {
                 self.scanned = self.buffer.len();
                 return self.unfinished();
             };

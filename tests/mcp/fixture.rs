@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use swarmcast::base::Handle;
-use swarmcast::handoff::{Consumer, Doorbell, McpEvent, McpReply, Overflow, Producer, lane};
+use swarmcast::handoff::{AgentsTurn, Consumer, Doorbell, McpEvent, McpReply, Overflow, Producer, lane};
 use swarmcast::mcp::{
     Ask, Call, CallKey, Catalogue, Line, Principal, Reply, RpcError, Scopes, Server, Step, Talks, Version, code,
 };
@@ -501,6 +501,15 @@ fn prompt(name: &str, arguments: &Value, answers: &Value) -> Reply {
     members("complete", json!({ "description": name, "messages": messages }))
 }
 
+/// What agents ask is answered by its own thread, always.
+struct OwnThread;
+
+impl AgentsTurn for OwnThread {
+    fn try_take(&self) -> bool {
+        false
+    }
+}
+
 fn main() {
     let metrics = Arc::new(Metrics::new(1));
     let quiet = Arc::new(Doorbell::silent());
@@ -532,7 +541,8 @@ fn main() {
     let ((http, http_address), (tcp, tcp_address)) = (listen(), listen());
     let listeners = McpListeners { tcp: Some(tcp), unix: None };
     let lanes = McpLanes { events, replies: replies_in, adopted, back, stop: mcp_stop };
-    let mcp = McpDoor::new(mcp_poll, mcp_bell, listeners, lanes, false, Arc::clone(&metrics)).unwrap();
+    let mcp =
+        McpDoor::new(mcp_poll, mcp_bell, listeners, lanes, false, Arc::clone(&metrics), Arc::new(OwnThread)).unwrap();
     let mcp = thread::spawn(move || mcp.run().unwrap());
 
     let (requests, _requests_in) = lane("door->control.request", 64, Overflow::Refuse, Arc::clone(&quiet));

@@ -50,8 +50,8 @@ const SHORT_LOOK_NS_MAX: u64 = 20 * MILLISECOND_NS;
 /// Time between two looks at agents that fell silent.
 const AGENTS_NS: u64 = 200 * MILLISECOND_NS;
 
-/// Lines taken in one turn before others have theirs.
-const EVENTS_PER_TURN_MAX: usize = 16;
+/// Events taken in one turn before others have theirs.
+const EVENTS_PER_TURN_MAX: usize = 64;
 
 /// Time for lines in one turn.
 const LINES_NS_MAX: u64 = 2 * MILLISECOND_NS;
@@ -161,6 +161,8 @@ pub(super) struct Mcp {
     /// People that were asked something.
     questions: u64,
     rates: Rates,
+    /// A call has begun something that the rest of a turn goes on with.
+    pub(super) is_left: bool,
     /// Calls that waited for their principal's rate, and calls that were refused for it.
     pub(super) rated: (u64, u64),
 }
@@ -241,6 +243,7 @@ impl Mcp {
             staged: Staged::default(),
             questions: 0,
             rates: Rates::new(desk.map_or_else(RateLimits::default, |desk| desk.server.rate_limits)),
+            is_left: false,
             rated: (0, 0),
         }
     }
@@ -263,6 +266,11 @@ impl Mcp {
             || !self.filed.is_empty()
             || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. } | Awaited::Steps(_)))
             || self.talks.is_busy()
+    }
+
+    /// Whether there is something to be understood, or said.
+    pub(super) fn has_lines(&self) -> bool {
+        self.talks.has_lines()
     }
 
     /// A batch becomes true in the graph that is given as it is before.
@@ -347,11 +355,13 @@ impl Control {
     /// Makes something of lines: of each talk one, in turn, for so long. What is left waits for the next turn, so that nobody else
     /// waits for agents. Returns how many lines that were.
     fn take_lines(&mut self, desk: &mut McpDesk, now_ns: u64) -> usize {
-        let mut taken = 0;
-        while taken == 0 || monotonic_ns().saturating_sub(now_ns) <= LINES_NS_MAX {
+        let (mut taken, mut began_ns) = (0, monotonic_ns());
+        while taken == 0 || began_ns.saturating_sub(now_ns) <= LINES_NS_MAX {
             let Some(line) = self.mcp.talks.next_line(now_ns) else { break };
+            self.mcp.book.began_ns = began_ns;
             self.mcp_line(desk, &line, now_ns);
             taken += 1;
+            began_ns = monotonic_ns();
         }
         taken
     }
@@ -369,10 +379,7 @@ impl Control {
                 }
             }
             Step::Call(call) => match self.admit(desk, line, &call, now_ns) {
-                Admission::Now => {
-                    self.mcp.book.began_ns = monotonic_ns();
-                    self.run_call(desk, line, &call, now_ns);
-                }
+                Admission::Now => self.run_call(desk, line, &call, now_ns),
                 Admission::In(wait_ns) => self.mcp.talks.hold(line.clone(), now_ns + wait_ns),
                 Admission::Refused(wait_ns) => self.refuse_rate(desk, line, &call, wait_ns),
             },
@@ -386,6 +393,11 @@ impl Control {
         let sim = self.sim_facts();
         let planned = plan(server, &call.ask, &call.principal, &self.view(&sim));
         let tool = |done: Done| Ok(reply(done));
+        let is_a_look = matches!(
+            planned,
+            Err(_) | Ok(Plan::Read { long: false, .. } | Plan::Stats | Plan::Exported { .. } | Plan::App)
+        );
+        self.mcp.is_left |= !is_a_look;
         match planned {
             Err(error) => self.mcp.answer(server, line, call, &tool(Err(error))),
             Ok(Plan::Read { long: false, .. }) => {

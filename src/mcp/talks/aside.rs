@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use memchr::memchr;
 use serde_json::value::RawValue;
 
 use super::peer::{Peer, Talk};
@@ -133,7 +134,7 @@ impl super::peer::Lines {
 
     /// The first of the lines that nothing was made of yet.
     fn split(&mut self) -> Option<Bytes> {
-        let end = self.rest.iter().position(|byte| *byte == b'\n').unwrap_or(self.rest.len());
+        let end = memchr(b'\n', &self.rest).unwrap_or(self.rest.len());
         let mut line = self.rest.split_to((end + 1).min(self.rest.len()));
         let is_line = !line.is_empty();
         line.truncate(end);

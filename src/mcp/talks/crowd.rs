@@ -1,7 +1,8 @@
 //! How many connections each principal has.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::base::Handle;
 

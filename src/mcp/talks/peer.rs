@@ -1,8 +1,9 @@
 //! Who is at the other end of a talk, and what is kept for it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
+use foldhash::HashSet;
 
 use super::aside::Ahead;
 use crate::base::Handle;

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 
+use foldhash::HashMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -66,7 +67,7 @@ pub fn walk(
 ) -> Result<Walk, ToolError> {
     let graph = view.graph;
     let mut walk = Walk { order: vec![(centre, 0)], left_out: 0 };
-    let mut met: HashMap<NodeIndex, bool> = HashMap::from([(centre, true)]);
+    let mut met: HashMap<NodeIndex, bool> = HashMap::from_iter([(centre, true)]);
     let mut at = 0;
     while let Some((node, distance)) = walk.order.get(at).copied().filter(|(_, distance)| *distance < hops) {
         at += 1;
@@ -125,7 +126,7 @@ pub(super) fn get_neighborhood(asked: &GetNeighborhood<'_>, view: &View<'_>, bou
     counted("edge_types", asked.edge_types.len(), 0, 64)?;
     let walk = walk(view, bounds, centre, hops, direction, &asked.edge_types, limit)?;
     let (mut nodes, mut edges, mut budget) = (Vec::new(), Vec::new(), Budget::default());
-    let mut shown: HashMap<NodeIndex, usize> = HashMap::new();
+    let mut shown: HashMap<NodeIndex, usize> = HashMap::default();
     for (index, distance) in &walk.order {
         if !take_node(&mut budget, view, *index, Fields::brief(), &mut nodes) {
             break;
@@ -281,7 +282,7 @@ impl Rules<'_> {
 
     /// Backwards from the end: the fewest hops, and the least cost, of the rest of a way.
     fn rest(&self, end: NodeIndex, hops_max: usize, bounds: &Bounds<'_>) -> Result<Rest, ToolError> {
-        let mut rest = Rest { hops: HashMap::from([(end, 0)]), cost: HashMap::new() };
+        let mut rest = Rest { hops: HashMap::from_iter([(end, 0)]), cost: HashMap::default() };
         let mut queue = VecDeque::from([(end, 0)]);
         while let Some((node, hops)) = queue.pop_front() {
             for (_, before, _) in self.steps(node, true) {

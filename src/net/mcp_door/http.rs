@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 
+use super::output::Output;
 use super::strangers::LEAVING_NS_MAX;
-use super::{Conn, McpDoor, READ_BYTES, Speaks, Stream, UNREAD_NS_MAX, has_more};
+use super::{Conn, McpDoor, READ_BYTES, Speaks, Stream, UNREAD_NS_MAX, has_more, say};
 use crate::base::Handle;
 use crate::base::clock::SECOND_NS;
 use crate::handoff::{McpEvent, McpRequest, McpSocket};
@@ -122,7 +123,7 @@ impl McpDoor {
     /// Goes on with one connection as far as it can.
     pub(super) fn serve_http(&mut self, handle: Handle, now_ns: u64) {
         loop {
-            let Self { conns, lanes, scratch, held, metrics, trust, .. } = self;
+            let Self { conns, lanes, scratch, held, metrics, trust, unrung, .. } = self;
             let Some(conn) = conns.get_mut(handle) else { return };
             let Conn {
                 stream, speaks: Speaks::Http(side), out, unsent, readable, hung_up, closing, deadline_ns, ..
@@ -165,7 +166,7 @@ impl McpDoor {
                         side.state = State::Asked;
                         let Request { method, headers, .. } = *request;
                         let request = Box::new(McpRequest { method, headers, body });
-                        if let Err(event) = lanes.events.push(McpEvent::Http { conn: handle, request }) {
+                        if let Err(event) = say(lanes, unrung, McpEvent::Http { conn: handle, request }) {
                             *unsent = Some(event);
                             held.push(handle);
                         }
@@ -239,8 +240,8 @@ impl McpDoor {
         };
         out.extend_from_slice(&response.head(side.keep_alive));
         if !side.head_only {
-            out.extend_from_slice(&response.lead);
-            out.extend_from_slice(&response.body);
+            out.push(response.lead.clone());
+            out.push(response.body.clone());
         }
         side.state = State::Reading;
         *closing |= !side.keep_alive;
@@ -275,7 +276,7 @@ impl McpDoor {
             events.extend_from_slice(line);
             events.extend_from_slice(b"\n\n");
         }
-        push_chunk(side.http_1_1, &events, out);
+        push_chunk(side.http_1_1, events.into(), out);
         side.said_ns = now_ns;
         if end {
             out.extend_from_slice(if side.http_1_1 { b"0\r\n\r\n" } else { b"" });
@@ -308,19 +309,19 @@ impl McpDoor {
             return;
         }
         side.said_ns = now_ns;
-        push_chunk(side.http_1_1, b":\n\n", out);
+        push_chunk(side.http_1_1, Bytes::from_static(b":\n\n"), out);
         self.serve(handle, now_ns);
     }
 }
 
-fn push_chunk(chunked: bool, bytes: &[u8], out: &mut Vec<u8>) {
+fn push_chunk(chunked: bool, bytes: Bytes, out: &mut Output) {
     if bytes.is_empty() {
         return;
     }
     if chunked {
         out.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
     }
-    out.extend_from_slice(bytes);
+    out.push(bytes);
     if chunked {
         out.extend_from_slice(b"\r\n");
     }

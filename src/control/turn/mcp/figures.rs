@@ -1,8 +1,9 @@
 //! What calls take, by tool, and what `engine_stats` says of the engine. A figure that was not measured is null.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 

@@ -1,0 +1,104 @@
+//! `control` as a thread, which turns and sleeps until a lane rings, and as work that another thread may do a part of while it sleeps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam::sync::Parker;
+use parking_lot::Mutex;
+
+use super::{Control, SHORT_NAP};
+use crate::base::clock::monotonic_ns;
+use crate::handoff::{AgentsTurn, Doorbell, ShardMessage};
+
+/// How long a shutdown waits for room in a shard's lane.
+const SHUTDOWN_TRIES: usize = 200;
+
+/// Longest sleep.
+const NAP: Duration = Duration::from_millis(100);
+
+/// Everything `control` owns, for one thread at a time: its own, which may wait for it, and the agents' door's, which never does.
+pub struct SharedControl {
+    /// `None` when it is over.
+    control: Mutex<Option<Control>>,
+    bell: Arc<Doorbell>,
+}
+
+impl SharedControl {
+    /// To be run by a thread, and helped by another.
+    #[must_use]
+    pub fn new(control: Control) -> Self {
+        let bell = Arc::clone(&control.bell);
+        Self { control: Mutex::new(Some(control)), bell }
+    }
+
+    /// Turns until `stop` is set, then has every shard close its connections.
+    pub fn run(&self, parker: &Parker, stop: &AtomicBool, close: &ShardMessage) {
+        while !stop.load(Ordering::Acquire) {
+            let Some(taken) = self.control.lock().as_mut().map(Control::turn) else { return };
+            if taken > 0 {
+                continue;
+            }
+            self.bell.arm();
+            let nap = self.control.lock().as_mut().and_then(Control::may_sleep);
+            if let Some(nap) = nap.filter(|_| !stop.load(Ordering::Acquire)) {
+                parker.park_timeout(nap);
+            }
+            self.bell.disarm();
+        }
+        // What is over frees what it has before anybody hears of its end.
+        let over = self.control.lock().take();
+        if let Some(control) = over {
+            control.end(close);
+        }
+    }
+}
+
+impl AgentsTurn for SharedControl {
+    fn try_take(&self) -> bool {
+        let Some(mut guard) = self.control.try_lock() else { return false };
+        let Some(control) = guard.as_mut() else { return false };
+        let is_left = control.agents_turn();
+        drop(guard);
+        if is_left {
+            self.bell.ring();
+        }
+        true
+    }
+}
+
+impl Control {
+    /// Whether something is due before a lane rings.
+    fn is_due_soon(&mut self) -> bool {
+        !self.held_back.is_empty() || self.mutations.is_busy() || !self.early.is_empty() || self.mcp.is_busy()
+    }
+
+    /// For how long, when no lane has anything.
+    fn may_sleep(&mut self) -> Option<Duration> {
+        if !self.nothing_waits() {
+            return None;
+        }
+        self.naps_shortly = self.is_due_soon();
+        Some(if self.naps_shortly { SHORT_NAP } else { NAP })
+    }
+
+    /// What agents say is taken, and answered if a look is enough; true when the thread has to be woken for what is left.
+    fn agents_turn(&mut self) -> bool {
+        self.take_mcp(monotonic_ns());
+        let is_left = std::mem::take(&mut self.mcp.is_left) || !self.mcp_is_quiet() || self.mcp.has_lines();
+        is_left || (!self.naps_shortly && self.is_due_soon())
+    }
+
+    fn end(mut self, close: &ShardMessage) {
+        self.leave_agents();
+        self.leave_to_store();
+        for shard in &mut self.lanes.shard_messages {
+            for _ in 0..SHUTDOWN_TRIES {
+                if shard.push(close.clone()).is_ok() {
+                    break;
+                }
+                std::thread::sleep(SHORT_NAP);
+            }
+        }
+    }
+}
