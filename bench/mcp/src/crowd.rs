@@ -11,12 +11,13 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use swarmcast::wire::Profile;
 use swarmcast_bench::process::Reading;
+use swarmcast_bench::server::Server;
 use swarmcast_bench::viewers::{Viewers, group, plan};
 use swarmcast_load::plan::Protocol;
 use swarmcast_load::record::Timing;
 
 use super::calls::{self, Shape};
-use super::{Engine, OURS, Options, median, tell};
+use super::{ECHO, Engine, OURS, Options, beside, median, tell};
 
 /// Changes a second.
 const RATE: u64 = 100;
@@ -104,41 +105,63 @@ pub fn subscribers(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What viewers see while a hundred connections call as fast as they are answered.
+/// What viewers see while a hundred connections call as fast as they are answered: the engine, or, on the same machine, a floor that does
+/// nothing but answer. What the second costs viewers is the machine's share; what the first costs beyond it is the engine's.
 pub fn viewers(options: &Options) -> Result<()> {
-    let (mut calm, mut busy, mut rates) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut calm, mut busy, mut floors) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         calm.push(watched(options, None)?.0);
-        let (p99_ms, calls_per_s) = watched(options, Some(Shape { name: "", connections: 100, in_flight: 1 }))?;
-        busy.push(p99_ms);
-        rates.push(calls_per_s);
+        busy.push(watched(options, Some(Answers::Engine))?);
+        floors.push(watched(options, Some(Answers::Floor))?);
     }
-    let ratios = calm.iter().zip(&busy).map(|(calm, busy)| busy / calm).collect::<Vec<f64>>();
     println!("\n{} viewers at 60 Hz, with and without 100 connections that call all the time:\n", options.viewers);
+    let p99_ms = |rounds: &[(f64, f64)]| median(rounds.iter().map(|round| round.0));
+    let calls_per_s = |rounds: &[(f64, f64)]| median(rounds.iter().map(|round| round.1));
     println!(
-        "- viewers' p99: {:.3} ms without, {:.3} ms with {:.0} calls/s",
-        median(calm),
-        median(busy),
-        median(rates)
+        "- viewers' p99: {:.3} ms without; {:.3} ms with {:.0} calls/s of the engine; {:.3} ms with {:.0} calls/s of a floor beside it",
+        median(calm.iter().copied()),
+        p99_ms(&busy),
+        calls_per_s(&busy),
+        p99_ms(&floors),
+        calls_per_s(&floors)
     );
-    tell("with by without, median of rounds", median(ratios), "times", 1.10, true);
+    let by = |with: &[(f64, f64)], without: &[f64]| {
+        median(with.iter().zip(without).map(|((with, _), without)| with / without))
+    };
+    tell("with by without, median of rounds", by(&busy, &calm), "times", 1.10, true);
+    println!("- the floor's calls by none: {:.3} times", by(&floors, &calm));
+    let without: Vec<f64> = floors.iter().map(|round| round.0).collect();
+    tell("the engine's calls by the floor's", by(&busy, &without), "times", 1.10, true);
     Ok(())
 }
 
+/// Who answers calls while viewers look at the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answers {
+    Engine,
+    Floor,
+}
+
 /// p99 of what viewers see, ms, and calls a second beside them.
-fn watched(options: &Options, shape: Option<Shape>) -> Result<(f64, f64)> {
+fn watched(options: &Options, answers: Option<Answers>) -> Result<(f64, f64)> {
     let engine = Engine::start(options, None, &["--set", "sim.settle_velocity=0"])?;
+    let floor = if answers == Some(Answers::Floor) { Some(Server::other(beside("mcp-floor")?)?) } else { None };
     let protocol = Protocol::Swarmcast { profile: Profile::Own, rate_hz: 60 };
     let seconds = options.seconds.ceil() as u64;
     let viewers =
         Viewers::start(plan(vec![group("viewers", engine.server.address, options.viewers, protocol)], 2, seconds))?;
     let stop = Arc::new(AtomicBool::new(false));
-    let callers = shape.map(|shape| {
-        let (address, process, stop) = (engine.agents, engine.server.process(), Arc::clone(&stop));
+    let callers = answers.map(|_| {
+        let (address, process, call) = match &floor {
+            Some(floor) => (floor.address, floor.process(), ECHO),
+            None => (engine.agents, engine.server.process(), OURS),
+        };
+        let stop = Arc::clone(&stop);
         thread::spawn(move || -> Result<f64> {
+            let shape = Shape { name: "", connections: 100, in_flight: 1 };
             let mut rates = Vec::new();
             while !stop.load(Ordering::Relaxed) {
-                rates.push(calls::run(address, process, shape, OURS, 1.0)?.calls_per_s);
+                rates.push(calls::run(address, process, shape, call, 1.0)?.calls_per_s);
             }
             Ok(median(rates))
         })

@@ -137,7 +137,7 @@ impl Engine {
     }
 }
 
-fn beside(name: &str) -> Result<Command> {
+pub fn beside(name: &str) -> Result<Command> {
     let path = std::env::current_exe()?.with_file_name(name);
     ensure!(path.exists(), "{} is not there: cargo build --release -p swarmcast-bench-mcp", path.display());
     Ok(Command::new(path))
