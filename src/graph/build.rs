@@ -1,6 +1,9 @@
 //! The one way to make a [`Graph`]: names in, checked graph out.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use super::{Edge, EdgeId, Graph, IdIndex, More, Node, NodeId, NodeIndex};
 use crate::limits::{NODE_ID_MAX, TEXT_BYTES_MAX};
@@ -42,6 +45,42 @@ impl BuildError {
     }
 }
 
+/// Indices of nodes by key. The keys stand one behind the other, once more than in the nodes: what is looked up for every end of every edge
+/// is then a megabyte or two and not a place of its own for each.
+#[derive(Debug, Default)]
+struct Keys {
+    texts: String,
+    /// Where each ends.
+    ends: Vec<usize>,
+    table: HashTable<NodeIndex>,
+    hasher: RandomState,
+}
+
+impl Keys {
+    fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    fn find(&self, key: &str, hash: u64) -> Option<NodeIndex> {
+        let is_it = |index: &NodeIndex| text_at(&self.texts, &self.ends, *index) == Some(key);
+        self.table.find(hash, is_it).copied()
+    }
+
+    /// Adds the key of the next index.
+    fn push(&mut self, key: &str, hash: u64) {
+        let index = NodeIndex(self.ends.len() as u32);
+        self.texts.push_str(key);
+        self.ends.push(self.texts.len());
+        let Self { texts, ends, table, hasher } = self;
+        table.insert_unique(hash, index, |index| hasher.hash_one(text_at(texts, ends, *index).unwrap_or_default()));
+    }
+}
+
+fn text_at<'keys>(texts: &'keys str, ends: &[usize], index: NodeIndex) -> Option<&'keys str> {
+    let from = index.get().checked_sub(1).map_or(Some(0), |before| ends.get(before).copied())?;
+    texts.get(from..*ends.get(index.get())?)
+}
+
 /// Collects nodes by key and edges by index, then assigns ids.
 ///
 /// Ids: when every key is a plain decimal number up to [`NODE_ID_MAX`], the id is that number, so a file's own
@@ -51,7 +90,7 @@ impl BuildError {
 pub struct GraphBuilder {
     nodes: Vec<Node>,
     edges: Vec<Edge>,
-    by_key: HashMap<Box<str>, NodeIndex>,
+    keys: Keys,
     nodes_max: usize,
     edges_max: usize,
 }
@@ -61,7 +100,7 @@ impl GraphBuilder {
     #[must_use]
     pub fn new(nodes_max: usize, edges_max: usize) -> Self {
         let nodes_max = nodes_max.min(NODE_ID_MAX as usize + 1);
-        Self { nodes: Vec::new(), edges: Vec::new(), by_key: HashMap::new(), nodes_max, edges_max }
+        Self { nodes: Vec::new(), edges: Vec::new(), keys: Keys::default(), nodes_max, edges_max }
     }
 
     /// The node called `key`; made, with its key as label, when it is new.
@@ -69,8 +108,9 @@ impl GraphBuilder {
     /// # Errors
     /// [`BuildError::TooManyNodes`], [`BuildError::TextTooLong`].
     pub fn node(&mut self, key: &str) -> Result<NodeIndex, BuildError> {
-        if let Some(index) = self.by_key.get(key) {
-            return Ok(*index);
+        let hash = self.keys.hash(key);
+        if let Some(index) = self.keys.find(key, hash) {
+            return Ok(index);
         }
         if key.len() > TEXT_BYTES_MAX {
             return Err(BuildError::TextTooLong { bytes: key.len() });
@@ -79,15 +119,15 @@ impl GraphBuilder {
             return Err(BuildError::TooManyNodes { limit: self.nodes_max });
         }
         let index = NodeIndex(self.nodes.len() as u32);
-        self.by_key.insert(key.into(), index);
         self.nodes.push(Node::new(NodeId::UNASSIGNED, key.into()));
+        self.keys.push(key, hash);
         Ok(index)
     }
 
     /// The node called `key`, if it is there already.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<NodeIndex> {
-        self.by_key.get(key).copied()
+        self.keys.find(key, self.keys.hash(key))
     }
 
     /// The node at `index`, to fill in. Its `id` is assigned by [`Self::finish`]; its `key` must stay.

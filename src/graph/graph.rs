@@ -1,8 +1,8 @@
 //! The live graph: rows in index order, found by id and by key, and what is incident to what.
 
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::{Change, Csr, Edge, EdgeId, EdgeRow, IdIndex, More, Node, NodeId, NodeIndex};
@@ -82,6 +82,7 @@ impl Graph {
     pub fn from_rows(nodes: Vec<Node>, edges: Vec<EdgeRow>, next: (u32, u32)) -> Result<Self, RowsError> {
         let mut graph = Self { next_node: next.0, next_edge: next.1, numbered: !nodes.is_empty(), ..Self::default() };
         graph.nodes.reserve_exact(nodes.len());
+        graph.reserve(nodes.len());
         for node in nodes {
             if graph.index_of(node.id).is_some() {
                 return Err(RowsError::NodeTwice(node.id.get()));
@@ -116,14 +117,29 @@ impl Graph {
     pub(super) fn built(nodes: Vec<Node>, edges: Vec<Edge>) -> Self {
         let numbered =
             !nodes.is_empty() && nodes.iter().all(|node| super::build::decimal_id(&node.key) == Some(node.id));
-        let mut graph = Self { numbered, ..Self::default() };
-        nodes.into_iter().for_each(|node| graph.push_node(node));
+        let mut degrees = vec![0usize; nodes.len()];
+        for end in edges.iter().flat_map(|edge| ends(edge.source, edge.target)) {
+            if let Some(degree) = degrees.get_mut(end.get()) {
+                *degree += 1;
+            }
+        }
+        let next_node = nodes.iter().map(|node| node.id.get() + 1).max().unwrap_or(0);
+        let incident = degrees.into_iter().map(Vec::with_capacity).collect();
+        let mut graph = Self { numbered, nodes, incident, next_node, ..Self::default() };
+        graph.reserve(graph.nodes.len());
+        (0..graph.nodes.len() as u32).for_each(|index| graph.enter(NodeIndex(index)));
         for edge in &edges {
             graph.note_edge(edge.id, (edge.source, edge.target));
         }
         graph.edges = edges;
-        graph.fit();
         graph
+    }
+
+    /// Makes room for so many more nodes in the tables.
+    fn reserve(&mut self, more: usize) {
+        let Self { nodes, by_id, by_key, hasher, .. } = self;
+        by_id.reserve(more, |index| nodes.get(index.get()).map_or(0, |node| hasher.hash_one(node.id)));
+        by_key.reserve(more, |index| nodes.get(index.get()).map_or(0, |node| hasher.hash_one(&*node.key)));
     }
 
     /// Nodes in index order.
@@ -407,14 +423,19 @@ impl Graph {
 
     fn note_edge(&mut self, id: EdgeId, (source, target): (NodeIndex, NodeIndex)) {
         self.next_edge = self.next_edge.max(id.0.saturating_add(1));
-        let ends = [Some(source), (source != target).then_some(target)];
-        for end in ends.into_iter().flatten() {
+        for end in ends(source, target) {
             if let Some(ids) = self.incident.get_mut(end.get()) {
-                let place = ids.partition_point(|other| *other < id);
+                // Ids ascend, but for those that come back from elsewhere.
+                let place = if ids.last() < Some(&id) { ids.len() } else { ids.partition_point(|other| *other < id) };
                 ids.insert(place, id);
             }
         }
     }
+}
+
+/// The nodes that an edge is incident to: one, where it is a loop.
+fn ends(source: NodeIndex, target: NodeIndex) -> impl Iterator<Item = NodeIndex> {
+    [Some(source), (source != target).then_some(target)].into_iter().flatten()
 }
 
 fn has(nodes: &[Node], index: NodeIndex, is: impl Fn(&Node) -> bool) -> bool {

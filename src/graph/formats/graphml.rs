@@ -108,8 +108,8 @@ struct State {
     /// `edgedefault` of every open graph.
     directed: Vec<bool>,
     open: Vec<Record>,
-    /// Key of the open `data` element.
-    data: Option<Box<str>>,
+    /// Key of the open `data` element: its place, or what it is called.
+    data: Option<Result<usize, Box<str>>>,
     /// The open `key` element.
     key: Option<Key>,
 }
@@ -175,7 +175,7 @@ impl State {
                 let problem = Problem::expected("an edge with two ends", "hyperedge");
                 intake.keep::<()>(element.line, None, Err(problem))?;
             }
-            "data" => self.data = text("key"),
+            "data" => self.data = element.get("key").map(|key| self.by_id.get(key).copied().ok_or_else(|| key.into())),
             _ => {}
         }
         Ok(())
@@ -197,7 +197,7 @@ impl State {
             }
             "data" => {
                 let key = self.data.take();
-                self.take_data(key.as_deref(), text, &mut intake.notes);
+                self.take_data(key, text, &mut intake.notes);
             }
             "NodeLabel" | "EdgeLabel" => {
                 if let Some(record) = self.open.last_mut() {
@@ -217,9 +217,9 @@ impl State {
         Ok(())
     }
 
-    fn take_data(&mut self, key: Option<&str>, text: &str, notes: &mut Notes) {
+    fn take_data(&mut self, key: Option<Result<usize, Box<str>>>, text: &str, notes: &mut Notes) {
         let Some(record) = self.open.last_mut() else { return };
-        let known = key.and_then(|key| self.by_id.get(key)).and_then(|place| self.keys.get(*place));
+        let known = key.as_ref().and_then(|key| self.keys.get(*key.as_ref().ok()?));
         match known {
             Some(key) if key.name.is_empty() => {}
             Some(key) => match key.kind.read(text) {
@@ -228,7 +228,8 @@ impl State {
                 Err(_) => {}
             },
             None if record.what.is_ok() => {
-                record.what = Err(Problem::expected("data with a key that the file declares", key.unwrap_or_default()));
+                let name = key.and_then(Result::err).unwrap_or_default();
+                record.what = Err(Problem::expected("data with a key that the file declares", &name));
             }
             None => {}
         }

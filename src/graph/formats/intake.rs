@@ -127,10 +127,11 @@ impl Intake {
 
     /// Adds a node that the file must not have had before.
     pub(super) fn new_node(&mut self, key: &str, parts: NodeParts) -> Result<NodeIndex, Problem> {
-        if self.builder.find(key).is_some() {
+        let count = self.builder.node_count();
+        let index = self.builder.node(key)?;
+        if index.get() < count {
             return Err(Problem::NodeTwice { node: Found::new(key) });
         }
-        let index = self.builder.node(key)?;
         if let Some(node) = self.builder.node_mut(index) {
             parts.apply(node);
         }

@@ -125,6 +125,9 @@ impl Properties {
 
     /// Takes out the first attribute whose name is in `names`, earlier names first, and whose value `fits`.
     fn take<T>(&mut self, names: &[&str], fits: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        if self.list.is_empty() {
+            return None;
+        }
         names.iter().find_map(|name| {
             let same = |known: &Property| !known.own && known.name.eq_ignore_ascii_case(name);
             let place = self.list.iter().position(same)?;

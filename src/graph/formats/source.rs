@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use memchr::{memchr, memchr_iter, memrchr};
+
 /// Bytes read from the system at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -63,7 +65,7 @@ impl<'a> Source<'a> {
                 break;
             }
             any = true;
-            let end = chunk.iter().position(|byte| *byte == b'\n');
+            let end = memchr(b'\n', chunk);
             let piece = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or(chunk);
             let room = limit.saturating_sub(line.len());
             long |= piece.len() > room;
@@ -96,9 +98,9 @@ impl BufRead for Source<'_> {
 
     fn consume(&mut self, count: usize) {
         let taken = self.inner.buffer().get(..count).unwrap_or_default();
-        match taken.iter().rposition(|byte| *byte == b'\n') {
+        match memrchr(b'\n', taken) {
             Some(last) => {
-                self.lines += taken.iter().filter(|byte| **byte == b'\n').count() as u64;
+                self.lines += memchr_iter(b'\n', taken).count() as u64;
                 self.line_bytes = (taken.len() - last - 1) as u64;
             }
             None => self.line_bytes += taken.len() as u64,
