@@ -76,8 +76,9 @@ impl McpRequest {
 /// The agents' part of a turn of `control`, which the thread that brings what agents say may take itself: then nobody has to be woken
 /// for a call, and nobody for its answer.
 pub trait AgentsTurn: Send + Sync {
-    /// Takes it, unless somebody else is at a turn; false then, and `control` is to be woken. It never waits.
-    fn try_take(&self) -> bool;
+    /// Takes it, and says whether lines are left for another one; `None` when somebody else is at a turn, and `control` is to be woken. It
+    /// never waits.
+    fn try_take(&self) -> Option<bool>;
 }
 
 /// control → mcp.

@@ -544,11 +544,9 @@ impl Talks {
         !self.replies.is_empty() || !self.queue.is_empty()
     }
 
-    /// Whether something waits to be sent or understood.
-    pub fn is_busy(&mut self) -> bool {
-        self.has_lines()
-            || !self.held.is_empty()
-            || self.talks.iter_mut().any(|(_, talk)| talk.has_notices(&self.stuck))
+    /// Whether something waits for its time.
+    pub fn has_waiting(&mut self) -> bool {
+        !self.held.is_empty() || self.talks.iter_mut().any(|(_, talk)| talk.has_notices(&self.stuck))
     }
 
     /// Tells subscribers what has changed.

@@ -234,6 +234,8 @@ pub struct McpDoor {
     housekeeping_ns: u64,
     /// Events in the lane that nobody has been told of.
     unrung: usize,
+    /// Lines are left that this thread goes on with when it has sent what there is.
+    goes_on: bool,
     control: Arc<dyn AgentsTurn>,
 }
 
@@ -275,6 +277,7 @@ impl McpDoor {
             accept_again: false,
             housekeeping_ns: 0,
             unrung: 0,
+            goes_on: false,
             control,
         })
     }
@@ -298,7 +301,10 @@ impl McpDoor {
                 return Ok(());
             }
             self.bell.arm();
-            let waits = self.lanes.replies.is_empty() && self.lanes.adopted.is_empty() && self.lanes.stop.is_empty();
+            let waits = !self.goes_on
+                && self.lanes.replies.is_empty()
+                && self.lanes.adopted.is_empty()
+                && self.lanes.stop.is_empty();
             let timeout = match (waits, self.held.is_empty() && self.gone.is_empty() && !self.accept_again) {
                 (false, _) => Some(Duration::ZERO),
                 (true, false) => Some(RETRY),
@@ -341,8 +347,12 @@ impl McpDoor {
 
     /// Sees to what is in the lane, or has `control` see to it.
     fn pass_on(&mut self) {
-        if std::mem::take(&mut self.unrung) > 0 && !self.control.try_take() {
-            self.lanes.events.ring();
+        if std::mem::take(&mut self.unrung) == 0 && !std::mem::take(&mut self.goes_on) {
+            return;
+        }
+        match self.control.try_take() {
+            Some(has_lines) => self.goes_on = has_lines,
+            None => self.lanes.events.ring(),
         }
     }
 

@@ -505,8 +505,8 @@ fn prompt(name: &str, arguments: &Value, answers: &Value) -> Reply {
 struct OwnThread;
 
 impl AgentsTurn for OwnThread {
-    fn try_take(&self) -> bool {
-        false
+    fn try_take(&self) -> Option<bool> {
+        None
     }
 }
 

@@ -258,14 +258,14 @@ impl Mcp {
         self.talks.set_connections_max(count)
     }
 
-    /// Whether something is due before a lane rings.
+    /// Whether something is due before a lane rings, lines apart.
     pub(super) fn is_busy(&mut self) -> bool {
         !self.written.is_empty()
             || self.staged.is_untold()
             || self.audit.is_busy()
             || !self.filed.is_empty()
             || self.pending.iter().any(|pending| matches!(pending.what, Awaited::Steer { .. } | Awaited::Steps(_)))
-            || self.talks.is_busy()
+            || self.talks.has_waiting()
     }
 
     /// Whether there is something to be understood, or said.

@@ -55,15 +55,16 @@ impl SharedControl {
 }
 
 impl AgentsTurn for SharedControl {
-    fn try_take(&self) -> bool {
-        let Some(mut guard) = self.control.try_lock() else { return false };
-        let Some(control) = guard.as_mut() else { return false };
+    fn try_take(&self) -> Option<bool> {
+        let mut guard = self.control.try_lock()?;
+        let control = guard.as_mut()?;
         let is_left = control.agents_turn();
+        let has_lines = control.mcp.has_lines() || !control.mcp_is_quiet();
         drop(guard);
         if is_left {
             self.bell.ring();
         }
-        true
+        Some(has_lines)
     }
 }
 
@@ -78,14 +79,14 @@ impl Control {
         if !self.nothing_waits() {
             return None;
         }
-        self.naps_shortly = self.is_due_soon();
+        self.naps_shortly = self.is_due_soon() || self.mcp.has_lines();
         Some(if self.naps_shortly { SHORT_NAP } else { NAP })
     }
 
     /// What agents say is taken, and answered if a look is enough; true when the thread has to be woken for what is left.
     fn agents_turn(&mut self) -> bool {
         self.take_mcp(monotonic_ns());
-        let is_left = std::mem::take(&mut self.mcp.is_left) || !self.mcp_is_quiet() || self.mcp.has_lines();
+        let is_left = std::mem::take(&mut self.mcp.is_left);
         is_left || (!self.naps_shortly && self.is_due_soon())
     }
 
