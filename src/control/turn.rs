@@ -254,6 +254,7 @@ impl Control {
     /// Takes a bounded number of items from every lane; returns how many there were.
     pub fn turn(&mut self) -> usize {
         let mut taken = 0;
+        self.mcp.is_left = false;
         while let Some(command) = self.held_back.pop_front() {
             if let Err(command) = self.lanes.sim.push(command) {
                 self.held_back.push_front(command);

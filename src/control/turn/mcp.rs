@@ -161,7 +161,7 @@ pub(super) struct Mcp {
     /// People that were asked something.
     questions: u64,
     rates: Rates,
-    /// A call has begun something that the rest of a turn goes on with.
+    /// A call has begun something that the rest of a turn goes on with. It is so until the next turn.
     pub(super) is_left: bool,
     /// Calls that waited for their principal's rate, and calls that were refused for it.
     pub(super) rated: (u64, u64),

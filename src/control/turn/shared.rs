@@ -17,7 +17,8 @@ const SHUTDOWN_TRIES: usize = 200;
 /// Longest sleep.
 const NAP: Duration = Duration::from_millis(100);
 
-/// Everything `control` owns, for one thread at a time: its own, which may wait for it, and the agents' door's, which never does.
+/// Everything `control` owns, for one thread at a time: its own, which may wait for it, and the agents' door's, which never does. Lanes
+/// and counters of one writer have one still: whoever has the lock.
 pub struct SharedControl {
     /// `None` when it is over.
     control: Mutex<Option<Control>>,
@@ -76,7 +77,7 @@ impl Control {
 
     /// For how long, when no lane has anything.
     fn may_sleep(&mut self) -> Option<Duration> {
-        if !self.nothing_waits() {
+        if self.mcp.is_left || !self.nothing_waits() {
             return None;
         }
         self.naps_shortly = self.is_due_soon() || self.mcp.has_lines();
@@ -86,8 +87,8 @@ impl Control {
     /// What agents say is taken, and answered if a look is enough; true when the thread has to be woken for what is left.
     fn agents_turn(&mut self) -> bool {
         self.take_mcp(monotonic_ns());
-        let is_left = std::mem::take(&mut self.mcp.is_left);
-        is_left || (!self.naps_shortly && self.is_due_soon())
+        // Rung for or not, the thread does not fall asleep over it: it may be on its way there.
+        self.mcp.is_left || (!self.naps_shortly && self.is_due_soon())
     }
 
     fn end(mut self, close: &ShardMessage) {
