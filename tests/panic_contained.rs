@@ -36,8 +36,8 @@ fn contained<C: Client>(join: impl Fn(&Server) -> C) {
     for (name, (count, missed)) in
         [("ws", gaps(&mut ws, Duration::from_secs(2))), ("tcp", gaps(&mut tcp, Duration::from_secs(2)))]
     {
-        // A machine that is late by a tick now and then leaves a frame out; a shard that began anew would leave out many.
-        assert!(count >= 10 && missed <= 2, "{name}: {count} frames, {missed} missed");
+        // A loaded machine may be late by a tick; a shard that began anew would leave out many.
+        assert!(count >= 10 && missed <= 1, "{name}: {count} frames, {missed} missed");
     }
     assert!(within(PATIENCE, || server.metric("swarmcast_sessions") == 3.0), "two readers and the motion are left");
     assert_eq!(server.get("/readyz").status, 200);

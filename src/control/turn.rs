@@ -1,6 +1,6 @@
 //! What `control` does: one turn takes what every lane brings.
 //!
-//! Syscalls of a turn: a futex wait when there is nothing to do, and one `write` per thread that it wakes. What it does about the graph is in
+//! Syscalls of a turn: one `write` or futex call per thread that it wakes. Who turns, and sleeps, is in `shared`. What it does about the graph is in
 //! `mutate`, about agents in `mcp`, about the layout in `steer`, over HTTP in `pages`.
 
 mod analytics;
@@ -134,7 +134,7 @@ pub struct ControlFacts {
     pub net_limits: Arc<NetLimits>,
 }
 
-/// Everything the thread owns.
+/// Everything that the one writer of graph, sessions and classes owns.
 pub struct Control {
     /// Shared with whoever looks for longer; a change copies it only then.
     graph: Arc<Graph>,
@@ -186,9 +186,9 @@ fn bits(spec: &ClassSpec) -> Option<u8> {
 }
 
 impl Control {
-    /// A control thread over a graph at its first epoch.
+    /// Over a graph at its first epoch, and before its first turn.
     #[must_use]
-    #[allow(clippy::too_many_arguments, reason = "everything the thread owns, named once")]
+    #[allow(clippy::too_many_arguments, reason = "everything it owns, named once")]
     pub fn new(
         graph: Graph,
         past: Past,

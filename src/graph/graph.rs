@@ -1,8 +1,8 @@
 //! The live graph: rows in index order, found by id and by key, and what is incident to what.
 
+use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::{Change, Csr, Edge, EdgeId, EdgeRow, IdIndex, More, Node, NodeId, NodeIndex};

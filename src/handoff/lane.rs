@@ -1,4 +1,4 @@
-//! A bounded ring from exactly one thread to exactly one other.
+//! A bounded ring from exactly one thread to exactly one other, at a time: the ends that `control` has go with the lock on it.
 
 use std::fmt;
 
@@ -71,12 +71,12 @@ struct Shared<T> {
     stats: Arc<LaneStats>,
 }
 
-/// The writing end. Not `Clone`: one thread writes.
+/// The writing end. Not `Clone`: one thread writes at a time.
 pub struct Producer<T> {
     shared: Arc<Shared<T>>,
 }
 
-/// The reading end. Not `Clone`: one thread reads.
+/// The reading end. Not `Clone`: one thread reads at a time.
 pub struct Consumer<T> {
     shared: Arc<Shared<T>>,
 }

@@ -332,7 +332,7 @@ impl Talks {
 
     fn understand<'line>(&mut self, server: &Server, line: &'line Line) -> Step<'line> {
         let Some(talk) = self.talks.get_mut(line.talk) else { return Step::Done };
-        let mut out = std::mem::take(&mut self.scratch);
+        let mut out = memory(&mut self.scratch, &talk.peer);
         if let Peer::Lines(lines) = &mut talk.peer {
             let step = if line.bytes.is_empty() {
                 lines.close |= !talk.session.too_long(&mut out);
@@ -430,7 +430,7 @@ impl Talks {
     /// Answers a call at once.
     pub fn answer(&mut self, server: &Server, line: &Line, call: &Call<'_>, result: &Result<Reply, RpcError>) {
         let Some(talk) = self.talks.get_mut(line.talk) else { return };
-        let mut out = std::mem::take(&mut self.scratch);
+        let mut out = memory(&mut self.scratch, &talk.peer);
         talk.session.answer(server, call, result, &mut out);
         self.deliver(line.talk, line.conn, result, out);
     }
@@ -627,6 +627,11 @@ impl Talks {
             }
         }
     }
+}
+
+/// What to write into: for lines, which copy it, memory that is kept; what goes to a connection of HTTP is its own.
+fn memory(scratch: &mut Vec<u8>, peer: &Peer) -> Vec<u8> {
+    if matches!(peer, Peer::Lines(_)) { std::mem::take(scratch) } else { Vec::new() }
 }
 
 fn too_many() -> Refused {

@@ -5,7 +5,7 @@
 //! the agents' part of its turn itself: a call then costs no more than its read and its write. A connection has one batch of lines with
 //! `control` at a time and is not read meanwhile; `control` takes no more while it cannot answer. So one that asks faster than it is
 //! answered, or than it reads, fills its own socket and nobody's memory. Syscalls of a turn: `epoll_wait`, `accept4`, one `read` and one
-//! `write` for each connection that has something.
+//! `write` or `writev` for each connection that has something; a futex call or `write` to wake whoever has to go on with what a call began.
 
 mod http;
 mod output;
@@ -468,7 +468,7 @@ impl McpDoor {
             if side.waits || conn.unsent.is_some() || conn.closing {
                 return;
             }
-            let mut lines = Vec::with_capacity(side.framer.len());
+            let mut lines = Vec::with_capacity(side.framer.whole());
             let mut hopeless = false;
             while let Some(framed) = side.framer.next_line() {
                 match framed {

@@ -1,6 +1,6 @@
 //! Lines out of a byte stream: split and joined packets, `\r\n`, blank lines, and a bound on what is kept.
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 use crate::limits::{MCP_LINE_BYTES_MAX, MCP_LONG_LINES_MAX};
 
@@ -52,10 +52,11 @@ impl LineFramer {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Bytes that were put in and not taken out.
+    /// Bytes up to the end of the last whole line that was not taken out.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.buffer.len() - self.taken
+    pub fn whole(&self) -> usize {
+        let unseen = self.buffer.get(self.scanned..).unwrap_or(&[]);
+        memrchr(b'\n', unseen).map_or(0, |at| self.scanned + at + 1 - self.taken)
     }
 
     /// Whether nothing of a line is here.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam::sync::Parker;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Control, SHORT_NAP};
 use crate::base::clock::monotonic_ns;
@@ -25,6 +25,17 @@ pub struct SharedControl {
     bell: Arc<Doorbell>,
 }
 
+/// The lock, held. Whoever unwinds with it leaves nothing: what is half written is read by nobody, and is not freed either.
+struct Held<'a>(MutexGuard<'a, Option<Control>>);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::mem::forget(self.0.take());
+        }
+    }
+}
+
 impl SharedControl {
     /// To be run by a thread, and helped by another.
     #[must_use]
@@ -33,22 +44,25 @@ impl SharedControl {
         Self { control: Mutex::new(Some(control)), bell }
     }
 
+    fn hold(&self) -> Held<'_> {
+        Held(self.control.lock())
+    }
+
     /// Turns until `stop` is set, then has every shard close its connections.
     pub fn run(&self, parker: &Parker, stop: &AtomicBool, close: &ShardMessage) {
         while !stop.load(Ordering::Acquire) {
-            let Some(taken) = self.control.lock().as_mut().map(Control::turn) else { return };
+            let Some(taken) = self.hold().0.as_mut().map(Control::turn) else { return };
             if taken > 0 {
                 continue;
             }
             self.bell.arm();
-            let nap = self.control.lock().as_mut().and_then(Control::may_sleep);
+            let nap = self.hold().0.as_mut().and_then(Control::may_sleep);
             if let Some(nap) = nap.filter(|_| !stop.load(Ordering::Acquire)) {
                 parker.park_timeout(nap);
             }
             self.bell.disarm();
         }
-        // What is over frees what it has before anybody hears of its end.
-        let over = self.control.lock().take();
+        let over = self.hold().0.take();
         if let Some(control) = over {
             control.end(close);
         }
@@ -57,11 +71,11 @@ impl SharedControl {
 
 impl AgentsTurn for SharedControl {
     fn try_take(&self) -> Option<bool> {
-        let mut guard = self.control.try_lock()?;
-        let control = guard.as_mut()?;
+        let mut held = Held(self.control.try_lock()?);
+        let control = held.0.as_mut()?;
         let is_left = control.agents_turn();
         let has_lines = control.mcp.has_lines() || !control.mcp_is_quiet();
-        drop(guard);
+        drop(held);
         if is_left {
             self.bell.ring();
         }
