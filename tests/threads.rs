@@ -1,8 +1,7 @@
 //! Goal: the pinned threads make the system calls that their module docs list and no others, an agent's look costs its read and its
 //! write and wakes nobody, and the clock of the ticks is true (C1, C2).
 //! Method: the real program with a hundred clients, or one agent, under strace; the check must refuse threads that never sleep, and calls
-//! that `control` is woken for. For
-//! the clock, a short run beside the ten minutes on a virtual clock in `sim/tick_clock.rs`.
+//! that `control` is woken for. For the clock, a short run beside the ten minutes on a virtual clock in `sim/tick_clock.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 

@@ -12,11 +12,11 @@ use super::{Author, EdgeId, EdgeRow, Node, NodeId, NodeKind, Value};
 pub enum Change {
     /// The node is like this now; it is new when there was none with its id.
     PutNode(Node),
-    /// The node is gone. Its edges went before it.
+    /// The node is gone; its edges went before it. Its id is not dealt again, even where the node came and went in one batch.
     RemoveNode(NodeId),
     /// The edge is like this now; it is new when there was none with its id.
     PutEdge(EdgeRow),
-    /// The edge is gone.
+    /// The edge is gone, and its id is not dealt again.
     RemoveEdge(EdgeId),
 }
 

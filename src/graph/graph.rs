@@ -138,8 +138,8 @@ impl Graph {
     /// Makes room for so many more nodes in the tables.
     fn reserve(&mut self, more: usize) {
         let Self { nodes, by_id, by_key, hasher, .. } = self;
-        by_id.reserve(more, |index| nodes.get(index.get()).map_or(0, |node| hasher.hash_one(node.id)));
-        by_key.reserve(more, |index| nodes.get(index.get()).map_or(0, |node| hasher.hash_one(&*node.key)));
+        by_id.reserve(more, |index| id_hash(nodes, hasher, *index));
+        by_key.reserve(more, |index| key_hash(nodes, hasher, *index));
     }
 
     /// Nodes in index order.
@@ -249,7 +249,8 @@ impl Graph {
     #[must_use]
     pub fn is_restructured_by(&self, changes: &[Change]) -> bool {
         changes.iter().any(|change| match change {
-            Change::RemoveNode(_) | Change::RemoveEdge(_) => true,
+            Change::RemoveNode(id) => self.index_of(*id).is_some(),
+            Change::RemoveEdge(id) => self.edge(*id).is_some(),
             Change::PutNode(node) => {
                 let before = self.index_of(node.id).and_then(|index| self.node(index));
                 before.is_none_or(|before| before.class != node.class)
@@ -286,8 +287,14 @@ impl Graph {
         let mut gone_nodes = Vec::new();
         for change in changes {
             match change {
-                Change::RemoveEdge(id) => gone_edges.push(*id),
-                Change::RemoveNode(id) => gone_nodes.extend(self.index_of(*id)),
+                Change::RemoveEdge(id) => {
+                    self.next_edge = self.next_edge.max(id.0.saturating_add(1));
+                    gone_edges.extend(self.edge(*id).map(|edge| edge.id));
+                }
+                Change::RemoveNode(id) => {
+                    self.next_node = self.next_node.max(id.get() + 1);
+                    gone_nodes.extend(self.index_of(*id));
+                }
                 _ => {}
             }
         }
@@ -362,8 +369,7 @@ impl Graph {
         let renamed = self.node(index).is_some_and(|before| before.key != node.key);
         if renamed {
             let (nodes, hasher) = (&self.nodes, &self.hasher);
-            let hash = nodes.get(index.get()).map_or(0, |before| hasher.hash_one(&*before.key));
-            if let Ok(entry) = self.by_key.find_entry(hash, |other| *other == index) {
+            if let Ok(entry) = self.by_key.find_entry(key_hash(nodes, hasher, index), |other| *other == index) {
                 entry.remove();
             }
         }
@@ -380,15 +386,14 @@ impl Graph {
     fn enter(&mut self, index: NodeIndex) {
         let Some(node) = self.nodes.get(index.get()) else { return };
         let (nodes, hasher) = (&self.nodes, &self.hasher);
-        let again = |index: &NodeIndex| nodes.get(index.get()).map_or(0, |node| hasher.hash_one(node.id));
-        self.by_id.insert_unique(hasher.hash_one(node.id), index, again);
+        self.by_id.insert_unique(hasher.hash_one(node.id), index, |index| id_hash(nodes, hasher, *index));
         self.enter_key(index);
     }
 
     fn enter_key(&mut self, index: NodeIndex) {
         let (nodes, hasher) = (&self.nodes, &self.hasher);
-        let again = |index: &NodeIndex| nodes.get(index.get()).map_or(0, |node| hasher.hash_one(&*node.key));
-        self.by_key.insert_unique(again(&index), index, again);
+        let hash = |index: &NodeIndex| key_hash(nodes, hasher, *index);
+        self.by_key.insert_unique(hash(&index), index, hash);
     }
 
     fn put_edge(&mut self, row: EdgeRow, done: &mut Restructured) {
@@ -436,6 +441,16 @@ impl Graph {
 /// The nodes that an edge is incident to: one, where it is a loop.
 fn ends(source: NodeIndex, target: NodeIndex) -> impl Iterator<Item = NodeIndex> {
     [Some(source), (source != target).then_some(target)].into_iter().flatten()
+}
+
+/// Under which a node stands in the table of ids.
+fn id_hash(nodes: &[Node], hasher: &RandomState, index: NodeIndex) -> u64 {
+    nodes.get(index.get()).map_or(0, |node| hasher.hash_one(node.id))
+}
+
+/// Under which it stands in the table of keys.
+fn key_hash(nodes: &[Node], hasher: &RandomState, index: NodeIndex) -> u64 {
+    nodes.get(index.get()).map_or(0, |node| hasher.hash_one(&*node.key))
 }
 
 fn has(nodes: &[Node], index: NodeIndex, is: impl Fn(&Node) -> bool) -> bool {

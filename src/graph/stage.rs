@@ -405,13 +405,17 @@ impl Stage<'_> {
         Ok(Outcome::Edge { id, deed: Deed::Updated })
     }
 
-    /// The difference that the batch makes to what is below it.
+    /// The difference that the batch makes to what is below it. Where the last id that it dealt is gone again its end is named all the
+    /// same: a graph and a store know by it that the id was dealt.
     fn changes(&self) -> Vec<Change> {
         let below = Stage { graph: self.graph, below: self.below, own: Layer::default(), limits: self.limits };
         let mut changes = Vec::with_capacity(self.own.nodes.len() + self.own.edges.len());
-        let gone = self.own.edges.iter().filter(|(id, after)| after.is_none() && below.edge(**id).is_some());
+        let (next_node, next_edge) = (self.own.next_node, self.own.next_edge);
+        let told = |id: EdgeId| below.edge(id).is_some() || id.0 + 1 == next_edge;
+        let gone = self.own.edges.iter().filter(|(id, after)| after.is_none() && told(**id));
         changes.extend(gone.map(|(id, _)| Change::RemoveEdge(*id)));
-        let gone = self.own.nodes.iter().filter(|(id, after)| after.is_none() && below.node(**id).is_some());
+        let told = |id: NodeId| below.node(id).is_some() || id.get() + 1 == next_node;
+        let gone = self.own.nodes.iter().filter(|(id, after)| after.is_none() && told(**id));
         changes.extend(gone.map(|(id, _)| Change::RemoveNode(*id)));
         let put = self.own.nodes.iter().filter_map(|(id, after)| after.as_ref().map(|after| (id, after)));
         let put = put.filter(|(id, after)| below.node(**id) != Some(*after));

@@ -674,7 +674,7 @@ fn rest<'bytes>((first, second): (&'bytes [u8], &'bytes [u8]), sent: usize) -> (
 }
 
 /// Writes pieces in order, empty ones left out: one of them with `write`, which costs less than a `writev`.
-fn write_pieces<const PIECES: usize>(sink: &mut impl Write, pieces: &[&[u8]; PIECES]) -> Result<usize> {
+pub(super) fn write_pieces<const PIECES: usize>(sink: &mut impl Write, pieces: &[&[u8]; PIECES]) -> Result<usize> {
     let mut slices = [IoSlice::new(&[]); PIECES];
     let full = pieces.iter().filter(|piece| !piece.is_empty());
     let mut count = 0;

@@ -72,6 +72,21 @@ fn a_node_takes_its_edges_along_and_its_id_is_not_dealt_again() {
 }
 
 #[test]
+fn an_id_that_came_and_went_in_one_batch_is_not_dealt_again() {
+    let (mut graph, mut pending) = (Graph::default(), Pending::default());
+    let staged = pending.stage(&graph, &batch(vec![add("a"), Op::RemoveNode { node: key("a") }]), LIMITS).unwrap();
+    assert_eq!(staged.changes, [Change::RemoveNode(NodeId::new(0).unwrap())]);
+    let later = pending.stage(&graph, &batch(vec![add("b")]), LIMITS).unwrap();
+    assert_eq!(later.outcomes, [Outcome::Node { id: NodeId::new(1).unwrap(), deed: Deed::Created }]);
+    assert!(!graph.is_restructured_by(&staged.changes) && !graph.commit(&staged.changes).any());
+    assert_eq!(done(&mut graph, vec![add("b")]).unwrap(), later);
+    let looped = done(&mut graph, vec![add("a"), link("a", "a"), Op::RemoveNode { node: key("a") }]).unwrap();
+    assert_eq!(looped.changes, [Change::RemoveEdge(EdgeId(0)), Change::RemoveNode(NodeId::new(2).unwrap())]);
+    assert_eq!(graph.next_ids(), (3, 1));
+    check(&graph);
+}
+
+#[test]
 fn numbers_stay_ids_where_keys_are_numbers() {
     let mut builder = GraphBuilder::new(9, 9);
     builder.node("900").unwrap();
@@ -97,7 +112,9 @@ fn later_batches_see_those_that_wait_and_nothing_is_left_of_those_that_fail() {
     assert_eq!(again.reason, OpProblem::KeyTaken { key: "a".into(), id: 0 });
     let second = pending.stage(&graph, &batch(vec![link("b", "a"), Op::RemoveNode { node: key("a") }]), LIMITS);
     let second = second.unwrap();
-    assert_eq!(second.changes, [Change::RemoveEdge(EdgeId(0)), Change::RemoveNode(NodeId::new(0).unwrap())]);
+    let gone = [0, 1].map(|id| Change::RemoveEdge(EdgeId(id)));
+    assert_eq!(second.changes[..2], gone);
+    assert_eq!(second.changes[2..], [Change::RemoveNode(NodeId::new(0).unwrap())]);
     pending.keep(0);
     assert!(pending.stage(&graph, &batch(vec![link("b", "b")]), LIMITS).is_err());
 }

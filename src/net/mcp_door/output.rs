@@ -1,9 +1,11 @@
 //! What waits to be written to an agent: pieces as they came, so that an answer is copied by nobody but the kernel.
 
 use std::collections::VecDeque;
-use std::io::{IoSlice, Result, Write};
+use std::io::{Result, Write};
 
 use bytes::{Buf, Bytes};
+
+use crate::net::outbound::write_pieces;
 
 /// Pieces in one `writev`.
 const PIECES_PER_WRITE_MAX: usize = 16;
@@ -39,21 +41,14 @@ impl Output {
         self.left
     }
 
-    /// Writes once: one piece with `write`, which costs less than a `writev`, or several. Returns how many bytes were taken.
+    /// Writes once, one piece or several. Returns how many bytes were taken.
     ///
     /// # Errors
     /// As `sink` has it; nothing was taken then.
     pub(super) fn write_to(&mut self, sink: &mut impl Write) -> Result<usize> {
-        let mut slices = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
-        let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-            *slice = IoSlice::new(piece);
-            count += 1;
-        }
-        let taken = match slices.get(..count).unwrap_or(&[]) {
-            [one] => sink.write(one)?,
-            many => sink.write_vectored(many)?,
-        };
+        let mut pieces: [&[u8]; PIECES_PER_WRITE_MAX] = [&[]; PIECES_PER_WRITE_MAX];
+        pieces.iter_mut().zip(&self.pieces).for_each(|(place, piece)| *place = piece);
+        let taken = write_pieces(sink, &pieces)?;
         self.take(taken);
         Ok(taken)
     }
@@ -72,6 +67,8 @@ impl Output {
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
     use super::*;
 
     /// Takes so many bytes of each write, as a socket does.
