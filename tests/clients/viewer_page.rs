@@ -241,6 +241,7 @@ fn a_host_of_mcp_apps_frames_the_live_graph() {
     assert!(done.status.success(), "{out}");
     let report: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert_eq!(report["nodes"], 34, "{report}");
-    let link = report["heard"].as_array().unwrap().iter().find(|said| said["method"] == "ui/open-link").unwrap();
-    assert_eq!(link["params"]["url"], url, "{report}");
+    let heard = &report["heard"];
+    assert_eq!((&heard["link"]["url"], heard["app"]["name"].as_str()), (&url, Some("swarmcast")), "{report}");
+    assert_eq!(heard["app"]["availableDisplayModes"], json!(["inline", "fullscreen"]), "{report}");
 }

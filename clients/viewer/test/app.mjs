@@ -1,6 +1,7 @@
 /**
- * A host of MCP Apps, as the extension (2026-01-26) has it: puts a page that a server offers into a sandboxed frame under the policy that the
- * server asks for, shakes hands, hands it a tool's result, and takes it down again. Checks that the graph is live in there.
+ * A host of MCP Apps: puts a page that a server offers into a sandboxed frame under the policy that the server asks for (extension of
+ * 2026-01-26), speaks with it through the extension's own `AppBridge`, which refuses what is not of its schema, hands it a tool's result, and
+ * takes it down again. Checks that the graph is live in there.
  *
  *   node test/app.mjs OUT.png < {"html": .., "ui": {"csp": ..}, "result": ..}
  *
@@ -11,6 +12,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
 import { chromium } from "playwright-core";
+import { build } from "vite";
 
 const outPath = process.argv[2];
 const { html, ui, result } = JSON.parse(readFileSync(0, "utf8"));
@@ -23,33 +25,18 @@ const policy = [
   "object-src 'none'", "base-uri 'self'",
 ].join("; ");
 
-function host(result) {
-  const heard = (globalThis.heard = []);
-  const view = document.querySelector("iframe").contentWindow;
-  const say = (message) => view.postMessage({ jsonrpc: "2.0", ...message }, "*");
-  globalThis.end = () => say({ id: 77, method: "ui/resource-teardown", params: { reason: "over" } });
-  addEventListener("message", ({ source, data }) => {
-    if (source !== view) return;
-    heard.push(data);
-    if (data.method === "ui/initialize") {
-      const hostInfo = { name: "test", version: "1" };
-      say({ id: data.id, result: { protocolVersion: "2026-01-26", hostInfo, hostCapabilities: { openLinks: {} }, hostContext: {} } });
-    } else if (data.method === "ui/notifications/initialized") {
-      say({ method: "ui/notifications/tool-input", params: { arguments: {} } });
-      say({ method: "ui/notifications/tool-result", params: result });
-    } else if (data.method === "ui/open-link") {
-      say({ id: data.id, result: {} });
-    }
-  });
-}
-
+const built = await build({
+  configFile: false,
+  logLevel: "warn",
+  build: { write: false, minify: false, lib: { entry: new URL("app_host.mjs", import.meta.url).pathname, formats: ["iife"], name: "host" } },
+});
+const host = built[0].output[0].code;
 const page = `<!doctype html><title>host</title><body style="margin:0">
-  <iframe style="border:0;width:100vw;height:100vh" sandbox="allow-scripts allow-same-origin"></iframe>
-  <script>(${host})(${JSON.stringify(result).replaceAll("<", "\\u003c")}); document.querySelector("iframe").src = "/view";</script>`;
-const server = createServer((request, response) => {
-  response.setHeader("Content-Type", "text/html; charset=utf-8");
-  if (request.url === "/view") response.setHeader("Content-Security-Policy", policy);
-  response.end(request.url === "/view" ? html : page);
+  <iframe style="border:0;width:100vw;height:100vh" sandbox="allow-scripts allow-same-origin"></iframe><script src="/host.js"></script>`;
+const server = createServer(({ url }, response) => {
+  response.setHeader("Content-Type", `text/${url === "/host.js" ? "javascript" : "html"}; charset=utf-8`);
+  if (url === "/view") response.setHeader("Content-Security-Policy", policy);
+  response.end({ "/view": html, "/host.js": host }[url] ?? page);
 });
 await new Promise((done) => server.listen(0, "127.0.0.1", done));
 
@@ -64,12 +51,16 @@ try {
   tab.on("console", (message) => message.type() === "error" && !message.text().includes("favicon") && problems.push(message.text()));
   tab.on("pageerror", (error) => problems.push(error.message));
   await tab.goto(`http://127.0.0.1:${server.address().port}/`);
-  const heard = (method) => tab.waitForFunction((wanted) => globalThis.heard.some(({ method }) => method === wanted), method, { timeout: WAIT_MS });
-  await heard("ui/notifications/size-changed");
+  await tab.evaluate((result) => globalThis.show(result), result);
+  const heard = (what) => tab.waitForFunction((what) => globalThis.heard[what], what, { timeout: WAIT_MS });
+  await heard("size");
   const [address] = ui.csp?.frameDomains ?? [];
-  const until = Date.now() + WAIT_MS;
-  let graph;
-  while (!(graph = tab.frames().find((frame) => frame.url().startsWith(`${address}/`))) && Date.now() < until) await tab.waitForTimeout(50);
+  const framed = () => tab.frames().find((frame) => frame.url().startsWith(`${address}/`));
+  const until = async (holds) => {
+    for (const end = Date.now() + WAIT_MS; !holds(); await tab.waitForTimeout(50)) if (Date.now() > end) throw new Error(`not after ${WAIT_MS} ms: ${holds}`);
+  };
+  await until(() => framed());
+  const graph = framed();
   await graph.waitForFunction(() => {
     const stats = globalThis.__swarmcast?.stats;
     return stats?.state === "live" && stats.framesReceived >= 1;
@@ -78,10 +69,11 @@ try {
   await tab.screenshot({ path: outPath });
   const view = tab.frames().find((frame) => frame.url().endsWith("/view"));
   await view.click("button");
-  await heard("ui/open-link");
+  await heard("link");
   await tab.evaluate(() => globalThis.end());
-  await tab.waitForFunction(() => globalThis.heard.some(({ id, result }) => id === 77 && result), null, { timeout: WAIT_MS });
+  await until(() => !framed());
   report.heard = await tab.evaluate(() => globalThis.heard);
+  problems.push(...report.heard.wrong);
 } catch (error) {
   problems.push(String(error));
 }
