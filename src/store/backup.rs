@@ -42,7 +42,7 @@ pub fn backup(from: &Path, to: &Path) -> Result<BackupSize, StoreError> {
     copy(&from, to)
 }
 
-/// As [`backup`], from a file that this process may have open.
+/// As [`backup`], from a file that this process may have open. Two at once have two names for `to`: their drafts would be one file.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<BackupSize, StoreError> {
     let to = real_path(to)?;
     if to.exists() {

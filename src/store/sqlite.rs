@@ -320,7 +320,8 @@ fn trim(transaction: &Transaction<'_>, after: &mut Counters) -> rusqlite::Result
     }
     let mut statement = transaction.prepare_cached(
         "DELETE FROM log WHERE version = ?1
-         RETURNING octet_length(changes) + coalesce(octet_length(settings), 0) + coalesce(octet_length(answer), 0)",
+         RETURNING octet_length(changes) + coalesce(octet_length(settings), 0) + coalesce(octet_length(answer), 0)
+             + octet_length(author) + coalesce(octet_length(name), 0) + coalesce(octet_length(why), 0)",
     )?;
     for dropped in 0..STORE_TRIM_MAX {
         if dropped >= over && after.log_bytes <= STORE_LOG_BYTES_MAX || after.log_first >= after.version {

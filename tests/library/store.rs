@@ -100,6 +100,19 @@ fn sql(path: &Path, text: &str) {
     connection.execute_batch(text).unwrap();
 }
 
+/// The one number that a question comes to.
+fn number(path: &Path, question: &str) -> u64 {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .query_row(question, [], |row| row.get::<_, rusqlite::types::Value>(0))
+        .map(|value| match value {
+            rusqlite::types::Value::Integer(number) => number as u64,
+            rusqlite::types::Value::Text(text) => text.parse().unwrap(),
+            other => panic!("{other:?} is no number"),
+        })
+        .unwrap()
+}
+
 #[test]
 fn a_store_gives_back_what_was_put_into_it() {
     let folder = Folder::new("store");
@@ -453,10 +466,13 @@ fn the_log_is_bounded_and_says_where_it_begins() {
         store.checkpoint(false).unwrap();
     }
     let first = store.load().unwrap().log_first.unwrap();
-    let bytes: u64 = Connection::open(&path)
-        .unwrap()
-        .query_row("SELECT sum(octet_length(changes)) FROM log", [], |row| row.get::<_, i64>(0))
-        .unwrap() as u64;
+    let bytes: u64 = number(&path, "SELECT sum(octet_length(changes)) FROM log");
+    let whole = "SELECT sum(octet_length(changes) + octet_length(author) + 64) FROM log";
+    assert_eq!(
+        number(&path, "SELECT value FROM meta WHERE key = 'log_bytes'"),
+        number(&path, whole),
+        "counted both ways"
+    );
     assert!(first > 1 && bytes <= STORE_LOG_BYTES_MAX && bytes > STORE_LOG_BYTES_MAX - (4 << 20), "{first} {bytes}");
     assert!(matches!(store.read_log(first - 1, 1), Err(StoreError::Trimmed { .. })));
     let page = store.read_log(first, 1_000).unwrap();
