@@ -6,6 +6,9 @@ pub const NODE_ID_BITS: u32 = 26;
 /// Largest node id. An id above it is refused with an error, never truncated.
 pub const NODE_ID_MAX: u32 = (1 << NODE_ID_BITS) - 1;
 
+/// Largest number that a key has as its node's id, too: half of the ids stay for nodes that come without one.
+pub const NODE_ID_NAMED_MAX: u32 = NODE_ID_MAX / 2;
+
 /// Largest node id that the 34-byte profile `v1` can carry: 14 bits beside its two flags.
 pub const NODE_ID_V1_MAX: u32 = 0x3FFF;
 

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::{Edge, EdgeId, Graph, IdIndex, More, Node, NodeId, NodeIndex};
-use crate::limits::{NODE_ID_MAX, TEXT_BYTES_MAX};
+use crate::limits::{NODE_ID_MAX, NODE_ID_NAMED_MAX, TEXT_BYTES_MAX};
 
 /// Why a graph could not be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -83,7 +83,7 @@ fn text_at<'keys>(texts: &'keys str, ends: &[usize], index: NodeIndex) -> Option
 
 /// Collects nodes by key and edges by index, then assigns ids.
 ///
-/// Ids: when every key is a plain decimal number up to [`NODE_ID_MAX`], the id is that number, so a file's own
+/// Ids: when every key is a plain decimal number up to [`NODE_ID_NAMED_MAX`], the id is that number, so a file's own
 /// ids are kept, sparse or not; otherwise ids count from 0 in the order of first appearance. Either way the same
 /// file gives the same ids.
 #[derive(Debug)]
@@ -188,10 +188,11 @@ impl GraphBuilder {
     }
 }
 
-/// `key` as an id when it is written the way that number is written: no sign, no leading zero.
+/// `key` as an id when it is written the way that number is written (no sign, no leading zero) and is at most [`NODE_ID_NAMED_MAX`].
 pub(super) fn decimal_id(key: &str) -> Option<NodeId> {
     let plain = key.bytes().all(|byte| byte.is_ascii_digit()) && (key == "0" || !key.starts_with('0'));
-    if plain { key.parse().ok().and_then(NodeId::new) } else { None }
+    let number = if plain { key.parse().ok() } else { None };
+    number.filter(|number| *number <= NODE_ID_NAMED_MAX).and_then(NodeId::new)
 }
 
 #[cfg(test)]
@@ -212,15 +213,15 @@ mod tests {
 
     #[test]
     fn numeric_keys_keep_their_numbers() {
-        let graph = graph_of(&["900", "7", "0", "67108863"]);
-        assert_eq!(raw_ids(&graph), [900, 7, 0, 67_108_863]);
+        let graph = graph_of(&["900", "7", "0", "33554431"]);
+        assert_eq!(raw_ids(&graph), [900, 7, 0, 33_554_431]);
         assert_eq!(graph.index_of(NodeId::new(7).unwrap()), Some(NodeIndex(1)));
     }
 
     #[test]
     fn any_other_key_makes_ids_count_from_zero() {
         assert_eq!(raw_ids(&graph_of(&["9", "x"])), [0, 1]);
-        assert_eq!(raw_ids(&graph_of(&["9", "67108864"])), [0, 1], "past 26 bits is a name, not an id");
+        assert_eq!(raw_ids(&graph_of(&["9", "33554432"])), [0, 1], "the ids above are for nodes without a number");
         assert_eq!(raw_ids(&graph_of(&["1", "01"])), [0, 1], "01 and 1 are two names");
     }
 

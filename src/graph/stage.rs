@@ -200,11 +200,7 @@ impl Stage<'_> {
             Some(before) => self.own.keys.insert(key.into(), before),
             None => self.own.keys.remove(key),
         };
-        let below = Stage { graph: self.graph, below: self.below, own: Layer::default(), limits: self.limits };
-        match below.node(id).is_some() {
-            true => self.own.nodes.insert(id, None),
-            false => self.own.nodes.remove(&id),
-        };
+        self.own.nodes.insert(id, None);
         self.own.node_count -= 1;
     }
 
@@ -313,6 +309,16 @@ impl Stage<'_> {
         Ok((end(&draft.source, "source")?, end(&draft.target, "target")?))
     }
 
+    /// The id that the next node gets; where it is the key as well, the first that is nobody's key.
+    fn next_free(&self, is_key: bool) -> Step<NodeId> {
+        let is_free = |id: &NodeId| !is_key || self.by_key(&id.get().to_string()).is_none();
+        (self.own.next_node..=NODE_ID_MAX).filter_map(NodeId::new).find(is_free).ok_or(OpProblem::Full {
+            what: "node ids",
+            limit: NODE_ID_MAX as usize + 1,
+            setting: "an id has 26 bits",
+        })
+    }
+
     fn make_node(&mut self, draft: &NodeDraft) -> Step<Outcome> {
         if self.own.node_count >= self.limits.nodes {
             let limit = self.limits.nodes;
@@ -321,11 +327,7 @@ impl Stage<'_> {
         let number = draft.key.as_deref().filter(|_| self.graph.is_numbered()).and_then(build::decimal_id);
         let id = match number.filter(|id| self.node(*id).is_none()) {
             Some(id) => id,
-            None => NodeId::new(self.own.next_node).ok_or(OpProblem::Full {
-                what: "node ids",
-                limit: NODE_ID_MAX as usize + 1,
-                setting: "an id has 26 bits",
-            })?,
+            None => self.next_free(draft.key.is_none())?,
         };
         let key = match &draft.key {
             Some(key) => key.clone(),

@@ -145,6 +145,43 @@ fn limits_and_values_are_refused_by_name() {
     assert_eq!(done(&mut graph, patch(same)).unwrap().changes, []);
 }
 
+#[test]
+fn a_node_without_a_key_is_never_refused_for_the_one_that_it_gets() {
+    let mut graph = Graph::default();
+    let keyless = || Op::AddNode(NodeDraft::default());
+    done(&mut graph, vec![add("a"), add("3"), add("4")]).unwrap();
+    done(&mut graph, vec![keyless(), keyless()]).unwrap();
+    let keys: Vec<_> = graph.nodes().iter().map(|node| (node.id.get(), &*node.key)).collect();
+    assert_eq!(keys, [(0, "a"), (1, "3"), (2, "4"), (5, "5"), (6, "6")]);
+    check(&graph);
+}
+
+#[test]
+fn a_large_number_as_a_key_leaves_ids_for_others() {
+    let mut graph = start(true);
+    done(&mut graph, vec![add("33554432"), add("67108863"), add("x")]).unwrap();
+    let ids: Vec<_> = graph.nodes().iter().map(|node| node.id.get()).collect();
+    assert_eq!(ids, [7, 8, 9, 10]);
+}
+
+#[test]
+fn what_an_edge_had_to_make_leaves_the_ends_of_others_as_they_were() {
+    let graph = start(true);
+    let lost = Op::AddEdge(EdgeDraft {
+        source: key("900"),
+        target: NodeRef::Id(NodeId::new(77).unwrap()),
+        create_ends: true,
+        patch: EdgePatch::default(),
+    });
+    let all = Batch { each: true, ..batch(vec![add("900"), Op::RemoveNode { node: key("900") }, lost]) };
+    let mut pending = Pending::default();
+    let staged = pending.stage(&graph, &all, LIMITS).unwrap();
+    let mut ahead = graph.clone();
+    ahead.commit(&staged.changes);
+    let later = pending.stage(&graph, &batch(vec![add("x")]), LIMITS).unwrap();
+    assert_eq!((staged.refused.len(), done(&mut ahead, vec![add("x")]).unwrap()), (1, later));
+}
+
 fn any_op() -> impl Strategy<Value = Op> {
     let name = || (0..12_u8).prop_map(|n| format!("k{n}"));
     let node = move || {
@@ -160,9 +197,10 @@ fn any_op() -> impl Strategy<Value = Op> {
             (node(), node()).prop_map(|(source, target)| EdgeRef::Between { source, target, relation: None })
         ]
     };
+    let named = move || prop_oneof![4 => name().prop_map(Some), 1 => (0..50_u8).prop_map(|n| Some(n.to_string())), 1 => Just(None)];
     let draft = move || {
-        (name(), weight.clone()).prop_map(|(key, weight)| NodeDraft {
-            key: Some(key.into()),
+        (named(), weight.clone()).prop_map(|(key, weight)| NodeDraft {
+            key: key.map(String::into),
             patch: NodePatch { weight, ..NodePatch::default() },
         })
     };
@@ -192,6 +230,15 @@ fn any_op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// A graph whose keys are numbers and ids, or an empty one.
+fn start(numbered: bool) -> Graph {
+    let mut builder = GraphBuilder::new(9, 9);
+    if numbered {
+        builder.node("7").unwrap();
+    }
+    builder.finish()
+}
+
 /// The same as sets, without an order.
 fn contents(graph: &Graph) -> (Vec<Node>, Vec<EdgeRow>) {
     let mut nodes = graph.nodes().to_vec();
@@ -203,8 +250,12 @@ proptest! {
     /// Batches staged on each other and committed later come to the same as each one committed before the next is staged,
     /// and a follower that applies the changes twice has the same graph.
     #[test]
-    fn histories_come_to_one_graph(histories in proptest::collection::vec(proptest::collection::vec(any_op(), 1..8), 1..12)) {
-        let (mut ahead, mut graph, mut follower) = (Graph::default(), Graph::default(), Graph::default());
+    fn histories_come_to_one_graph(
+        numbered in any::<bool>(),
+        histories in proptest::collection::vec(proptest::collection::vec(any_op(), 1..8), 1..12),
+    ) {
+        let mut ahead = start(numbered);
+        let (mut graph, mut follower) = (ahead.clone(), ahead.clone());
         let mut pending = Pending::default();
         let mut waiting = Vec::new();
         for (turn, ops) in histories.into_iter().enumerate() {
@@ -238,10 +289,11 @@ proptest! {
     /// Operations that stand alone come to what batches of one operation come to, those that are refused left out.
     #[test]
     fn operations_that_stand_alone_are_batches_of_one(
+        numbered in any::<bool>(),
         before in proptest::collection::vec(any_op(), 0..12),
         ops in proptest::collection::vec(any_op(), 1..24),
     ) {
-        let mut graph = Graph::default();
+        let mut graph = start(numbered);
         for op in before {
             let _ = done(&mut graph, vec![op]);
         }

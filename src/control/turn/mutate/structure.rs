@@ -89,7 +89,7 @@ impl Control {
         let text = told(&rows, span, &self.counts(), &news, bytes_max);
         for shard in &mut self.lanes.shard_messages {
             // A shard whose lane is full does not hear of it; its clients see the gap in the versions.
-            let _ = shard.push(ShardMessage::Broadcast { text: text.clone() });
+            let _ = shard.push(ShardMessage::Changed { version: last.version, text: text.clone() });
         }
     }
 
