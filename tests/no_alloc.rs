@@ -215,6 +215,7 @@ fn adopt(listener: &TcpListener, number: u64, scene: Scene) -> (TcpStream, Adopt
         greeting: "{}".into(),
         interest: None,
         missed: None,
+        version: 0,
     };
     let transport = scene.transport(number as usize);
     (client, Adopt { stream, peer, transport, grant, first: Vec::new(), received: Vec::new() })

@@ -370,6 +370,7 @@ impl Control {
             demand_bytes: self.demand_bytes(&entry),
             greeting: self.greeting(session, &entry, resumed),
             missed: missed.and_then(Missed::into_text),
+            version: self.mutations.version(),
             interest,
         })
     }

@@ -253,6 +253,8 @@ pub struct Grant {
     pub greeting: Bytes,
     /// `graph_changed`, as JSON, for a client that comes back and has missed something.
     pub missed: Option<Bytes>,
+    /// The graph's version when this was granted: what changed after it is told by the shard.
+    pub version: u64,
     /// What it wanted to see before, for a client of a chain that comes back. To be resolved.
     pub interest: Option<Box<Interest>>,
 }
@@ -400,6 +402,13 @@ pub enum ShardMessage {
     },
     /// A text for every connection.
     Broadcast {
+        /// JSON.
+        text: Bytes,
+    },
+    /// `graph_changed`, for every connection, and for one that was granted before it and comes after it.
+    Changed {
+        /// The graph's version after it.
+        version: u64,
         /// JSON.
         text: Bytes,
     },

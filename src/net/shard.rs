@@ -144,6 +144,8 @@ pub struct Shard<P: Platform> {
     demand_bytes: u64,
     /// What everybody is shown, by part.
     stage: [Option<Bytes>; StagePart::ALL.len()],
+    /// The last `graph_changed`, and the version of the graph after it.
+    changed: Option<(u64, Bytes)>,
     news: News,
     /// Why and with what words everyone is being sent away.
     stopping: Option<(CloseCode, &'static str)>,
@@ -184,6 +186,7 @@ impl<P: Platform> Shard<P> {
             copied_bytes: 0,
             demand_bytes: 0,
             stage: [None, None],
+            changed: None,
             news: News::default(),
             stopping: None,
         }
@@ -449,11 +452,12 @@ impl<P: Platform> Shard<P> {
         let Some(members) = self.members.get_mut(usize::from(class.slot)) else { return };
         let member = members.len();
         let stream = self.platform.take(stream);
+        // Told between the grant and now; one that missed more sees the gap.
+        let since = self.changed.as_ref().filter(|(version, _)| *version > grant.version).map(|(_, text)| text);
         let made = self.conns.insert_with(|handle| {
             let mut out = Outbound::new(transport, class, grant.profile, first, now_ns);
-            for text in
-                [Some(&grant.greeting), grant.missed.as_ref()].into_iter().flatten().filter(|text| !text.is_empty())
-            {
+            let texts = [Some(&grant.greeting), grant.missed.as_ref(), since];
+            for text in texts.into_iter().flatten().filter(|text| !text.is_empty()) {
                 let _ = out.text(text);
             }
             Conn {

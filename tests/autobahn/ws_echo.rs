@@ -81,6 +81,7 @@ fn main() {
                         greeting: Bytes::new(),
                         interest: None,
                         missed: None,
+                        version: 0,
                     };
                     replies.push(DoorReply::Granted { token, grant }).unwrap();
                 }

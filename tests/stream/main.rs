@@ -13,5 +13,6 @@ mod lifecycle;
 mod news;
 mod profiles;
 mod rest_snapshot;
+mod resume;
 mod sockets;
 mod storm;

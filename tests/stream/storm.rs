@@ -144,6 +144,7 @@ fn gate(hold_max: usize, hold: Duration) -> Gate {
                     demand_bytes: 1,
                     greeting: "{}".into(),
                     missed: None,
+                    version: 0,
                     interest: None,
                 };
                 replies.push(DoorReply::Granted { token, grant }).unwrap();

@@ -25,6 +25,10 @@ impl<P: Platform> Shard<P> {
                 self.tell_watchers(now_ns, |conn| conn.hear_of_actions(&texts, &message));
             }
             ShardMessage::Broadcast { text } => self.spread(&text, now_ns),
+            ShardMessage::Changed { version, text } => {
+                self.spread(&text, now_ns);
+                self.changed = Some((version, text));
+            }
             ShardMessage::Reclass { handle, class, demand_bytes, text } => {
                 self.reclass(handle, class, demand_bytes);
                 if let Some(conn) = self.conns.get_mut(handle) {
