@@ -4,8 +4,9 @@
 //! It knows lines, requests and limits and nothing else: what a line says is `control`'s business. While `control` sleeps this thread takes
 //! the agents' part of its turn itself: a call then costs no more than its read and its write. A connection has one batch of lines with
 //! `control` at a time and is not read meanwhile; `control` takes no more while it cannot answer. So one that asks faster than it is
-//! answered, or than it reads, fills its own socket and nobody's memory. Syscalls of a turn: `epoll_wait`, `accept4`, one `read` and one
-//! `write` or `writev` for each connection that has something; a futex call or `write` to wake whoever has to go on with what a call began.
+//! answered, or than it reads, fills its own socket and nobody's memory; one that sends without an end has its share of each turn. Syscalls of
+//! a turn: `epoll_wait`, `accept4`, one `read` and one `write` or `writev` for each connection that has something, an `epoll_ctl` where it has
+//! more than its share; a futex call or `write` to wake whoever has to go on with what a call began.
 
 mod http;
 mod output;
@@ -37,8 +38,14 @@ use crate::wire::{Framed, LineFramer};
 const TCP_LISTENER: Token = Token(usize::MAX - 1);
 const UNIX_LISTENER: Token = Token(usize::MAX - 2);
 
+/// What is waited for of a connection.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// Bytes read at once from a connection.
 const READ_BYTES: usize = 64 << 10;
+
+/// Bytes read at one visit to a connection: before the rest come the others, and the look at deadlines.
+const VISIT_BYTES_MAX: usize = 4 * READ_BYTES;
 
 /// Connections accepted in one turn.
 const ACCEPTS_PER_TURN_MAX: usize = 64;
@@ -428,8 +435,7 @@ impl McpDoor {
         })?;
         let registry = self.poll.registry();
         let conn = self.conns.get_mut(handle)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if registry.register(conn.stream.source(), Token(handle.slot as usize), interest).is_err() {
+        if registry.register(conn.stream.source(), Token(handle.slot as usize), INTEREST).is_err() {
             self.conns.remove(handle);
             return None;
         }
@@ -451,14 +457,20 @@ impl McpDoor {
     }
 
     fn serve_lines(&mut self, handle: Handle, now_ns: u64) {
+        let mut read_bytes = 0;
         loop {
             let Self { conns, lanes, scratch, held, metrics, unrung, .. } = self;
             let Some(conn) = conns.get_mut(handle) else { return };
             let Speaks::Lines(side) = &mut conn.speaks else { return };
             if conn.leaving && conn.readable {
+                if read_bytes >= VISIT_BYTES_MAX {
+                    return self.visit_again(handle);
+                }
                 match conn.stream.read(scratch) {
+                    // Whoever has said its last may still read.
+                    Ok(0) if !conn.out.is_empty() => (side.ended, conn.readable) = (true, false),
                     Ok(0) => return self.drop_conn(handle),
-                    Ok(_) => {}
+                    Ok(taken) => read_bytes += taken,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => conn.readable = false,
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(_) => return self.drop_conn(handle),
@@ -494,15 +506,20 @@ impl McpDoor {
                 }
                 return;
             }
-            if !conn.readable || side.ended {
+            let reads = conn.readable && !side.ended;
+            if !reads || read_bytes >= VISIT_BYTES_MAX {
                 if conn.deadline_ns.is_none() && !side.framer.is_empty() {
                     conn.deadline_ns = Some(now_ns + LINE_NS_MAX);
+                }
+                if reads {
+                    self.visit_again(handle);
                 }
                 return;
             }
             match conn.stream.read(scratch) {
                 Ok(0) => side.ended = true,
                 Ok(taken) => {
+                    read_bytes += taken;
                     side.framer.push(scratch.get(..taken).unwrap_or(&[]));
                     conn.readable = has_more(taken, scratch.len(), conn.hung_up);
                 }
@@ -510,6 +527,15 @@ impl McpDoor {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return self.drop_conn(handle),
             }
+        }
+    }
+
+    /// Leaves the rest of what a connection has sent for the next turn: told anew what is waited for, the kernel says again what there is.
+    fn visit_again(&mut self, handle: Handle) {
+        let Some(conn) = self.conns.get_mut(handle) else { return };
+        let (source, token) = (conn.stream.source(), Token(handle.slot as usize));
+        if self.poll.registry().reregister(source, token, INTEREST).is_err() {
+            self.drop_conn(handle);
         }
     }
 
@@ -555,13 +581,15 @@ impl McpDoor {
                     let Some(conn) = self.conns.get_mut(handle).filter(|conn| !conn.leaving) else { continue };
                     let Speaks::Lines(side) = &mut conn.speaks else { continue };
                     side.waits &= !taken;
+                    // It sent one line too many that is too long: with these it has all its answers.
+                    let is_last = conn.closing && taken;
                     let has_words = !bytes.is_empty();
                     conn.out.push(bytes);
                     conn.closing |= close;
                     conn.known |= known;
                     conn.drain |= drain;
                     conn.answered = true;
-                    if close && has_words && !side.ended {
+                    if (is_last || (close && has_words)) && !side.ended {
                         self.leave(handle);
                     }
                     self.serve(handle, now_ns);

@@ -566,6 +566,55 @@ fn lines_that_are_too_long_too_deep_or_too_broad_are_refused_by_name() {
 }
 
 #[test]
+fn whoever_sends_too_many_lines_that_are_too_long_reads_what_was_said_to_them_and_the_end() {
+    let doors = Doors::open("hopeless", &tokens(), &[]);
+    let mut ada = doors.known(ADA);
+    let revision = ada.call("graph_overview", json!({}))["revision"].as_u64().unwrap();
+    let params = json!({ "name": "get_changes", "arguments": { "since": revision, "wait_ms": 10_000 } });
+    ada.say(&modern(900, "tools/call", params, None));
+    // The third goes on behind the byte that is one too many.
+    let long = "x".repeat((1 << 20) + 1);
+    let rest = "x".repeat(128 << 10);
+    ada.to.write_all(format!("{long}\n{long}\n{long}{rest}").as_bytes()).unwrap();
+    for _ in 0..3 {
+        let answer = ada.line();
+        assert_eq!(code(answer.as_ref()), -32_600, "{answer:?}");
+    }
+    let end = ada.from.read(&mut [0]);
+    assert!(matches!(end, Ok(0)), "{end:?}");
+}
+
+#[test]
+fn whoever_sends_what_nothing_comes_of_holds_nobody_up() {
+    let doors = Doors::open("floods", &tokens(), &[]);
+    let mut bob = doors.known(&doors.token);
+    let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "swarmcast/authenticate", "params": { "token": ADA } });
+    let (hello, http) = (format!("{hello}\n"), doors.server.http);
+    let refused = format!("POST /mcp HTTP/1.1\r\nHost: {http}\r\nContent-Length: 1048577\r\n\r\n");
+    for (to, first, rest) in [
+        // A line without an end, of a stranger and of somebody known; blank lines; a body that was refused.
+        (doors.tcp, "", "x"),
+        (doors.tcp, hello.as_str(), "x"),
+        (doors.tcp, hello.as_str(), "\n"),
+        (http, refused.as_str(), "x"),
+    ] {
+        let mut flood = TcpStream::connect(to).unwrap();
+        flood.write_all(first.as_bytes()).unwrap();
+        let rest = rest.repeat(1 << 20);
+        let sender = thread::spawn(move || {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(1) && flood.write_all(rest.as_bytes()).is_ok() {}
+        });
+        while !sender.is_finished() {
+            let asked = Instant::now();
+            assert!(bob.is_there() && asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+            thread::sleep(Duration::from_millis(5));
+        }
+        sender.join().unwrap();
+    }
+}
+
+#[test]
 fn who_does_not_read_is_told_once_of_what_has_changed_meanwhile() {
     let doors = Doors::open("stuck", &tokens(), &[]);
     // Little room on its side, 256 subscriptions of three resources: a hundred and fifty kilobytes of notices every 100 ms.

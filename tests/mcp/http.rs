@@ -85,8 +85,8 @@ struct Http {
 }
 
 impl Http {
-    /// Writes a request; `more` replaces headers, and takes away those whose value is empty.
-    fn send(&mut self, method: &str, path: &str, body: &str, more: &[(&str, &str)]) {
+    /// A request as it is sent; `more` replaces headers, and takes away those whose value is empty.
+    fn written(&self, method: &str, path: &str, body: &str, more: &[(&str, &str)]) -> String {
         let mut headers = self.headers.clone();
         for (name, value) in more {
             headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
@@ -98,7 +98,12 @@ impl Http {
             headers.push(("Content-Length".to_owned(), body.len().to_string()));
         }
         let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        self.to.write_all(format!("{method} {path} HTTP/1.1\r\n{lines}\r\n{body}").as_bytes()).unwrap();
+        format!("{method} {path} HTTP/1.1\r\n{lines}\r\n{body}")
+    }
+
+    fn send(&mut self, method: &str, path: &str, body: &str, more: &[(&str, &str)]) {
+        let request = self.written(method, path, body, more);
+        self.to.write_all(request.as_bytes()).unwrap();
     }
 
     fn head(&mut self) -> Option<Answer> {
@@ -117,11 +122,17 @@ impl Http {
         Some(Answer { status, headers, body: Value::Null })
     }
 
-    fn answer(&mut self) -> Answer {
-        let mut answer = self.head().unwrap();
+    /// The head of an answer, and its body as it came.
+    fn unparsed(&mut self) -> (Answer, Vec<u8>) {
+        let answer = self.head().unwrap();
         let length: usize = answer.header("content-length").unwrap_or_else(|| panic!("{answer:?}")).parse().unwrap();
         let mut body = vec![0; length];
         self.from.read_exact(&mut body).unwrap();
+        (answer, body)
+    }
+
+    fn answer(&mut self) -> Answer {
+        let (mut answer, body) = self.unparsed();
         if !body.is_empty() {
             answer.body = serde_json::from_slice(&body).unwrap();
         }
@@ -486,6 +497,77 @@ fn a_client_that_does_not_read_is_held_back_and_costs_nobody_else() {
     assert!((0..100_000).any(|_| web.to.write_all(ask.as_bytes()).is_err()), "HTTP");
     let mut other = engine.connect();
     assert_eq!(other.modern(1, "server/discover", json!({}), &[]).status, 200);
+}
+
+/// Asks the same thing for so long, and is answered each time.
+fn is_served(engine: &Engine, most: Duration, mut each: impl FnMut()) {
+    let mut http = engine.connect();
+    let begun = Instant::now();
+    while begun.elapsed() < most {
+        let asked = Instant::now();
+        assert_eq!(http.modern(1, "server/discover", json!({}), &[]).status, 200);
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        each();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn requests_sent_ahead_wait_while_their_answers_are_not_read_and_none_is_lost() {
+    let engine = Engine::start("pipelined", &["--set", "mcp.calls_per_second=1000000"]);
+    let mut eager = engine.connect();
+    let size = eager.modern(1, "tools/list", json!({}), &[]).body.to_string().len() as u64;
+    let ids = 10_000..10_000 + (64 << 20) / size;
+    let headers = [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/list")];
+    let ask = |id| eager.written("POST", "/mcp", &modern(id, "tools/list", json!({})), &headers);
+    let asked: String = ids.clone().map(ask).collect();
+    let before_kib = engine.server.resident_kib();
+    let mut to = eager.to.try_clone().unwrap();
+    let sender = std::thread::spawn(move || to.write_all(asked.as_bytes()).unwrap());
+    // Sixty-four megabytes of answers, four of which are there at once, whether somebody reads them or not.
+    let mut most_kib = 0;
+    is_served(&engine, Duration::from_secs(3), || most_kib = most_kib.max(engine.server.resident_kib()));
+    for id in ids {
+        let (answer, body) = eager.unparsed();
+        let body = String::from_utf8(body).unwrap();
+        assert!(answer.status == 200 && body.contains(&format!("\"id\":{id}")), "{id}: {answer:?}");
+        if id % 100 == 0 {
+            most_kib = most_kib.max(engine.server.resident_kib());
+        }
+    }
+    sender.join().unwrap();
+    assert!(most_kib < before_kib + (24 << 10), "{before_kib} and {most_kib} KiB");
+    assert_eq!(eager.modern(2, "server/discover", json!({}), &[]).status, 200, "it goes on");
+}
+
+#[test]
+fn whoever_goes_on_asking_as_another_site_is_answered_once_and_holds_nobody_up() {
+    let engine = Engine::start("foreign", &[]);
+    for (header, value, status) in [("Origin", "http://evil.example", 403), ("Host", "evil.example", 421)] {
+        let mut flood = engine.connect();
+        assert_eq!(flood.modern(1, "server/discover", json!({}), &[]).status, 200);
+        let body = modern(2, "server/discover", json!({}));
+        let asked = flood.written("POST", "/mcp", &body, &[(header, value)]).repeat(500);
+        let mut to = flood.to.try_clone().unwrap();
+        let sender = std::thread::spawn(move || {
+            let begun = Instant::now();
+            while begun.elapsed() < PATIENCE && to.write_all(asked.as_bytes()).is_ok() {}
+            begun.elapsed()
+        });
+        let reader = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            // It sends when nobody reads any more, so the end may be a reset.
+            let _ = flood.from.read_to_end(&mut said);
+            String::from_utf8(said).unwrap()
+        });
+        is_served(&engine, Duration::from_secs(2), || ());
+        let took = sender.join().unwrap();
+        assert!(took < PATIENCE, "still open after {took:?}");
+        let said = reader.join().unwrap();
+        assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{said}");
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{said}");
+        assert!(said.contains("\r\nConnection: close\r\n"), "{said}");
+    }
 }
 
 #[test]

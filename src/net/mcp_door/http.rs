@@ -1,15 +1,16 @@
 //! Agents by HTTP at `/mcp`: requests out of bytes, answers and streams of events into bytes. One request of a connection is with
-//! `control` at a time; what the client sends meanwhile stays in its socket.
+//! `control` at a time; what the client sends meanwhile stays in its socket, and so it does while too much of what it is answered waits
+//! to be read.
 
 use bytes::Bytes;
 
 use super::output::Output;
 use super::strangers::LEAVING_NS_MAX;
-use super::{Conn, McpDoor, READ_BYTES, Speaks, Stream, UNREAD_NS_MAX, has_more, say};
+use super::{Conn, McpDoor, READ_BYTES, Speaks, Stream, UNREAD_NS_MAX, VISIT_BYTES_MAX, has_more, say};
 use crate::base::Handle;
 use crate::base::clock::SECOND_NS;
 use crate::handoff::{McpEvent, McpRequest, McpSocket};
-use crate::limits::MCP_LINE_BYTES_MAX;
+use crate::limits::{MCP_LINE_BYTES_MAX, MCP_OUTPUT_BYTES_PAUSE};
 use crate::net::http::{self, BadRequest, HEAD_BYTES_MAX, Request, Response};
 use crate::net::routes::{AGENTS_PATH, refuse_foreign};
 
@@ -122,6 +123,7 @@ impl McpDoor {
 
     /// Goes on with one connection as far as it can.
     pub(super) fn serve_http(&mut self, handle: Handle, now_ns: u64) {
+        let mut read_bytes = 0;
         loop {
             let Self { conns, lanes, scratch, held, metrics, trust, unrung, .. } = self;
             let Some(conn) = conns.get_mut(handle) else { return };
@@ -131,7 +133,9 @@ impl McpDoor {
             else {
                 return;
             };
-            if unsent.is_some() {
+            // Nothing more is taken from a client that does not read; the write that makes room leads back here.
+            let is_behind = side.state == State::Reading && out.left() > MCP_OUTPUT_BYTES_PAUSE;
+            if unsent.is_some() || is_behind {
                 return;
             }
             if side.state == State::Reading && !*closing && !side.received.is_empty() {
@@ -160,6 +164,8 @@ impl McpDoor {
                         metrics.mcp.lines.add(1);
                         *deadline_ns = None;
                         if let Some(refused) = refuse_foreign(&request, *trust) {
+                            // Answered here, and so as often as it is asked: once is enough.
+                            side.keep_alive = false;
                             self.respond(handle, &refused, now_ns);
                             continue;
                         }
@@ -182,10 +188,14 @@ impl McpDoor {
                 }
             }
             let full = side.state != State::Draining && side.waits() && side.received.len() >= READ_BYTES;
-            if !*readable || full || (*closing && side.state != State::Draining) {
+            let reads = *readable && !full && (!*closing || side.state == State::Draining);
+            if !reads || read_bytes >= VISIT_BYTES_MAX {
                 if side.state == State::Reading && out.is_empty() {
                     let allowed_ns = if side.received.is_empty() { IDLE_NS_MAX } else { REQUEST_NS_MAX };
                     deadline_ns.get_or_insert(now_ns + allowed_ns);
+                }
+                if reads {
+                    self.visit_again(handle);
                 }
                 return;
             }
@@ -194,6 +204,7 @@ impl McpDoor {
                 // is what the protocol asks for.
                 Ok(0) => return self.drop_conn(handle),
                 Ok(taken) => {
+                    read_bytes += taken;
                     *readable = has_more(taken, scratch.len(), *hung_up);
                     if side.state == State::Draining {
                         continue;
