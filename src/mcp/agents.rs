@@ -4,9 +4,10 @@
 //! is gone from the graph; a link to what it touched stands for five seconds after the last touch. One to another agent fades
 //! meanwhile, in a few steps that everybody watching sees; they are kept as every change is, and the next start clears them with the
 //! agents. Changes of the graph are gathered, and taken as one batch a few times a second, so that 500 events a second of each agent
-//! are not 500 commits.
+//! are not 500 commits. What a batch asked for and the graph does not show once it is over is asked for again.
 
 mod links;
+mod look;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,13 +16,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub(super) use self::links::LINK_NS;
-use self::links::{Fading, Links, MESSAGES, TOUCHES, link};
+use self::links::{Fading, Links, MESSAGES, TOUCHES};
+use self::look::Batches;
 use super::args::{ToolError, bounded, counted, short, whole};
 use super::society::Spoken;
 use super::sources::SourceAgent;
 use super::tools::{Register, Report};
 use crate::base::hex;
-use crate::graph::{Batch, Graph, Node, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Value};
+use crate::graph::{Batch, Graph, Node, NodeKind, NodeRef, Op};
 
 /// Agents at once.
 const AGENTS_MAX: usize = 4_096;
@@ -155,9 +157,11 @@ struct Agent {
     allowance: u64,
     allowed_ns: u64,
     links: Links,
+    /// The graph is to be asked for it as it is now.
     changed: bool,
-    shown: bool,
-    /// The edge from who started it is in the graph.
+    /// The batch that asked for it last; `None` when the graph is known to show it as it was then, or not to have it.
+    asked: Option<u64>,
+    /// The edge from who started it is in the graph, or was asked for.
     parent_shown: bool,
 }
 
@@ -172,6 +176,7 @@ pub struct Agents {
     /// Who has reported of messages since the last time this was asked.
     said: Vec<Spoken>,
     fading: Fading,
+    batches: Batches,
 }
 
 /// What a new agent is told.
@@ -264,7 +269,7 @@ impl Agents {
             return Err(ToolError::new(format!("there are {AGENTS_MAX} agents, as many as there may be")));
         }
         let created_ms = before.and_then(|agent| agent.row.created_ms).unwrap_or(now_ms);
-        let shown = before.is_some_and(|agent| agent.shown);
+        let in_batch = before.and_then(|agent| agent.asked);
         let (links, events) = self.agents.remove(&key).map(|agent| (agent.links, agent.row.events)).unwrap_or_default();
         let row = AgentRow {
             agent_id: key.clone(),
@@ -289,7 +294,13 @@ impl Agents {
             events,
             metadata,
         };
-        let agent = Agent { handle: Some(random), ttl_ns: ttl_s * SECOND_NS, links, shown, ..Agent::new(row, now_ns) };
+        let agent = Agent {
+            handle: Some(random),
+            ttl_ns: ttl_s * SECOND_NS,
+            links,
+            asked: in_batch,
+            ..Agent::new(row, now_ns)
+        };
         self.agents.insert(key.clone(), agent);
         self.touched = true;
         let report_every_ms = ttl_s * 1_000 / 3;
@@ -399,27 +410,41 @@ impl Agents {
             self.touched = true;
         }
         let before = self.agents.len();
-        self.agents
-            .retain(|_, agent| agent.row.live || agent.shown || now_ns < agent.seen_ns + agent.ttl_ns + RECORD_NS);
+        self.agents.retain(|_, agent| agent.may_be_shown() || now_ns < agent.seen_ns + agent.ttl_ns + RECORD_NS);
         self.touched |= before != self.agents.len();
     }
 
-    /// What the graph is to show otherwise; `None` when it shows everything. Agents whose time is over go, with their links.
+    /// What the graph is to show otherwise; `None` when it shows everything, or was asked for it. Agents whose time is over go, with their
+    /// links. It is over at once unless [`Self::sent`] tells of it.
     pub fn take_batch(&mut self, graph: &Graph, now_ns: u64) -> Option<Batch> {
-        let mut ops = Vec::new();
-        let mut fades = self.fading.room(now_ns);
+        let fades = self.fading.room(now_ns);
+        let mut look = self.batches.look(graph, now_ns, fades);
         for agent in self.agents.values_mut() {
-            agent.show(graph, now_ns, &mut fades, &mut ops);
+            agent.show(&mut look);
         }
-        (!ops.is_empty()).then(|| Batch { ops, author: AUTHOR.into(), ..Batch::default() })
+        batch(self.batches.take(look))
+    }
+
+    /// The batch that was taken last is on its way, and makes this version.
+    pub fn sent(&mut self, version: u64) {
+        self.batches.sent(version);
+    }
+
+    /// The graph is at this version: batches up to it are over. To be told before a batch is taken.
+    pub fn reached(&mut self, version: u64) {
+        self.batches.reached(version);
+    }
+
+    /// Batches on their way are lost: the disk has failed.
+    pub fn lost(&mut self) {
+        self.batches.lost();
     }
 
     /// Agents of a run before this one, which the log has kept: nobody reports for them any more.
     #[must_use]
     pub fn left_over(graph: &Graph) -> Option<Batch> {
         let left = graph.nodes().iter().filter(|node| is_shown_agent(node));
-        let ops: Vec<Op> = left.map(|node| Op::RemoveNode { node: NodeRef::Id(node.id) }).collect();
-        (!ops.is_empty()).then(|| Batch { ops, author: AUTHOR.into(), ..Batch::default() })
+        batch(left.map(|node| Op::RemoveNode { node: NodeRef::Id(node.id) }).collect())
     }
 
     /// Whether something has changed since the last time this was asked: for subscriptions.
@@ -504,9 +529,14 @@ impl Agent {
             allowed_ns: now_ns,
             links: Links::default(),
             changed: true,
-            shown: false,
+            asked: None,
             parent_shown: false,
         }
+    }
+
+    /// Whether the graph shows it, or is yet to be asked to do without it.
+    fn may_be_shown(&self) -> bool {
+        self.row.live || self.changed || self.asked.is_some()
     }
 
     /// It is not an agent any more.
@@ -580,48 +610,11 @@ impl Agent {
             self.links.touch(target, TOUCHES, now_ns);
         }
     }
+}
 
-    /// Operations that make the graph show this agent as it is; of its links, `fades` may be shown fainter.
-    fn show(&mut self, graph: &Graph, now_ns: u64, fades: &mut usize, ops: &mut Vec<Op>) {
-        let node = graph.by_key(&self.row.agent_id).and_then(|index| graph.node(index));
-        self.row.node_id = node.map(|node| node.id.get());
-        let me = || NodeRef::Key(self.row.agent_id.clone());
-        if !self.row.live {
-            if std::mem::take(&mut self.shown) && graph.by_key(&self.row.agent_id).is_some() {
-                ops.push(Op::RemoveNode { node: me() });
-            }
-            self.links = Links::default();
-            (self.changed, self.parent_shown) = (false, false);
-            return;
-        }
-        let gone = self.shown && graph.by_key(&self.row.agent_id).is_none();
-        if std::mem::take(&mut self.changed) || gone {
-            let text = |text: &str| Some(Value::Text(text.into()));
-            let patch = NodePatch {
-                label: Some(self.row.name.clone()),
-                kind: Some(NodeKind::Agent),
-                attributes: vec![
-                    ("status".into(), self.row.status.and_then(text)),
-                    ("role".into(), self.row.role.as_deref().and_then(text)),
-                    ("task".into(), self.row.task.as_deref().and_then(text)),
-                    ("agent_by".into(), text(&self.row.by)),
-                    ("source".into(), self.row.source.as_deref().and_then(text)),
-                ],
-                ..NodePatch::default()
-            };
-            ops.push(Op::UpsertNode(NodeDraft { key: Some(self.row.agent_id.clone()), patch }));
-            self.parent_shown &= !gone;
-            self.shown = true;
-        }
-        // Of a list the parent may come behind its child: the edge waits until both are there.
-        if !self.parent_shown
-            && let Some(parent) = self.row.parent.clone().filter(|parent| graph.by_key(parent).is_some())
-        {
-            ops.push(Op::UpsertEdge(link(NodeRef::Key(parent), me(), "spawned")));
-            self.parent_shown = true;
-        }
-        self.links.show(&self.row.agent_id, graph, now_ns, fades, ops);
-    }
+/// A batch of the engine's own; what of it cannot be done leaves the rest alone.
+fn batch(ops: Vec<Op>) -> Option<Batch> {
+    (!ops.is_empty()).then(|| Batch { ops, author: AUTHOR.into(), each: true, ..Batch::default() })
 }
 
 /// Whether a node shows an agent that registered, of this run or one before.
@@ -630,3 +623,6 @@ pub(super) fn is_shown_agent(node: &Node) -> bool {
         && node.key.starts_with(KEY)
         && node.attributes.iter().any(|(name, _)| &**name == "agent_by")
 }
+
+#[cfg(test)]
+mod tests;

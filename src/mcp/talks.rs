@@ -11,7 +11,7 @@ mod peer;
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use foldhash::{HashMap, HashSet};
 
 use self::crowd::Crowd;
@@ -532,6 +532,12 @@ impl Talks {
         self.talks.iter_mut().any(|(_, talk)| talk.session.has_subscriptions())
     }
 
+    /// Whether a talk goes on.
+    #[must_use]
+    pub fn has(&self, talk: Handle) -> bool {
+        self.talks.get(talk).is_some()
+    }
+
     /// Connections and sessions.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -595,6 +601,10 @@ impl Talks {
             lines.untold &= !taken;
             let drain = lines.is_behind() && !std::mem::replace(&mut lines.asked, true);
             let bytes: Bytes = lines.out.split().freeze();
+            if bytes.len() > SCRATCH_BYTES_MAX {
+                // What was split off has the same memory, and would keep it.
+                lines.out = BytesMut::new();
+            }
             lines.unread += bytes.len();
             if !bytes.is_empty() || taken || close || drain {
                 let (conn, known) = (lines.conn, session.known_as().is_some());

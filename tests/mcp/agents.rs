@@ -513,6 +513,31 @@ fn agents_write_to_each_other_and_share_tasks() {
     assert_eq!(ada.call("list_tasks", json!({ "status": "done" }))["tasks"][0]["result"], json!("ok"));
 }
 
+#[test]
+fn a_full_graph_shows_what_becomes_of_its_agents_and_who_falls_silent_makes_room() {
+    let folder = Folder::new("full");
+    let (mut flags, token) = door(&folder);
+    flags.extend(["--set".to_owned(), "graph.nodes_max=35".to_owned()]);
+    let server = Server::start(&[flags, graph("karate.gexf").to_vec()].concat());
+    let status = |id: &str| {
+        let page = server.get("/api/graph/nodes?limit=1000&class=agent").json();
+        let row = page["rows"].as_array().unwrap().iter().find(|node| node["key"] == id);
+        row.map(|node| node["attributes"]["status"].clone())
+    };
+    let (mut bob, mut ada) = (Agent::known(&server, &token), Agent::known(&server, &token));
+    let first = bob.call("register_agent", json!({ "name": "bob", "ttl_s": 8 }));
+    assert!(first["node_id"].is_u64(), "{first}");
+    let second = ada.call("register_agent", json!({ "name": "ada", "ttl_s": 600 }));
+    assert!(second["node_id"].is_null(), "{second}");
+    // What there is no room for comes before the other one, and keeps nothing of it back.
+    let events = json!([{ "kind": "status", "status": "running" }]);
+    bob.call("report_agent", json!({ "handle": first["handle"], "events": events }));
+    assert!(within(Duration::from_secs(6), || status("agent:bob") == Some(json!("running"))));
+    assert_eq!(status("agent:ada"), None);
+    assert!(within(PATIENCE, || status("agent:ada") == Some(json!("spawning"))));
+    assert_eq!(status("agent:bob"), None);
+}
+
 /// An engine with these rates for a token.
 fn rated(name: &str, calls: u32, changes: u32) -> (Folder, Server, PathBuf) {
     let folder = Folder::new(name);

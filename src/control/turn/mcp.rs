@@ -128,6 +128,8 @@ pub(super) struct Mcp {
     talks: Talks,
     pending: Vec<Pending>,
     agents: Agents,
+    /// When it may be said again that the graph does not show something of agents, monotonic ns.
+    not_done_ns: u64,
     /// The agent that registered last over a talk.
     speakers: HashMap<Handle, Box<str>>,
     recent: Recent,
@@ -222,6 +224,7 @@ impl Mcp {
             talks,
             pending: Vec::new(),
             agents: Agents::default(),
+            not_done_ns: 0,
             speakers: HashMap::new(),
             recent: Recent::at(revision),
             touched: Touched::default(),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::graph::{EdgeDraft, EdgePatch, EdgeRef, Graph, NodeKind, NodeRef, Op};
+use super::look::Look;
+use crate::graph::{Edge, EdgeDraft, EdgePatch, EdgeRef, Graph, Node, NodeIndex, NodeKind, NodeRef, Op};
 
 /// How long a link stands after the last touch.
 pub(in crate::mcp) const LINK_NS: u64 = 5_000_000_000;
@@ -25,22 +26,78 @@ pub(super) const TOUCHES: &str = "touches";
 /// The relation of a link to an agent that it has sent a message.
 pub(super) const MESSAGES: &str = "messages";
 
-/// A link, in steps of [`FADE_STEPS`].
+/// A link: its agent, the other node, their relation.
+#[derive(Clone, Copy, Debug)]
+struct Ends<'key> {
+    me: &'key str,
+    target: &'key str,
+    relation: &'key str,
+}
+
+/// For how long a link stands, and how it is shown, in steps of [`FADE_STEPS`].
 #[derive(Clone, Copy, Debug)]
 struct Standing {
     until_ns: u64,
-    /// The weight that it has in the graph; `None` when it is not there.
+    /// The weight that was asked for last; `None` when it is not to be there.
     shown: Option<u64>,
+    /// The batch that asked for that; `None` when the graph is known to show it.
+    asked: Option<u64>,
 }
 
 impl Standing {
     fn new(now_ns: u64) -> Self {
-        Self { until_ns: now_ns + LINK_NS, shown: None }
+        Self { until_ns: now_ns + LINK_NS, shown: None, asked: None }
     }
 
     /// The weight that it is to have now.
     fn wanted(self, now_ns: u64) -> u64 {
         self.until_ns.saturating_sub(now_ns).div_ceil(FADE_NS).clamp(1, FADE_STEPS)
+    }
+
+    /// Asks for the link as it is now.
+    fn stay(&mut self, ends: Ends<'_>, other: &Node, look: &mut Look<'_>) {
+        let wanted = self.wanted(look.now_ns);
+        let Some(shown) = self.shown else {
+            (self.shown, self.asked) = (Some(FADE_STEPS), Some(look.number));
+            let [source, target] = ends.nodes();
+            look.rest.push(Op::UpsertEdge(link(source, target, ends.relation)));
+            return;
+        };
+        let fades_now = wanted < shown && look.fades > 0 && other.class.kind == NodeKind::Agent;
+        if !(fades_now || wanted > shown) || ends.found(look.graph).is_none() {
+            return;
+        }
+        look.fades -= usize::from(fades_now);
+        (self.shown, self.asked) = (Some(wanted), Some(look.number));
+        let weight = wanted as f32 / FADE_STEPS as f32;
+        let patch = EdgePatch { weight: Some(weight), ..EdgePatch::default() };
+        look.rest.push(Op::UpdateEdge { edge: ends.edge(), patch });
+    }
+
+    /// Asks for its end; true until the graph is known to be without it.
+    fn end(&mut self, ends: Ends<'_>, look: &mut Look<'_>) -> bool {
+        // One that is not there may be on its way.
+        let may_be = self.shown.take().is_some() && (self.asked.is_some() || ends.found(look.graph).is_some());
+        if may_be {
+            self.asked = Some(look.number);
+            look.removals.push(Op::RemoveEdge { edge: ends.edge() });
+        }
+        self.asked.is_some()
+    }
+}
+
+impl Ends<'_> {
+    fn nodes(self) -> [NodeRef; 2] {
+        [self.me, self.target].map(|key| NodeRef::Key(key.into()))
+    }
+
+    fn edge(self) -> EdgeRef {
+        let [source, target] = self.nodes();
+        EdgeRef::Between { source, target, relation: Some(self.relation.into()) }
+    }
+
+    fn found(self, graph: &Graph) -> Option<&Edge> {
+        found(graph, self.me, self.target, self.relation)
     }
 }
 
@@ -77,49 +134,42 @@ impl Links {
         }
     }
 
-    /// Operations that make the graph show the links of the agent `me` as they are; `fades` of them may be shown fainter.
-    pub(super) fn show(&mut self, me: &str, graph: &Graph, now_ns: u64, fades: &mut usize, ops: &mut Vec<Op>) {
-        let own = || NodeRef::Key(me.into());
-        let mut ended = Vec::new();
-        for ((target, relation), standing) in &mut self.standing {
-            let other = graph.by_key(target).and_then(|index| graph.node(index));
-            let Some(other) = other.filter(|_| now_ns < standing.until_ns) else {
-                ended.push((target.clone(), *relation));
-                continue;
-            };
-            let wanted = standing.wanted(now_ns);
-            let Some(shown) = standing.shown else {
-                standing.shown = Some(FADE_STEPS);
-                ops.push(Op::UpsertEdge(link(own(), NodeRef::Key(target.clone()), relation)));
-                continue;
-            };
-            let fades_now = wanted < shown && *fades > 0 && other.class.kind == NodeKind::Agent;
-            if !(fades_now || wanted > shown) || !is_linked(graph, me, target, relation) {
-                continue;
+    /// Asks for what the graph is to show of the links of the agent `me` otherwise.
+    pub(super) fn show(&mut self, me: &str, look: &mut Look<'_>) {
+        self.standing.retain(|(target, relation), standing| {
+            let ends = Ends { me, target, relation };
+            if look.is_over(standing.asked) {
+                // What was asked for is there, or does not come any more: from here on it is as the graph says.
+                (standing.shown, standing.asked) = (ends.found(look.graph).map(steps), None);
             }
-            *fades -= usize::from(fades_now);
-            standing.shown = Some(wanted);
-            let weight = wanted as f32 / FADE_STEPS as f32;
-            let relation = Some((*relation).into());
-            let edge = EdgeRef::Between { source: own(), target: NodeRef::Key(target.clone()), relation };
-            ops.push(Op::UpdateEdge { edge, patch: EdgePatch { weight: Some(weight), ..EdgePatch::default() } });
-        }
-        for (target, relation) in ended {
-            let was_shown = self.standing.remove(&(target.clone(), relation)).is_some_and(|link| link.shown.is_some());
-            if was_shown && is_linked(graph, me, &target, relation) {
-                let relation = Some(relation.into());
-                ops.push(Op::RemoveEdge {
-                    edge: EdgeRef::Between { source: own(), target: NodeRef::Key(target), relation },
-                });
+            // With its other end a link is gone, too.
+            let Some(other) = look.node(target) else { return false };
+            if look.now_ns >= standing.until_ns {
+                return standing.end(ends, look);
             }
-        }
+            standing.stay(ends, other, look);
+            true
+        });
     }
 }
 
-fn is_linked(graph: &Graph, from: &str, to: &str, relation: &str) -> bool {
-    let Some((from, to)) = graph.by_key(from).zip(graph.by_key(to)) else { return false };
-    let edges = graph.incident(from).iter().filter_map(|id| graph.edge(*id));
-    edges.into_iter().any(|edge| edge.source == from && edge.target == to && edge.relation.as_deref() == Some(relation))
+/// The weight of an edge in steps.
+fn steps(edge: &Edge) -> u64 {
+    ((edge.weight * FADE_STEPS as f32).round() as u64).clamp(1, FADE_STEPS)
+}
+
+/// The edge that a batch would find from here to there with this relation.
+pub(super) fn found<'graph>(graph: &'graph Graph, from: &str, to: &str, relation: &str) -> Option<&'graph Edge> {
+    let (from, to) = graph.by_key(from).zip(graph.by_key(to))?;
+    let degree = |end: NodeIndex| graph.incident(end).len();
+    // The end with fewer edges: what many agents touch has thousands.
+    let end = if degree(from) <= degree(to) { from } else { to };
+    let mut edges = graph.incident(end).iter().filter_map(|id| graph.edge(*id));
+    edges.find(|edge| {
+        let is_same = edge.source == from && edge.target == to;
+        let is_back = !edge.directed && edge.source == to && edge.target == from;
+        (is_same || is_back) && edge.relation.as_deref() == Some(relation)
+    })
 }
 
 /// An edge of this relation.
