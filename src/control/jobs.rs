@@ -136,14 +136,19 @@ impl Jobs {
         path.starts_with(PREFIX)
     }
 
-    /// Whether the worker has said something, or somebody waits.
+    /// Whether the worker has said nothing.
     pub(super) fn is_quiet(&self) -> bool {
-        self.reports.is_empty() && self.waiting.is_empty()
+        self.reports.is_empty()
+    }
+
+    /// Whether somebody waits for a job, or for his time to be over.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Nothing is to be taken, begun or answered.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_quiet() && !self.rows.iter().any(|row| matches!(row.state, State::Queued))
+        self.is_quiet() && !self.is_waited_for() && !self.rows.iter().any(|row| matches!(row.state, State::Queued))
     }
 
     /// What a request comes to; `None` when its answer comes later.

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Barrier;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -81,6 +83,33 @@ fn an_import_adds_to_what_is_there_and_a_retry_does_nothing() {
     let (status, other) = import(&server, query, "source,target\n0,third\n");
     assert_eq!((status, &other["code"]), (422, &json!("key_reused")), "{other}");
     assert_eq!(server.state()["version"], 1);
+}
+
+#[test]
+fn an_import_that_is_sent_again_before_it_is_done_is_done_once() {
+    const SENDERS: usize = 4;
+    let server = Server::start(&graph("karate.gexf"));
+    let before = server.state();
+    // 20,000 edges, no two between the same ends.
+    let pairs = (0..200).flat_map(|from| (0..100).map(move |to| format!("from {from},to {to}\n")));
+    let file: String = std::iter::once("source,target\n".to_owned()).chain(pairs).collect();
+    let together = Barrier::new(SENDERS);
+    let send = || {
+        together.wait();
+        import(&server, "?format=csv&idempotency_key=once", &file)
+    };
+    let answers: Vec<(u16, Value)> = thread::scope(|scope| {
+        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(send)).collect();
+        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
+    });
+    let (status, first) = &answers[0];
+    assert_eq!((*status, &first["created"]), (200, &json!(20_300)), "{first}");
+    assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
+    let after = server.state();
+    let grown = |what: &str| after[what].as_u64().unwrap() - before[what].as_u64().unwrap();
+    assert_eq!((grown("node_count"), grown("edge_count"), grown("version")), (300, 20_000, 1));
+    let (status, other) = import(&server, "?format=csv&idempotency_key=once", "source,target\n0,third\n");
+    assert_eq!((status, &other["code"]), (422, &json!("key_reused")), "{other}");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Barrier;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -172,4 +174,44 @@ fn a_snapshot_is_made_while_it_runs_and_restored() {
     assert_eq!(server.state()["version"], 1);
     let none = Server::start(&graph("karate.gexf"));
     assert_eq!(none.get("/api/snapshots").json()["code"], "not_kept");
+}
+
+#[test]
+fn two_snapshots_at_once_are_two_files_or_one_is_refused() {
+    let folder = Folder::new("snapshots-at-once");
+    let server = Server::start(&kept_in(&folder.join("graph.db")));
+    let nodes: Vec<Value> = (0..5_000).map(|n| json!({ "key": format!("n{n}"), "label": "x".repeat(400) })).collect();
+    assert_eq!(send(&server, "POST", "/api/graph/nodes", &json!({ "nodes": nodes })).status, 201);
+    let together = Barrier::new(2);
+    let ask = |body: &str| {
+        together.wait();
+        server.tell("POST", "/api/snapshots", body)
+    };
+    let both = |body: &str| -> [Answer; 2] {
+        thread::scope(|scope| [scope.spawn(|| ask(body)), scope.spawn(|| ask(body))].map(|one| one.join().unwrap()))
+    };
+    let whole = |made: &Answer| {
+        let made = made.json();
+        let path = folder.join("graph.db.snapshots").join(format!("{}.db", made["name"].as_str().unwrap()));
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), made["bytes"], "{made}");
+        let checked = run(&["check-store", "--store", path.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+        assert!(checked.status.success() && said.contains("version 1"), "{said} {checked:?}");
+    };
+    for round in 0..4 {
+        let name = format!("same-{round}");
+        let mut answers = both(&json!({ "name": name }).to_string());
+        answers.sort_by_key(|answer| answer.status);
+        let [made, refused] = &answers;
+        assert_eq!((made.status, refused.status), (201, 409), "{} {}", made.text(), refused.text());
+        let said = refused.json();
+        assert!(said["code"] == "in_progress" || said["code"] == "exists", "{said}");
+        assert!(said["detail"].as_str().unwrap().contains(&name), "{said}");
+        whole(made);
+        let unnamed = both("");
+        assert_eq!(unnamed.each_ref().map(|answer| answer.status), [201, 201], "{unnamed:?}");
+        assert_ne!(unnamed[0].json()["name"], unnamed[1].json()["name"]);
+        unnamed.iter().for_each(whole);
+    }
+    assert_eq!(server.get("/api/snapshots").json()["snapshots"].as_array().unwrap().len(), 12);
 }

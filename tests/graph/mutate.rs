@@ -376,6 +376,41 @@ fn rows_are_read_changed_and_removed_one_by_one() {
     assert_eq!(authors, ["a test", "rest", "rest", "rest", "me"]);
 }
 
+#[test]
+fn a_removal_that_is_sent_again_is_answered_as_it_was() {
+    let server = Server::start(&graph("karate.gexf"));
+    let path = |id: &Value, key: &str| format!("/api/graph/nodes/{id}?idempotency_key={key}");
+    let made = post(&server, "/api/graph/nodes", &json!({ "nodes": [{ "key": "ada" }, { "key": "bob" }] })).json();
+    let [ada, bob] = [0_usize, 1].map(|row| made["results"][row]["node"].clone());
+    let edges = json!({ "edges": [{ "source": "ada", "target": 1 }, { "source": "bob", "target": 1 }] });
+    let edge = post(&server, "/api/graph/edges", &edges).json()["results"][0]["edge"].clone();
+
+    let removals = [format!("/api/graph/edges/{edge}?idempotency_key=edge"), path(&ada, "node")];
+    let change = |body: &str| server.tell("PATCH", &path(&bob, "patch"), body);
+    let first = removals.clone().map(|path| server.tell("DELETE", &path, ""));
+    let changed = change(r#"{"label":"Bob"}"#);
+    for answer in first.iter().chain([&changed]) {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(server.tell("DELETE", &path(&bob, "bob"), "").status, 200);
+    let before = server.state();
+    for (path, first) in removals.iter().zip(&first) {
+        let again = server.tell("DELETE", path, "");
+        assert_eq!((again.status, again.json()), (200, first.json()), "{path}");
+    }
+    // A change of what somebody removed since was made all the same.
+    let again = change(r#"{"label":"Bob"}"#);
+    assert_eq!((again.status, again.json()), (200, changed.json()));
+    let other = change(r#"{"label":"Robert"}"#);
+    assert_eq!((other.status, &other.json()["code"]), (422, &json!("key_reused")), "{}", other.text());
+    // Without the key, or with a new one, there is nothing to remove.
+    for query in ["", "?idempotency_key=new"] {
+        let gone = server.tell("DELETE", &format!("/api/graph/nodes/{ada}{query}"), "");
+        assert_eq!((gone.status, &gone.json()["code"]), (404, &json!("not_found")), "{}", gone.text());
+    }
+    assert_eq!(server.state()["version"], before["version"], "nothing of that was done again");
+}
+
 /// Position of a node, as its row shows it.
 fn place(server: &Server, path: &str) -> [f64; 3] {
     // There are no positions of a new structure for a tick.

@@ -1,6 +1,6 @@
 //! Goal: every tool of MCP does what it says, says it as its schema says, and refuses in words that lead on.
 //! Method: calls over an in-memory engine; each structured result is held to the tool's own `outputSchema`, and calls with arguments
-//! that are random, broken or hostile are held to the same.
+//! that are random, broken or hostile are held to the same. What a key keeps is asked of the real server.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
@@ -9,6 +9,7 @@ use swarmcast::mcp::{Agents, Scopes, Session, Version};
 
 use crate::engine::{Engine, me};
 use crate::schema;
+use crate::talk::Home;
 
 /// The tools as they are listed.
 fn listed(engine: &Engine) -> Vec<Value> {
@@ -185,6 +186,35 @@ fn writing_tools_change_the_graph_all_or_nothing() {
     assert_eq!(changes["to"], json!(engine.revision));
     let steered = engine.done(it, "set_simulation", json!({ "running": false, "layout": "radial" }));
     assert_eq!((steered["running"].clone(), engine.steered.len()), (json!(false), 1));
+}
+
+#[test]
+fn what_is_asked_again_with_its_key_is_answered_as_it_was() {
+    let home = Home::start("mcp-again", &[]);
+    let mut agent = home.agent();
+    agent.fill(6, 0);
+    let edges = json!([{ "from": "r0", "to": "r1" }, { "from": "r0", "to": "r2" }, { "from": "r3", "to": "r4" }]);
+    let edge = agent.call("upsert_edges", json!({ "edges": edges }))["created"][2].clone();
+    agent.call("upsert_nodes", json!({ "nodes": [{ "id": "r5", "label": "Five" }] }));
+    // Names lead elsewhere once it is done: what they named is gone, or something else has the label.
+    let asked = [
+        ("delete_items", json!({ "nodes": ["r0", "nowhere"], "edges": [edge, 999_999], "key": "gone" })),
+        ("apply_mutations", json!({ "ops": [{ "op": "remove_node", "id": "Five" }], "key": "label" })),
+    ];
+    let first = asked.clone().map(|(tool, arguments)| agent.call(tool, arguments));
+    assert_eq!(
+        (&first[0]["deleted"], &first[0]["missing"]),
+        (&json!({ "nodes": 1, "edges": 3 }), &json!([999_999, "nowhere"]))
+    );
+    agent.call("upsert_nodes", json!({ "nodes": [{ "id": "another", "label": "Five" }] }));
+    let revision = agent.call("graph_overview", json!({}))["revision"].clone();
+    for ((tool, arguments), first) in asked.into_iter().zip(first) {
+        assert_eq!(agent.call(tool, arguments), first, "{tool}");
+    }
+    let said = agent.refused("delete_items", json!({ "nodes": ["nowhere"], "key": "gone" }));
+    assert!(said.contains("belongs to another request"), "{said}");
+    assert_eq!(agent.call("graph_overview", json!({}))["revision"], revision, "nothing was done again");
+    assert_eq!(agent.call("get_nodes", json!({ "ids": ["another"] }))["missing"], json!([]));
 }
 
 #[test]

@@ -151,6 +151,8 @@ pub(super) enum Reply {
 pub(super) enum Answering {
     /// Every operation's outcome.
     Rows,
+    /// The same, and these fields besides.
+    RowsAnd(Value),
     /// How many there were of each kind, besides these fields.
     Counts(Value),
 }
@@ -177,6 +179,8 @@ pub(super) struct Agreed {
     pub(super) outcomes: Vec<Outcome>,
     /// The others.
     pub(super) refused: Vec<Refusal>,
+    /// Of a retry: what was answered the first time.
+    pub(super) first: Option<Value>,
 }
 
 impl From<Refused> for RestError {
@@ -242,6 +246,16 @@ impl Mutations {
         !self.untold.is_empty() || self.sent.is_some() || self.behind
     }
 
+    /// Whether a batch with this key is done, or on its way.
+    pub(super) fn knows(&self, retry: &RetryKey) -> bool {
+        self.under_way(retry).is_some() || self.retries.knows(retry)
+    }
+
+    /// The batch with this key that is on its way to the disk.
+    fn under_way(&self, retry: &RetryKey) -> Option<&RetryKey> {
+        self.unsafe_yet.iter().filter_map(|waiting| waiting.key.as_ref()).find(|before| before.key == retry.key)
+    }
+
     fn in_flight(&self) -> usize {
         self.unsafe_yet.len() + self.untold.len() + self.untaken.len()
     }
@@ -305,12 +319,13 @@ impl Control {
     }
 
     fn one_node(&mut self, token: Handle, method: &str, name: &str, call: &RestCall) -> Result<(), RestError> {
-        let known = name.parse().ok().and_then(NodeId::new);
-        let id = known.filter(|id| self.graph.index_of(*id).is_some()).ok_or_else(|| unknown("node", name))?;
+        let id = name.parse().ok().and_then(NodeId::new).ok_or_else(|| unknown("node", name))?;
+        let there = self.graph.index_of(id).map(|_| ()).ok_or_else(|| unknown("node", name));
         let op = match method {
             "PATCH" => pages::read_one_node(NodeRef::Id(id), &call.body)?,
             "DELETE" => Op::RemoveNode { node: NodeRef::Id(id) },
             _ => {
+                there?;
                 self.take_latest();
                 let state = (self.mutations.version, self.epoch);
                 let row = pages::one_node(&self.graph, id, state, self.latest.as_deref());
@@ -318,22 +333,32 @@ impl Control {
                 return Ok(());
             }
         };
-        self.mutate(&pages::batch_of(op, &call.query)?, Reply::Rest { token, status: 200 })
+        self.change_one(token, &pages::batch_of(op, &call.query)?, there)
     }
 
     fn one_edge(&mut self, token: Handle, method: &str, name: &str, call: &RestCall) -> Result<(), RestError> {
-        let known = name.parse().ok().map(EdgeId);
-        let id = known.filter(|id| self.graph.edge(*id).is_some()).ok_or_else(|| unknown("edge", name))?;
+        let id = name.parse().ok().map(EdgeId).ok_or_else(|| unknown("edge", name))?;
+        let there = self.graph.edge(id).map(|_| ()).ok_or_else(|| unknown("edge", name));
         let op = match method {
             "PATCH" => pages::read_one_edge(id, &call.body)?,
             "DELETE" => Op::RemoveEdge { edge: crate::graph::EdgeRef::Id(id) },
             _ => {
+                there?;
                 let row = pages::one_edge(&self.graph, id, self.mutations.version);
                 self.answer_rest(token, 200, &row.unwrap_or_default());
                 return Ok(());
             }
         };
-        self.mutate(&pages::batch_of(op, &call.query)?, Reply::Rest { token, status: 200 })
+        self.change_one(token, &pages::batch_of(op, &call.query)?, there)
+    }
+
+    /// Changes or removes one node or edge. A retry is answered before `there` is looked at: what it removed is not there any more.
+    fn change_one(&mut self, token: Handle, batch: &Batch, there: Result<(), RestError>) -> Result<(), RestError> {
+        let retry = RetryKey::of(batch);
+        if !retry.as_ref().is_some_and(|retry| self.mutations.knows(retry)) {
+            there?;
+        }
+        self.mutate_as(batch, retry, Reply::Rest { token, status: 200 }, Answering::Rows)
     }
 
     /// Ids of all nodes, ascending.
@@ -353,11 +378,7 @@ impl Control {
     /// # Errors
     /// Why nothing of it is done.
     pub(super) fn mutate(&mut self, batch: &Batch, reply: Reply) -> Result<(), RestError> {
-        let retry = RetryKey::of(batch);
-        if !self.answer_retry(retry.as_ref(), reply)? {
-            self.mutate_as(batch, retry, reply, Answering::Rows)?;
-        }
-        Ok(())
+        self.mutate_as(batch, RetryKey::of(batch), reply, Answering::Rows)
     }
 
     /// Gives the answer of before to a retry; false when it is none.
@@ -372,7 +393,8 @@ impl Control {
         Ok(answer.is_some())
     }
 
-    /// As [`Self::mutate`], of something that is known not to be a retry, and with another answer.
+    /// As [`Self::mutate`], known by `retry` when it comes again, and with another answer. Of what took its time, as a file that was read
+    /// first, the same may have been done meanwhile: that is looked up here, and not only when it comes.
     ///
     /// # Errors
     /// Why nothing of it is done.
@@ -383,7 +405,9 @@ impl Control {
         reply: Reply,
         answering: Answering,
     ) -> Result<(), RestError> {
-        self.send_batch(batch, retry, reply, answering)?;
+        if !self.answer_retry(retry.as_ref(), reply)? {
+            self.send_batch(batch, retry, reply, answering)?;
+        }
         Ok(())
     }
 
@@ -392,13 +416,26 @@ impl Control {
     /// # Errors
     /// Why nothing of it is done.
     pub(super) fn mutate_for(&mut self, batch: &Batch, reply: Reply) -> Result<Agreed, Refused> {
-        let retry = RetryKey::of(batch);
+        self.mutate_for_as(batch, RetryKey::of(batch), reply, Answering::Rows)
+    }
+
+    /// As [`Self::mutate_for`], known by `retry` when it comes again, and with another answer.
+    ///
+    /// # Errors
+    /// Why nothing of it is done.
+    pub(super) fn mutate_for_as(
+        &mut self,
+        batch: &Batch,
+        retry: Option<RetryKey>,
+        reply: Reply,
+        answering: Answering,
+    ) -> Result<Agreed, Refused> {
         match self.mutations.retries.answer(retry.as_ref()).map_err(Refused::Other)? {
             Some(answer) => {
                 self.deliver(reply, &answer);
                 Ok(agreed_of(&answer))
             }
-            None => self.send_batch(batch, retry, reply, Answering::Rows),
+            None => self.send_batch(batch, retry, reply, answering),
         }
     }
 
@@ -413,6 +450,7 @@ impl Control {
         staged
     }
 
+    /// Of what is known not to be a retry of something done.
     fn send_batch(
         &mut self,
         batch: &Batch,
@@ -423,9 +461,8 @@ impl Control {
         if let Some(refused) = self.refuse_changes() {
             return Err(Refused::Other(refused));
         }
-        let under_way = self.mutations.unsafe_yet.iter().filter_map(|waiting| waiting.key.as_ref());
         if let Some(retry) = &key
-            && let Some(before) = under_way.into_iter().find(|before| before.key == retry.key)
+            && let Some(before) = self.mutations.under_way(retry)
         {
             retry.agrees_with(before).map_err(Refused::Other)?;
             let message = "the batch with this key is being done; ask again for its answer";
@@ -444,7 +481,9 @@ impl Control {
         self.mutations.staged += 1;
         let version = self.mutations.staged;
         let answer = Bytes::from(answer(version, &staged.outcomes, &refused, answering).to_string());
-        if self.graph.is_restructured_by(&staged.changes) {
+        // Against batches that the graph does not have yet nobody can tell; too high an epoch does no harm.
+        let may_be = before > 0 && !staged.changes.is_empty();
+        if may_be || self.graph.is_restructured_by(&staged.changes) {
             self.mutations.staged_epoch = self.mutations.staged_epoch.max(self.epoch).wrapping_add(1).max(1);
         }
         let outcomes = staged.outcomes;
@@ -462,7 +501,7 @@ impl Control {
         };
         self.mutations.unsafe_yet.push_back(waiting);
         self.commit(version);
-        Ok(Agreed { version, outcomes, refused })
+        Ok(Agreed { version, outcomes, refused, first: None })
     }
 
     /// Every batch up to this version is on the disk.

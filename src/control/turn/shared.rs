@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam::sync::Parker;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{FairMutex, FairMutexGuard};
 
 use super::{Control, SHORT_NAP};
 use crate::base::clock::monotonic_ns;
@@ -18,15 +18,16 @@ const SHUTDOWN_TRIES: usize = 200;
 const NAP: Duration = Duration::from_millis(100);
 
 /// Everything `control` owns, for one thread at a time: its own, which may wait for it, and the agents' door's, which never does. Lanes
-/// and counters of one writer have one still: whoever has the lock.
+/// and counters of one writer have one still: whoever has the lock. The door hands it over to the one who waits: a fair lock, or agents
+/// that never pause would have it turn after turn.
 pub struct SharedControl {
     /// `None` when it is over.
-    control: Mutex<Option<Control>>,
+    control: FairMutex<Option<Control>>,
     bell: Arc<Doorbell>,
 }
 
 /// The lock, held. Whoever unwinds with it leaves nothing: what is half written is read by nobody, and is not freed either.
-struct Held<'a>(MutexGuard<'a, Option<Control>>);
+struct Held<'a>(FairMutexGuard<'a, Option<Control>>);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
@@ -41,7 +42,7 @@ impl SharedControl {
     #[must_use]
     pub fn new(control: Control) -> Self {
         let bell = Arc::clone(&control.bell);
-        Self { control: Mutex::new(Some(control)), bell }
+        Self { control: FairMutex::new(Some(control)), bell }
     }
 
     fn hold(&self) -> Held<'_> {
@@ -86,7 +87,8 @@ impl AgentsTurn for SharedControl {
 impl Control {
     /// Whether something is due before a lane rings.
     fn is_due_soon(&mut self) -> bool {
-        !self.held_back.is_empty() || self.mutations.is_busy() || !self.early.is_empty() || self.mcp.is_busy()
+        let waits = self.lanes.jobs.is_waited_for() || self.mcp.is_busy() || !self.early.is_empty();
+        waits || self.mutations.is_busy() || !self.held_back.is_empty()
     }
 
     /// For how long, when no lane has anything.

@@ -39,8 +39,18 @@ pub(super) enum Waiter {
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
     last_id: u64,
-    /// Order, who waits for it, and the copy's name.
+    /// The time in the last name that was made up, Unix ms.
+    last_ms: u64,
+    /// Order, who waits for it, and the copy's name. No two have one name: they would write one file.
     waiting: Vec<(u64, Waiter, String)>,
+}
+
+impl Snapshots {
+    /// A name that was not made up before, be it in the same millisecond.
+    fn made_up(&mut self, version: u64, now_ms: u64) -> String {
+        self.last_ms = now_ms.max(self.last_ms + 1);
+        format!("v{version}-{}", self.last_ms)
+    }
 }
 
 impl Control {
@@ -87,7 +97,12 @@ impl Control {
     /// Has a copy made under a name that was checked, or one of its own.
     pub(super) fn copy_store(&mut self, waiter: Waiter, name: Option<&str>) -> Result<(), RestError> {
         let folder = self.snapshots_folder()?;
-        let name = name.map(str::to_owned).unwrap_or_else(|| format!("v{}-{}", self.version(), unix_ms()));
+        let version = self.version();
+        let name = name.map(str::to_owned).unwrap_or_else(|| self.snapshots.made_up(version, unix_ms()));
+        if self.snapshots.waiting.iter().any(|(.., waiting)| *waiting == name) {
+            let message = format!("the snapshot {name} is being made: choose another name, or wait for it");
+            return Err(RestError::at(409, "in_progress", "name", message));
+        }
         let busy = || RestError::new(503, "busy", "other snapshots are being made; send it again");
         if self.snapshots.waiting.len() >= SNAPSHOTS_WAITING_MAX {
             return Err(busy());
@@ -161,4 +176,16 @@ pub(super) fn checked(name: &str) -> Result<&str, RestError> {
     let message =
         format!("name must be 1 to {NAME_BYTES_MAX} of letters, digits, dots, dashes and underlines, no dot first");
     Err(RestError::at(400, "out_of_range", "name", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_made_up_twice() {
+        let mut snapshots = Snapshots::default();
+        let names = [5, 5, 5, 4, 9].map(|now_ms| snapshots.made_up(2, now_ms));
+        assert_eq!(names, ["v2-5", "v2-6", "v2-7", "v2-8", "v2-9"], "the clock may stand, and go back");
+    }
 }

@@ -4,13 +4,14 @@ mod answer;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use crate::graph::{
-    Batch, EdgeDraft, EdgeId, EdgePatch, EdgeRef, Graph, NodeDraft, NodeId, NodePatch, NodeRef, Op, OpError, Value,
-    colour_of,
+    Batch, EdgeDraft, EdgeId, EdgePatch, EdgeRef, Graph, NodeDraft, NodeId, NodePatch, NodeRef, Op, OpError, Outcome,
+    Value, colour_of,
 };
 use crate::mcp::args::{self, Id, ToolError, arguments, bounded, choice, counted, unknown_node};
 use crate::mcp::view::View;
@@ -42,6 +43,8 @@ pub struct Write {
     pub batch: Batch,
     /// Nothing is to change.
     pub dry_run: bool,
+    /// The tool and what it was asked for, of a batch with a key; empty without.
+    pub sent: Box<str>,
     shape: Shape,
     /// The item that each operation comes from, where they are not the same.
     items: Option<Vec<usize>>,
@@ -195,6 +198,15 @@ fn write(
     let idempotency_key = key.map(|key| bounded("key", key, 128)).transpose()?.map(Into::into);
     let batch = Batch { ops, if_version, idempotency_key, author: author.into(), each: false };
     Ok(Box::new(Write::of(batch, shape, dry_run)))
+}
+
+/// Keeps what was sent, where there is a key: a retry is known by it, and not by what it comes to in the graph of the moment.
+fn known_by(planned: Planned, sent: &dyn fmt::Debug) -> Planned {
+    let mut write = planned?;
+    if write.batch.idempotency_key.is_some() {
+        write.sent = format!("{sent:?}").into();
+    }
+    Ok(write)
 }
 
 /// Operations of a list of items: those that can be read, and what is wrong with the others.
@@ -398,7 +410,8 @@ pub(super) fn upsert_nodes(asked: &UpsertNodes<'_>, author: &str) -> Planned {
         })
     });
     let terms = (author, asked.if_revision, asked.key.as_deref());
-    Listed::of(ops).write(Shape::Upsert, terms, asked.dry_run, asked.atomic)
+    let planned = Listed::of(ops).write(Shape::Upsert, terms, asked.dry_run, asked.atomic);
+    known_by(planned, &("upsert_nodes", &asked.nodes, &asked.mode, asked.if_revision, asked.atomic))
 }
 
 pub(super) fn upsert_edges(asked: &UpsertEdges<'_>, view: &View<'_>, author: &str) -> Planned {
@@ -415,7 +428,9 @@ pub(super) fn upsert_edges(asked: &UpsertEdges<'_>, view: &View<'_>, author: &st
         edge.edge_draft(&at, view.graph, replace, asked.create_missing).map(Op::UpsertEdge)
     });
     let terms = (author, asked.if_revision, asked.key.as_deref());
-    Listed::of(ops).write(Shape::Upsert, terms, asked.dry_run, asked.atomic)
+    let planned = Listed::of(ops).write(Shape::Upsert, terms, asked.dry_run, asked.atomic);
+    let how = (&asked.mode, asked.create_missing, asked.if_revision, asked.atomic);
+    known_by(planned, &("upsert_edges", &asked.edges, how))
 }
 
 pub(super) fn delete_items(asked: &DeleteItems<'_>, view: &View<'_>, author: &str) -> Planned {
@@ -457,7 +472,7 @@ pub(super) fn delete_items(asked: &DeleteItems<'_>, view: &View<'_>, author: &st
     let mut write = write(Shape::Delete, ops, author, asked.if_revision, asked.key.as_deref(), asked.dry_run)?;
     write.missing = missing;
     write.cascaded = gone_edges.len() - named;
-    Ok(write)
+    known_by(Ok(write), &("delete_items", &asked.nodes, &asked.edges, asked.cascade, asked.if_revision))
 }
 
 const OPS: [(&str, u8); 6] =
@@ -494,7 +509,8 @@ pub(super) fn mutations(asked: &Mutations<'_>, view: &View<'_>, author: &str) ->
         })
     });
     let terms = (author, asked.if_revision, asked.key.as_deref());
-    Listed::of(ops).write(Shape::Mutations, terms, asked.dry_run, asked.atomic)
+    let planned = Listed::of(ops).write(Shape::Mutations, terms, asked.dry_run, asked.atomic);
+    known_by(planned, &("apply_mutations", &asked.ops, asked.if_revision, asked.atomic))
 }
 
 pub(super) fn pin_nodes(asked: &PinNodes<'_>, view: &View<'_>, author: &str) -> Planned {
@@ -520,6 +536,32 @@ pub(super) fn pin_nodes(asked: &PinNodes<'_>, view: &View<'_>, author: &str) -> 
 
 impl Write {
     fn of(batch: Batch, shape: Shape, dry_run: bool) -> Self {
-        Self { batch, dry_run, shape, items: None, unread: Vec::new(), missing: Vec::new(), cascaded: 0 }
+        let sent = Box::default();
+        Self { batch, dry_run, sent, shape, items: None, unread: Vec::new(), missing: Vec::new(), cascaded: 0 }
+    }
+
+    /// What the answer has to say beside what its operations come to; for [`Self::recall`].
+    #[must_use]
+    pub fn beside(&self) -> Json {
+        match self.shape {
+            Shape::Delete => json!({ "missing": self.missing, "cascaded": self.cascaded }),
+            _ => json!({}),
+        }
+    }
+
+    /// Makes a deletion what it was the first time, for its answer to be the same: by what was [`Self::beside`] its outcomes then.
+    /// Others are it already.
+    pub fn recall(&mut self, first: &Json, outcomes: &[Outcome]) {
+        if self.shape != Shape::Delete {
+            return;
+        }
+        let op = |outcome: &Outcome| match outcome {
+            Outcome::Node { id, .. } => Op::RemoveNode { node: NodeRef::Id(*id) },
+            Outcome::Edge { id, .. } => Op::RemoveEdge { edge: EdgeRef::Id(*id) },
+        };
+        self.batch.ops = outcomes.iter().map(op).collect();
+        self.missing = first.get("missing").and_then(Json::as_array).cloned().unwrap_or_default();
+        let cascaded = first.get("cascaded").and_then(Json::as_u64).unwrap_or_default();
+        self.cascaded = usize::try_from(cascaded).unwrap_or_default();
     }
 }

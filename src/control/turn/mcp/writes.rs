@@ -5,7 +5,7 @@ use super::{Awaited, McpDesk, Pending};
 use crate::api::steer::RestError;
 use crate::base::Handle;
 use crate::control::turn::Control;
-use crate::control::turn::mutate::{Refused, Reply as Told};
+use crate::control::turn::mutate::{Answering, Refused, Reply as Told, RetryKey};
 use crate::graph::{Batch, OpError};
 use crate::mcp::{
     Call, CallKey, Done, Line, Looked, Refusal, Registered, RpcError, ToolError, Write, reply, structured,
@@ -42,7 +42,7 @@ impl Control {
         }
     }
 
-    /// The answer to a change that changes nothing: one that cannot be read, that is to be tried out alone, or that is empty.
+    /// The answer to a change that changes nothing: one that cannot be read, that is to be tried out alone, or that is empty and no retry.
     fn known_write(&mut self, write: &Write) -> Option<Done> {
         let revision = self.mutations.version();
         if let Some(done) = write.turned_down(revision) {
@@ -56,6 +56,8 @@ impl Control {
                 }
                 Err(error) => self.refused_write(write, &error),
             }),
+            // What it deleted the first time is not there any more.
+            (false, true) if retry_of(write).is_some_and(|retry| self.mutations.knows(&retry)) => None,
             (false, true) => Some(write.answer(&self.graph, &[], &[], revision)),
             (false, false) => None,
         }
@@ -72,8 +74,12 @@ impl Control {
 
     fn commit_write(&mut self, desk: &McpDesk, conn: Handle, key: CallKey, mut write: Box<Write>) {
         self.mcp.book.sign(conn, key, &mut write.batch.author);
-        let done = match self.mutate_for(&write.batch, Told::Mcp { conn, key }) {
-            Ok(agreed) => {
+        let answering = Answering::RowsAnd(write.beside());
+        let done = match self.mutate_for_as(&write.batch, retry_of(&write), Told::Mcp { conn, key }, answering) {
+            Ok(mut agreed) => {
+                if let Some(first) = agreed.first.take() {
+                    write.recall(&first, &agreed.outcomes);
+                }
                 self.mcp.pending.push(Pending { conn, key, what: Awaited::Write { write, agreed } });
                 return;
             }
@@ -104,4 +110,10 @@ impl Control {
         };
         self.finish(desk, conn, key, &Ok(reply(done)));
     }
+}
+
+/// What a change is known by when it comes again: what was sent, since names lead elsewhere once it is done.
+fn retry_of(write: &Write) -> Option<RetryKey> {
+    let key = write.batch.idempotency_key.clone()?;
+    Some(RetryKey::of_parts(key, &[write.sent.as_bytes()]))
 }

@@ -26,7 +26,8 @@ pub(super) fn agreed_of(answer: &[u8]) -> Agreed {
     let rows = json.get("results").and_then(Value::as_array);
     let outcomes = rows.into_iter().flatten().filter_map(read).collect();
     let refused = json.get(REFUSED).cloned().and_then(|rows| serde_json::from_value(rows).ok()).unwrap_or_default();
-    Agreed { version: json.get("version").and_then(Value::as_u64).unwrap_or_default(), outcomes, refused }
+    let version = json.get("version").and_then(Value::as_u64).unwrap_or_default();
+    Agreed { version, outcomes, refused, first: Some(json) }
 }
 
 /// Where an answer lists the operations that were refused, of a batch whose operations stand alone.
@@ -39,8 +40,14 @@ pub(super) fn answer(version: u64, outcomes: &[Outcome], refused: &[Refusal], an
         Outcome::Edge { id, deed } => json!({ "edge": id, "deed": deed }),
     };
     let count = |wanted: Deed| outcomes.iter().filter(|outcome| outcome.deed() == wanted).count();
+    let rows = || json!({ "results": outcomes.iter().map(row).collect::<Vec<_>>() });
     let rest = match answering {
-        Answering::Rows => json!({ "results": outcomes.iter().map(row).collect::<Vec<_>>() }),
+        Answering::Rows => rows(),
+        Answering::RowsAnd(more) => {
+            let mut rest = rows();
+            merge(&mut rest, more);
+            rest
+        }
         Answering::Counts(about) => about,
     };
     let mut answer = json!({

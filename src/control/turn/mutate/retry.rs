@@ -103,15 +103,23 @@ impl Retries {
         Ok(Some(answer.clone()))
     }
 
-    /// Keeps an answer; the oldest goes when there are too many.
+    /// Whether an answer to this key is kept, whatever the request.
+    pub(super) fn knows(&self, retry: &RetryKey) -> bool {
+        self.by_key.contains_key(&retry.key)
+    }
+
+    /// Keeps an answer; the oldest goes when there are too many. A key that is kept already stays as old as it is.
     pub(super) fn remember(&mut self, retry: RetryKey, answer: Bytes) {
-        if self.keys.len() >= IDEMPOTENCY_KEYS_MAX
+        let key = retry.key.clone();
+        if self.by_key.insert(key.clone(), (retry, answer)).is_some() {
+            return;
+        }
+        self.keys.push_back(key);
+        if self.keys.len() > IDEMPOTENCY_KEYS_MAX
             && let Some(oldest) = self.keys.pop_front()
         {
             self.by_key.remove(&oldest);
         }
-        self.keys.push_back(retry.key.clone());
-        self.by_key.insert(retry.key.clone(), (retry, answer));
     }
 }
 
@@ -144,11 +152,16 @@ mod tests {
     #[test]
     fn the_oldest_answers_go_first() {
         let mut retries = Retries::default();
+        let key = |turn: usize| RetryKey::of(&batch(&turn.to_string(), "a")).unwrap();
         for turn in 0..=IDEMPOTENCY_KEYS_MAX {
-            retries.remember(RetryKey::of(&batch(&turn.to_string(), "a")).unwrap(), Bytes::new());
+            retries.remember(key(turn), Bytes::new());
         }
-        let known =
-            |turn: usize| retries.answer(RetryKey::of(&batch(&turn.to_string(), "a")).as_ref()).unwrap().is_some();
-        assert_eq!((known(0), known(1), known(IDEMPOTENCY_KEYS_MAX)), (false, true, true));
+        let known = |retries: &Retries, turn: usize| retries.answer(Some(&key(turn))).unwrap().is_some();
+        let at_the_ends = |retries: &Retries| [0, 1, IDEMPOTENCY_KEYS_MAX].map(|turn| known(retries, turn));
+        assert_eq!(at_the_ends(&retries), [false, true, true]);
+        // A key that is kept twice takes the place of no other.
+        retries.remember(key(IDEMPOTENCY_KEYS_MAX), Bytes::new());
+        assert_eq!(at_the_ends(&retries), [false, true, true]);
+        assert!(retries.knows(&key(1)) && !retries.knows(&key(0)));
     }
 }

@@ -1,21 +1,27 @@
-//! Goal: a structure that the simulation cannot take costs whoever asked an answer that says so, and nothing that was said is lost.
-//! Method: `control` alone; the test is the door and the simulation.
+//! Goal: a structure that the simulation cannot take costs whoever asked an answer that says so, and nothing that was said is lost. What
+//! is sent again while the first is not done is done once.
+//! Method: `control` alone; the test is the door, the simulation, and the thread that reads files.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::api::steer::SteerFacts;
 use crate::base::Handle;
 use crate::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts, net_limits};
-use crate::graph::{GraphBuilder, GraphLimits, NodeIndex};
+use crate::graph::formats::Format;
+use crate::graph::{Batch, EdgeDraft, EdgePatch, GraphBuilder, GraphLimits, NodeIndex, NodeRef, Op};
 use crate::handoff::{
     Bounds, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, NEW_NODE, Overflow, Producer, Query, Replaced,
     RestCall, RuleScale, SimCommand, SimEvent, Structure, lane,
 };
 use crate::metrics::{Health, Metrics};
 use crate::settings::NetOptions;
+use crate::worker::{FileOrder, FileReport, Remarks};
+
+/// How long anything may take. A loaded machine is no reason to fail.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Bench {
     control: Control,
@@ -23,6 +29,8 @@ struct Bench {
     replies: Consumer<DoorReply>,
     orders: Consumer<SimCommand>,
     events: Producer<SimEvent>,
+    files: Consumer<FileOrder>,
+    read: Producer<FileReport>,
 }
 
 fn bench(nodes: usize) -> Bench {
@@ -40,6 +48,8 @@ fn bench_in(nodes: usize, room: Room) -> Bench {
     let (sim, orders) = lane("orders", 64, Overflow::Refuse, Arc::clone(&quiet));
     let (events, sim_events) = lane("events", 64, Overflow::Refuse, Arc::clone(&quiet));
     let (_, latest) = lane("latest", 1, Overflow::Conflate, Arc::clone(&quiet));
+    let (file_orders, files) = lane("files", 8, Overflow::Refuse, Arc::clone(&quiet));
+    let (read, file_reports) = lane("read", 8, Overflow::Refuse, Arc::clone(&quiet));
     let scale = RuleScale { stiffness: 1_200.0, length: 80.0, force_cap: 1e5, flat: false };
     let facts = ControlFacts {
         name: "model".to_owned(),
@@ -68,28 +78,60 @@ fn bench_in(nodes: usize, room: Room) -> Bench {
             lane("reports", 2, Overflow::Refuse, Arc::clone(&quiet)).1,
         ),
         store: None,
-        files: FilesDesk {
-            orders: lane("files", 1, Overflow::Refuse, Arc::clone(&quiet)).0,
-            reports: lane("read", 1, Overflow::Refuse, Arc::clone(&quiet)).1,
-            follow_ns: None,
-        },
+        files: FilesDesk { orders: file_orders, reports: file_reports, follow_ns: None },
         mcp: None,
         sources: None,
     };
     let (past, metrics) = (Past { epoch: 1, ..Past::default() }, Arc::new(Metrics::new(0)));
     let health = Arc::new(Health::default());
     let control = Control::new(builder.finish(), past, facts, lanes, quiet, metrics, health, Vec::new());
-    Bench { control, requests, replies, orders, events }
+    Bench { control, requests, replies, orders, events, files, read }
 }
 
 impl Bench {
     fn ask(&mut self, slot: u32, method: &str, path: &str, body: &str) {
+        self.ask_with(slot, method, (path, Query::default()), body);
+    }
+
+    fn ask_with(&mut self, slot: u32, method: &str, (path, query): (&str, Query), body: &str) {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let call = RestCall { method: method.to_owned(), path: path.to_owned(), query: Query::default(), body };
+        let call = RestCall { method: method.to_owned(), path: path.to_owned(), query, body };
         let token = Handle { slot, generation: 0 };
         let query = HttpQuery::Rest(Box::new(call));
         assert!(self.requests.push(DoorRequest::Http { token, query }).is_ok());
         self.control.turn();
+    }
+
+    /// Asks for an import under this key.
+    fn import(&mut self, slot: u32, key: &str, body: &str) {
+        let query = Query(vec![("idempotency_key".to_owned(), key.to_owned())]);
+        self.ask_with(slot, "POST", ("/api/graph/import", query), body);
+    }
+
+    /// The next file is read: it has one edge, between the first two nodes.
+    fn read_next(&mut self) {
+        let Some(FileOrder::Import { token, terms, .. }) = self.files.pop() else { panic!("no import was ordered") };
+        let [source, target] = ["0", "1"].map(|key| NodeRef::Key(key.into()));
+        let edge = EdgeDraft { source, target, create_ends: false, patch: EdgePatch::default() };
+        let outcome = Ok((Batch { ops: vec![Op::AddEdge(edge)], ..terms }, Format::Csv, Remarks::default()));
+        assert!(self.read.push(FileReport::Read { token, outcome }).is_ok());
+        self.control.turn();
+    }
+
+    /// Answers until there are so many, by who asked; the simulation takes every structure.
+    fn answers_to(&mut self, count: usize) -> Vec<(u32, u16, String)> {
+        let began = Instant::now();
+        let mut answers = self.answers();
+        while answers.len() < count && began.elapsed() < PATIENCE {
+            if let Some((structure, _)) = self.structure() {
+                let replaced = Box::new(Replaced::default());
+                self.say(SimEvent::Restructured { epoch: structure.epoch, tick: 1, replaced });
+            }
+            answers.extend(self.answers());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        answers.sort_unstable();
+        answers
     }
 
     /// Who was answered, with which status and words.
@@ -118,6 +160,28 @@ impl Bench {
         assert!(self.events.push(event).is_ok());
         self.control.turn();
     }
+}
+
+#[test]
+fn an_import_that_comes_again_while_it_is_read_is_done_once() {
+    let mut bench = bench(3);
+    for slot in [1, 2] {
+        bench.import(slot, "once", "0,1");
+        bench.import(slot + 2, "taken", "0,2");
+    }
+    // Meanwhile another request has the other key.
+    bench.ask(5, "POST", "/api/graph/nodes", r#"{"nodes":[{"key":"new"}],"idempotency_key":"taken"}"#);
+    assert_eq!(bench.answers(), []);
+    (0..4).for_each(|_| bench.read_next());
+    let answers = bench.answers_to(5);
+    let [first, again, late, later, other] = answers.as_slice() else { panic!("{answers:?}") };
+    assert_eq!((first.1, &first.2, again.1), (200, &again.2, 200), "the first answer comes again");
+    assert!(first.2.contains(r#""created":1"#), "{first:?}");
+    for (_, status, words) in [late, later] {
+        assert!(*status == 422 && words.contains("key_reused"), "{words}");
+    }
+    assert_eq!(other.1, 201, "{other:?}");
+    assert_eq!((bench.control.graph.edges().len(), bench.control.version()), (1, 2));
 }
 
 #[test]
