@@ -208,6 +208,10 @@ impl Role {
         self.thread.is_finished()
     }
 
+    fn has_failed(&self) -> bool {
+        matches!(*self.ending.lock(), Some(Err(_)))
+    }
+
     /// Why it ended: an error, a panic, or simply `ended`.
     fn reason(&self) -> String {
         match self.ending.lock().as_ref() {
@@ -606,7 +610,8 @@ impl Engine {
                 tracing::info!("stopping: telling every client");
                 break None;
             }
-            if let Some(role) = self.roles().find(|role| role.is_over()) {
+            // One that failed is the reason for others that ended.
+            if let Some(role) = self.roles().filter(|role| role.is_over()).max_by_key(|role| role.has_failed()) {
                 break Some(StartError::Thread { thread: role.name.clone(), reason: role.reason() });
             }
             if let Some(file) = &mut self.tokens_file {
