@@ -188,11 +188,15 @@ impl GraphBuilder {
     }
 }
 
-/// `key` as an id when it is written the way that number is written (no sign, no leading zero) and is at most [`NODE_ID_NAMED_MAX`].
+/// `key` as the id that a new node gets by it: a plain number up to [`NODE_ID_NAMED_MAX`].
 pub(super) fn decimal_id(key: &str) -> Option<NodeId> {
+    plain_number(key).filter(|number| *number <= NODE_ID_NAMED_MAX).and_then(NodeId::new)
+}
+
+/// `key` as a number when it is written the way that number is written: no sign, no leading zero.
+pub(super) fn plain_number(key: &str) -> Option<u32> {
     let plain = key.bytes().all(|byte| byte.is_ascii_digit()) && (key == "0" || !key.starts_with('0'));
-    let number = if plain { key.parse().ok() } else { None };
-    number.filter(|number| *number <= NODE_ID_NAMED_MAX).and_then(NodeId::new)
+    if plain { key.parse().ok() } else { None }
 }
 
 #[cfg(test)]

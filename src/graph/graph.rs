@@ -90,7 +90,7 @@ impl Graph {
             if graph.by_key(&node.key).is_some() {
                 return Err(RowsError::KeyTwice(node.key));
             }
-            graph.numbered &= super::build::decimal_id(&node.key) == Some(node.id);
+            graph.numbered &= super::build::plain_number(&node.key) == Some(node.id.get());
             graph.push_node(node);
         }
         let mut edges = edges;
@@ -116,7 +116,7 @@ impl Graph {
     /// What a builder made: ids and keys are unique, edges are numbered in order.
     pub(super) fn built(nodes: Vec<Node>, edges: Vec<Edge>) -> Self {
         let numbered =
-            !nodes.is_empty() && nodes.iter().all(|node| super::build::decimal_id(&node.key) == Some(node.id));
+            !nodes.is_empty() && nodes.iter().all(|node| super::build::plain_number(&node.key) == Some(node.id.get()));
         let mut degrees = vec![0usize; nodes.len()];
         for end in edges.iter().flat_map(|edge| ends(edge.source, edge.target)) {
             if let Some(degree) = degrees.get_mut(end.get()) {

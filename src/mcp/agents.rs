@@ -161,8 +161,12 @@ struct Agent {
     changed: bool,
     /// The batch that asked for it last; `None` when the graph is known to show it as it was then, or not to have it.
     asked: Option<u64>,
+    /// The node that was asked to go last.
+    going: Option<u32>,
     /// The edge from who started it is in the graph, or was asked for.
     parent_shown: bool,
+    /// The batch that asked for that edge.
+    parent_asked: Option<u64>,
 }
 
 /// All agents. Owned by the one that writes the graph.
@@ -270,10 +274,11 @@ impl Agents {
         }
         let created_ms = before.and_then(|agent| agent.row.created_ms).unwrap_or(now_ms);
         let in_batch = before.and_then(|agent| agent.asked);
+        let node_id = before.and_then(|agent| agent.row.node_id);
         let (links, events) = self.agents.remove(&key).map(|agent| (agent.links, agent.row.events)).unwrap_or_default();
         let row = AgentRow {
             agent_id: key.clone(),
-            node_id: None,
+            node_id,
             name: name.into(),
             role: role.map(Into::into),
             status: Some("spawning"),
@@ -435,6 +440,11 @@ impl Agents {
         self.batches.reached(version);
     }
 
+    /// Nothing of the batch that was taken last can be done: the graph is looked at less often until it changes.
+    pub fn refused(&mut self) {
+        self.batches.refused();
+    }
+
     /// Batches on their way are lost: the disk has failed.
     pub fn lost(&mut self) {
         self.batches.lost();
@@ -530,13 +540,15 @@ impl Agent {
             links: Links::default(),
             changed: true,
             asked: None,
+            going: None,
             parent_shown: false,
+            parent_asked: None,
         }
     }
 
     /// Whether the graph shows it, or is yet to be asked to do without it.
     fn may_be_shown(&self) -> bool {
-        self.row.live || self.changed || self.asked.is_some()
+        self.row.live || self.asked.is_some() || (self.changed && self.row.node_id.is_some())
     }
 
     /// It is not an agent any more.

@@ -11,6 +11,15 @@ use crate::support::{Client, Server, graph};
 /// A change falls between greeting and first frame in one of about thirty.
 const TIMES: usize = 400;
 
+/// Has the writer stop, whatever becomes of the client.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn whoever_comes_back_while_the_graph_changes_misses_nothing() {
     let server = Server::start(&graph("karate.gexf"));
@@ -25,6 +34,7 @@ fn whoever_comes_back_while_the_graph_changes_misses_nothing() {
                 }
             }
         });
+        let _stop = Stop(&stop);
         let first = server.ws("?rate=5");
         let (mut session, mut version) =
             (first.hello()["session"].clone(), server.state()["version"].as_u64().unwrap());
@@ -38,6 +48,5 @@ fn whoever_comes_back_while_the_graph_changes_misses_nothing() {
                 version = text["version"].as_u64().unwrap();
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::look::Look;
-use crate::graph::{Edge, EdgeDraft, EdgePatch, EdgeRef, Graph, Node, NodeIndex, NodeKind, NodeRef, Op};
+use crate::graph::{Edge, EdgeDraft, EdgeId, EdgePatch, EdgeRef, Graph, Node, NodeIndex, NodeKind, NodeRef, Op};
 
 /// How long a link stands after the last touch.
 pub(in crate::mcp) const LINK_NS: u64 = 5_000_000_000;
@@ -42,11 +42,13 @@ struct Standing {
     shown: Option<u64>,
     /// The batch that asked for that; `None` when the graph is known to show it.
     asked: Option<u64>,
+    /// The edge that was asked to go last.
+    going: Option<EdgeId>,
 }
 
 impl Standing {
     fn new(now_ns: u64) -> Self {
-        Self { until_ns: now_ns + LINK_NS, shown: None, asked: None }
+        Self { until_ns: now_ns + LINK_NS, shown: None, asked: None, going: None }
     }
 
     /// The weight that it is to have now.
@@ -58,7 +60,7 @@ impl Standing {
     fn stay(&mut self, ends: Ends<'_>, other: &Node, look: &mut Look<'_>) {
         let wanted = self.wanted(look.now_ns);
         let Some(shown) = self.shown else {
-            (self.shown, self.asked) = (Some(FADE_STEPS), Some(look.number));
+            (self.shown, self.asked, self.going) = (Some(FADE_STEPS), Some(look.number), None);
             let [source, target] = ends.nodes();
             look.rest.push(Op::UpsertEdge(link(source, target, ends.relation)));
             return;
@@ -77,10 +79,11 @@ impl Standing {
     /// Asks for its end; true until the graph is known to be without it.
     fn end(&mut self, ends: Ends<'_>, look: &mut Look<'_>) -> bool {
         // One that is not there may be on its way.
-        let may_be = self.shown.take().is_some() && (self.asked.is_some() || ends.found(look.graph).is_some());
+        let there = ends.found(look.graph).map(|edge| edge.id);
+        let may_be = self.shown.take().is_some() && (self.asked.is_some() || there.is_some());
         if may_be {
-            self.asked = Some(look.number);
-            look.removals.push(Op::RemoveEdge { edge: ends.edge() });
+            (self.asked, self.going) = (Some(look.number), there);
+            look.removals.push(Op::RemoveEdge { edge: there.map_or_else(|| ends.edge(), EdgeRef::Id) });
         }
         self.asked.is_some()
     }
@@ -140,7 +143,12 @@ impl Links {
             let ends = Ends { me, target, relation };
             if look.is_over(standing.asked) {
                 // What was asked for is there, or does not come any more: from here on it is as the graph says.
-                (standing.shown, standing.asked) = (ends.found(look.graph).map(steps), None);
+                // One like it that somebody else has made is not this agent's to take out.
+                let known = match standing.going {
+                    Some(going) => look.graph.edge(going),
+                    None => ends.found(look.graph),
+                };
+                (standing.shown, standing.asked) = (known.map(steps), None);
             }
             // With its other end a link is gone, too.
             let Some(other) = look.node(target) else { return false };

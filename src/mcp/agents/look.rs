@@ -12,17 +12,29 @@ use crate::graph::{Graph, Node, NodeDraft, NodeKind, NodePatch, NodeRef, Op, Val
 /// Time between two looks for what was asked for.
 const AGAIN_NS: u64 = 200_000_000;
 
+/// The same where nothing of it could be done, at most: only another graph, or another limit, has room for it.
+const AGAIN_NS_MAX: u64 = 10_000_000_000;
+
 /// The relation from an agent to one that it has started.
 const SPAWNED: &str = "spawned";
 
 /// Batches that were taken, counted from 1.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Batches {
     taken: u64,
     /// Those on their way, oldest first: the number of each, and the version that it makes.
     under_way: VecDeque<(u64, u64)>,
-    /// When what was asked for is looked for next.
+    /// When what was asked for was looked for last, and when it is next.
+    looked_ns: Option<u64>,
     again_ns: u64,
+    /// Version of the graph.
+    version: u64,
+}
+
+impl Default for Batches {
+    fn default() -> Self {
+        Self { taken: 0, under_way: VecDeque::new(), looked_ns: None, again_ns: AGAIN_NS, version: 0 }
+    }
 }
 
 /// One look at all agents.
@@ -46,8 +58,8 @@ impl Batches {
     /// Begins a look; of links, `fades` may be shown fainter.
     pub(super) fn look<'graph>(&mut self, graph: &'graph Graph, now_ns: u64, fades: usize) -> Look<'graph> {
         let mut over = 0;
-        if now_ns >= self.again_ns {
-            self.again_ns = now_ns + AGAIN_NS;
+        if self.looked_ns.is_none_or(|looked_ns| now_ns >= looked_ns + self.again_ns) {
+            self.looked_ns = Some(now_ns);
             over = self.under_way.front().map_or(self.taken, |(first, _)| *first - 1);
         }
         let (removals, rest) = (Vec::new(), Vec::new());
@@ -62,6 +74,11 @@ impl Batches {
         ops
     }
 
+    /// Nothing of the one that was taken last can be done.
+    pub(super) fn refused(&mut self) {
+        self.again_ns = (2 * self.again_ns).min(AGAIN_NS_MAX);
+    }
+
     /// The one that was taken last is on its way, and makes this version.
     pub(super) fn sent(&mut self, version: u64) {
         // A version that is made again was lost before, with all after it.
@@ -71,6 +88,9 @@ impl Batches {
 
     /// The graph is at this version.
     pub(super) fn reached(&mut self, version: u64) {
+        if std::mem::replace(&mut self.version, version) != version {
+            self.again_ns = AGAIN_NS;
+        }
         while self.under_way.pop_front_if(|(_, made)| *made <= version).is_some() {}
     }
 
@@ -98,7 +118,13 @@ impl Agent {
         let node = look.node(&self.row.agent_id);
         self.row.node_id = node.map(|node| node.id.get());
         if look.is_over(self.asked) {
-            self.settle(node, look.graph);
+            self.settle(node);
+        }
+        if look.is_over(self.parent_asked) {
+            self.parent_asked = None;
+            let parent = self.row.parent.as_deref();
+            self.parent_shown =
+                parent.is_some_and(|parent| found(look.graph, parent, &self.row.agent_id, SPAWNED).is_some());
         }
         match self.row.live {
             true => self.come(node.is_some(), look),
@@ -107,15 +133,15 @@ impl Agent {
     }
 
     /// What was asked for is there, or does not come any more: from here on it is as the graph says.
-    fn settle(&mut self, node: Option<&Node>, graph: &Graph) {
+    fn settle(&mut self, node: Option<&Node>) {
         self.asked = None;
         let is_right = match node {
-            Some(node) => self.row.live && is_made(node, &self.patch()),
+            Some(node) if self.row.live => is_made(node, &self.patch()),
+            // One that somebody has made since is not this agent's.
+            Some(node) => self.going.is_some_and(|going| going != node.id.get()),
             None => !self.row.live,
         };
         self.changed |= !is_right;
-        let parent = self.row.parent.as_deref();
-        self.parent_shown = parent.is_some_and(|parent| found(graph, parent, &self.row.agent_id, SPAWNED).is_some());
     }
 
     fn come(&mut self, is_there: bool, look: &mut Look<'_>) {
@@ -131,20 +157,19 @@ impl Agent {
             && let Some(parent) = self.row.parent.clone().filter(|parent| look.node(parent).is_some())
         {
             look.rest.push(Op::UpsertEdge(link(NodeRef::Key(parent), self.me(), SPAWNED)));
-            self.asked = Some(look.number);
-            self.parent_shown = true;
+            (self.parent_shown, self.parent_asked) = (true, Some(look.number));
         }
         self.links.show(&self.row.agent_id, look);
     }
 
     /// Its node goes, and its links with it.
     fn go(&mut self, is_there: bool, look: &mut Look<'_>) {
-        (self.links, self.parent_shown) = (Links::default(), false);
+        (self.links, self.parent_shown, self.parent_asked) = (Links::default(), false, None);
         // One that is not there may be on its way.
         let may_be = is_there || self.asked.is_some();
         if std::mem::take(&mut self.changed) && may_be {
             look.removals.push(Op::RemoveNode { node: self.me() });
-            self.asked = Some(look.number);
+            (self.asked, self.going) = (Some(look.number), self.row.node_id);
         }
     }
 

@@ -2,7 +2,7 @@
 //! Method: agents over a graph whose batches wait for the test before they are true.
 
 use super::*;
-use crate::graph::{Change, GraphBuilder, GraphLimits, Pending, Value};
+use crate::graph::{Change, EdgeRef, GraphBuilder, GraphLimits, NodeDraft, NodePatch, Pending, Value};
 
 /// Time between two looks.
 const LOOK_NS: u64 = 200_000_000;
@@ -72,8 +72,9 @@ impl World {
         self.agents.expire(self.now_ns);
         self.agents.reached(self.version);
         let Some(batch) = self.agents.take_batch(&self.graph, self.now_ns) else { return 0 };
-        if let Some(version) = self.send(&batch) {
-            self.agents.sent(version);
+        match self.send(&batch) {
+            Some(version) => self.agents.sent(version),
+            None => self.agents.refused(),
         }
         batch.ops.len()
     }
@@ -217,13 +218,48 @@ fn a_link_that_there_is_no_room_for_comes_when_there_is() {
     world.register("a");
     world.rest();
     world.touches("a");
-    assert_eq!((world.look(), world.look()), (1, 1), "refused, and asked for again");
+    let asked: usize = (0..24).map(|_| world.look()).sum();
+    assert!((3..6).contains(&asked), "asked for again, and less and less often: {asked}");
     assert_eq!(world.version, 1, "what is refused makes no version");
     world.limits.edges = 1;
+    world.touches("a");
+    world.says("a", "running");
+    world.rest();
+    assert_eq!(world.graph.edges().len(), 1, "at once when the graph is another one");
+}
+
+#[test]
+fn what_others_make_and_take_out_stays_as_they_have_it() {
+    let mut world = world(&["a", "b"]);
+    world.touches("a");
+    world.rest();
+    // An edge like the agent's own, made while that one is on its way out.
+    world.now_ns += LINK_NS;
+    assert_eq!(world.look(), 1);
+    let [source, target] = ["agent:a", "t"].map(|key| NodeRef::Key(key.into()));
+    let like_it = Op::AddEdge(links::link(source, target, TOUCHES));
+    assert!(world.send(&Batch { ops: vec![like_it], ..Batch::default() }).is_some());
+    world.rest();
+    assert_eq!(world.graph.edges().len(), 1, "it is not the agent's to take out");
+    // The same of a node.
+    world.agent("b").end();
     world.look();
     world.land();
-    assert_eq!(world.graph.edges().len(), 1);
+    let again = Op::UpsertNode(NodeDraft { key: Some("agent:b".into()), patch: NodePatch::default() });
+    assert!(world.send(&Batch { ops: vec![again], ..Batch::default() }).is_some());
     world.rest();
+    assert!(world.has("b"));
+    // An edge from parent to child that somebody has taken out does not come back with the child's next word.
+    let asked = Register { name: Some("c".into()), parent: Some("agent:a".into()), ..Register::default() };
+    world.agents.register(&asked, "me", [1; 16], (world.now_ns, 1), 0).unwrap();
+    world.rest();
+    let spawned = world.graph.edges().last().unwrap().id;
+    let gone = Op::RemoveEdge { edge: EdgeRef::Id(spawned) };
+    assert!(world.send(&Batch { ops: vec![gone], ..Batch::default() }).is_some());
+    world.land();
+    world.says("c", "running");
+    world.rest();
+    assert_eq!((world.status("c"), world.graph.edges().len()), (Some("running"), 1));
 }
 
 #[test]

@@ -93,15 +93,16 @@ impl Control {
 
     /// What the graph is to show otherwise; `None` when it shows everything, or cannot be changed now.
     fn take_agents_batch(&mut self, now_ns: u64) -> Option<Batch> {
-        if let Some(refused) = self.refuse_changes() {
-            if refused.code == "read_only" {
-                // Of what was on its way, the disk has nothing, or the graph has it before it can be changed again.
-                self.mcp.agents.lost();
-            }
+        if self.refuse_changes().is_some() {
             return None;
         }
         self.mcp.agents.reached(self.mutations.version());
         self.mcp.agents.take_batch(&self.graph, now_ns)
+    }
+
+    /// The disk has nothing of what was on its way for agents.
+    pub(in crate::control::turn) fn agents_batches_lost(&mut self) {
+        self.mcp.agents.lost();
     }
 
     /// Sends what the graph is to show on its way; without what makes it larger, where memory has no room for that. `None` when nothing
@@ -113,6 +114,7 @@ impl Control {
             self.log_not_done(&why, now_ns);
             batch.ops.retain(|op| !grows(&self.graph, op));
             if batch.ops.is_empty() {
+                self.mcp.agents.refused();
                 return None;
             }
             done = self.mutate_for(batch, reply);
@@ -121,17 +123,13 @@ impl Control {
             Ok(agreed) => {
                 self.mcp.agents.sent(agreed.version);
                 self.log_refused(&agreed.refused, now_ns);
-                Some(agreed)
+                return Some(agreed);
             }
-            Err(Refused::All(refused)) => {
-                self.log_refused(&refused, now_ns);
-                None
-            }
-            Err(refused) => {
-                self.log_not_done(&RestError::from(refused).message, now_ns);
-                None
-            }
+            Err(Refused::All(refused)) => self.log_refused(&refused, now_ns),
+            Err(refused) => self.log_not_done(&RestError::from(refused).message, now_ns),
         }
+        self.mcp.agents.refused();
+        None
     }
 
     fn log_refused(&mut self, refused: &[Refusal], now_ns: u64) {

@@ -152,6 +152,8 @@ impl Control {
         let kept = self.mutations.unsafe_yet.len() + untold;
         self.mutations.pending.keep(kept);
         self.mutations.staged = version.saturating_sub(1);
+        // What becomes true of it after all is so before anything is asked for again.
+        self.agents_batches_lost();
     }
 
     /// Changes are possible again. What is in the store though it was reported as failed becomes true first.
