@@ -130,7 +130,8 @@ fn half_open_and_silent_clients_measure_how_long_they_are_kept() {
     for group in ["silent_reset", "silent_reset_tcp"] {
         let seen = &PLAYED.seen(group)[0];
         let kept_ms = (seen.ended.unwrap().0 - seen.stood_ns.unwrap()) as f64 / MS as f64;
-        PLAYED.between_ms(group, "eviction.min", kept_ms - 20.0, kept_ms + 60.0);
+        // The client's time against the server's: either may have been late to see a beginning.
+        PLAYED.between_ms(group, "eviction.min", kept_ms - 20.0 - PLAYED.slack_ms(), kept_ms + 60.0);
     }
     for group in ["half_open_kept", "silent_kept"] {
         assert_eq!(PLAYED.figure(group, "eviction.count"), Some(0.0), "{group}");
@@ -163,7 +164,7 @@ fn storms_leave_and_come_back_at_once() {
             let (at_ns, ended) = seen.ended.unwrap();
             assert_eq!(ended, how, "{group}");
             let late = (ms(&PLAYED, at_ns) % 700.0).min(700.0 - ms(&PLAYED, at_ns) % 700.0);
-            between(late, 0.0, 150.0);
+            between(late, 0.0, 150.0 + PLAYED.slack_ms());
         }
         assert_eq!(PLAYED.errors(group), [""; 0], "{group}");
         assert_eq!((PLAYED.count(group, Count::Connected), PLAYED.count(group, Count::Lost)), (32, 0), "{group}");

@@ -89,10 +89,10 @@ fn handshakes_that_fail_say_how() {
         assert_eq!(PLAYED.figure(group, "connect.p50"), None, "{group}");
     }
     assert_eq!(PLAYED.errors("refused"), ["connect_refused 1"]);
-    // The limit counts from the moment the client began.
+    // The limit counts from the moment the client began, which the server may have seen late.
     for seen in PLAYED.seen("never") {
         let kept_ms = (seen.ended.unwrap().0 - seen.accepted_ns) as f64 / MS as f64;
-        between(kept_ms, 690.0, 1_000.0);
+        between(kept_ms, 600.0, 1_000.0 + PLAYED.slack_ms());
     }
     assert_eq!((PLAYED.errors("single_bytes"), PLAYED.count("single_bytes", Count::Connected)), (vec![], 2));
     PLAYED.between_ms("single_bytes", "connect.min", 100.0, 1_500.0);
@@ -171,7 +171,7 @@ fn reconnects_are_counted_and_spaced() {
     assert_eq!(PLAYED.count("reconnecting", Count::Connected), seen.len() as u64);
     for pair in seen.windows(2) {
         let away_ms = (pair[1].accepted_ns - pair[0].ended.unwrap().0) as f64 / MS as f64;
-        between(away_ms, 100.0, 200.0);
+        between(away_ms, 100.0, 200.0 + PLAYED.slack_ms());
     }
     // What it missed while it was away shows when it is back.
     PLAYED.between_ms("reconnecting", "latency.max", 100.0, 250.0);

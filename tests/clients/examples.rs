@@ -3,12 +3,12 @@
 //! the server's end.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use crate::support::{PATIENCE, Server, graph, repository, within};
+use crate::support::{PATIENCE, Server, graph, refusing, repository, within};
 
 fn compiled() -> String {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("watch");
@@ -49,7 +49,7 @@ fn the_small_clients_watch_and_end_in_order() {
     let [flag, path] = graph("karate.gexf");
     let mut server = Server::start(&[flag.as_str(), &path, "--set", "sim.cooling=0"]);
 
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, nobody) = refusing();
     for program in &programs {
         for (to, index, message) in [(server.tcp, "34", "there is no node 34"), (nobody, "0", "refused")] {
             let output = ended(start(program, to, index));

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::Folder;
+use crate::support::{Folder, refusing};
 use crate::wire::Agent;
 
 fn bridge(arguments: &[&str], token: Option<&str>) -> Child {
@@ -95,11 +95,12 @@ fn an_engine_that_goes_away_or_refuses_is_explained() {
 
 #[test]
 fn an_engine_that_comes_late_is_waited_for() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut child = bridge(&["--connect", &port.to_string()], None);
+    let (socket, address) = refusing();
+    let mut child = bridge(&["--connect", &address.to_string()], None);
     let mut words = BufReader::new(child.stderr.take().unwrap());
     assert!(line(&mut words).contains("no engine at"));
-    let listener = TcpListener::bind(port).unwrap();
+    socket.listen(1).unwrap();
+    let listener = TcpListener::from(socket);
     let (mut from, _to) = accept(&listener);
     child.stdin.take().unwrap().write_all(b"{\"a\":1}\n").unwrap();
     assert_eq!(line(&mut from), "{\"a\":1}\n");
@@ -236,7 +237,8 @@ fn over_tcp_the_token_beside_the_socket_is_shown() {
 #[test]
 fn an_engine_that_never_comes_is_given_up_after_thirty_seconds() {
     let home = Folder::new("never");
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (_held, nowhere) = refusing();
+    let nowhere = nowhere.to_string();
     let begun = Instant::now();
     let mut child = at_home(&home, &["--connect", &nowhere]);
     let _host = child.stdin.take();

@@ -13,10 +13,14 @@ use swarmcast::graph::{Graph, GraphBuilder};
 use swarmcast::mcp::{Ask, Bounds, Looked, Reply, look};
 
 use crate::engine::Engine;
+use crate::support::least_of_three;
 use crate::talk::{Home, timed};
 
 /// What a call may go on for after it was told to stop.
 const STOP_MAX: Duration = Duration::from_millis(50);
+
+/// What somebody may wait for who comes behind a call that was told to stop, over sockets and threads.
+const BEHIND_MAX: Duration = Duration::from_millis(500);
 
 /// Counts looks, measures the work between them in time of the processor, whatever else it does, and stops at one of them.
 struct Counter {
@@ -150,11 +154,14 @@ fn an_import_that_nobody_waits_for_leaves_the_thread_of_files_to_others() {
     let links = (0..12_000).map(record).collect::<Vec<_>>().join(",");
     let file = format!("{{\"nodes\":[],\"links\":[{links}]}}");
     for wait_ms in [0, 2, 5, 10, 20, 40] {
-        let id = agent.begin_call("import_graph", json!({ "data": file, "format": "json", "dry_run": true }), "never");
-        std::thread::sleep(Duration::from_millis(wait_ms));
-        agent.cancel(id);
-        let (_, took) = timed(|| agent.call("export_graph", json!({ "format": "json" })));
-        assert!(took < STOP_MAX * 10, "after {wait_ms} ms: {took:?}");
+        let took = least_of_three(BEHIND_MAX, || {
+            let asked = json!({ "data": file, "format": "json", "dry_run": true });
+            let id = agent.begin_call("import_graph", asked, "never");
+            std::thread::sleep(Duration::from_millis(wait_ms));
+            agent.cancel(id);
+            timed(|| agent.call("export_graph", json!({ "format": "json" }))).1
+        });
+        assert!(took < BEHIND_MAX, "after {wait_ms} ms: {took:?}");
     }
 }
 
@@ -225,14 +232,17 @@ fn who_cancels_hears_nothing_more_and_the_thread_is_free_for_others() {
         ("step_simulation", json!({ "ticks": 10_000, "timeout_ms": 30_000 })),
     ];
     for (tool, arguments) in kinds {
-        let id = agent.begin_call(tool, arguments, tool);
-        std::thread::sleep(Duration::from_millis(30));
-        agent.cancel(id);
-        // Behind it on the same thread: it waits for as long as the one before goes on.
-        let (answer, took) = timed(|| agent.call("query_graph", short.clone()));
-        assert_eq!(answer["rows"], json!([["r1"]]));
-        assert!(took < STOP_MAX * 10, "{tool}: {took:?}");
-        assert!(agent.notices.iter().all(|line| line["id"] != id), "{tool} was answered");
+        let took = least_of_three(BEHIND_MAX, || {
+            let id = agent.begin_call(tool, arguments.clone(), tool);
+            std::thread::sleep(Duration::from_millis(30));
+            agent.cancel(id);
+            // Behind it on the same thread: it waits for as long as the one before goes on.
+            let (answer, took) = timed(|| agent.call("query_graph", short.clone()));
+            assert_eq!(answer["rows"], json!([["r1"]]));
+            assert!(agent.notices.iter().all(|line| line["id"] != id), "{tool} was answered");
+            took
+        });
+        assert!(took < BEHIND_MAX, "{tool}: {took:?}");
     }
     // What was cancelled has changed nothing.
     let never = agent.call("query_graph", json!({ "query": "MATCH (n) WHERE n.never IS NOT NULL RETURN count(*)" }));

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, PATIENCE, Server, repository, run, within};
+use crate::support::{Folder, PATIENCE, Server, refusing, repository, run, within};
 
 /// What a made-up server does when it is asked for its agents.
 #[derive(Clone, Debug)]
@@ -198,7 +198,7 @@ fn servers_that_misbehave_cost_their_own_agents_and_are_asked_again() {
         [Manner::HalfLine, Manner::Garbage, Manner::LongLine, Manner::WrongId, Manner::Hang, Manner::Slowly(one())];
     let fakes: Vec<Fake> = manners.iter().map(|_| Fake::start(Manner::Answer(one()))).collect();
     let good = Fake::start(Manner::Answer(vec![json!({ "id": "good" })]));
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, nobody) = refusing();
     let mut sources: Vec<String> = fakes.iter().map(|fake| fake.address.to_string()).collect();
     sources.extend([good.address.to_string(), nobody.to_string()]);
     let server = engine(&sources);

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -19,8 +19,10 @@ use crate::support::{Client, Event, PATIENCE, Server, Tcp, Ws, decode, sequence,
 type Frames = BTreeMap<u64, Vec<u8>>;
 
 /// The 1,998 nodes of the embedded graph make frames of 56 KB: few of them fill a connection's buffers. At 15 Hz twenty
-/// readers keep up on a machine that others use too.
-const FLAGS: [&str; 4] = ["--rate", "15", "--set", "sim.cooling=0"];
+/// readers keep up on a machine that others use too. Without budgets: where steps take long the engine would take them less accurately,
+/// and one seed would give another layout.
+const FLAGS: [&str; 8] =
+    ["--rate", "15", "--set", "sim.cooling=0", "--set", "budgets.step_ms=0", "--set", "budgets.encode_ms=0"];
 
 const READERS: usize = 19;
 
@@ -58,6 +60,16 @@ fn gaps(frames: &Frames) -> u64 {
     last - first + 1 - frames.len() as u64
 }
 
+/// The same over all readers, of those frames only that another one got.
+fn missed_alone(round: &[Frames]) -> u64 {
+    let all: BTreeSet<u64> = round.iter().flat_map(|frames| frames.keys().copied()).collect();
+    let missed = |frames: &Frames| {
+        let (first, last) = (*frames.keys().next().unwrap(), *frames.keys().next_back().unwrap());
+        (all.range(first..=last).count() - frames.len()) as u64
+    };
+    round.iter().map(missed).sum()
+}
+
 #[test]
 fn nineteen_get_what_they_would_have_and_the_one_that_stops_is_closed() {
     let (calm, _, without) = round(false);
@@ -73,8 +85,11 @@ fn nineteen_get_what_they_would_have_and_the_one_that_stops_is_closed() {
     assert!(all.len() >= 60, "{} frames in 120 ticks", all.len());
     let (missed_without, missed_with) = (without.iter().map(gaps).sum::<u64>(), with.iter().map(gaps).sum::<u64>());
     let offered = all.len() as u64 * READERS as u64;
-    // A loaded machine makes clients miss frames in either run; the staller adds none.
-    assert!(missed_with <= missed_without + offered / 20, "{missed_with} frames missed, {missed_without} without it");
+    // A loaded machine makes clients miss frames in either run; the staller adds none. A shard that is late by a tick leaves a frame out
+    // for everybody: one of those counts nineteen times, and says nothing of one reader beside another.
+    assert!(missed_with <= missed_without + offered / 4, "{missed_with} frames missed, {missed_without} without it");
+    let (alone_without, alone_with) = (missed_alone(&without), missed_alone(&with));
+    assert!(alone_with <= alone_without + offered / 20, "{alone_with} missed by some, {alone_without} without it");
 
     let by_tick = |frames: &[Frames]| -> BTreeMap<u64, Vec<u8>> {
         let all = frames.iter().flat_map(|frames| frames.values());
@@ -145,6 +160,8 @@ fn resumes<C: Client>(server: &Server, mut stalled: C) {
     }
     stop.store(true, Ordering::Relaxed);
     let live = live.join().unwrap();
+    // What nobody got, the shard was late for.
+    jumps.retain(|(from, to)| (from + 1..*to).any(|left_out| live.contains_key(&left_out)));
     assert!(jumps.iter().any(|(_, to)| *to >= newest), "after {newest} was out it went on with {jumps:?}");
     let first = jumps[0];
     assert!(first.1 >= newest, "the first frame after the stall is not the newest: {first:?}, newest {newest}");
@@ -180,6 +197,7 @@ fn seventy_stallers_one_after_the_other_never_run_the_pool_dry() {
     }
     assert!(within(PATIENCE, || server.metric("swarmcast_lease_copies_total") >= 60.0), "copies are counted");
     thread::sleep(Duration::from_secs(2));
+    assert_eq!(server.metric("swarmcast_sessions"), 71.0, "nobody was closed for it, and the reader is there");
     stop.store(true, Ordering::Relaxed);
     let frames = live.join().unwrap();
     let (published, waits) =
@@ -189,5 +207,4 @@ fn seventy_stallers_one_after_the_other_never_run_the_pool_dry() {
     let longest_ms = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap() / 1_000_000;
     assert!(longest_ms < 1_500, "{longest_ms} ms without a frame");
     assert!(gaps(&frames) <= frames.len() as u64 / 4, "{} of {} were left out", gaps(&frames), frames.len());
-    assert_eq!(server.metric("swarmcast_sessions"), 70.0, "nobody was closed for it");
 }

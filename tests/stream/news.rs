@@ -49,6 +49,7 @@ fn words_go_out_with_frames() {
     }
     let writes = server.metric("swarmcast_writes_total") - writes;
     assert!(words > 0.1 * frames, "{words} words and {frames} frames: too few to tell");
-    // A frame that is late lets words go without it, and what was on its way at the end was not read.
-    assert!(writes < frames + 0.1 * words + 20.0, "{writes} writes for {frames} frames and {words} words");
+    // A write for every word would be as many more. A frame that is late lets words go without it, and what was on its way at the end was
+    // not read, nor what came before the engine was asked.
+    assert!(writes < frames + 0.5 * words + 20.0, "{writes} writes for {frames} frames and {words} words");
 }

@@ -55,6 +55,27 @@ pub fn within(most: Duration, mut done: impl FnMut() -> bool) -> bool {
     done()
 }
 
+/// The least of up to three times that something took, as many as one under `most` needs: what is slow is slow each time, a loaded
+/// machine is not.
+pub fn least_of_three(most: Duration, mut took: impl FnMut() -> Duration) -> Duration {
+    let mut least = took();
+    for _ in 1..3 {
+        if least >= most {
+            least = least.min(took());
+        }
+    }
+    least
+}
+
+/// An address that refuses every connection, and that nobody else can take, for as long as the socket is there: bound, and not
+/// listened at.
+pub fn refusing() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
 /// A running server on ports of its own. It is killed when this is dropped.
 pub struct Server {
     child: Child,

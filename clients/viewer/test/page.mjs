@@ -157,12 +157,20 @@ async function dragNode(page) {
       await page.mouse.move(fresh.x + step * 14, fresh.y + step * 8);
       await page.waitForTimeout(20);
     }
+    // A busy machine draws late: half a second is enough where nothing else runs, and up to five are given.
     await page.waitForTimeout(500);
-    const held = await seen(grip.index);
+    const off = async () => {
+      const held = await seen(grip.index);
+      return Math.hypot(held.x - (fresh.x + 168), held.y - (fresh.y + 96));
+    };
+    let offPx = await off();
+    for (let waitedMs = 500; offPx >= 25 && waitedMs < 5_000; waitedMs += 100) {
+      await page.waitForTimeout(100);
+      offPx = await off();
+    }
     const after = await place(grip.index);
     await page.mouse.up();
     await page.waitForTimeout(100);
-    const offPx = Math.hypot(held.x - (fresh.x + 168), held.y - (fresh.y + 96));
     const movedBy = Math.hypot(...before.map((value, axis) => value - after[axis]));
     if (offPx < 25 && movedBy > 0) return { index: grip.index, movedBy, offPx };
     error = `the node is ${offPx.toFixed(1)} px from the mouse, moved by ${movedBy.toFixed(2)}`;
