@@ -120,6 +120,15 @@ impl ClassTable {
         true
     }
 
+    /// Closes a class whoever has it: nobody joins it any more, and its subscribers need not be taken away.
+    pub(super) fn expel(&mut self, class: ClassRef) {
+        if let Some(slot) = self.slots.get_mut(usize::from(class.slot))
+            && slot.is_some_and(|entry| entry.class == class)
+        {
+            *slot = None;
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.slots.iter().flatten()
     }
@@ -143,6 +152,20 @@ mod tests {
         assert_ne!(again.entry.class, first.entry.class, "a slot's next class has another serial");
         assert_eq!(again.entry.class.slot, first.entry.class.slot);
         assert!(!table.unsubscribe(first.entry.class), "the old class is gone");
+    }
+
+    #[test]
+    fn an_expelled_class_is_not_joined_again() {
+        let mut table = ClassTable::new(60);
+        let join = |table: &mut ClassTable| table.subscribe(ClassSpec::new(Profile::Own, 60)).unwrap();
+        let expelled = join(&mut table).entry.class;
+        assert!(!join(&mut table).opened);
+        table.expel(expelled);
+        let next = join(&mut table);
+        assert!(next.opened && next.entry.class != expelled, "whoever comes back gets a class that sends");
+        table.expel(expelled);
+        assert!(!table.unsubscribe(expelled) && !table.unsubscribe(expelled), "its sessions end later");
+        assert!(table.unsubscribe(next.entry.class), "and count for no other class");
     }
 
     #[test]

@@ -21,6 +21,9 @@ use crate::worker::{Failure, Product, Snapshot, Ticket, WorkOrder, WorkReport};
 
 const PREFIX: &str = "/api/analytics/";
 
+/// How long a job waits for positions of the present graph before it fails, ns. A new structure has its first frame within a tick or two.
+const POSITIONS_WAIT_NS: u64 = 10 * SECOND_NS;
+
 /// An answer to a request.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -66,6 +69,9 @@ struct Row {
     parameters: Value,
     /// Of the graph that it runs or ran on; none while it waits.
     epoch: Option<u32>,
+    needs_positions: bool,
+    /// Since when it waits for positions of the present graph.
+    unplaced_ns: Option<u64>,
     ticket: Arc<Ticket>,
     state: State,
     took_ns: Option<u64>,
@@ -74,6 +80,11 @@ struct Row {
 impl Row {
     fn is_over(&self) -> bool {
         !matches!(self.state, State::Queued | State::Running)
+    }
+
+    /// It waits, and for nothing but the worker.
+    fn is_ready(&self) -> bool {
+        matches!(self.state, State::Queued) && self.unplaced_ns.is_none()
     }
 
     fn body_bytes(&self) -> usize {
@@ -109,6 +120,13 @@ pub(super) struct Moment<'turn> {
     pub(super) epoch: u32,
     pub(super) frame: Option<&'turn Arc<Frame>>,
     pub(super) now_ns: u64,
+}
+
+impl<'turn> Moment<'turn> {
+    /// The newest frame, unless it is of a structure before: `sim` still takes the present one then.
+    fn placed(&self) -> Option<&'turn Arc<Frame>> {
+        self.frame.filter(|frame| frame.stamp().epoch == self.epoch)
+    }
 }
 
 impl Jobs {
@@ -199,6 +217,8 @@ impl Jobs {
             algorithm: ask.algorithm,
             parameters: ask.parameters,
             epoch: None,
+            needs_positions: ask.job.needs_positions(),
+            unplaced_ns: None,
             ticket: Arc::default(),
             state: State::Queued,
             took_ns: None,
@@ -277,12 +297,25 @@ impl Jobs {
         self.rows = kept;
     }
 
-    /// Gives the worker the oldest job that waits, when it has none.
+    /// Says of every job that waits whether positions keep it waiting, and fails one that they have kept too long.
+    fn await_positions(&mut self, moment: Moment<'_>) {
+        let placed = moment.placed().is_some();
+        for row in self.rows.iter_mut().filter(|row| row.needs_positions && matches!(row.state, State::Queued)) {
+            let since_ns = row.unplaced_ns.unwrap_or(moment.now_ns);
+            row.unplaced_ns = (!placed).then_some(since_ns);
+            if !placed && moment.now_ns.saturating_sub(since_ns) >= POSITIONS_WAIT_NS {
+                row.state = State::Failed { reason: "there are no positions of this graph yet".to_owned() };
+            }
+        }
+    }
+
+    /// Gives the worker the oldest job that can begin, when it has none.
     fn dispatch(&mut self, moment: Moment<'_>) {
+        self.await_positions(moment);
         if self.rows.iter().any(|row| matches!(row.state, State::Running)) {
             return;
         }
-        while let Some(at) = self.rows.iter().position(|row| matches!(row.state, State::Queued)) {
+        while let Some(at) = self.rows.iter().position(Row::is_ready) {
             let snapshot = self.snapshot(moment);
             let Some(row) = self.rows.get_mut(at) else { return };
             row.epoch = Some(moment.epoch);
@@ -298,7 +331,7 @@ impl Jobs {
                     continue;
                 }
             };
-            let frame = moment.frame.filter(|_| ask.job.needs_positions()).map(Arc::clone);
+            let frame = moment.placed().filter(|_| ask.job.needs_positions()).map(Arc::clone);
             let order = WorkOrder {
                 id: row.id,
                 job: ask.job,
@@ -419,7 +452,7 @@ fn shown(row: &Row) -> Answer {
 mod tests {
     use super::*;
     use crate::graph::GraphBuilder;
-    use crate::handoff::{Doorbell, Overflow, Query, lane};
+    use crate::handoff::{Doorbell, FramePool, Overflow, Query, Stamp, lane};
 
     struct Desk {
         jobs: Jobs,
@@ -427,6 +460,7 @@ mod tests {
         reports: Producer<WorkReport>,
         graph: Graph,
         epoch: u32,
+        frame: Option<Arc<Frame>>,
         now_ns: u64,
     }
 
@@ -446,20 +480,29 @@ mod tests {
                 reports,
                 graph: builder.finish(),
                 epoch: 1,
+                frame: None,
                 now_ns: 0,
             }
+        }
+
+        /// The newest frame is one of this structure.
+        fn see(&mut self, epoch: u32) {
+            let stamp = Stamp { epoch, tick: 1, tick_ns: 0, published_ns: 0, flags: 0 };
+            self.frame = FramePool::new(1).publish(|frame| frame.begin(stamp, &[5, 6]));
         }
 
         fn call(&mut self, method: &str, path: &str, wait: Option<&str>, body: &str) -> Option<Answer> {
             let query = Query(wait.map(|wait| ("wait".to_owned(), wait.to_owned())).into_iter().collect());
             let path = format!("{PREFIX}{path}");
             let call = RestCall { method: method.to_owned(), path, query, body: body.as_bytes().to_vec().into() };
-            let moment = Moment { graph: &self.graph, epoch: self.epoch, frame: None, now_ns: self.now_ns };
+            let (graph, frame) = (&self.graph, self.frame.as_ref());
+            let moment = Moment { graph, epoch: self.epoch, frame, now_ns: self.now_ns };
             self.jobs.call(TOKEN, &call, moment)
         }
 
         fn turn(&mut self) -> (Vec<(Handle, Answer)>, Option<Arc<SidePlanes>>) {
-            let moment = Moment { graph: &self.graph, epoch: self.epoch, frame: None, now_ns: self.now_ns };
+            let (graph, frame) = (&self.graph, self.frame.as_ref());
+            let moment = Moment { graph, epoch: self.epoch, frame, now_ns: self.now_ns };
             let mut answers = Vec::new();
             let (_, published) = self.jobs.turn(moment, &mut answers);
             (answers, published)
@@ -526,6 +569,49 @@ mod tests {
         desk.orders.pop().unwrap();
         desk.report(3, Some(SidePlanes { epoch: 2, ..SidePlanes::default() }));
         assert_eq!(desk.turn().1.unwrap().epoch, 2);
+    }
+
+    #[test]
+    fn a_job_that_needs_positions_begins_with_the_first_frame_of_the_structure_and_holds_up_no_other() {
+        let mut desk = Desk::new();
+        desk.see(1);
+        desk.epoch = 2;
+        assert_eq!(json(desk.call("POST", "stress", None, "{}").unwrap())["state"], "queued");
+        assert_eq!(json(desk.call("POST", "components", None, "{}").unwrap())["state"], "running");
+        assert_eq!(desk.orders.pop().unwrap().id, 2);
+        desk.report(2, None);
+        desk.turn();
+        assert!(desk.orders.pop().is_none(), "the frame is of the structure before");
+        // It is looked at again with every turn, but keeps nobody awake.
+        assert!(!desk.jobs.is_idle() && desk.jobs.is_quiet() && !desk.jobs.is_waited_for());
+        desk.see(2);
+        desk.turn();
+        let order = desk.orders.pop().unwrap();
+        let epochs = (order.snapshot.epoch, order.frame.unwrap().stamp().epoch);
+        assert_eq!((order.id, epochs), (1, (2, 2)));
+    }
+
+    #[test]
+    fn a_job_that_gets_no_positions_fails_after_a_while_that_begins_anew_with_each_structure() {
+        let mut desk = Desk::new();
+        // The worker is busy meanwhile.
+        desk.call("POST", "components", None, "{}");
+        desk.call("POST", "stress", None, "{}");
+        let state_at = |desk: &mut Desk, now_ns: u64| {
+            desk.now_ns = now_ns;
+            desk.turn();
+            json(desk.call("GET", "jobs/2", None, "").unwrap())
+        };
+        assert_eq!(state_at(&mut desk, POSITIONS_WAIT_NS - 1)["state"], "queued");
+        desk.see(1);
+        assert_eq!(state_at(&mut desk, POSITIONS_WAIT_NS)["state"], "queued");
+        desk.epoch = 2;
+        assert_eq!(state_at(&mut desk, 2 * POSITIONS_WAIT_NS)["state"], "queued");
+        assert_eq!(state_at(&mut desk, 3 * POSITIONS_WAIT_NS - 1)["state"], "queued");
+        let late = state_at(&mut desk, 3 * POSITIONS_WAIT_NS);
+        assert_eq!(late["state"], "failed");
+        assert!(late["reason"].as_str().unwrap().contains("no positions"), "{late}");
+        assert!(desk.jobs.is_idle());
     }
 
     #[test]

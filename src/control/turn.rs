@@ -235,7 +235,7 @@ impl Control {
             naps_shortly: false,
             early: Vec::new(),
         };
-        control.steer_anew();
+        control.steer_anew(true);
         control.clear_left_over_agents();
         control
     }
@@ -581,8 +581,8 @@ impl Control {
     /// A drag ended with a pin: `sim` has it already, the graph must have it too.
     fn pinned_by_drag(&mut self, node: NodeId, position: [f32; 3], origin: Origin) {
         let Some(index) = self.graph.index_of(node) else { return };
-        if let Err(error) = self.pin_at(index, true, Some(position), Reply::Nobody) {
-            self.refuse_origin(origin, error.code, &error.message, &["nodeId"], error.status == 503);
+        if let Err(error) = self.pin_at(index, true, Some(position), Reply::Drag { origin, node }) {
+            self.refuse_drag(origin, node, &error);
         }
     }
 

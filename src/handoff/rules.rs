@@ -208,7 +208,7 @@ pub struct RuleSet {
     pub scale: RuleScale,
     /// `[node_count]`: 1 + sum of the weights of its edges. A rule pulls a hub as firmly as its springs hold it.
     pub grip: Arc<[f32]>,
-    /// It differs from the one before in more than its constraints: the whole layout has to look for its places.
+    /// It differs from the one before in more than its constraints and the structure: the whole layout has to look for its places.
     pub stirs_all: bool,
     /// In the order of their keys.
     pub constraints: Vec<Constraint>,

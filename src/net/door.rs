@@ -51,6 +51,21 @@ const READ_BYTES: usize = 16 << 10;
 /// Requests one connection may pipeline in one turn; the rest waits for the others.
 const REQUESTS_PER_TURN_MAX: usize = 16;
 
+/// Reads from one connection in one turn: a long body comes in beside the others, in however small pieces.
+const READS_PER_TURN_MAX: usize = 16;
+
+/// Answers of `control` taken per turn, so that those who ask again at once do not keep the door from all else. As many
+/// as the lane has slots: an answer that finds it full is lost.
+const REPLIES_PER_TURN_MAX: usize = 1_024;
+
+/// Connections taken back from the agents' door per turn, as many as that lane has slots.
+const TAKEN_BACK_PER_TURN_MAX: usize = 256;
+
+/// Bytes of unfinished requests that all connections hold together. Beyond it, who sends a body is told to come again.
+const RECEIVED_BYTES_MAX: usize = 256 << 20;
+
+const _: () = assert!(PENDING_MAX * (http::HEAD_BYTES_MAX + READ_BYTES) < RECEIVED_BYTES_MAX, "bodies have room");
+
 /// Bytes of an answer that buy its reader another [`ANSWER_NS_MAX`]: a slow line is served, a stuck one is not.
 const ANSWER_PROGRESS_BYTES: usize = 256 << 10;
 
@@ -123,6 +138,8 @@ pub struct Door {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     pending: Slab<Pending>,
+    /// Bytes that all of these have received and nothing was made of yet.
+    received_bytes: usize,
     holds: Holds,
     /// Options of streams that the system refused are logged once.
     options_logged: bool,
@@ -130,7 +147,7 @@ pub struct Door {
     housekeeping_ns: u64,
     /// Accepting stopped early: out of descriptors, or the turn's budget.
     accept_again: bool,
-    /// Connections whose pipelined requests wait for their turn, first come first served.
+    /// Connections that had their share of a turn and may go on, each once, first come first served.
     again: VecDeque<Handle>,
     /// Sessions that could not be given back yet.
     abandoned: Vec<SessionId>,
@@ -172,6 +189,7 @@ impl Door {
             metrics,
             health,
             pending,
+            received_bytes: 0,
             holds: Holds::default(),
             options_logged: false,
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -239,11 +257,7 @@ impl Door {
                     }
                 }
             }
-            for _ in 0..self.again.len() {
-                if let Some(handle) = self.again.pop_front() {
-                    self.serve(handle, now_ns);
-                }
-            }
+            self.serve_queued(now_ns);
             if accept {
                 self.accept_again = self.accept(Transport::WebSocket, now_ns) | self.accept(Transport::Tcp, now_ns);
             }
@@ -284,6 +298,7 @@ impl Door {
         self.metrics.door.accepted.add(1);
         let _ = stream.set_nodelay(true);
         let deadline_ns = now_ns + self.options.handshake_ns_max;
+        let received_bytes = received.len();
         let made =
             self.pending.insert_with(|_| Pending { received, ..Pending::new(stream, peer, transport, deadline_ns) });
         let Some(handle) = made else { return };
@@ -295,6 +310,7 @@ impl Door {
                 return;
             }
         }
+        self.received_bytes += received_bytes;
         self.serve(handle, now_ns);
     }
 
@@ -327,25 +343,49 @@ impl Door {
         if reset && matches!(pending.state, State::Opening { .. } | State::Asking { .. }) {
             return self.drop_pending(handle);
         }
-        self.serve(handle, now_ns);
+        // One in the queue is served from there, in this same turn.
+        if !pending.queued {
+            self.serve(handle, now_ns);
+        }
+    }
+
+    /// Puts a connection that may go on behind the others, once.
+    fn queue(&mut self, handle: Handle) {
+        if let Some(pending) = self.pending.get_mut(handle)
+            && !pending.queued
+        {
+            pending.queued = true;
+            self.again.push_back(handle);
+        }
+    }
+
+    /// Goes on with those who wait in the queue; who comes back into it waits for the next turn.
+    fn serve_queued(&mut self, now_ns: u64) {
+        for _ in 0..self.again.len() {
+            let Some(handle) = self.again.pop_front() else { return };
+            if let Some(pending) = self.pending.get_mut(handle) {
+                pending.queued = false;
+            }
+            self.serve(handle, now_ns);
+        }
     }
 
     /// Goes on with one connection as far as it can: what is here is acted on before more is read.
     fn serve(&mut self, handle: Handle, now_ns: u64) {
-        let mut acted = 0;
+        let (mut acted, mut reads) = (0, 0);
         loop {
             let Some(pending) = self.pending.get_mut(handle) else { return };
             match &mut pending.state {
                 State::Reading => {
-                    if acted == REQUESTS_PER_TURN_MAX {
-                        return self.again.push_back(handle);
+                    if acted == REQUESTS_PER_TURN_MAX || reads == READS_PER_TURN_MAX {
+                        return self.queue(handle);
                     }
-                    if !pending.received.is_empty() && self.act(handle, now_ns) {
+                    if pending.may_be_whole() && self.act(handle, now_ns) {
                         acted += 1;
                         continue;
                     }
-                    let Some(pending) = self.pending.get_mut(handle) else { return };
-                    match read_more(pending, &mut self.scratch) {
+                    reads += 1;
+                    match self.read(handle, now_ns) {
                         Progress::Moved => {}
                         Progress::Waits => return,
                         Progress::Gone => return self.drop_pending(handle),
@@ -383,6 +423,21 @@ impl Door {
         }
     }
 
+    /// Reads once. A body that there is no room for is answered instead.
+    fn read(&mut self, handle: Handle, now_ns: u64) -> Progress {
+        let Some(pending) = self.pending.get_mut(handle) else { return Progress::Gone };
+        if pending.needs > 0 && self.received_bytes > RECEIVED_BYTES_MAX {
+            self.metrics.door.turned_away.add(1);
+            let response = Response::error(503, "busy", "too many bodies come in at once", &[]);
+            self.answer(handle, response, false, false, now_ns);
+            return Progress::Moved;
+        }
+        let held_bytes = pending.received.len();
+        let progress = read_more(pending, &mut self.scratch);
+        self.received_bytes += pending.received.len() - held_bytes;
+        progress
+    }
+
     /// Looks at what was received; false when it is not whole yet.
     fn act(&mut self, handle: Handle, now_ns: u64) -> bool {
         let Some(pending) = self.pending.get_mut(handle) else { return false };
@@ -410,10 +465,13 @@ impl Door {
             return true;
         }
         let body_bytes = if matches!(routed, Route::Rest) { request.content_length as usize } else { 0 };
-        let Some(body) = pending.received.get(taken..taken + body_bytes).map(Bytes::copy_from_slice) else {
+        let needs = taken + body_bytes;
+        let Some(body) = pending.received.get(taken..needs).map(Bytes::copy_from_slice) else {
+            pending.needs = needs;
             return false;
         };
-        pending.received.drain(..taken + body_bytes);
+        pending.forget(needs);
+        self.received_bytes -= needs;
         let head_only = request.method == "HEAD";
         let keep_alive = request.keep_alive && request.content_length == body_bytes as u64 && !request.chunked;
         match routed {
@@ -461,7 +519,8 @@ impl Door {
         let hello = pending.received.get(..line_bytes).map(parse_hello);
         match hello {
             Some(Ok(hello)) => {
-                pending.received.drain(..=line_bytes);
+                pending.forget(line_bytes + 1);
+                self.received_bytes -= line_bytes + 1;
                 self.open(handle, hello, Vec::new(), now_ns);
             }
             Some(Err(error)) => {
@@ -483,23 +542,27 @@ impl Door {
     }
 
     fn take_replies(&mut self) {
-        while let Some(reply) = self.lanes.replies.pop() {
-            let now_ns = monotonic_ns();
-            match reply {
-                DoorReply::Granted { token, grant } => self.granted(token, grant, now_ns),
-                DoorReply::Refused { token, refusal } => {
-                    let status = if matches!(refusal, Refusal::IdRange { .. }) { 400 } else { 503 };
-                    self.refuse(token, refusal.code(), &refusal.to_string(), status, now_ns);
-                }
-                DoorReply::Http { token, status, content_type, lead, body } => {
-                    let response = Response { lead, ..Response::new(status, content_type, body) }.with_retry_after();
-                    self.answer_asked(token, response, now_ns);
-                }
-                DoorReply::Headed { token, status, content_type, headers, body } => {
-                    let response = Response::new(status, content_type, body);
-                    let add = |response: Response, (name, value): &(&str, String)| response.with(name, value);
-                    self.answer_asked(token, headers.iter().fold(response, add), now_ns);
-                }
+        for _ in 0..REPLIES_PER_TURN_MAX {
+            let Some(reply) = self.lanes.replies.pop() else { return };
+            self.take_reply(reply, monotonic_ns());
+        }
+    }
+
+    fn take_reply(&mut self, reply: DoorReply, now_ns: u64) {
+        match reply {
+            DoorReply::Granted { token, grant } => self.granted(token, grant, now_ns),
+            DoorReply::Refused { token, refusal } => {
+                let status = if matches!(refusal, Refusal::IdRange { .. }) { 400 } else { 503 };
+                self.refuse(token, refusal.code(), &refusal.to_string(), status, now_ns);
+            }
+            DoorReply::Http { token, status, content_type, lead, body } => {
+                let response = Response { lead, ..Response::new(status, content_type, body) }.with_retry_after();
+                self.answer_asked(token, response, now_ns);
+            }
+            DoorReply::Headed { token, status, content_type, headers, body } => {
+                let response = Response::new(status, content_type, body);
+                let add = |response: Response, (name, value): &(&str, String)| response.with(name, value);
+                self.answer_asked(token, headers.iter().fold(response, add), now_ns);
             }
         }
     }
@@ -608,15 +671,28 @@ impl Door {
                 self.serve(handle, now_ns);
             }
             _ if matches!(pending.state, State::Opening { .. } | State::Asking { .. }) => {
+                // `control` may answer yet, and its answer names the connection: it would go to the next request.
+                if let State::Asking { keep_alive, .. } = &mut pending.state {
+                    *keep_alive = false;
+                }
                 self.turn_away_now(Some(handle), now_ns);
             }
             _ => self.drop_pending(handle),
         }
     }
 
+    /// Takes a connection out of the table, and its socket out of the poll.
+    fn take_out(&mut self, handle: Handle) -> Option<Pending> {
+        let mut pending = self.pending.remove(handle)?;
+        let _ = self.poll.registry().deregister(&mut pending.stream);
+        self.received_bytes -= pending.received.len();
+        Some(pending)
+    }
+
     fn drop_pending(&mut self, handle: Handle) {
-        if let Some(mut pending) = self.pending.remove(handle) {
-            let _ = self.poll.registry().deregister(&mut pending.stream);
-        }
+        drop(self.take_out(handle));
     }
 }
+
+#[cfg(test)]
+mod tests;

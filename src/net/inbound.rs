@@ -5,7 +5,7 @@
 
 use super::ws_in::WsIn;
 use crate::handoff::Transport;
-use crate::limits::WS_MESSAGE_BYTES_MAX;
+use crate::limits::{CLIENT_TEXT_BYTES_MAX, WS_MESSAGE_BYTES_MAX};
 use crate::wire::CloseCode;
 
 /// Why a connection has to end.
@@ -79,7 +79,7 @@ impl Lines {
             } else {
                 self.partial.extend_from_slice(line);
                 whole(&self.partial, each)?;
-                self.partial.clear();
+                self.forget();
             }
             received = rest.get(1..).unwrap_or(&[]);
         }
@@ -88,6 +88,15 @@ impl Lines {
         }
         self.partial.extend_from_slice(received);
         Ok(())
+    }
+
+    /// Empties what was held back. Its memory stays, unless the line was longer than any text may be.
+    fn forget(&mut self) {
+        if self.partial.len() > CLIENT_TEXT_BYTES_MAX {
+            self.partial = Vec::new();
+        } else {
+            self.partial.clear();
+        }
     }
 }
 
@@ -168,6 +177,20 @@ mod tests {
         assert!(matches!(ended, Err(Ending::Close(CloseCode::TooLong, _))));
         let (_, _, ended) = fed(&mut Inbound::new(Transport::Tcp), b"{\"type\":\"\xFF\"}\n");
         assert!(matches!(ended, Err(Ending::Close(CloseCode::NotUtf8, _))));
+    }
+
+    #[test]
+    fn a_long_line_keeps_no_memory() {
+        let mut lines = Lines::default();
+        let mut fed = |bytes: &[u8]| {
+            lines.feed(bytes, &mut |_| {}).unwrap();
+            lines.partial.capacity()
+        };
+        assert!(fed(&[b' '; 60_000]) >= 60_000);
+        assert_eq!(fed(b"\n"), 0);
+        let ordinary = fed(&[b'x'; 3_000]);
+        assert!(ordinary >= 3_000);
+        assert_eq!(fed(b"\n"), ordinary, "ordinary memory stays");
     }
 
     proptest::proptest! {

@@ -3,9 +3,12 @@
 //! A frame is shared: its bytes belong to the pool's frame or to the chain's message, only the cursor is this connection's.
 //! Private bytes (texts, pongs, close) go out at a frame boundary only, since a WebSocket message may not be cut open.
 
+mod private;
+
 use std::io::{ErrorKind, IoSlice, Result, Write};
 use std::sync::Arc;
 
+use self::private::Private;
 use super::credit::Credit;
 use super::lateness::Lateness;
 use super::link::{Cursor, Extent, Link, Next, blocks_of};
@@ -119,8 +122,7 @@ pub struct Outbound {
     transport: Transport,
     class: ClassRef,
     profile: Profile,
-    private: Vec<u8>,
-    private_sent: usize,
+    private: Private,
     sending: Option<Sending>,
     /// Sequence of the last full frame begun in this class; 0 before the first.
     last_sequence: u64,
@@ -155,8 +157,7 @@ impl Outbound {
             transport,
             class,
             profile,
-            private: first,
-            private_sent: 0,
+            private: Private::new(first),
             sending: None,
             last_sequence: 0,
             shown_tick: 0,
@@ -289,7 +290,7 @@ impl Outbound {
 
     /// Whether the next byte would start a message, so that a close frame can be heard.
     pub fn at_boundary(&self) -> bool {
-        self.sending.is_none() && self.private.is_empty()
+        self.sending.is_none() && self.private_bytes() == 0
     }
 
     /// Queues a text message; `false`, and nothing queued, when the client has let too many pile up.
@@ -301,8 +302,8 @@ impl Outbound {
             return false;
         }
         match self.transport {
-            Transport::WebSocket => push_ws_text(json, &mut self.private),
-            Transport::Tcp => push_tcp_text(json, &mut self.private),
+            Transport::WebSocket => push_ws_text(json, self.private.tail()),
+            Transport::Tcp => push_tcp_text(json, self.private.tail()),
         }
         true
     }
@@ -314,14 +315,14 @@ impl Outbound {
         }
         let fits = self.private_bytes() + message.len() <= PRIVATE_BYTES_MAX;
         if fits {
-            push_ws_binary(message, &mut self.private);
+            push_ws_binary(message, self.private.tail());
         }
         fits
     }
 
     /// Private bytes that wait.
     pub fn private_bytes(&self) -> usize {
-        self.private.len() - self.private_sent
+        self.private.waiting().len()
     }
 
     /// Queues a server message; see [`Self::text`].
@@ -331,7 +332,7 @@ impl Outbound {
 
     /// The buffer that the WebSocket parser's own replies land in.
     pub fn private_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.private
+        self.private.tail()
     }
 
     /// [Closes](Self::close) because the client does not read what it asked for.
@@ -345,10 +346,10 @@ impl Outbound {
             return;
         }
         match self.transport {
-            Transport::WebSocket => push_ws_close(code, reason, &mut self.private),
+            Transport::WebSocket => push_ws_close(code, reason, self.private.tail()),
             Transport::Tcp => {
                 let goodbye = ServerMessage::Goodbye { code: code.number(), reason };
-                push_tcp_text(&goodbye.to_vec(), &mut self.private);
+                push_tcp_text(&goodbye.to_vec(), self.private.tail());
             }
         }
         self.closing = true;
@@ -494,7 +495,7 @@ impl Outbound {
 
     /// One write of private bytes and the frame that is being sent.
     fn write_once(&mut self, sink: &mut impl Write, now_ns: u64, sent: &mut Sent) -> Result<Option<usize>> {
-        let private = self.private.get(self.private_sent..).unwrap_or(&[]);
+        let private = self.private.waiting();
         let (mut first, mut second, mut private_first) = (&[][..], &[][..], true);
         if let Some(sending) = &self.sending {
             (first, second) = rest(sending.source.pieces(self.transport), sending.sent);
@@ -505,7 +506,7 @@ impl Outbound {
         let total = private.len() + first.len() + second.len();
         let taken = some(write_pieces(sink, &[private, first, second]))?;
         debug_assert!(taken <= total, "the kernel takes no more than it was given");
-        let of_frame = if private_first { self.take_private(taken) } else { taken };
+        let of_frame = if private_first { self.private.take(taken) } else { taken };
         if let Some(sending) = &mut self.sending {
             sending.sent += of_frame;
             if taken == total {
@@ -530,7 +531,7 @@ impl Outbound {
     ) -> Result<Option<usize>> {
         let mut batch: [Option<Next<'_>>; BATCH_MAX] = [const { None }; BATCH_MAX];
         let count = self.fill_batch(link, &mut batch, now_ns);
-        let private = self.private.get(self.private_sent..).unwrap_or(&[]);
+        let private = self.private.waiting();
         if count == 0 && private.is_empty() {
             return Ok(None);
         }
@@ -560,7 +561,7 @@ impl Outbound {
             }
             some(write_pieces(sink, &pieces))?
         };
-        let mut left = self.take_private(taken);
+        let mut left = self.private.take(taken);
         for next in batch.iter().flatten() {
             if left == 0 {
                 break;
@@ -651,17 +652,6 @@ impl Outbound {
                 followed.add_all(wanted);
             }
         }
-    }
-
-    /// Moves over private bytes that were taken; returns the rest of `taken`.
-    fn take_private(&mut self, taken: usize) -> usize {
-        let of_private = taken.min(self.private_bytes());
-        self.private_sent += of_private;
-        if self.private_bytes() == 0 {
-            self.private.clear();
-            self.private_sent = 0;
-        }
-        taken - of_private
     }
 }
 

@@ -8,6 +8,9 @@ use mio::net::TcpStream;
 
 use crate::handoff::Transport;
 
+/// Bytes that a connection keeps room for between two requests.
+const ROOM_BYTES: usize = 16 << 10;
+
 /// Where a connection stands.
 #[derive(Debug)]
 pub enum State {
@@ -51,19 +54,40 @@ pub struct Pending {
     pub transport: Transport,
     /// Bytes that nothing was made of yet.
     pub received: Vec<u8>,
+    /// Bytes of the head and the body that are coming in; 0 until the head is whole.
+    pub needs: usize,
     /// Where it stands.
     pub state: State,
     /// When it has to have moved on, ns.
     pub deadline_ns: u64,
     /// Nothing was answered on it yet.
     pub fresh: bool,
+    /// It waits among those that had their share of a turn.
+    pub queued: bool,
 }
 
 impl Pending {
     /// One that was accepted just now.
     pub fn new(stream: TcpStream, peer: SocketAddr, transport: Transport, deadline_ns: u64) -> Self {
         let (received, state) = (Vec::new(), State::Reading);
-        Self { stream, peer, transport, received, state, deadline_ns, fresh: true }
+        Self { stream, peer, transport, received, needs: 0, state, deadline_ns, fresh: true, queued: false }
+    }
+
+    /// Whether it is worth looking at what was received: a head is not taken apart again for every piece of its body.
+    pub fn may_be_whole(&self) -> bool {
+        !self.received.is_empty() && self.received.len() >= self.needs
+    }
+
+    /// Forgets the first `bytes` received, which a request was made of, and the room that a long body took.
+    ///
+    /// # Panics
+    /// When fewer were received.
+    pub fn forget(&mut self, bytes: usize) {
+        self.received.drain(..bytes);
+        self.needs = 0;
+        if self.received.capacity() > 2 * ROOM_BYTES {
+            self.received.shrink_to(ROOM_BYTES);
+        }
     }
 }
 

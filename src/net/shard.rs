@@ -137,8 +137,10 @@ pub struct Shard<P: Platform> {
     /// Sessions whose end did not fit into the lane yet, and drags to release.
     ended: Vec<(SessionId, bool)>,
     scratch: Box<[u8]>,
-    /// Where the next fan-out begins, so that no connection is always last.
-    rotor: usize,
+    /// Where the next fan-out of each class slot begins, so that no connection is always last.
+    rotors: [usize; CLASSES_MAX],
+    /// The last class of each slot that was expelled: whoever was let in before and is only coming is sent away, too.
+    expelled: [Option<(ClassRef, CloseCode, &'static str)>; CLASSES_MAX],
     housekeeping_ns: u64,
     copied_bytes: usize,
     demand_bytes: u64,
@@ -181,7 +183,8 @@ impl<P: Platform> Shard<P> {
             ready_now: Vec::with_capacity(256),
             ended: Vec::with_capacity(256),
             scratch: vec![0; READ_BYTES_PER_TURN_MAX].into_boxed_slice(),
-            rotor: 0,
+            rotors: [0; CLASSES_MAX],
+            expelled: [None; CLASSES_MAX],
             housekeeping_ns: 0,
             copied_bytes: 0,
             demand_bytes: 0,
@@ -292,10 +295,9 @@ impl<P: Platform> Shard<P> {
 
     /// Offers the front frame of a class slot to each of its members, beginning at another one every time.
     fn fan_out(&mut self, slot: usize, now_ns: u64) {
-        let Self { members, conns, front, links, room, ready, rotor, .. } = self;
-        let (Some(members), Some(front), Some(link)) = (members.get(slot), front.get(slot), links.get(slot)) else {
-            return;
-        };
+        let Self { members, conns, front, links, room, ready, rotors, .. } = self;
+        let (Some(members), Some(rotor)) = (members.get(slot), rotors.get_mut(slot)) else { return };
+        let (Some(front), Some(link)) = (front.get(slot), links.get(slot)) else { return };
         let count = members.len();
         if count == 0 {
             return;
@@ -498,7 +500,9 @@ impl<P: Platform> Shard<P> {
         if let (Some(interest), Some(link)) = (interest, self.links.get(usize::from(class.slot))) {
             conn.out.set_interest(interest, link, &mut self.interests);
         }
-        if let Some((code, reason)) = self.stopping {
+        let expelled = self.expelled.get(usize::from(class.slot)).copied().flatten();
+        let expelled = expelled.filter(|(of, ..)| *of == class).map(|(_, code, reason)| (code, reason));
+        if let Some((code, reason)) = self.stopping.or(expelled) {
             conn.out.close(code, reason);
             conn.linger_until_ns = Some(now_ns + LINGER_NS);
         }

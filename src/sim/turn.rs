@@ -7,6 +7,8 @@
 //! use.
 
 mod structure;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -434,16 +436,19 @@ impl Sim {
                 if set.epoch != self.identity.epoch {
                     return Steered::Stale(Spent::Rules(Some(set)));
                 }
-                let stirs_all = set.stirs_all;
+                let stirs_all = set.stirs_all || self.rules.unsettles(&set);
                 let taken = self.rules.take(set, nodes, |position| backend.read_positions(position));
                 let before = match taken {
                     Ok(before) => before,
                     Err(set) => return Steered::Stale(Spent::Rules(Some(set))),
                 };
-                match before.as_ref().filter(|_| !stirs_all) {
+                match (&before, self.rules.set()) {
+                    _ if stirs_all => self.backend.reheat(),
                     // What a constraint that is gone has let go of goes back; what a new one wants, each step warms.
-                    Some(before) => self.backend.warm(&before.touched),
-                    None => self.backend.reheat(),
+                    (Some(before), _) => self.backend.warm(&before.touched),
+                    // The same rules in a new structure: it is warm next to the change, and their nodes may want to follow it.
+                    (None, Some(set)) => self.backend.warm(&set.touched),
+                    (None, None) => {}
                 }
                 self.moving = true;
                 Steered::Spent(Spent::Rules(before))

@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::UNIX_EPOCH;
+use std::thread;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
 use crossbeam::sync::Parker;
@@ -16,7 +17,9 @@ use crossbeam::sync::Parker;
 use super::{Ticket, serve};
 use crate::base::Handle;
 use crate::graph::formats::export::{ExportFormat, export};
-use crate::graph::formats::{Format, ImportOptions, Progress, SourceWatch, difference_until, import_bytes_until};
+use crate::graph::formats::{
+    Format, ImportOptions, Progress, SourceChanges, SourceWatch, difference_until, import_bytes_until,
+};
 use crate::graph::{Batch, Graph, GraphLimits, Op};
 use crate::handoff::{Consumer, Doorbell, Frame, Producer};
 use crate::limits::EXPORT_BYTES_MAX;
@@ -24,6 +27,12 @@ use crate::mcp::{CallKey, Done, Reply, RpcError, ToolError, Write};
 
 /// Bad records and warnings that are told; the rest is counted.
 const TOLD_MAX: usize = 5;
+
+/// Time between two looks at a source that is not at rest, while somebody waits for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How long after the first look another one begins.
+const LOOKING_MAX: Duration = Duration::from_secs(1);
 
 /// How an import meets the graph that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +152,8 @@ pub enum FileOrder {
     Follow {
         /// The graph of the moment.
         graph: Arc<Graph>,
+        /// Somebody waits: what is not at rest is looked at again soon, for up to a second.
+        asked: bool,
     },
     /// The last changes of the source are in the graph.
     Followed,
@@ -281,9 +292,15 @@ fn obey(source: Option<&mut SourceWatch>, order: FileOrder) -> Option<FileReport
             let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
             Some(FileReport::Read { token, outcome })
         }
-        FileOrder::Follow { graph } => {
+        FileOrder::Follow { graph, asked } => {
             let source = source?;
-            let found = catch_unwind(AssertUnwindSafe(|| source.changes(&graph)));
+            let began = Instant::now();
+            let pause = || {
+                thread::sleep(LOOK_AGAIN);
+                began.elapsed() < LOOKING_MAX
+            };
+            let work = || if asked { look_until_rest(source, &graph, pause) } else { source.changes(&graph) };
+            let found = catch_unwind(AssertUnwindSafe(work));
             let outcome = found.unwrap_or_else(|_| Err(panicked())).map(|changes| {
                 changes.map(|changes| {
                     let skipped = changes.skipped.iter().map(ToString::to_string);
@@ -310,6 +327,26 @@ fn obey(source: Option<&mut SourceWatch>, order: FileOrder) -> Option<FileReport
                 source.applied();
             }
             None
+        }
+    }
+}
+
+/// Looks at a source again and again until it is at rest. `pause` waits between two looks, and says whether there is time for another.
+///
+/// # Errors
+/// As [`SourceWatch::changes`], and that somebody writes it still.
+fn look_until_rest(
+    source: &mut SourceWatch,
+    graph: &Graph,
+    mut pause: impl FnMut() -> bool,
+) -> Result<Option<SourceChanges>, String> {
+    loop {
+        let found = source.changes(graph)?;
+        if found.is_some() || source.is_at_rest() {
+            return Ok(found);
+        }
+        if !pause() {
+            return Err("somebody writes the source still; the graph follows when it is at rest".to_owned());
         }
     }
 }
@@ -445,4 +482,43 @@ pub fn read_file(
     }
     ticket.advance(COMPARED_PART);
     Ok((Batch { ops, if_version, ..terms }, imported.format, remarks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: ImportOptions =
+        ImportOptions { format: Format::Auto, skip_bad: false, vault_all_pages: true, nodes_max: 100, edges_max: 100 };
+
+    #[test]
+    fn who_asks_gets_the_change_when_the_source_rests_or_hears_what_is_wrong_with_it() {
+        let path = std::env::temp_dir().join(format!("swarmcast-asked-{}.csv", std::process::id()));
+        fs::write(&path, "source,target\na,b\n").unwrap();
+        let (mut source, first) = SourceWatch::open(&path, &OPTIONS, &mut ()).unwrap();
+        let graph = first.graph;
+        let untouched = look_until_rest(&mut source, &graph, || panic!("it is at rest"));
+        assert!(untouched.unwrap().is_none());
+
+        let mut text = String::from("source,target\na,b\n");
+        let mut pauses = 0;
+        fs::write(&path, "source,target\n").unwrap();
+        let written = look_until_rest(&mut source, &graph, || {
+            text.push_str("b,c\n");
+            fs::write(&path, &text).unwrap();
+            pauses += 1;
+            pauses < 5
+        });
+        assert!(written.unwrap_err().contains("writes the source still"));
+        assert_eq!(pauses, 5);
+        let rested = look_until_rest(&mut source, &graph, || true).unwrap().unwrap();
+        assert!(!rested.ops.is_empty());
+
+        fs::write(&path, "source,target\na\n").unwrap();
+        for _ in 0..2 {
+            let broken = look_until_rest(&mut source, &graph, || true).unwrap_err();
+            assert!(!broken.contains("writes the source still"), "{broken}");
+        }
+        fs::remove_file(&path).unwrap();
+    }
 }

@@ -188,7 +188,13 @@ fn the_graph_follows_its_file() {
     fs::write(&file, "{ half of it").unwrap();
     std::thread::sleep(Duration::from_millis(400));
     assert_eq!(server.state()["node_count"], before, "a broken file changes nothing");
+    for _ in 0..2 {
+        let refused = server.tell("POST", "/api/graph/refresh", "");
+        assert_eq!((refused.status, &refused.json()["code"]), (422, &json!("import")), "{}", refused.text());
+    }
     fs::write(&file, json.to_string()).unwrap();
+    let taken = server.tell("POST", "/api/graph/refresh", "");
+    assert_eq!(taken.status, 200, "{}", taken.text());
     assert!(within(PATIENCE, || server.state()["node_count"] == before + 1), "{}", server.state());
 }
 

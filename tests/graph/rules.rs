@@ -132,6 +132,32 @@ fn every_mode_is_reached_within_two_seconds_of_ticks_and_no_frame_jumps() {
 }
 
 #[test]
+fn a_mode_is_found_again_when_the_graph_has_grown() {
+    let server = karate(&[]);
+    let layout = || server.get("/api/simulation/layout").json();
+    let hub = ids(&server)[0];
+    for mode in ["stress", "radial"] {
+        let mut version = tell(&server, "PUT", "/api/simulation/layout", &json!({ "mode": mode }))["version"].clone();
+        for turn in 0..2 {
+            let node = format!("{mode}-{turn}");
+            let ops = json!([
+                { "op": "upsert_node", "node": { "key": node } },
+                { "op": "upsert_edge", "edge": { "source": node, "target": hub }, "create_missing": true },
+            ]);
+            tell(&server, "POST", "/api/graph/batch", &json!({ "ops": ops }));
+            assert!(
+                within(PATIENCE, || layout()["version"].as_u64() > version.as_u64()),
+                "{mode} is not found again: {}",
+                layout()
+            );
+            let now = layout();
+            assert_eq!((&now["mode"], &now["finding_places"]), (&json!(mode), &json!(false)));
+            version = now["version"].clone();
+        }
+    }
+}
+
+#[test]
 fn a_hierarchy_stands_in_layers_on_the_stream() {
     let folder = Folder::new("layers");
     let nodes: Vec<Value> = (0..31).map(|node| json!({ "id": node })).collect();

@@ -7,6 +7,7 @@ mod agents;
 mod backpressure;
 mod compact;
 mod dead_peers;
+mod door;
 mod drag;
 mod latency_log;
 mod lifecycle;

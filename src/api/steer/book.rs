@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::constraints::ConstraintSpec;
 use super::fields::{RestError, index};
+use super::places::Places;
 use super::settings::{PRESETS, PathSprings, Preset, Semantic, Springs, TwoGraphs, mode_name};
 use crate::analytics::layout::{Ground, Mode, NO_LEVEL, levels};
 use crate::analytics::{Unwatched, shortest_paths};
@@ -27,6 +28,15 @@ pub struct SteerFacts {
     pub bounds: Bounds,
 }
 
+impl SteerFacts {
+    /// Whether places of a layout mode that were found under the other are places under this: how strong a rule is has no part in them.
+    #[must_use]
+    pub fn has_places_of(&self, other: &Self) -> bool {
+        let ground = |facts: &Self| (facts.scale.length, facts.scale.flat, facts.bounds);
+        ground(self) == ground(other)
+    }
+}
+
 /// The layout mode, and the places that it has.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
@@ -34,10 +44,19 @@ pub struct Layout {
     pub mode: Mode,
     /// Counts the changes; 0 before the first.
     pub version: u32,
-    /// `[node_count]`, world units.
-    pub places: Option<Arc<[[f32; 3]]>>,
+    /// None for a mode without places.
+    pub places: Option<Places>,
     /// Step at which `sim` took it.
     pub since_tick: u64,
+}
+
+impl Layout {
+    /// Takes the places over to the structure of this epoch; they are to be found again. As [`Places::carried_to`] where it is another one.
+    pub fn carry_to(&mut self, graph: &Graph, epoch: u32) {
+        if let Some(places) = self.places.as_mut().filter(|places| places.base.epoch != epoch) {
+            *places = places.carried_to(graph, epoch);
+        }
+    }
 }
 
 /// The book.
@@ -195,8 +214,9 @@ impl RuleBook {
         set.populations = (both && self.two_graphs.on && self.two_graphs.separation_x > 0.0)
             .then_some(Populations { agent, distance: self.two_graphs.separation_x });
         let Layout { version, places, .. } = &self.layout;
-        // Places of another structure are left out until they have been found again.
-        let to = places.clone().filter(|places| places.len() == nodes);
+        // Places of another structure are those of other nodes, even where the nodes are as many.
+        let places = places.as_ref().filter(|places| places.base.epoch == epoch);
+        let to = places.map(|places| Arc::clone(&places.at));
         set.stirs_all = stirs_all;
         set.targets = Targets { version: *version, to, ..set.targets };
         Box::new(set)

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::graph::{GraphBuilder, More, NodeKind, Value};
+use crate::graph::{GraphBuilder, More, NodeId, NodeKind, Value};
 use crate::handoff::{Bounds, Demand, RuleScale, UNTYPED};
 
 fn facts() -> SteerFacts {
@@ -178,4 +178,26 @@ fn a_refused_request_changes_nothing() {
     assert_eq!(book.springs, before);
     assert!(book.add(&json!({ "kind": "cluster", "nodes": [10, 77], "radius": 1 }), &graph, false).is_err());
     assert_eq!(book.constraint_count(), 0);
+}
+
+#[test]
+fn places_follow_their_nodes_into_another_structure_with_as_many() {
+    let (graph, mut book) = (graph(), RuleBook::default());
+    let at: Vec<[f32; 3]> = (0..6u8).map(|node| [f32::from(node), 0.0, 0.0]).collect();
+    let base = PlacesBase::new(&graph, 1, facts());
+    book.layout.places = Some(Places { base, at: at.clone().into(), carried: false });
+    assert_eq!(book.compile(&graph, 1, &facts(), true).targets.to.as_deref(), Some(&at[..]));
+    // 11 is gone, and 77 has come: it joins 10 and 12.
+    let mut builder = GraphBuilder::new(100, 100);
+    let keys = ["10", "12", "13", "14", "99", "77"];
+    let nodes: Vec<_> = keys.iter().map(|key| builder.node(key).unwrap()).collect();
+    builder.edge(nodes[5], nodes[0], 1.0, false).unwrap();
+    builder.edge(nodes[1], nodes[5], 1.0, false).unwrap();
+    let after = builder.finish();
+    assert_eq!(book.compile(&after, 2, &facts(), true).targets.to, None, "they are those of other nodes");
+    book.layout.carry_to(&after, 2);
+    let to = book.compile(&after, 2, &facts(), true).targets.to.unwrap();
+    let place = |id: u32| to[after.index_of(NodeId::new(id).unwrap()).unwrap().get()][0];
+    assert_eq!([10, 12, 13, 14, 99, 77].map(place), [0.0, 2.0, 3.0, 4.0, 5.0, 1.0]);
+    assert!(!book.layout.places.unwrap().are_found_for(2, &facts()), "they are to be found again");
 }

@@ -20,6 +20,7 @@ impl Control {
         if !Jobs::takes(&call.path) {
             return self.steer_by_rest(token, call);
         }
+        self.take_latest();
         let moment =
             Moment { graph: &self.graph, epoch: self.epoch, frame: self.latest.as_ref(), now_ns: monotonic_ns() };
         if let Some(answer) = self.lanes.jobs.call(token, call, moment) {

@@ -50,8 +50,18 @@ pub(super) struct Filing {
     asked: Vec<Handle>,
     /// Who wants to hear of the one under way.
     waiting: Vec<Handle>,
-    /// Why the last changes of the source could not be made, so that it is said once.
+    /// Why the source could not be followed at the last look, so that it is said once in the log.
     said: Option<String>,
+}
+
+impl Filing {
+    /// Warns of what keeps the source from being followed, unless that was said of the last look.
+    fn say_once(&mut self, what: &str, message: &str) {
+        if self.said.as_deref() != Some(message) {
+            tracing::warn!("{what}: {message}");
+            self.said = Some(message.to_owned());
+        }
+    }
 }
 
 impl Control {
@@ -119,7 +129,7 @@ impl Control {
     /// `POST /api/graph/refresh`.
     ///
     /// # Errors
-    /// `not_followed`, and what refuses any change.
+    /// `not_followed`, and what refuses any change. Later `import`: it cannot be read, or is being written still.
     pub(super) fn refresh_by_rest(&mut self, token: Handle) -> Result<(), RestError> {
         if self.lanes.files.follow_ns.is_none() {
             let message = "the graph follows no file or folder: start with --graph PATH --watch";
@@ -205,7 +215,8 @@ impl Control {
         if self.filing.following || now_ns < self.filing.due_ns || self.refuse_changes().is_some() {
             return;
         }
-        let order = FileOrder::Follow { graph: Arc::clone(&self.graph) };
+        let asked = !self.filing.asked.is_empty();
+        let order = FileOrder::Follow { graph: Arc::clone(&self.graph), asked };
         let filing = &mut self.filing;
         filing.following = self.lanes.files.orders.push(order).is_ok();
         if filing.following {
@@ -216,7 +227,10 @@ impl Control {
 
     fn source_changed(&mut self, outcome: Result<Option<(Vec<crate::graph::Op>, Remarks)>, String>) {
         let ops = match outcome {
-            Ok(None) => return self.followed(Ok(&json!({ "changed": false, "version": self.version() }))),
+            Ok(None) => {
+                self.filing.said = None;
+                return self.followed(Ok(&json!({ "changed": false, "version": self.version() })));
+            }
             Ok(Some((ops, remarks))) => {
                 for warning in remarks.warnings.iter().chain(&remarks.skipped) {
                     tracing::warn!("the source: {warning}");
@@ -224,17 +238,14 @@ impl Control {
                 ops
             }
             Err(message) => {
-                tracing::warn!("the source cannot be read; the graph stays as it is: {message}");
+                self.filing.say_once("the source is not taken; the graph stays as it is", &message);
                 return self.followed(Err(&RestError::new(422, "import", message)));
             }
         };
         let batch = Batch { ops, author: SOURCE.into(), ..Batch::default() };
         let answering = Answering::Counts(json!({ "changed": true }));
         if let Err(error) = self.mutate_as(&batch, None, Reply::Source, answering) {
-            if self.filing.said.as_ref() != Some(&error.message) {
-                tracing::warn!("the changes of the source are not made: {}", error.message);
-            }
-            self.filing.said = Some(error.message.clone());
+            self.filing.say_once("the changes of the source are not made", &error.message);
             self.followed(Err(&error));
         } else {
             self.filing.said = None;

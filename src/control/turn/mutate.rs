@@ -138,6 +138,8 @@ pub(super) enum Reply {
     Rest { token: Handle, status: u16 },
     /// A client that pinned a node, or freed it.
     Pin { origin: Origin, node: u32, pinned: bool },
+    /// A client that ended a drag with a pin, which `sim` has already: only if it fails.
+    Drag { origin: Origin, node: NodeId },
     /// An agent's call.
     Mcp { conn: Handle, key: CallKey },
     /// The source that the graph follows.
@@ -617,7 +619,7 @@ impl Control {
             }
             Reply::Mcp { conn, key } => self.mcp_written(conn, key, None),
             Reply::Source => self.source_done(Ok(answer)),
-            Reply::Nobody => {}
+            Reply::Drag { .. } | Reply::Nobody => {}
         }
     }
 
@@ -625,6 +627,7 @@ impl Control {
         match reply {
             Reply::Rest { token, .. } => self.refuse_rest(token, error),
             Reply::Pin { origin, .. } => self.refuse_origin(origin, error.code, &error.message, &["nodeId"], true),
+            Reply::Drag { origin, node } => self.refuse_drag(origin, node, error),
             Reply::Mcp { conn, key } => self.mcp_written(conn, key, Some(error)),
             Reply::Source => self.source_done(Err(error)),
             Reply::Nobody => {}

@@ -3,14 +3,19 @@
 //! The book of rules is changed at once, since this thread is its one writer; the answer waits. Places of a layout mode are found on a thread
 //! of their own, one at a time: a large graph takes seconds, and this thread answers everybody.
 
+mod places;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 use serde_json::{Value, json};
 
+use self::places::{Found, Job};
 use super::Control;
-use crate::analytics::layout::{Mode, places};
-use crate::api::steer::{Fields, Preset, RestError, RuleBook, SteerFacts, mode_name, read_mode, read_preset};
+use crate::analytics::layout::Mode;
+use crate::api::steer::{Fields, RestError, RuleBook, SteerFacts, mode_name, read_mode, read_preset};
 use crate::base::Handle;
 use crate::handoff::{DoorReply, RestCall, ShardMessage, SimCommand, Spent, SpringTable, Steer, Steered, Violations};
 use crate::limits::{STEERS_WAITING_MAX, STEPS_OWED_MAX};
@@ -28,6 +33,9 @@ pub(super) struct Steering {
     waiting: Vec<Waiting>,
     /// A mode whose places are being found.
     job: Option<Job>,
+    last_job: u64,
+    /// A thread is at work, for this job or one before.
+    searching: bool,
     found: Arc<ArrayQueue<Found>>,
 }
 
@@ -54,21 +62,6 @@ enum Then {
     Removed,
 }
 
-/// Why places are being found.
-struct Job {
-    token: Option<Handle>,
-    mode: Mode,
-    preset: Option<&'static str>,
-    /// What the preset sets beside the mode.
-    sets: Option<Preset>,
-}
-
-/// Places, of the structure that had this epoch.
-struct Found {
-    epoch: u32,
-    places: Option<Vec<[f32; 3]>>,
-}
-
 impl Steering {
     /// Requests whose orders are with `sim`.
     pub(super) fn waiting_count(&self) -> usize {
@@ -82,7 +75,7 @@ impl Steering {
 
     /// Whether the places of a layout mode are being found: it is not in force yet.
     pub(super) fn is_finding_places(&self) -> bool {
-        self.job.is_some()
+        self.job.as_ref().is_some_and(Job::is_not_in_force)
     }
 
     pub(super) fn new(facts: SteerFacts) -> Self {
@@ -93,6 +86,8 @@ impl Steering {
             last_ticket: 0,
             waiting: Vec::new(),
             job: None,
+            last_job: 0,
+            searching: false,
             found: Arc::new(ArrayQueue::new(1)),
         }
     }
@@ -261,7 +256,7 @@ impl Control {
     pub(super) fn steer_by(&mut self, facts: SteerFacts) {
         if self.steering.facts != facts {
             self.steering.facts = facts;
-            self.steer_anew();
+            self.steer_anew(true);
         }
     }
 
@@ -301,12 +296,16 @@ impl Control {
     }
 
     fn send_rules(&mut self, token: Option<Handle>, springs: bool, then: Then) {
+        let of_constraints = matches!(then, Then::Constraint { .. } | Then::Removed);
+        self.send_set(token, springs, then, !of_constraints);
+    }
+
+    fn send_set(&mut self, token: Option<Handle>, springs: bool, then: Then, stirs_all: bool) {
         if springs {
             let order = Steer::Springs(self.spring_table());
             self.command(SimCommand::Steer { ticket: 0, order });
         }
-        let of_constraints = matches!(then, Then::Constraint { .. } | Then::Removed);
-        let set = self.steering.book.compile(&self.graph, self.epoch, &self.steering.facts, !of_constraints);
+        let set = self.steering.book.compile(&self.graph, self.epoch, &self.steering.facts, stirs_all);
         self.order(token, Steer::Rules(set), then);
     }
 
@@ -316,96 +315,17 @@ impl Control {
         book.spring_table(&self.graph, self.epoch, facts.scale.length, distance.as_deref())
     }
 
-    /// Has `sim` obey what stands in the book after a start or a change of the structure; places are found again.
-    pub(super) fn steer_anew(&mut self) {
-        let Steering { book, .. } = &self.steering;
-        let (mode, plain) = (book.layout.mode, book.springs.are_plain());
+    /// Has `sim` obey what stands in the book after a start or a change of the structure or the units; places are carried over, and found
+    /// again. `stirs_all` says that all of them look for other places, and not only those next to a change.
+    pub(super) fn steer_anew(&mut self, stirs_all: bool) {
+        let Steering { book, .. } = &mut self.steering;
+        book.layout.carry_to(&self.graph, self.epoch);
+        let plain = book.springs.are_plain();
         let agents = self.graph.nodes().iter().any(|node| node.class.kind == crate::graph::NodeKind::Agent);
         if agents || self.steering.last_ticket > 0 {
-            self.send_rules(None, !plain, Then::State);
+            self.send_set(None, !plain, Then::State, stirs_all);
         }
-        if mode != Mode::ForceDirected && self.steering.job.is_none() {
-            let begun = self.begin_mode(None, mode, None);
-            debug_assert!(begun.is_ok(), "there is no other job");
-        }
-    }
-
-    /// Begins to find the places of a mode; without places to find, the mode is in force at once.
-    fn begin_mode(
-        &mut self,
-        token: Option<Handle>,
-        mode: Mode,
-        preset: Option<(&'static str, Preset)>,
-    ) -> Result<(), RestError> {
-        if self.steering.job.is_some() {
-            return Err(busy("the places of another layout mode are being found; send it again"));
-        }
-        let (preset, sets) = preset.unzip();
-        let job = Job { token, mode, preset, sets };
-        if mode == Mode::ForceDirected {
-            self.end_job(job, None);
-            return Ok(());
-        }
-        self.take_latest();
-        let frame = self.latest.as_deref().filter(|frame| frame.stamp().epoch == self.epoch);
-        let position = frame.map(|frame| frame.nodes().iter().map(|record| record.position()).collect());
-        if mode == Mode::Stress && position.is_none() {
-            return Err(busy("the first positions are being computed"));
-        }
-        let ground = RuleBook::ground(&self.graph, &self.steering.facts, position.unwrap_or_default());
-        let (found, bell, epoch) = (Arc::clone(&self.steering.found), Arc::clone(&self.bell), self.epoch);
-        let spawned = std::thread::Builder::new().name("layout".to_owned()).spawn(move || {
-            let places =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| places(mode, &ground))).ok().flatten();
-            found.force_push(Found { epoch, places });
-            bell.ring();
-        });
-        match spawned {
-            Ok(_) => {
-                self.steering.job = Some(job);
-                Ok(())
-            }
-            Err(error) => Err(busy(&format!("no thread for it: {error}"))),
-        }
-    }
-
-    /// Takes places that have been found; returns how many.
-    pub(super) fn take_places(&mut self) -> usize {
-        let Some(Found { epoch, places }) = self.steering.found.pop() else { return 0 };
-        let Some(job) = self.steering.job.take() else { return 1 };
-        match places {
-            Some(places) if epoch == self.epoch => self.end_job(job, Some(places.into())),
-            Some(_) => {
-                // The graph has changed meanwhile.
-                let Job { token, mode, preset, sets } = job;
-                let begun = self.begin_mode(token, mode, preset.zip(sets));
-                if let (Err(error), Some(token)) = (begun, token) {
-                    self.refuse_rest(token, &error);
-                }
-            }
-            None => {
-                tracing::error!(mode = mode_name(job.mode), "the places of a layout mode could not be found");
-                if let Some(token) = job.token {
-                    let error = RestError::new(500, "layout", "the places of this mode could not be found");
-                    self.refuse_rest(token, &error);
-                }
-            }
-        }
-        1
-    }
-
-    fn end_job(&mut self, job: Job, places: Option<Arc<[[f32; 3]]>>) {
-        let book = &mut self.steering.book;
-        book.preset = None;
-        let preset = job.preset.zip(job.sets);
-        let sets_more = preset.is_some();
-        if let Some((name, preset)) = preset {
-            book.set_preset(name, preset);
-        }
-        book.layout.mode = job.mode;
-        book.layout.version += 1;
-        book.layout.places = places;
-        self.send_rules(job.token, sets_more, if sets_more { Then::Preset } else { Then::Layout });
+        self.find_again();
     }
 
     /// `sim` has taken an order: whoever waits for it is answered.

@@ -1,7 +1,7 @@
 //! How the door passes connections on: to `control` with a request, to a shard as a stream. What finds a lane full is held,
 //! in order, and tried again every millisecond; only what is too much to hold, or held for too long, is sent away.
 
-use super::Door;
+use super::{Door, TAKEN_BACK_PER_TURN_MAX};
 use crate::base::Handle;
 use crate::base::clock::monotonic_ns;
 use crate::handoff::{Adopt, DoorRequest, Grant, McpSocket, Producer, SessionId, Transport};
@@ -114,8 +114,7 @@ impl Door {
         let load = |shard: &usize| self.load(*shard, grant.demand_bytes);
         let shards = (0..self.lanes.adopt.len()).filter(room);
         let Some(shard) = shards.min_by(|left, right| load(left).total_cmp(&load(right))) else { return Err(grant) };
-        let Some(mut pending) = self.pending.remove(handle) else { return Err(grant) };
-        let _ = self.poll.registry().deregister(&mut pending.stream);
+        let Some(pending) = self.take_out(handle) else { return Err(grant) };
         let State::Opening { switching } = pending.state else { return Err(grant) };
         let stream = std::net::TcpStream::from(pending.stream);
         if let Err(error) = socket::prepare(&stream, &self.options.socket)
@@ -137,7 +136,7 @@ impl Door {
 
     /// A connection asks for what the agents' door answers: that one goes on with it, from this request on.
     pub(super) fn pass_on(&mut self, handle: Handle, now_ns: u64) {
-        let Some((lane, _)) = &mut self.lanes.agents else { return };
+        let Some((lane, _)) = &self.lanes.agents else { return };
         // An upper bound of the depth: only this thread fills the lane.
         let stats = lane.stats();
         if stats.depth() >= stats.slots() as u64 {
@@ -145,18 +144,17 @@ impl Door {
             let response = Response::error(503, "busy", "too many agents come in at once", &[]);
             return self.answer(handle, response, false, false, now_ns);
         }
-        let Some(mut pending) = self.pending.remove(handle) else { return };
-        let _ = self.poll.registry().deregister(&mut pending.stream);
-        let Pending { stream, peer, received, .. } = pending;
+        let Some(Pending { stream, peer, received, .. }) = self.take_out(handle) else { return };
+        let Some((lane, _)) = &mut self.lanes.agents else { return };
         let sent = lane.push(McpSocket { stream: std::net::TcpStream::from(stream), peer, received });
         debug_assert!(sent.is_ok(), "the lane had room, and only this thread fills it");
     }
 
     /// Takes connections back that agents have used and that now ask for something else.
     pub(super) fn take_back(&mut self) {
-        while let Some(McpSocket { stream, peer, received }) =
-            self.lanes.agents.as_mut().and_then(|(_, back)| back.pop())
-        {
+        for _ in 0..TAKEN_BACK_PER_TURN_MAX {
+            let back = self.lanes.agents.as_mut().and_then(|(_, back)| back.pop());
+            let Some(McpSocket { stream, peer, received }) = back else { return };
             let now_ns = monotonic_ns();
             let stream = mio::net::TcpStream::from_std(stream);
             self.take(stream, peer, Transport::WebSocket, received, now_ns);

@@ -179,6 +179,27 @@ fn a_client_that_asks_without_reading_is_noticed() {
 }
 
 #[test]
+fn a_client_that_never_reads_all_costs_no_more_memory() {
+    const TEXT_BYTES: usize = 40 << 10;
+    let mut sink = Trickle { step: TEXT_BYTES, refuse: true, bytes: Vec::new() };
+    let (mut out, mut sent) = (outbound(b""), Sent::default());
+    let mut text = vec![b'x'; TEXT_BYTES];
+    for round in 0..1_000 {
+        text[..3].copy_from_slice(format!("{round:03}").as_bytes());
+        assert!(out.text(&text));
+        // It takes the bytes of a text, but not those of its length: something is always left.
+        let flushed = out.flush(&mut sink, &mut Supply::Front(None), 1, &mut sent).unwrap();
+        assert_eq!((flushed, out.private_bytes()), (Flushed::Blocked, 4 * (round + 1)));
+        assert!(out.private_mut().capacity() <= 4 * PRIVATE_BYTES_MAX, "round {round}");
+    }
+    assert_eq!(drain(&mut out, &mut sink, None, &mut sent), Flushed::Idle);
+    let texts = records(&sink.bytes);
+    assert!(texts.iter().all(|text| text.len() == TEXT_BYTES));
+    assert!(texts.iter().map(|text| text[..3].parse::<usize>().unwrap()).eq(0..1_000), "in order, none lost");
+    assert_eq!(out.private_mut().capacity(), 0, "what it needed is given back");
+}
+
+#[test]
 fn a_client_that_stops_between_two_frames_is_stalled_too() {
     struct Full;
     impl Write for Full {

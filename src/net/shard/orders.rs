@@ -6,6 +6,7 @@ use super::{LINGER_NS, Shard, queue};
 use crate::base::Handle;
 use crate::handoff::{ClassRef, Interest, ShardMessage};
 use crate::net::platform::Platform;
+use crate::wire::CloseCode;
 
 impl<P: Platform> Shard<P> {
     pub(super) fn obey(&mut self, message: ShardMessage, now_ns: u64) {
@@ -40,17 +41,7 @@ impl<P: Platform> Shard<P> {
                 self.take_interest(handle, interest, text.as_ref(), asked);
                 self.serve(handle, false, now_ns);
             }
-            ShardMessage::Expel { class, code, reason } => {
-                let members = self.members.get(usize::from(class.slot)).cloned().unwrap_or_default();
-                for handle in members {
-                    let Some(conn) = self.conns.get_mut(handle).filter(|conn| conn.out.class() == class) else {
-                        continue;
-                    };
-                    conn.out.close(code, reason);
-                    conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
-                    queue(&mut self.ready, conn);
-                }
-            }
+            ShardMessage::Expel { class, code, reason } => self.expel(class, code, reason, now_ns),
             ShardMessage::Shutdown { code, reason } => {
                 self.stopping = Some((code, reason));
                 for (_, conn) in self.conns.iter_mut() {
@@ -59,6 +50,21 @@ impl<P: Platform> Shard<P> {
                     queue(&mut self.ready, conn);
                 }
             }
+        }
+    }
+
+    /// Sends away all of a class, and notes it for those who were let in and are still on their way.
+    fn expel(&mut self, class: ClassRef, code: CloseCode, reason: &'static str, now_ns: u64) {
+        let slot = usize::from(class.slot);
+        if let Some(expelled) = self.expelled.get_mut(slot) {
+            *expelled = Some((class, code, reason));
+        }
+        let members = self.members.get(slot).cloned().unwrap_or_default();
+        for handle in members {
+            let Some(conn) = self.conns.get_mut(handle).filter(|conn| conn.out.class() == class) else { continue };
+            conn.out.close(code, reason);
+            conn.linger_until_ns.get_or_insert(now_ns + LINGER_NS);
+            queue(&mut self.ready, conn);
         }
     }
 

@@ -58,16 +58,42 @@ pub enum Stirred<'rules> {
 /// See the module.
 pub const STIFFNESS_MARGIN: f32 = 8.0;
 
+/// Where a constraint stands, whatever the indices of its nodes are.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    key: u32,
+    revision: u32,
+    age: u32,
+    quiet: u32,
+    violation: f32,
+}
+
+impl Standing {
+    fn of(constraint: &Constraint) -> Self {
+        let Constraint { key, revision, age, quiet, violation, .. } = *constraint;
+        Self { key, revision, age, quiet, violation }
+    }
+}
+
+/// Which forces of a set pull nodes that no constraint names: levels, types, bodies, populations.
+fn forces_of(set: &RuleSet) -> [bool; 4] {
+    [set.levels.is_some(), set.types.is_some(), set.collision.is_some(), set.populations.is_some()]
+}
+
 /// The rules in force.
 #[derive(Debug, Default)]
 pub struct Rules {
     set: Option<Box<RuleSet>>,
     blend: Blend,
+    /// Of the structure before, by key: its constraints go on in the first set of the next one.
+    left: Vec<Standing>,
+    /// Of the structure before: see [`forces_of`].
+    left_forces: [bool; 4],
 }
 
 impl Rules {
-    /// Puts `set` in force from the next step on. Constraints that stay as they were keep their age, and a change of the layout mode on
-    /// its way goes on. `read` fills in where the nodes are. Returns the set before.
+    /// Puts `set` in force from the next step on. Constraints that stay as they were keep their age, in a new structure too, and a change
+    /// of the layout mode on its way goes on. `read` fills in where the nodes are. Returns the set before.
     ///
     /// # Errors
     /// `set` itself when it is not of `node_count` nodes or is not consistent: nothing has changed then.
@@ -82,13 +108,10 @@ impl Rules {
         }
         read(&mut set.position);
         let mut before = self.set.take();
-        if let Some(before) = &mut before {
-            for constraint in &mut set.constraints {
-                let same = before.constraints.binary_search_by_key(&constraint.key, |old| old.key).ok();
-                let same = same.and_then(|place| before.constraints.get(place));
-                if let Some(old) = same.filter(|old| old.revision == constraint.revision) {
-                    (constraint.age, constraint.quiet, constraint.violation) = (old.age, old.quiet, old.violation);
-                }
+        for constraint in &mut set.constraints {
+            let old = self.standing(before.as_deref(), constraint.key);
+            if let Some(old) = old.filter(|old| old.revision == constraint.revision) {
+                (constraint.age, constraint.quiet, constraint.violation) = (old.age, old.quiet, old.violation);
             }
         }
         self.blend.change(before.as_deref_mut(), &mut set);
@@ -96,14 +119,38 @@ impl Rules {
         Ok(before)
     }
 
-    /// Ends all rules at once, as a new structure of the graph does; returns the set.
+    /// Where the constraint of this name stood, in the set `before` or, without one, in the structure before.
+    fn standing(&self, before: Option<&RuleSet>, key: u32) -> Option<Standing> {
+        let Some(before) = before else {
+            let place = self.left.binary_search_by_key(&key, |old| old.key).ok()?;
+            return self.left.get(place).copied();
+        };
+        let place = before.constraints.binary_search_by_key(&key, |old| old.key).ok()?;
+        before.constraints.get(place).map(Standing::of)
+    }
+
+    /// Ends all rules at once, as a new structure of the graph does; returns the set. Where its constraints stood is kept for the next one.
+    /// Allocates when there are more of them than ever.
     pub fn clear(&mut self) -> Option<Box<RuleSet>> {
         self.blend = Blend::default();
+        if let Some(set) = &self.set {
+            self.left.clear();
+            self.left.extend(set.constraints.iter().map(Standing::of));
+            self.left_forces = forces_of(set);
+        }
         self.set.take()
+    }
+
+    /// Whether `set`, as the first one of a structure, pulls nodes elsewhere all over the graph: forces begin or end with it, or there are
+    /// levels, which an edge may shift for all that come behind it.
+    #[must_use]
+    pub fn unsettles(&self, set: &RuleSet) -> bool {
+        self.set.is_none() && (set.levels.is_some() || forces_of(set) != self.left_forces)
     }
 
     /// Begins every ramp and the mode's blend again, from where `read` says the nodes are.
     pub fn restart(&mut self, read: impl FnOnce(&mut [[f32; 3]])) {
+        self.left.clear();
         if let Some(set) = &mut self.set {
             set.constraints.iter_mut().for_each(|constraint| (constraint.age, constraint.quiet) = (0, 0));
             read(&mut set.position);

@@ -241,6 +241,50 @@ fn a_constraint_that_stays_keeps_its_age_and_a_changed_one_begins_again() {
 }
 
 #[test]
+fn a_constraint_goes_on_in_a_new_structure_and_a_changed_one_begins_again() {
+    let mut world = World::settled(Dimensions::Three);
+    let rule = |revision| Constraint { revision, ..constraint(1, &[1], Demand::LayerDepth { axis: 0, depth: 9.0 }) };
+    let age = |world: &World| world.rules.set().unwrap().constraints[0].age;
+    let set = world.set().with_constraints(vec![rule(1)]);
+    world.take(set);
+    world.run(40);
+    for steps in 41..44 {
+        assert!(world.rules.clear().is_some() && !world.rules.is_active());
+        assert!(world.rules.clear().is_none(), "a structure may follow at once");
+        let set = world.set().with_constraints(vec![rule(1)]);
+        assert!(!world.rules.unsettles(&set));
+        assert!(world.take(set).is_none());
+        world.run(1);
+        assert_eq!(age(&world), steps);
+        assert!(world.rules.set().unwrap().constraints[0].violation.is_finite());
+    }
+    world.rules.clear();
+    let set = world.set().with_constraints(vec![rule(2)]);
+    world.take(set);
+    assert_eq!(age(&world), 0);
+}
+
+#[test]
+fn a_structure_unsettles_all_when_forces_begin_or_end_with_it_and_when_there_are_levels() {
+    let plain = || plain_set(&[1.0; 3], false);
+    let with_bodies = || RuleSet { collision: Some(Collision::new(7.0, 1.0, 3)), ..plain() };
+    let levels = LevelPull { target: [0.0; 3].into(), axis: 1, strength: 1.0 };
+    let with_levels = || RuleSet { levels: Some(levels.clone()), ..plain() };
+    let mut rules = Rules::default();
+    assert!(!rules.unsettles(&plain()) && rules.unsettles(&with_bodies()) && rules.unsettles(&with_levels()));
+    for (before, after, unsettles) in [
+        (with_bodies(), with_bodies(), false),
+        (with_bodies(), plain(), true),
+        (plain(), plain(), false),
+        (with_levels(), with_levels(), true),
+    ] {
+        assert!(rules.take(Box::new(before), 3, |_| {}).is_ok());
+        rules.clear();
+        assert_eq!(rules.unsettles(&after), unsettles);
+    }
+}
+
+#[test]
 fn a_set_that_does_not_fit_is_given_back_and_changes_nothing() {
     let mut rules = Rules::default();
     let never = |_: &mut [[f32; 3]]| panic!("nothing is read for a set that does not fit");

@@ -11,7 +11,7 @@ use crate::api::steer::RestError;
 use crate::base::clock::{monotonic_ns, thread_cpu_ns};
 use crate::control::turn::Control;
 use crate::graph::{IdIndex, NodeId, NodeIndex};
-use crate::handoff::{ChainWriter, ClassRef, NEW_NODE, Replaced, ShardMessage, SimCommand, Structure};
+use crate::handoff::{ChainWriter, ClassRef, NEW_NODE, Origin, Replaced, ShardMessage, SimCommand, Structure};
 use crate::limits::CHANGES_TOLD_BYTES_MAX;
 use crate::wire::{CloseCode, NodeRecord};
 
@@ -128,7 +128,8 @@ impl Control {
         let made_ns = thread_cpu_ns().saturating_sub(began_cpu_ns);
         let (touched, adrift) = (sent_touched, sent_adrift);
         self.mutations.sent = Some(Sent { epoch: self.epoch, since_ns: now_ns, made_ns, known, touched, adrift });
-        self.steer_anew();
+        // What is next to the change is warm already, and the rest may stay cold.
+        self.steer_anew(false);
     }
 
     /// What `sim` is told of nodes that it knew before: another pin, another place. New ones bring theirs with the structure.
@@ -148,6 +149,24 @@ impl Control {
             commands.extend(pinned.map(|pinned| SimCommand::Pin { node, pinned }));
         }
         commands
+    }
+
+    /// The graph does not take the pin that a drag ended with: who dragged hears of it, and `sim`, which has pinned the node already, is
+    /// told what the graph says of it.
+    pub(in crate::control) fn refuse_drag(&mut self, origin: Origin, node: NodeId, error: &RestError) {
+        self.refuse_origin(origin, error.code, &error.message, &["nodeId"], error.status == 503);
+        let Some(index) = self.graph.index_of(node) else { return };
+        let pinned = self.graph.node(index).is_some_and(|node| node.pinned);
+        let mutations = &mut self.mutations;
+        if mutations.behind {
+            // It has other indices, and is told with the structure that it gets next.
+            mutations.moved.entry(node).or_default().pinned = Some(pinned);
+            return;
+        }
+        if mutations.sent.is_some() {
+            mutations.unsure.entry(node).or_default().pinned = Some(pinned);
+        }
+        self.command(SimCommand::Pin { node: index, pinned });
     }
 
     /// `sim` has taken a structure: whoever waits for it is answered.
@@ -222,7 +241,9 @@ impl Control {
         }
     }
 
+    /// Closes a class for good: its sessions are sent away, and nobody joins it meanwhile.
     fn expel(&mut self, class: ClassRef, reason: &'static str) {
+        self.classes.expel(class);
         self.command(SimCommand::CloseClass { class });
         for shard in &mut self.lanes.shard_messages {
             let _ = shard.push(ShardMessage::Expel { class, code: CloseCode::Unsupported, reason });

@@ -2,6 +2,7 @@
 //! is sent again while the first is not done is done once.
 //! Method: `control` alone; the test is the door, the simulation, and the thread that reads files.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,15 +10,18 @@ use bytes::Bytes;
 
 use crate::api::steer::SteerFacts;
 use crate::base::Handle;
-use crate::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts, net_limits};
+use crate::control::{
+    Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts, StoreDesk, net_limits,
+};
 use crate::graph::formats::Format;
 use crate::graph::{Batch, EdgeDraft, EdgePatch, GraphBuilder, GraphLimits, NodeIndex, NodeRef, Op};
 use crate::handoff::{
-    Bounds, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, NEW_NODE, Overflow, Producer, Query, Replaced,
-    RestCall, RuleScale, SimCommand, SimEvent, Structure, lane,
+    Bounds, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, NEW_NODE, Origin, Overflow, Producer, Query,
+    Replaced, RestCall, RuleScale, SessionId, ShardMessage, SimCommand, SimEvent, Steer, Structure, lane,
 };
 use crate::metrics::{Health, Metrics};
 use crate::settings::NetOptions;
+use crate::store::{FailureKind, StoreOrder, StoreReport};
 use crate::worker::{FileOrder, FileReport, Remarks};
 
 /// How long anything may take. A loaded machine is no reason to fail.
@@ -156,10 +160,69 @@ impl Bench {
         Some((structure, orders.collect()))
     }
 
+    /// Pins that the simulation is told of.
+    fn pins(&mut self) -> Vec<(NodeIndex, bool)> {
+        let pin = |order| if let SimCommand::Pin { node, pinned } = order { Some((node, pinned)) } else { None };
+        std::iter::from_fn(|| self.orders.pop()).filter_map(pin).collect()
+    }
+
+    /// From now on there is a store, which does nothing by itself, and a shard.
+    fn keep(&mut self) -> (Consumer<StoreOrder>, Producer<StoreReport>, Consumer<ShardMessage>) {
+        let quiet = Arc::new(Doorbell::silent());
+        let (orders, kept) = lane("kept", 64, Overflow::Refuse, Arc::clone(&quiet));
+        let (store, reports) = lane("store", 64, Overflow::Refuse, Arc::clone(&quiet));
+        let (shard, told) = lane("told", 64, Overflow::Refuse, quiet);
+        let desk = StoreDesk { orders, reports, layout_ns: u64::MAX, snapshots: PathBuf::new() };
+        self.control.lanes.store = Some(desk);
+        self.control.lanes.shard_messages.push(shard);
+        (kept, store, told)
+    }
+
     fn say(&mut self, event: SimEvent) {
         assert!(self.events.push(event).is_ok());
         self.control.turn();
     }
+}
+
+#[test]
+fn a_pin_of_a_drag_that_the_graph_refuses_at_once_or_later_is_taken_back_and_told() {
+    let mut bench = bench(3);
+    let (_kept, mut store, mut told) = bench.keep();
+    let (node, index) = (bench.control.graph.nodes()[1].id, NodeIndex(1));
+    let origin = Origin { shard: 0, handle: Handle { slot: 1, generation: 0 }, session: SessionId(1) };
+    let dragged = || SimEvent::Pinned { node, position: [1.0, 2.0, 3.0], origin };
+    bench.say(dragged());
+    assert_eq!((bench.pins(), told.pop().is_none()), (vec![], true), "it is on its way to the disk");
+    let failed = StoreReport::Failed { version: 1, term: 1, kind: FailureKind::Full, text: "full".to_owned() };
+    assert!(store.push(failed).is_ok());
+    for when in ["later", "at once"] {
+        bench.control.turn();
+        assert_eq!(bench.pins(), [(index, false)], "{when}");
+        let Some(ShardMessage::Text { handle, text }) = told.pop() else { panic!("{when}: nobody is told") };
+        let text = String::from_utf8_lossy(&text);
+        assert!(handle == origin.handle && text.contains("read_only") && text.contains("nodeId"), "{text}");
+        if when == "later" {
+            assert!(bench.events.push(dragged()).is_ok());
+        }
+    }
+    assert!(!bench.control.graph.nodes()[1].pinned);
+}
+
+#[test]
+fn the_rules_of_a_new_structure_do_not_stir_all_and_those_that_somebody_sets_do() {
+    let mut bench = bench(3);
+    let stirs_all = |bench: &mut Bench| {
+        let orders = std::iter::from_fn(|| bench.orders.pop());
+        let rules = |order| match order {
+            SimCommand::Steer { order: Steer::Rules(set), .. } => Some(set.stirs_all),
+            _ => None,
+        };
+        orders.filter_map(rules).collect::<Vec<_>>()
+    };
+    bench.ask(1, "PUT", "/api/simulation/two-graphs", "{}");
+    assert_eq!(stirs_all(&mut bench), [true]);
+    bench.ask(2, "POST", "/api/graph/nodes", r#"{"nodes":[{"key":"new"}]}"#);
+    assert_eq!(stirs_all(&mut bench), [false]);
 }
 
 #[test]

@@ -131,6 +131,8 @@ pub struct VaultWatch {
     before: Graph,
     /// A later one, whose changes are not there yet.
     wanted: Option<Graph>,
+    /// What the last reading would have removed.
+    gone: Vec<Op>,
 }
 
 /// What a reading found to be otherwise.
@@ -158,10 +160,11 @@ impl VaultWatch {
     ) -> Result<(Self, Imported), ImportError> {
         let mut reader = Reader::new(root, options);
         let (imported, _) = reader.read_all(progress)?;
-        Ok((Self { reader, before: imported.graph.clone(), wanted: None }, imported))
+        Ok((Self { reader, before: imported.graph.clone(), wanted: None, gone: Vec::new() }, imported))
     }
 
-    /// Reads the folder again; `None` when nothing changed, or nothing that the graph shows.
+    /// Reads the folder again; `None` when nothing changed, or nothing that the graph shows, or when this reading is the first to miss
+    /// something: an editor or a checkout may be about to write it anew.
     ///
     /// The operations take `present`, the first reading with whatever people did to it since, to where the folder is:
     /// see [`difference`]. Until [`Self::applied`] is called, the next reading gives them again.
@@ -174,10 +177,17 @@ impl VaultWatch {
         progress: &mut dyn Progress,
     ) -> Result<Option<SourceChanges>, ImportError> {
         let (imported, same) = self.reader.read_all(progress)?;
-        if same && self.wanted.is_none() {
+        if same && self.wanted.is_none() && self.gone.is_empty() {
             return Ok(None);
         }
         let ops = difference(&self.before, &imported.graph, present);
+        let gone: Vec<Op> = ops.iter().filter(|op| removes(op)).cloned().collect();
+        let missed_twice = is_within(&gone, &self.gone);
+        self.gone = gone;
+        if !missed_twice {
+            self.wanted = None;
+            return Ok(None);
+        }
         self.wanted = Some(imported.graph);
         if ops.is_empty() {
             self.applied();
@@ -185,6 +195,12 @@ impl VaultWatch {
         }
         let Imported { skipped, skipped_count, warnings, .. } = imported;
         Ok(Some(SourceChanges { ops, skipped, skipped_count, warnings }))
+    }
+
+    /// Whether a reading that told no changes found none: not even something missing that the next one may miss too.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.gone.is_empty()
     }
 
     /// From here on the whole of what is read is told as changes.
@@ -196,6 +212,7 @@ impl VaultWatch {
     pub fn applied(&mut self) {
         if let Some(wanted) = self.wanted.take() {
             self.before = wanted;
+            self.gone.clear();
         }
     }
 
@@ -204,6 +221,17 @@ impl VaultWatch {
     fn parsed(&self) -> usize {
         self.reader.parsed
     }
+}
+
+/// What people and agents put on a node or an edge goes with it, and does not come back with its page.
+const fn removes(op: &Op) -> bool {
+    matches!(op, Op::RemoveNode { .. } | Op::RemoveEdge { .. })
+}
+
+/// Whether all of `part` is in `whole`, in the same order: removals are in that of the reading before.
+fn is_within(part: &[Op], whole: &[Op]) -> bool {
+    let mut whole = whole.iter();
+    part.iter().all(|op| whole.any(|other| other == op))
 }
 
 #[cfg(test)]
@@ -262,6 +290,17 @@ mod tests {
         assert!(imported.graph.by_key("a").is_some());
     }
 
+    /// Looks once, or twice when the first look is the first to miss something.
+    fn look(watch: &mut VaultWatch, present: &Graph) -> Option<SourceChanges> {
+        let first = watch.changes(present, &mut ()).unwrap();
+        if first.is_some() || watch.is_at_rest() {
+            return first;
+        }
+        let second = watch.changes(present, &mut ()).unwrap();
+        assert!(second.is_some(), "two looks in a row found the same");
+        second
+    }
+
     const LINES: [&str; 12] = [
         "- to [[a]] and [[B]]",
         "- [[c|see]] [[nobody]]",
@@ -309,7 +348,7 @@ mod tests {
                     }
                     None => drop(fs::remove_file(folder.0.join("pages").join(name))),
                 }
-                if let Some(changes) = watch.changes(&present, &mut ()).unwrap() {
+                if let Some(changes) = look(&mut watch, &present) {
                     apply(&mut present, changes.ops);
                     watch.applied();
                 }
@@ -334,8 +373,10 @@ mod tests {
         assert!(watch.changes(&present, &mut ()).unwrap().is_none());
         assert_eq!(watch.parsed(), 0);
         folder.write("b.md", "public:: true\n- [[c]]");
+        assert!(watch.changes(&present, &mut ()).unwrap().is_none(), "two links are missed for the first time");
+        assert_eq!((watch.parsed(), watch.is_at_rest()), (1, false));
         let changes = watch.changes(&present, &mut ()).unwrap().unwrap();
-        assert_eq!((watch.parsed(), changes.ops.len()), (1, 4), "two links less, one more, and another weight");
+        assert_eq!((watch.parsed(), changes.ops.len()), (0, 4), "two links less, one more, and another weight");
         let again = watch.changes(&present, &mut ()).unwrap().unwrap();
         assert_eq!(again.ops, changes.ops, "what was not applied is given again");
         apply(&mut present, again.ops);
@@ -353,10 +394,42 @@ mod tests {
         let id = |graph: &Graph| graph.by_key("b").and_then(|index| graph.node(index)).unwrap().id;
         let before = id(&present);
         fs::remove_file(folder.0.join("pages/b.md")).unwrap();
-        let ops = watch.changes(&present, &mut ()).unwrap().unwrap().ops;
+        let ops = look(&mut watch, &present).unwrap().ops;
         apply(&mut present, ops);
         watch.applied();
         assert_eq!((id(&present), present.by_key("only from b")), (before, None));
+        assert_eq!(facts(&present), facts(&import_path(&folder.0, &OPTIONS, &mut ()).unwrap().graph));
+    }
+
+    #[test]
+    fn a_page_that_is_empty_or_away_at_one_look_and_back_at_the_next_keeps_its_node() {
+        let folder = Folder::new("rest");
+        let written = "public:: true\n- [[b]] [[only from a]]";
+        folder.write("a.md", written);
+        folder.write("b.md", "public:: true\n- text");
+        let (mut watch, first) = VaultWatch::open(&folder.0, &OPTIONS, &mut ()).unwrap();
+        let mut present = first.graph;
+        // Cut short by an editor, then with everything; taken away by a checkout, then with more than before.
+        folder.write("a.md", "");
+        assert!(watch.changes(&present, &mut ()).unwrap().is_none() && !watch.is_at_rest());
+        folder.write("a.md", written);
+        assert!(watch.changes(&present, &mut ()).unwrap().is_none() && watch.is_at_rest());
+        fs::remove_file(folder.0.join("pages/a.md")).unwrap();
+        assert!(watch.changes(&present, &mut ()).unwrap().is_none() && !watch.is_at_rest());
+        folder.write("a.md", &format!("{written} [[new]]"));
+        let ops = watch.changes(&present, &mut ()).unwrap().unwrap().ops;
+        assert!(!ops.iter().any(removes), "{ops:?}");
+        apply(&mut present, ops);
+        watch.applied();
+        assert!(present.by_key("new").is_some());
+        // Pages that are written meanwhile do not keep one that is away.
+        fs::remove_file(folder.0.join("pages/a.md")).unwrap();
+        assert!(watch.changes(&present, &mut ()).unwrap().is_none());
+        folder.write("b.md", "public:: true\n- [[new]]");
+        let ops = watch.changes(&present, &mut ()).unwrap().unwrap().ops;
+        apply(&mut present, ops);
+        watch.applied();
+        assert_eq!(present.by_key("a"), None);
         assert_eq!(facts(&present), facts(&import_path(&folder.0, &OPTIONS, &mut ()).unwrap().graph));
     }
 
