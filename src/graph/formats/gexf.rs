@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::graphml::{Kind, wrong_root};
+use super::graphml::{Defaults, Kind, wrong_root};
 use super::intake::{End, Intake};
 use super::note::Note;
 use super::properties::{Properties, direction};
@@ -33,7 +33,6 @@ pub(super) fn read(source: Source<'_>, intake: &mut Intake) -> Result<(), Import
 struct Column {
     title: Box<str>,
     kind: Kind,
-    default: Option<Value>,
 }
 
 /// A node or edge whose element is open.
@@ -68,6 +67,7 @@ struct State {
 struct Columns {
     list: Vec<Column>,
     by_id: HashMap<Box<str>, usize>,
+    defaults: Defaults,
 }
 
 impl Columns {
@@ -90,7 +90,7 @@ impl State {
             "attribute" => {
                 let id: Box<str> = text("id").unwrap_or_default();
                 let title = text("title").unwrap_or_else(|| id.clone());
-                let column = Column { title, kind: Kind::named(element.get("type")), default: None };
+                let column = Column { title, kind: Kind::named(element.get("type")) };
                 let columns = if self.of_edges { &mut self.edges } else { &mut self.nodes };
                 columns.by_id.insert(id.clone(), columns.list.len());
                 columns.list.push(column);
@@ -120,8 +120,10 @@ impl State {
                 if let Some((id, line)) = &self.column {
                     let columns = if self.of_edges { &mut self.edges } else { &mut self.nodes };
                     let place = columns.by_id.get(id).copied();
-                    if let Some(column) = place.and_then(|place| columns.list.get_mut(place)) {
-                        column.default = intake.keep(*line, None, column.kind.read(text))?;
+                    if let Some(column) = place.and_then(|place| columns.list.get(place))
+                        && let Some(default) = intake.keep(*line, None, column.kind.read(text))?
+                    {
+                        columns.defaults.add(&column.title, default, &mut intake.notes);
                     }
                 }
             }
@@ -186,12 +188,7 @@ impl State {
     fn close(&self, mut record: Record, intake: &mut Intake) -> Result<(), ImportError> {
         let line = record.line;
         let columns = if matches!(record.what, Ok(What::Edge(..))) { &self.edges } else { &self.nodes };
-        let mut shared = 0;
-        for column in &columns.list {
-            if let Some(default) = &column.default {
-                shared += record.properties.push_default(&column.title, default, &mut intake.notes);
-            }
-        }
+        let shared = columns.defaults.apply(&mut record.properties, &mut intake.notes);
         intake.share(line, shared)?;
         let added = self.add(record, intake);
         intake.keep(line, None, added)?;

@@ -15,7 +15,7 @@ use super::properties::{EdgeParts, OWN, Properties, text};
 use super::source::Source;
 use super::{Found, ImportError, Problem};
 use crate::graph::{NodeIndex, Value};
-use crate::limits::ATTRIBUTES_MAX;
+use crate::limits::{ATTRIBUTES_MAX, TEXT_BYTES_MAX};
 
 /// Names of one record that are held until it ends; the graph keeps fewer.
 const NAMES_MAX: usize = ATTRIBUTES_MAX + 64;
@@ -215,8 +215,17 @@ impl<'a> Reader<'a, '_> {
             return Err(self.cursor.too_deep(self.intake));
         }
         while let Some(key) = self.key_in_list()? {
+            // A record may be the whole file: an import that nobody wants any more ends inside of it, too.
+            self.intake.keep(record.line, None, Ok(()))?;
             match self.value()? {
                 Token::Open if prefix.is_empty() && key == "attribute" && self.ours => self.attribute(record)?,
+                // No attribute has such a name, and a list's is copied for all that stands in it.
+                token if prefix.len() + key.len() > TEXT_BYTES_MAX => {
+                    self.intake.notes.attribute_dropped(key.get(..key.floor_char_boundary(40)).unwrap_or_default());
+                    if matches!(token, Token::Open) {
+                        self.skip(depth + 1)?;
+                    }
+                }
                 Token::Open => self.entries(&format!("{prefix}{key}."), depth + 1, record)?,
                 Token::Value(value) => {
                     let name = if prefix.is_empty() { key.into() } else { format!("{prefix}{key}").into() };
@@ -256,7 +265,8 @@ impl<'a> Reader<'a, '_> {
 
     fn node(&mut self, mut record: Record<'a>, by_id: &mut HashMap<Box<str>, NodeIndex>) -> Result<NodeIndex, Problem> {
         let id = record.take("id").ok_or(Problem::Missing { expected: "a node with an id" })?;
-        let key = if self.ours { record.take("key") } else { None };
+        // Graphviz has a node without a name, and so may what was exported: its key is empty.
+        let key = if self.ours { record.take_any("key") } else { None };
         let properties = self.properties(record, |name| match name {
             "graphics.x" | "graphics.y" | "graphics.z" => name.rsplit('.').next().unwrap_or(name),
             "graphics.fill" => "color",
@@ -305,8 +315,13 @@ impl<'a> Reader<'a, '_> {
 impl Record<'_> {
     /// Takes a value out, as text; `None` where there is none or an empty one.
     fn take(&mut self, name: &str) -> Option<Box<str>> {
+        self.take_any(name).filter(|text| !text.is_empty())
+    }
+
+    /// The same, where an empty text is one too.
+    fn take_any(&mut self, name: &str) -> Option<Box<str>> {
         let place = self.entries.iter().position(|entry| entry.name == name)?;
-        text(&self.entries.remove(place).value).filter(|text| !text.is_empty())
+        text(&self.entries.remove(place).value)
     }
 }
 
@@ -325,14 +340,15 @@ impl Entry<'_> {
     }
 }
 
-/// A word that is a number: whole, or with a point, an exponent, or one of networkx's `NAN` and `INF`. A whole number
-/// of more than 64 bits keeps its spelling.
+/// A word that is a number: whole, or with a point, an exponent, or `NAN` or `INF`, which networkx and igraph spell in
+/// cases of their own. A whole number of more than 64 bits keeps its spelling.
 fn number(word: &str) -> Option<Value> {
     if let Ok(whole) = word.parse() {
         return Some(Value::Int(whole));
     }
     let digits = word.trim_start_matches(['+', '-']);
-    if digits.starts_with(|first: char| first.is_ascii_digit() || first == '.') || matches!(digits, "NAN" | "INF") {
+    let named = ["NAN", "INF"].iter().any(|name| digits.eq_ignore_ascii_case(name));
+    if named || digits.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
         let float: f64 = word.parse().ok()?;
         let whole = digits.bytes().all(|digit| digit.is_ascii_digit());
         return Some(if whole { Value::Text(word.into()) } else { Value::Float(float) });

@@ -11,6 +11,10 @@ use super::source::Source;
 use super::xml::{Element, Piece, Xml};
 use super::{ImportError, Problem};
 use crate::graph::Value;
+use crate::limits::ATTRIBUTES_MAX;
+
+/// Defaults of all nodes, or of all edges, that are held. A record has room for fewer names.
+const DEFAULTS_MAX: usize = ATTRIBUTES_MAX + 64;
 
 /// Reads a whole file into `intake`.
 pub(super) fn read(source: Source<'_>, intake: &mut Intake) -> Result<(), ImportError> {
@@ -73,6 +77,32 @@ impl Kind {
     }
 }
 
+/// What the nodes have, or the edges, where they do not say otherwise. A file may declare as many names as it has
+/// records, so that every record looks at these alone: at names with a default, each once.
+#[derive(Default)]
+pub(super) struct Defaults {
+    list: Vec<(Box<str>, Value)>,
+}
+
+impl Defaults {
+    /// Adds one, unless the name has one already.
+    pub(super) fn add(&mut self, name: &str, value: Value, notes: &mut Notes) {
+        if self.list.iter().any(|(known, _)| **known == *name) {
+            return;
+        }
+        if self.list.len() < DEFAULTS_MAX {
+            self.list.push((name.into(), value));
+        } else {
+            notes.attribute_dropped(name.get(..name.floor_char_boundary(40)).unwrap_or_default());
+        }
+    }
+
+    /// Gives a record those that it has no value for, and gives back the bytes that they take, about.
+    pub(super) fn apply(&self, properties: &mut Properties, notes: &mut Notes) -> usize {
+        self.list.iter().map(|(name, value)| properties.push_default(name, value, notes)).sum()
+    }
+}
+
 /// A `key` element.
 struct Key {
     id: Box<str>,
@@ -80,6 +110,7 @@ struct Key {
     kind: Kind,
     for_nodes: bool,
     for_edges: bool,
+    /// Until the element ends.
     default: Option<Value>,
     line: u64,
 }
@@ -105,6 +136,8 @@ enum What {
 struct State {
     keys: Vec<Key>,
     by_id: HashMap<Box<str>, usize>,
+    node_defaults: Defaults,
+    edge_defaults: Defaults,
     /// `edgedefault` of every open graph.
     directed: Vec<bool>,
     open: Vec<Record>,
@@ -190,7 +223,15 @@ impl State {
                 }
             }
             "key" => {
-                if let Some(key) = self.key.take() {
+                if let Some(mut key) = self.key.take() {
+                    if let Some(default) = key.default.take().filter(|_| !key.name.is_empty()) {
+                        if key.for_nodes {
+                            self.node_defaults.add(&key.name, default.clone(), &mut intake.notes);
+                        }
+                        if key.for_edges {
+                            self.edge_defaults.add(&key.name, default, &mut intake.notes);
+                        }
+                    }
                     self.by_id.insert(key.id.clone(), self.keys.len());
                     self.keys.push(key);
                 }
@@ -238,14 +279,8 @@ impl State {
     fn close(&self, mut record: Record, intake: &mut Intake) -> Result<(), ImportError> {
         let line = record.line;
         let is_node = !matches!(record.what, Ok(What::Edge(..)));
-        let mut shared = 0;
-        for key in
-            self.keys.iter().filter(|key| !key.name.is_empty() && if is_node { key.for_nodes } else { key.for_edges })
-        {
-            if let Some(default) = &key.default {
-                shared += record.properties.push_default(&key.name, default, &mut intake.notes);
-            }
-        }
+        let defaults = if is_node { &self.node_defaults } else { &self.edge_defaults };
+        let shared = defaults.apply(&mut record.properties, &mut intake.notes);
         intake.share(line, shared)?;
         let added = self.add(record, intake);
         intake.keep(line, None, added)?;

@@ -24,6 +24,8 @@ pub(super) struct Properties {
 struct Property {
     name: Box<str>,
     value: Value,
+    /// How the file spells the value, where that says more than the value does.
+    spelling: Option<Box<str>>,
     /// The name stood behind [`OWN`].
     own: bool,
 }
@@ -60,11 +62,24 @@ impl Default for EdgeParts {
 impl Properties {
     /// Adds one; a name that is there already is overwritten, as a later `data` or JSON key does.
     pub(super) fn push(&mut self, name: &str, value: Value, notes: &mut Notes) {
+        self.put(name, value, None, notes);
+    }
+
+    /// Adds the value that `spelling` spells, as [`typed`] has it. A field that is a text takes the spelling itself, so
+    /// that a label of 1.10 does not become 1.1.
+    pub(super) fn push_spelled(&mut self, name: &str, spelling: &str, notes: &mut Notes) {
+        let value = typed(spelling);
+        // Texts and whole numbers are spelled as they are.
+        let kept = matches!(value, Value::Float(_) | Value::Bool(_)).then(|| spelling.into());
+        self.put(name, value, kept, notes);
+    }
+
+    fn put(&mut self, name: &str, value: Value, spelling: Option<Box<str>>, notes: &mut Notes) {
         let (name, own) = plain_name(name);
         if let Some(slot) = self.list.iter_mut().find(|known| known.own == own && &*known.name == name) {
-            slot.value = value;
+            (slot.value, slot.spelling) = (value, spelling);
         } else if self.list.len() < ATTRIBUTES_MAX + FIELDS_MAX && name.len() <= TEXT_BYTES_MAX {
-            self.list.push(Property { name: name.into(), value, own });
+            self.list.push(Property { name: name.into(), value, spelling, own });
         } else {
             notes.attribute_dropped(name.get(..name.floor_char_boundary(40)).unwrap_or(name));
         }
@@ -85,13 +100,13 @@ impl Properties {
     /// # Errors
     /// [`BuildError::TextTooLong`] for a label.
     pub(super) fn into_node(mut self, notes: &mut Notes) -> Result<NodeParts, Problem> {
-        let label = self.take(&["label", "name", "title"], text);
+        let label = self.take_text(&["label", "name", "title"]);
         let kind = self.take(&["class", "kind", "type"], |value| NodeKind::from_name(&text(value)?.to_lowercase()));
         let private = self.take(&["private"], truth).unwrap_or(false);
         let parts = NodeParts {
             label: checked(label)?,
             class: NodeClass { kind: kind.unwrap_or_default(), private },
-            group: checked(self.take(&["group", "community", "modularity_class", "layer"], text))?,
+            group: checked(self.take_text(&["group", "community", "modularity_class", "layer"]))?,
             weight: self.take(&["weight", "size"], |value| positive(number(value)?)),
             colour: self.take(&["colour", "color"], |value| colour(&text(value)?)),
             position: self.position(),
@@ -117,8 +132,8 @@ impl Properties {
         parts.directed = self
             .take(&["directed"], truth)
             .or_else(|| self.take(&["type", "directed"], |value| direction(&text(value)?)));
-        parts.relation = checked(self.take(&["relation", "relationship", "predicate", "type", "kind"], text))?;
-        parts.label = checked(self.take(&["label", "name", "title"], text))?;
+        parts.relation = checked(self.take_text(&["relation", "relationship", "predicate", "type", "kind"]))?;
+        parts.label = checked(self.take_text(&["label", "name", "title"]))?;
         parts.attributes = self.rest(notes);
         Ok(parts)
     }
@@ -129,12 +144,22 @@ impl Properties {
             return None;
         }
         names.iter().find_map(|name| {
-            let same = |known: &Property| !known.own && known.name.eq_ignore_ascii_case(name);
-            let place = self.list.iter().position(same)?;
+            let place = self.place(name)?;
             let taken = fits(&self.list.get(place)?.value)?;
             self.list.remove(place);
             Some(taken)
         })
+    }
+
+    /// Takes out the first attribute whose name is in `names`, earlier names first, as it is spelled.
+    fn take_text(&mut self, names: &[&str]) -> Option<Box<str>> {
+        let place = names.iter().find_map(|name| self.place(name))?;
+        let taken = self.list.remove(place);
+        taken.spelling.or_else(|| text(&taken.value))
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.list.iter().position(|known| !known.own && known.name.eq_ignore_ascii_case(name))
     }
 
     /// x, y and, where there is one, z; all of them or none.
@@ -202,8 +227,9 @@ fn plain_name(name: &str) -> (&str, bool) {
     name.strip_prefix(OWN).map_or((name, false), |rest| (rest, true))
 }
 
-/// The value that `text` spells: a whole number, a number, true or false, else the text itself. A number that
-/// would not be spelled this way again, as 007, is text.
+/// The value that `text` spells: a whole number, a number with a point or an exponent, true or false, else the text
+/// itself. Digits that a whole number would not keep are text: those behind a zero, as 007, and those that do not fit
+/// an `i64`. A number with a point is one however many zeros end it, as in a column of prices.
 pub(super) fn typed(text: &str) -> Value {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain = digits.starts_with(|first: char| first.is_ascii_digit())
@@ -212,7 +238,8 @@ pub(super) fn typed(text: &str) -> Value {
         if let Ok(whole) = text.parse() {
             return Value::Int(whole);
         }
-        if let Some(float) = text.parse().ok().filter(|float: &f64| float.is_finite()) {
+        let whole = digits.bytes().all(|digit| digit.is_ascii_digit());
+        if let Some(float) = text.parse().ok().filter(|float: &f64| !whole && float.is_finite()) {
             return Value::Float(float);
         }
     }
@@ -380,6 +407,29 @@ mod tests {
     }
 
     #[test]
+    fn texts_keep_their_spelling_and_attributes_their_types() {
+        let list =
+            [("Name", "1.10"), ("group", "1e3"), ("price", "1.50"), ("done", "True"), ("swarmcast:label", "2.0")];
+        let (mut properties, mut notes) = (Properties::default(), Notes::default());
+        for (name, spelling) in list {
+            properties.push_spelled(name, spelling, &mut notes);
+        }
+        let parts = properties.into_node(&mut notes).unwrap();
+        assert_eq!((parts.label.as_deref(), parts.group.as_deref()), (Some("1.10"), Some("1e3")));
+        let expected: [(Box<str>, Value); 3] = [
+            ("price".into(), Value::Float(1.5)),
+            ("done".into(), Value::Bool(true)),
+            ("label".into(), Value::Float(2.0)),
+        ];
+        assert_eq!(parts.attributes, expected);
+        // A later value of the same name brings its own spelling.
+        let mut twice = Properties::default();
+        twice.push_spelled("relation", "1.10", &mut notes);
+        twice.push("relation", Value::Float(2.5), &mut notes);
+        assert_eq!(twice.into_edge(&mut notes).unwrap().relation.as_deref(), Some("2.5"));
+    }
+
+    #[test]
     fn long_texts_are_cut_and_too_many_attributes_dropped() {
         let (mut properties, mut notes) = (Properties::default(), Notes::default());
         properties.push("long", words(&"é".repeat(TEXT_BYTES_MAX)), &mut notes);
@@ -396,12 +446,19 @@ mod tests {
 
     #[test]
     fn spellings_make_types_and_colours() {
-        let cases =
-            [("7", Value::Int(7)), ("-7", Value::Int(-7)), ("0.5", Value::Float(0.5)), ("1e3", Value::Float(1000.0))];
+        let cases = [
+            ("7", Value::Int(7)),
+            ("-7", Value::Int(-7)),
+            ("-9223372036854775808", Value::Int(i64::MIN)),
+            ("0.5", Value::Float(0.5)),
+            ("1.10", Value::Float(1.1)),
+            ("1e3", Value::Float(1000.0)),
+        ];
         for (spelling, value) in cases {
             assert_eq!(typed(spelling), value);
         }
-        for spelling in ["007", "+7", "nan", "inf", "1e999", "", "-", "7 apples"] {
+        let texts = ["007", "+7", "nan", "inf", "1e999", "", "-", "7 apples"];
+        for spelling in texts.into_iter().chain(["12345678901234567890", "-9223372036854775809"]) {
             assert_eq!(typed(spelling), words(spelling));
         }
         for (spelling, value) in

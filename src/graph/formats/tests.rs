@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::graph::{Attributes, Graph, Node, NodeId};
+use crate::graph::{Attributes, Graph, Node, NodeId, Value};
 
 pub(super) const SMALL: ImportOptions =
     ImportOptions { format: Format::Auto, skip_bad: false, vault_all_pages: false, nodes_max: 100, edges_max: 100 };
@@ -141,6 +141,68 @@ fn defaults_that_multiply_are_bounded() {
             "line 1: expected at most 16777216 bytes of attributes that are given to many records at once, found more";
         assert_eq!(error, format!("{name}: {said}"));
     }
+}
+
+#[test]
+fn declarations_cost_the_records_nothing() {
+    const COUNT: usize = 60_000;
+    let options = ImportOptions { nodes_max: COUNT, ..SMALL };
+    let nodes: String = (0..COUNT).map(|id| format!("<node id='{id}'/>")).collect();
+    let keys = "<key id='a' attr.type='int'><default>1</default></key><key id='b'/>".repeat(COUNT);
+    let columns =
+        "<attribute id='a' type='int'><default>1</default></attribute><attribute id='b' type='int'/>".repeat(COUNT);
+    // Looking at every declaration for every record, each of these took minutes.
+    for (name, text) in [
+        ("g.graphml", format!("<graphml>{keys}<graph>{nodes}</graph></graphml>")),
+        (
+            "g.gexf",
+            format!(
+                "<gexf><graph><attributes class='node'>{columns}</attributes><nodes>{nodes}</nodes></graph></gexf>"
+            ),
+        ),
+    ] {
+        let graph = import_bytes(name, text.as_bytes(), &options).unwrap().graph;
+        assert_eq!(graph.nodes().len(), COUNT);
+        assert!(graph.nodes().iter().all(|node| node.attributes == [("a".into(), Value::Int(1))]), "{name}");
+    }
+}
+
+#[test]
+fn defaults_that_no_record_has_room_for_are_noted() {
+    let keys: String = (0..400).map(|key| format!("<key id='a{key}' for='node'><default>1</default></key>")).collect();
+    let imported = import("g.graphml", &format!("<graphml>{keys}<graph><node id='n'/></graph></graphml>"));
+    assert_eq!(imported.graph.nodes()[0].attributes.len(), 256);
+    assert!(matches!(imported.warnings.as_slice(), [Note::AttributesDropped { count: 144, .. }]));
+}
+
+#[test]
+fn a_long_name_of_a_gml_list_is_not_copied_for_all_that_stands_in_it() {
+    let (name, entries) = ("x".repeat(4 << 20), "a 1 ".repeat(300_000));
+    let text = format!("graph [ node [ id 1 {name} [ {entries} c [ d 1 ] ] b 2 ] ]");
+    // Copied, it would be a terabyte.
+    let imported = import("g.gml", &text);
+    assert_eq!(imported.graph.nodes()[0].attributes, [("b".into(), Value::Int(2))]);
+    assert_eq!(imported.warnings, [Note::AttributesDropped { count: 1, name: "x".repeat(40).into() }]);
+}
+
+#[test]
+fn numbers_that_are_none_are_read_from_gml_in_any_case() {
+    let graph = import("g.gml", "graph [ node [ id 1 a NaN b -Inf c nan d +INF e NAN ] ]").graph;
+    let words: Vec<&Value> = graph.nodes()[0].attributes.iter().map(|(_, value)| value).collect();
+    let expected = ["NaN", "-inf", "NaN", "inf", "NaN"].map(|word| Value::Text(word.into()));
+    assert_eq!(words, expected.iter().collect::<Vec<_>>());
+    assert!(refusal("g.gml", "graph [ node [ id 1 a Nano ] ]").contains("expected a number"));
+}
+
+#[test]
+fn pairs_that_strict_merges_are_bounded() {
+    let chain = |count: usize| format!("strict graph {{ {} }}", vec!["{a b c d e f g h i j}"; count].join(" -- "));
+    assert_eq!(import("g.dot", &chain(3)).graph.edges().len(), 55);
+    let said = "g.dot: line 1: the graph has more than 100 edges (graph.edges_max); raise the limit to import it";
+    assert_eq!(refusal("g.dot", &chain(9)), said);
+    // What the file spells one by one is as long as the file.
+    let spelled = format!("strict graph {{ {} }}", "a -- b; c -- {d e f}; ".repeat(1_000));
+    assert_eq!(import("g.dot", &spelled).graph.edges().len(), 4);
 }
 
 #[test]

@@ -35,6 +35,10 @@ pub(super) use self::lexer::starts;
 /// Names of one record that are held until it ends; the graph keeps fewer.
 const NAMES_MAX: usize = ATTRIBUTES_MAX + 64;
 
+/// Pairs for each edge of the limit that `strict` may merge, past those that the file spells one by one. Without it a
+/// megabyte of subgraphs joined to themselves could ask for billions.
+const MERGED_PAIRS_PER_EDGE: usize = 4;
+
 type Attrs = Vec<(Box<str>, Value)>;
 
 /// Reads a whole file into `intake`.
@@ -84,6 +88,8 @@ struct Reader<'a, 'i> {
     links: Vec<Link>,
     /// Edges by their ends, where parallel ones are merged.
     merged: HashMap<(usize, usize), usize>,
+    /// Pairs of ends that subgraphs made in a strict graph, past as many as there were ends.
+    pairs: usize,
     groups: Vec<Box<str>>,
     ports: u64,
 }
@@ -99,6 +105,7 @@ impl<'a, 'i> Reader<'a, 'i> {
             by_key: HashMap::new(),
             links: Vec::new(),
             merged: HashMap::new(),
+            pairs: 0,
             groups: Vec::new(),
             ports: 0,
         }
@@ -289,11 +296,22 @@ impl<'a, 'i> Reader<'a, 'i> {
         let attrs = Rc::new(attrs);
         for (sources, targets) in ends.iter().zip(ends.iter().skip(1)) {
             let count = sources.len().saturating_mul(targets.len());
-            if self.links.len().saturating_add(count) > self.intake.edges_max() && !self.strict {
+            if self.strict {
+                self.pairs = self.pairs.saturating_add(count.saturating_sub(sources.len() + targets.len()));
+            }
+            let pairs_max = self.intake.edges_max().saturating_mul(MERGED_PAIRS_PER_EDGE);
+            let too_many = if self.strict {
+                self.pairs > pairs_max
+            } else {
+                self.links.len().saturating_add(count) > self.intake.edges_max()
+            };
+            if too_many {
                 return Err(self.too_many_edges(line));
             }
             self.share(line, &[(&attrs, count)])?;
             for source in sources {
+                // One statement may make all edges: an import that nobody wants any more ends inside of it, too.
+                self.intake.keep(line, None, Ok(()))?;
                 for target in targets {
                     self.link(line, *source, *target, &attrs)?;
                 }
@@ -467,6 +485,7 @@ impl Word<'_> {
         match self {
             Word::Html(text) if of_label => Value::Text(html_text(text).replace('\\', "\\\\").into()),
             Word::Html(text) | Word::Quoted(text) => Value::Text(text.as_ref().into()),
+            Word::Bare(text) | Word::Number(text) if of_label => Value::Text((*text).into()),
             Word::Bare("true" | "True") => Value::Bool(true),
             Word::Bare("false" | "False") => Value::Bool(false),
             Word::Bare(text) => Value::Text((*text).into()),

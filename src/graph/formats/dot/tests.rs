@@ -81,12 +81,14 @@ fn labels_positions_and_types() {
         ("n".into(), Value::Float(0.5)),
         ("m".into(), Value::Text("7".into())),
         ("e".into(), Value::Int(-3)),
-        ("big".into(), Value::Float(1e20)),
+        ("big".into(), Value::Text("99999999999999999999".into())),
     ];
     assert_eq!(b.attributes, expected);
     let c = node(&imported, "c");
     assert_eq!((c.colour, c.position), (Some(0xff_0000), None));
     assert_eq!(c.attributes, [("pos".into(), Value::Text("e,1,2 3,4".into()))]);
+    let spelled = import("g.dot", "graph { a [label=1.10]; b [label=True] }");
+    assert_eq!((&*node(&spelled, "a").label, &*node(&spelled, "b").label), ("1.10", "True"));
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(super) fn html_text(text: &str) -> String {
     quick_xml::escape::unescape(&joined).map_or(joined.clone(), Into::into)
 }
 
-/// A number as DOT writes it; one of more digits than fit keeps its spelling.
+/// A number as DOT writes it; a whole one of more digits than fit keeps its spelling.
 pub(super) fn number(text: &str) -> Value {
     match typed(text) {
         Value::Text(_) if text.contains('.') => match text.parse() {

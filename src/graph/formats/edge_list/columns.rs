@@ -141,7 +141,11 @@ fn plain_name(text: &str) -> String {
 }
 
 fn is_number(field: &Field<'_>) -> bool {
-    matches!(typed(&field.text), Value::Int(_) | Value::Float(_))
+    // Ids of more digits than a value holds are still no words.
+    let digits = field.text.strip_prefix('-').unwrap_or(&field.text);
+    let long = digits.starts_with(|first: char| matches!(first, '1'..='9'))
+        && digits.bytes().all(|digit| digit.is_ascii_digit());
+    long || matches!(typed(&field.text), Value::Int(_) | Value::Float(_))
 }
 
 /// The separator of a CSV file: of comma, semicolon and tab the one that is most often in its first line,
@@ -177,12 +181,14 @@ mod tests {
         assert_eq!(ends("FromNodeId,ToNodeId", "0,1"), (0, 1, None, true));
         assert_eq!(ends("origin,destination,weight", "a,b,1"), (0, 1, Some(2), true));
         assert_eq!(ends("person,friend", "1,2"), (0, 1, None, true));
+        assert_eq!(ends("person,friend", "12345678901234567890,2"), (0, 1, None, true));
     }
 
     #[test]
     fn other_first_lines_are_edges() {
         assert_eq!(ends("anna,ben", "ben,carl"), (0, 1, None, false));
         assert_eq!(ends("1,2,0.5", "2,3,1"), (0, 1, Some(2), false));
+        assert_eq!(ends("a,b,12345678901234567890", "b,c,1"), (0, 1, Some(2), false));
         let triple = columns("anna,ben,knows,5", "ben,carl,likes,6").unwrap();
         assert_eq!(triple.others, [(2, "relation".into()), (3, "column4".into())]);
     }

@@ -1,9 +1,10 @@
 //! Edge lists: one edge a line, in CSV, TSV or with blanks, as spreadsheets, SNAP, KONECT, networkx and Gephi
 //! write them.
 //!
-//! Lines that start with `#` or `%` are comments. Edges are undirected unless the file says otherwise: in a
-//! `type` or `directed` column, in SNAP's `# Directed graph`, in KONECT's `% asym`. The two sides of KONECT's
-//! bipartite files count apart, so their nodes are named `left/1` and `right/1`.
+//! Lines that start with `#` or `%` are comments, but for those with the fields of an edge below a header: a table
+//! with named columns may hold names that start so. Edges are undirected unless the file says otherwise: in a
+//! `type` or `directed` column, or, above the first line that is no comment, in SNAP's `# Directed graph` or KONECT's
+//! `% asym`. The two sides of KONECT's bipartite files count apart, so their nodes are named `left/1` and `right/1`.
 
 mod columns;
 mod guess;
@@ -19,7 +20,7 @@ pub(super) use self::guess::guess;
 use self::split::{Broken, Field, Separator, split};
 use super::import::unreadable;
 use super::intake::Intake;
-use super::properties::{EdgeParts, Properties, typed};
+use super::properties::{EdgeParts, Properties};
 use super::source::Source;
 use super::{Format, Found, ImportError, Problem};
 use crate::graph::{BuildError, NodeIndex};
@@ -34,8 +35,8 @@ const QUOTED_LINES_MAX: usize = 16;
 
 /// Reads a whole edge list into `intake`.
 pub(super) fn read(source: Source<'_>, format: Format, intake: &mut Intake) -> Result<(), ImportError> {
-    let mut reader =
-        Reader { lines: Lines { source, held: VecDeque::new() }, format, separator: None, hints: Hints::default() };
+    let lines = Lines { source, held: VecDeque::new() };
+    let mut reader = Reader { lines, format, separator: None, width: None, hints: Hints::default() };
     let mut columns: Option<Columns> = None;
     while let Some(record) = reader.record(intake)? {
         let Some(separator) = reader.separator else { break };
@@ -44,10 +45,16 @@ pub(super) fn read(source: Source<'_>, format: Format, intake: &mut Intake) -> R
         let columns = match &columns {
             Some(columns) => columns,
             None => {
-                let next = reader.peek(intake)?;
-                let second = next.as_deref().and_then(|next| split(next, separator).ok());
-                let found = Columns::of(&fields, second.as_deref()).map_err(|_| node_table(intake, &record))?;
+                // Names that make a header need no second line; to read it, one must know what is a comment there.
+                let mut found = Columns::of(&fields, None);
+                if found.as_ref().is_ok_and(|found| !found.header) {
+                    let next = reader.peek(intake)?;
+                    let second = next.as_deref().and_then(|next| split(next, separator).ok());
+                    found = Columns::of(&fields, second.as_deref());
+                }
+                let found = found.map_err(|_| node_table(intake, &record))?;
                 let header = found.header;
+                reader.width = header.then_some(found.width);
                 let found = columns.insert(found);
                 if header {
                     continue;
@@ -124,7 +131,7 @@ fn read_edge(
                 let read = read_dictionary(&field.text, &mut properties, intake);
                 read.map_err(|problem| (Some(field.column(text)), problem))?;
             }
-            Some(field) if !field.text.is_empty() => properties.push(name, typed(&field.text), &mut intake.notes),
+            Some(field) if !field.text.is_empty() => properties.push_spelled(name, &field.text, &mut intake.notes),
             _ => {}
         }
     }
@@ -238,6 +245,8 @@ struct Reader<'a> {
     format: Format,
     /// Settled by the first line that is no comment.
     separator: Option<Separator>,
+    /// Fields of the header, once there was one.
+    width: Option<usize>,
     hints: Hints,
 }
 
@@ -246,8 +255,10 @@ impl Reader<'_> {
     /// field goes on. It splits without error.
     fn record(&mut self, intake: &mut Intake) -> Result<Option<Line>, ImportError> {
         while let Some(line) = self.lines.next(intake)? {
-            if line.text.starts_with(['#', '%']) {
-                self.hints.read(&line.text);
+            if line.text.starts_with(['#', '%']) && !self.is_edge(&line.text) {
+                if self.separator.is_none() {
+                    self.hints.read(&line.text);
+                }
                 continue;
             }
             if line.text.trim().is_empty() {
@@ -263,6 +274,16 @@ impl Reader<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a line that starts as a comment does has the fields of an edge. Spreadsheets write a comment as one
+    /// field and empty ones behind it.
+    fn is_edge(&self, line: &str) -> bool {
+        let (Some(separator @ Separator::Character(_)), Some(width)) = (self.separator, self.width) else {
+            return false;
+        };
+        split(line, separator)
+            .is_ok_and(|fields| fields.len() == width && fields.iter().skip(1).any(|field| !field.text.is_empty()))
     }
 
     /// `line` with what belongs to it; `None` when it is broken, and then only this line is lost.
@@ -371,6 +392,37 @@ mod tests {
         assert_eq!((first.directed, first.label(), first.weight), (true, Some("likes"), 2.0));
         assert_eq!(*first.attributes(), [("Id".into(), Value::Int(0)), ("since".into(), Value::Int(1999))]);
         assert_eq!((second.directed, second.label()), (false, None));
+    }
+
+    #[test]
+    fn names_below_a_header_may_start_as_comments_do() {
+        let text = "# tags\nSource,Target\n#rust,ben\n# a note\n% kept,,\n%,\n#directed,x\nann,#rust\n";
+        let imported = import("g.csv", text);
+        let expected = [edge("#rust", "ben", 1.0), edge("#directed", "x", 1.0), edge("ann", "#rust", 1.0)];
+        assert_eq!(edges(&imported), expected);
+        assert!(imported.graph.edges().iter().all(|edge| !edge.directed));
+        let table = import("g.tsv", "person\tfriend\n1\t2\n#3\t4\n");
+        assert_eq!(edges(&table), [edge("1", "2", 1.0), edge("#3", "4", 1.0)]);
+        // Without a header, and where blanks separate, they are comments, and below the first line no more than that.
+        for (name, text) in [
+            ("g.csv", "a,b\n#directed,x\n% bip,x\nb,c\n"),
+            ("g.txt", "source target\na b\n#directed x\n% bip x\nb c\n"),
+        ] {
+            let plain = import(name, text);
+            assert_eq!(edges(&plain), [edge("a", "b", 1.0), edge("b", "c", 1.0)], "{name}");
+            assert!(plain.graph.edges().iter().all(|edge| !edge.directed), "{name}");
+            assert!(plain.graph.nodes().iter().all(|node| node.group.is_none()), "{name}");
+        }
+        assert!(import("g.csv", "# directed\nsource,target\na,b\n").graph.edges()[0].directed);
+    }
+
+    #[test]
+    fn labels_and_long_numbers_keep_their_digits() {
+        let imported = import("g.csv", "Source,Target,Label,price,serial\na,b,1.10,1.50,12345678901234567890\n");
+        let first = &imported.graph.edges()[0];
+        assert_eq!(first.label(), Some("1.10"));
+        let serial = Value::Text("12345678901234567890".into());
+        assert_eq!(*first.attributes(), [("price".into(), Value::Float(1.5)), ("serial".into(), serial)]);
     }
 
     #[test]

@@ -11,8 +11,11 @@ use super::loss::{Losses, Lost};
 use crate::graph::formats::properties::{OWN, text, typed};
 use crate::graph::{NodeIndex, Value};
 
-/// Line ends that one field may have: the importers look for a closing quote over 16 lines.
+/// Line ends that one row may have, all of its fields together: the importers read a row over at most 16 lines.
 const LINE_ENDS_MAX: usize = 15;
+
+/// Those that one key may have, so that a row has room for two. A key must be spelled alike in all rows.
+const KEY_LINE_ENDS_MAX: usize = LINE_ENDS_MAX / 2;
 
 const EDGE_COLUMNS: [&str; 4] = ["weight", "directed", "relation", "label"];
 
@@ -21,8 +24,12 @@ const EDGE_RESERVED: [&str; 1] = ["value"];
 
 const NODE_COLUMNS: [&str; 10] = ["label", "class", "private", "group", "weight", "color", "x", "y", "z", "pinned"];
 
-/// `text` as a quoted field can hold it.
-fn clean(text: &str) -> Cow<'_, str> {
+fn line_ends(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
+}
+
+/// `text` as a quoted field can hold it in a row that has `room` for so many line ends.
+fn clean(text: &str, room: usize) -> Cow<'_, str> {
     let mut kept: Cow<'_, str> = text.into();
     if kept.contains('\0') {
         kept = kept.replace('\0', "?").into();
@@ -31,19 +38,24 @@ fn clean(text: &str) -> Cow<'_, str> {
     if kept.contains("\r\n") {
         kept = kept.replace("\r\n", "?\n").into();
     }
-    if kept.bytes().filter(|byte| *byte == b'\n').count() > LINE_ENDS_MAX {
+    if line_ends(&kept) > room {
         kept = kept.replace('\n', "?").into();
     }
     kept
 }
 
-/// Writes a field, in quotes where it is not one plain word.
-fn field(text: &str, losses: &mut Losses, out: &mut dyn Write) -> io::Result<()> {
+fn clean_key(key: &str) -> Cow<'_, str> {
+    clean(key, KEY_LINE_ENDS_MAX)
+}
+
+/// Writes a field, in quotes where it is not one plain word, and takes its line ends off the `room` of its row.
+fn field(text: &str, room: &mut usize, losses: &mut Losses, out: &mut dyn Write) -> io::Result<()> {
     let plain = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
     if text.chars().all(plain) {
         return out.write_all(text.as_bytes());
     }
-    let cleaned = clean(text);
+    let cleaned = clean(text, *room);
+    *room = room.saturating_sub(line_ends(&cleaned));
     if *cleaned != *text {
         losses.add(Lost::Characters, text);
     }
@@ -64,13 +76,15 @@ impl Columns {
         let mut by_name: HashMap<String, usize> = HashMap::new();
         let mut titles: Vec<String> = Vec::new();
         let mut used: HashSet<String> = HashSet::new();
+        let mut room = LINE_ENDS_MAX;
         let first = first.iter().map(|name| Cow::Borrowed(*name));
         for name in first.chain(records.flatten().map(|(name, _)| name)) {
             if by_name.contains_key(&*name) {
                 continue;
             }
             // The importers read a column of this name as networkx's attributes.
-            let mut title = if name == "{}" { format!("{OWN}{name}") } else { clean(&name).into_owned() };
+            let mut title = if name == "{}" { format!("{OWN}{name}") } else { clean(&name, room).into_owned() };
+            room = room.saturating_sub(line_ends(&title));
             while !used.insert(title.clone()) {
                 title.push('?');
             }
@@ -90,15 +104,16 @@ impl Columns {
                 losses.add(Lost::Characters, name);
             }
         }
+        let mut room = LINE_ENDS_MAX;
         for title in &self.titles {
             out.write_all(b",")?;
-            field(title, losses, out)?;
+            field(title, &mut room, losses, out)?;
         }
         out.write_all(b"\n")
     }
 
-    /// The values of a record under the titles, each behind a comma.
-    fn row(&self, fields: &[Named<'_>], losses: &mut Losses, out: &mut dyn Write) -> io::Result<()> {
+    /// The values of a record under the titles, each behind a comma. `room` is what the row has left for line ends.
+    fn row(&self, fields: &[Named<'_>], mut room: usize, losses: &mut Losses, out: &mut dyn Write) -> io::Result<()> {
         let mut slots: Vec<Option<&Named<'_>>> = vec![None; self.titles.len()];
         for named in fields {
             if let Some(slot) = self.by_name.get(&*named.0).and_then(|place| slots.get_mut(*place)) {
@@ -111,7 +126,7 @@ impl Columns {
                 if self.typed {
                     note_type(name, value, losses);
                 }
-                field(&value.spelled(), losses, out)?;
+                field(&value.spelled(), &mut room, losses, out)?;
             }
         }
         out.write_all(b"\n")
@@ -135,7 +150,7 @@ fn note_type(name: &str, value: &Datum<'_>, losses: &mut Losses) {
 
 pub(super) fn write_edges(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<()> {
     let graph = job.graph;
-    let keys = Keys::new(graph, clean, &mut job.losses);
+    let keys = Keys::new(graph, clean_key, &mut job.losses);
     let mut seen = vec![false; graph.nodes().len()];
     let mut order = Vec::new();
     for end in graph.edges().iter().flat_map(|edge| [edge.source, edge.target]) {
@@ -160,17 +175,18 @@ pub(super) fn write_edges(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<
     columns.header(&mut job.losses, out)?;
     let mut ends = Losses::default();
     for edge in graph.edges() {
-        field(keys.get(edge.source), &mut ends, out)?;
+        let mut room = LINE_ENDS_MAX;
+        field(keys.get(edge.source), &mut room, &mut ends, out)?;
         out.write_all(b",")?;
-        field(keys.get(edge.target), &mut ends, out)?;
-        columns.row(&of_edge(edge, Some(false), &EDGE_RESERVED, &mut job.losses), &mut job.losses, out)?;
+        field(keys.get(edge.target), &mut room, &mut ends, out)?;
+        columns.row(&of_edge(edge, Some(false), &EDGE_RESERVED, &mut job.losses), room, &mut job.losses, out)?;
     }
     Ok(())
 }
 
 pub(super) fn write_nodes(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<()> {
     let graph = job.graph;
-    let keys = Keys::new(graph, clean, &mut job.losses);
+    let keys = Keys::new(graph, clean_key, &mut job.losses);
     for edge in graph.edges() {
         job.losses.add(Lost::Edges, keys.get(edge.source));
     }
@@ -182,9 +198,10 @@ pub(super) fn write_nodes(job: &mut Job<'_>, out: &mut dyn Write) -> io::Result<
     columns.header(&mut job.losses, out)?;
     for (index, (place, node)) in (0_u32..).zip(graph.nodes().iter().enumerate()) {
         write!(out, "{},", node.id.get())?;
-        field(keys.get(NodeIndex(index)), &mut Losses::default(), out)?;
+        let mut room = LINE_ENDS_MAX;
+        field(keys.get(NodeIndex(index)), &mut room, &mut Losses::default(), out)?;
         let fields = of_node(node, job.position(place), &["id", "key"], &mut job.losses);
-        columns.row(&fields, &mut job.losses, out)?;
+        columns.row(&fields, room, &mut job.losses, out)?;
     }
     Ok(())
 }

@@ -414,6 +414,46 @@ fn keys_that_cannot_be_held_stay_apart() {
 }
 
 #[test]
+fn a_row_of_csv_has_no_more_lines_than_are_read() {
+    let lines = |letter: &str, count: usize| format!("{letter}{}{letter}", "\n".repeat(count));
+    let graph = |ends: usize, texts: usize| {
+        let mut builder = GraphBuilder::new(9, 9);
+        let a = builder.node(&lines("a", ends)).unwrap();
+        let b = builder.node(&lines("b", ends)).unwrap();
+        let edge = builder.edge(a, b, 1.0, true).unwrap();
+        edge.relation = Some(lines("r", texts).into());
+        let attributes = vec![(lines("x", 9).into(), Value::Int(1)), (lines("y", 9).into(), Value::Int(2))];
+        edge.more = More::new(Some(lines("l", texts).into()), attributes);
+        builder.finish()
+    };
+    // Line ends of each key and of each text, and those that come back: of the keys, the relation, the label.
+    for (ends, texts, kept) in [(9, 9, (0, 9, 0)), (7, 1, (7, 1, 0)), (0, 7, (0, 7, 7)), (1, 15, (1, 0, 0))] {
+        let (file, losses) = written(ExportFormat::Csv, &graph(ends, texts));
+        let again = read(ExportFormat::Csv, &file);
+        let line_ends = |text: &str| text.matches('\n').count();
+        let edge = &again.edges()[0];
+        let relation = edge.relation.as_deref().map_or(0, line_ends);
+        let label = edge.label().map_or(0, line_ends);
+        assert_eq!((line_ends(&again.nodes()[0].key), relation, label), kept, "{file}");
+        assert_eq!(edge.label().map(|label| label.replace('?', "\n")), Some(lines("l", texts)));
+        let titles: Vec<usize> = edge.attributes().iter().map(|(name, _)| line_ends(name)).collect();
+        assert_eq!(titles, [9, 0]);
+        let changed = [relation, label].iter().filter(|count| **count != texts).count() + 1;
+        let keys = if ends > 7 { 2 } else { 0 };
+        assert_eq!((losses.count(Lost::Characters), losses.count(Lost::Keys)), (changed as u64, keys));
+    }
+}
+
+#[test]
+fn an_empty_key_comes_back_from_gml() {
+    let graph = read(ExportFormat::Dot, "graph { \"\" [label=root]; \"0\"; \"\" -- \"0\" }");
+    assert_eq!(&*graph.nodes()[0].key, "");
+    let (file, losses) = written(ExportFormat::Gml, &graph);
+    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(difference(&graph, &read(ExportFormat::Gml, &file)), None, "{file}");
+}
+
+#[test]
 fn positions_of_the_layout_are_written() {
     let graph = small();
     for format in WHOLE {

@@ -33,7 +33,7 @@ pub use self::reader::{SourceChanges, VaultWatch};
 use self::walk::PageFile;
 use super::intake::Intake;
 use super::note::Note;
-use super::properties::{EdgeParts, Properties, typed};
+use super::properties::{EdgeParts, Properties};
 use super::{BadLine, Format, Found, ImportError, ImportOptions, Imported, Problem, Progress};
 use crate::base::open_file;
 use crate::graph::{NodeIndex, Value};
@@ -219,7 +219,7 @@ impl<'a> Weave<'a> {
             if property.targets.iter().any(private) {
                 self.private_links += 1;
             } else {
-                properties.push(&property.name, typed(&property.value), &mut self.intake.notes);
+                properties.push_spelled(&property.name, &property.value, &mut self.intake.notes);
             }
         }
         let mut parts = properties.into_node(&mut self.intake.notes)?;

@@ -2,7 +2,7 @@
 
 use super::Flavour;
 use super::front_matter;
-use super::references::{Target, percent_decoded, scan, tag_target};
+use super::references::{Marks, Target, percent_decoded, scan, tag_target};
 use crate::graph::formats::note::Note;
 
 /// Levels of blocks inside of blocks that are read.
@@ -221,14 +221,16 @@ fn property(line: &str) -> Option<(&str, &str)> {
 /// The items of a list with commas, brackets around pages, quotes and the `#` of a tag taken off. A comma inside
 /// `[[...]]` is part of the name.
 fn items(value: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(value);
+    let (mut opens, mut closes) = (Marks::of(value, "[["), Marks::of(value, "]]"));
+    let mut start = Some(0);
     std::iter::from_fn(move || {
-        let text = rest?;
-        let closed = text.find("[[").filter(|open| !text.get(..*open).is_some_and(|before| before.contains(',')));
-        let from = closed.and_then(|open| text.get(open..)?.find("]]").map(|end| open + end)).unwrap_or(0);
-        let comma = text.get(from..).and_then(|tail| tail.find(',')).map(|place| from + place);
-        let item = text.get(..comma.unwrap_or(text.len())).unwrap_or_default();
-        rest = comma.and_then(|comma| text.get(comma + 1..));
+        let at = start?;
+        let comma_from = |from: usize| value.get(from..)?.find(',').map(|place| from + place);
+        let comma = comma_from(at);
+        let open = opens.next_from(at).filter(|open| comma.is_none_or(|comma| *open < comma));
+        let comma = open.and_then(|open| closes.next_from(open)).map_or(comma, comma_from);
+        let item = value.get(at..comma.unwrap_or(value.len())).unwrap_or_default();
+        start = comma.map(|comma| comma + 1);
         let item = item.trim().trim_matches(['"', '\'']).trim_start_matches('#');
         Some(item.strip_prefix("[[").and_then(|inner| inner.strip_suffix("]]")).unwrap_or(item).trim())
     })
@@ -328,6 +330,16 @@ mod tests {
         let names: Vec<&str> = contents.properties.iter().map(|property| &*property.name).collect();
         assert_eq!(names, ["size"]);
         assert_eq!(pages("title:: T\ntags:: x, #y, [[z w]]\n- see [[q]]", Logseq), ["x", "y", "z w", "q"]);
+    }
+
+    #[test]
+    fn items_of_a_long_line_are_read_once() {
+        let many = 500_000;
+        assert!(items(&"a,".repeat(many)).eq(std::iter::repeat_n("a", many)));
+        assert!(items(&"[[a,".repeat(many)).eq(std::iter::repeat_n("[[a", many)));
+        assert!(items(&"[[a]],".repeat(many)).eq(std::iter::repeat_n("a", many)));
+        let late = format!("{}[[b, c]], d", "a,".repeat(many));
+        assert!(items(&late).skip(many).eq(["b, c", "d"]));
     }
 
     #[test]

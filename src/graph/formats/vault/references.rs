@@ -26,20 +26,47 @@ const ATTACHMENTS: [&str; 31] = [
 pub(super) fn scan(line: &str, flavour: Flavour, found: &mut dyn FnMut(Target, &'static str)) {
     let mut at = 0;
     let mut before = None;
+    let mut closes = Marks::of(line, "]]");
     while let Some(rest) = line.get(at..).filter(|rest| !rest.is_empty()) {
         let first = rest.chars().next().unwrap_or_default();
         let used = match first {
             '\\' => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
             '`' => code_span(rest),
             '[' if rest.starts_with("[[") => {
-                wiki(rest, flavour, if before == Some('!') { "embed" } else { "link" }, found)
+                wiki(at, &mut closes, flavour, if before == Some('!') { "embed" } else { "link" }, found)
             }
             ']' if rest.starts_with("](") => destination(rest, found),
+            '#' if starts_tag(before) && rest.starts_with("#[[") => {
+                1 + wiki(at + 1, &mut closes, flavour, "tag", found)
+            }
             '#' if starts_tag(before) => tag(rest, flavour, found),
             _ => first.len_utf8(),
         };
         before = line.get(..at + used).and_then(|done| done.chars().next_back());
         at += used;
+    }
+}
+
+/// Where a mark stands in a line. Asked for places that never go back, it reads the line once, however often the mark
+/// is looked for and not there.
+pub(super) struct Marks<'a> {
+    line: &'a str,
+    mark: &'static str,
+    /// The first at or behind the last place asked for.
+    next: Option<usize>,
+}
+
+impl<'a> Marks<'a> {
+    pub(super) fn of(line: &'a str, mark: &'static str) -> Self {
+        Self { line, mark, next: line.find(mark) }
+    }
+
+    /// The first mark at or behind `place`.
+    pub(super) fn next_from(&mut self, place: usize) -> Option<usize> {
+        if self.next.is_some_and(|next| next < place) {
+            self.next = self.line.get(place..).and_then(|rest| rest.find(self.mark)).map(|found| place + found);
+        }
+        self.next
     }
 }
 
@@ -58,18 +85,25 @@ fn code_span(rest: &str) -> usize {
     ticks
 }
 
-/// `[[...]]` at the start of `rest`. An inner `[[` starts anew, so that of nested names the innermost counts.
-fn wiki(rest: &str, flavour: Flavour, relation: &'static str, found: &mut dyn FnMut(Target, &'static str)) -> usize {
-    let inner = rest.get(2..).unwrap_or_default();
-    let Some(end) = inner.find("]]") else { return 2 };
-    let text = inner.get(..end).unwrap_or_default();
+/// `[[...]]` at the place `at` of the line; `closes` are its `]]`. An inner `[[` starts anew, so that of nested names
+/// the innermost counts.
+fn wiki(
+    at: usize,
+    closes: &mut Marks<'_>,
+    flavour: Flavour,
+    relation: &'static str,
+    found: &mut dyn FnMut(Target, &'static str),
+) -> usize {
+    let start = at + 2;
+    let Some(end) = closes.next_from(start) else { return 2 };
+    let text = closes.line.get(start..end).unwrap_or_default();
     if let Some(nested) = text.find("[[") {
         return 2 + nested;
     }
     if let Some(page) = page_name(text, flavour) {
         found(Target::Page(page.into()), relation);
     }
-    end + 4
+    end + 2 - at
 }
 
 /// The page that the inside of `[[...]]` names; `None` for a place in the same page, and for an attachment.
@@ -81,9 +115,11 @@ fn page_name(text: &str, flavour: Flavour) -> Option<&str> {
     (!name.is_empty() && name.len() <= TEXT_BYTES_MAX && !is_attachment(name)).then_some(name)
 }
 
-/// `](...)` at the start of `rest`: a link to a page's file, if it is one.
+/// `](...)` at the start of `rest`: a link to a page's file, if it is one. An inner `](` starts anew, so that a line of
+/// them is not read to its end from each.
 fn destination(rest: &str, found: &mut dyn FnMut(Target, &'static str)) -> usize {
-    let inner = rest.get(2..).unwrap_or_default().trim_start();
+    let inner = rest.get(2..).unwrap_or_default();
+    let inner = inner.split("](").next().unwrap_or_default().trim_start();
     let text = match inner.strip_prefix('<') {
         Some(angled) => angled.split('>').next().unwrap_or_default(),
         // A title after the destination is not part of it.
@@ -102,12 +138,9 @@ fn starts_tag(before: Option<char>) -> bool {
     before.is_none_or(|character| character.is_whitespace() || matches!(character, '(' | ',' | ';' | '>'))
 }
 
-/// `#tag` or `#[[many words]]` at the start of `rest`.
+/// `#tag` at the start of `rest`.
 fn tag(rest: &str, flavour: Flavour, found: &mut dyn FnMut(Target, &'static str)) -> usize {
     let inner = rest.get(1..).unwrap_or_default();
-    if inner.starts_with("[[") {
-        return 1 + wiki(inner, flavour, "tag", found);
-    }
     let end = inner.find(|character| !is_tag_character(character)).unwrap_or(inner.len());
     let text = inner.get(..end).unwrap_or_default().trim_end_matches('/');
     if let Some(target) = tag_target(text, flavour) {
@@ -225,6 +258,17 @@ mod tests {
     fn code_and_escapes_hold_no_references() {
         assert_eq!(found("`[[a]]` ``#b ` [[c]]`` [[d]] `[[e]]", Logseq), ["link page d", "link page e"]);
         assert_eq!(found("\\#a \\[[b]] [[]] [[ ]] [[open", Obsidian), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_line_of_opened_marks_is_read_once() {
+        for piece in ["[[", "](", "](<a", "#[[ "] {
+            assert_eq!(found(&piece.repeat(500_000), Logseq), Vec::<String>::new(), "{piece}");
+            let line = format!("{} [[b]] #[[c]] [d](e.md)", piece.repeat(500_000));
+            assert_eq!(found(&line, Logseq), ["link page b", "tag page c", "link file e"], "{piece}");
+        }
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        assert_eq!(found(&format!("[[{long}]] [a]({long}.md) [[b]]"), Logseq), ["link page b"]);
     }
 
     #[test]
