@@ -220,7 +220,8 @@ impl Control {
             memory: Memory::default(),
             addresses,
             classes,
-            last_session: 0,
+            // Sessions of an engine before this one are nobody's here, also where it kept no store. Exact as a number of JSON.
+            last_session: unix_ms() << 10,
             latest: None,
             held_back: VecDeque::new(),
             data: None,
