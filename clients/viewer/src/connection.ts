@@ -24,6 +24,9 @@ export const HEARTBEAT_TIMEOUT_MS = 10_000;
 const HEALTHY_MS = 5_000;
 /** No greeting within this time means that whatever answered is not our server. */
 const GREETING_TIMEOUT_MS = 10_000;
+/** A graph that has not come by then is asked for again, with twice the time for it. */
+export const FETCH_TIMEOUT_MS = 30_000;
+const FETCH_DOUBLINGS_MAX = 4;
 const BURST_PINGS = 6;
 const BURST_SPACING_MS = 150;
 const STATISTICS_SPAN_MS = 5_000;
@@ -61,8 +64,8 @@ export interface Environment {
   open(events: SocketEvents, profiles: readonly string[], resume: Resume | null): Socket;
   /** What follows a chain of the compact profile. A new one may end the one before. */
   decoder(info: CompactInfo): Decoder;
-  /** `GET /api/graph/data?class=C`, parsed from JSON; rejects when it fails. */
-  fetchGraph(streamClass: number): Promise<unknown>;
+  /** `GET /api/graph/data?class=C`, parsed from JSON; rejects when it fails, and when `stop` says so. */
+  fetchGraph(streamClass: number, stop: AbortSignal): Promise<unknown>;
   /** A buffer for the positions of that many nodes, `[nodes * STRIDE]`. */
   borrow(nodes: number): Float32Array<ArrayBuffer>;
   giveBack(positions: Float32Array<ArrayBuffer>): void;
@@ -77,7 +80,8 @@ export interface Resume {
 /** What the owner is told. `frame` hands the buffer over. */
 export interface Sink {
   state(state: State, detail: { attempt: number; retryMs: number; reason: string }): void;
-  graph(graph: Graph): void;
+  /** With `goesOn` it is the graph of before with changes, and a picture of that is newer than its positions. */
+  graph(graph: Graph, goesOn: boolean): void;
   /** `slack` is how far a node may be shown from where it is, in world units: a quantum, or 0. */
   frame(header: FrameHeader, positions: Float32Array<ArrayBuffer>, receivedMs: number, slack: number): void;
   message(message: { type: string } & Record<string, unknown>): void;
@@ -145,6 +149,7 @@ export class Connection {
   private greeted = false;
   private greetedMs = 0;
   private fetching = false;
+  private stopFetch: AbortController | null = null;
   private fetchedMs = Number.NEGATIVE_INFINITY;
   private lastSequence: number | null = null;
   private lastPublishedNs: number | null = null;
@@ -261,8 +266,10 @@ export class Connection {
     this.enter("connecting", "");
     this.counters.connects += 1;
     const resume = this.session === null || this.rows === null ? null : { session: this.session, version: this.rows.version };
+    const cancelOpening = this.after(GREETING_TIMEOUT_MS, () => this.lost("no answer"));
     this.socket = this.env.open({
       open: mine(() => {
+        cancelOpening();
         this.enter("greeting", "");
         this.after(GREETING_TIMEOUT_MS, () => { if (!this.greeted) this.lost("no greeting"); });
       }),
@@ -292,6 +299,7 @@ export class Connection {
     this.asking = null;
     this.pingSentMs = null;
     this.fetching = false;
+    this.stopFetch?.abort();
     this.rows = null;
     this.coming = null;
     this.told = [];
@@ -328,6 +336,7 @@ export class Connection {
     if (message.type === "stream_quality") this.quality = readQuality(message);
     if (message.type === "interest_confirmed") this.onInterest(message);
     if (message.type === "graph_changed") this.onChange(message);
+    if (message.type === "error") this.onError(message);
     this.sink.message(message);
   }
 
@@ -337,8 +346,7 @@ export class Connection {
     this.greetedMs = this.env.now();
     this.streamClass = numberOrNull(message["class"]) ?? 0;
     this.profile = typeof message["profile"] === "string" ? message["profile"] : null;
-    this.limits = limitsFor(Math.max(this.nodesMax, numberOrNull(message["node_count"]) ?? 0));
-    this.chain.nodesMax = this.limits.nodesMax;
+    this.admit(numberOrNull(message["node_count"]) ?? 0);
     if (this.wanted !== null) this.interest(this.wanted);
     this.enter("loading", "");
     this.burst(BURST_PINGS);
@@ -347,8 +355,13 @@ export class Connection {
     if (message["state_sync_sent"] !== true || this.rows === null || this.graph === null) return this.fetchGraph(0);
     // Frames of this connection count anew; what we missed of the graph is the next that is told.
     [this.appliedTick, this.appliedSequence] = [-1, null];
-    this.chain.setGraph(this.graph);
+    this.chain.setGraph(this.graph, true);
     this.enter("live", "");
+  }
+
+  private admit(nodes: number): void {
+    this.limits = limitsFor(Math.max(this.nodesMax, nodes));
+    this.chain.nodesMax = this.limits.nodesMax;
   }
 
   private burst(left: number): void {
@@ -393,24 +406,28 @@ export class Connection {
     this.fetchedMs = this.env.now();
     this.counters.graphFetches += 1;
     const generation = this.generation;
+    const stop = (this.stopFetch = new AbortController());
+    const cancelStop = this.after(FETCH_TIMEOUT_MS * 2 ** Math.min(tries, FETCH_DOUBLINGS_MAX), () => stop.abort());
     const again = () => {
       if (generation !== this.generation) return;
+      cancelStop();
       this.after(backoffMs(tries, 0.5 + this.env.random() / 2), () => {
         this.fetching = false;
         this.fetchGraph(tries + 1);
       });
     };
-    this.env.fetchGraph(this.streamClass).then(
+    this.env.fetchGraph(this.streamClass, stop.signal).then(
       (body) => {
         if (generation !== this.generation) return;
         const graph = parseGraph(body, this.limits);
         if (graph === null) return again();
+        cancelStop();
         this.fetching = false;
         this.rows = Rows.of(body);
         this.coming = null;
         // What was told while it was on its way.
         const missed = this.told.splice(0);
-        this.onGraph(graph);
+        this.onGraph(graph, false);
         missed.forEach((message) => this.onChange(message));
       },
       again,
@@ -419,6 +436,9 @@ export class Connection {
 
   /** The graph has changed: a change of its structure is shown with the first frame of it. */
   private onChange(message: Record<string, unknown>): void {
+    // Its frames are admitted even while its rows are on their way.
+    const nodes = numberOrNull(message["node_count"]) ?? 0;
+    if (nodes > this.limits.nodesMax) this.admit(nodes);
     if (this.fetching || this.rows === null) {
       if (this.told.length < TOLD_MAX) this.told.push(message);
       return;
@@ -435,21 +455,22 @@ export class Connection {
   /** Another graph under the same stream: what was applied stays applied. */
   private goOn(graph: Graph): void {
     this.coming = null;
-    this.onGraph({ ...graph, tick: this.appliedTick, sequence: this.appliedSequence });
+    this.onGraph({ ...graph, tick: this.appliedTick, sequence: this.appliedSequence }, true);
   }
 
-  private onGraph(graph: Graph): void {
+  private onGraph(graph: Graph, goesOn: boolean): void {
     this.graph = graph;
-    this.chain.setGraph(graph);
+    this.chain.setGraph(graph, goesOn);
     this.appliedTick = graph.tick;
     this.appliedSequence = graph.sequence;
     this.enter("live", "");
-    this.sink.graph(graph);
+    this.sink.graph(graph, goesOn);
     this.tellColumns();
     const early = this.early;
     this.early = null;
     if (early !== null) this.consider(early.header, early.bytes, early.receivedMs);
-    if (this.shown !== null) this.show(this.shown.header, this.shown.receivedMs);
+    // Also what was shown already: at rest nothing else may come for seconds, and the graph's own positions may be old.
+    if (this.shown !== null) this.show(this.shown.header, this.shown.receivedMs, true);
   }
 
   // --- frames -------------------------------------------------------------------------------------------
@@ -518,6 +539,17 @@ export class Connection {
     this.interestSaid = blocks < of ? { blocks, of } : null;
     // In another order the runs are of other nodes; that chain's info has gone or is yet to come.
     if (message["order"] === this.chain.info?.order) this.chain.keep(runs);
+    this.askForAll();
+  }
+
+  private onError(message: Record<string, unknown>): void {
+    if (message["code"] !== "rate_limited" || this.interestSaid === null) return;
+    this.after((numberOrNull(message["retryAfter"]) ?? 1) * 1_000, () => this.askForAll());
+  }
+
+  /** Again, where that everything is wanted was not heard: nobody else would ask, and what is left out stands still. */
+  private askForAll(): void {
+    if (this.wanted === null && this.interestSaid !== null) this.send({ type: "interest", all: true });
   }
 
   /** A chain begins: its sequences are not those of the one before. */
@@ -562,7 +594,7 @@ export class Connection {
     this.asking = null;
   }
 
-  private show(header: FrameHeader, receivedMs: number): void {
+  private show(header: FrameHeader, receivedMs: number, sameAgain = false): void {
     const { graph, coming } = this;
     const info = this.chain.info;
     if (graph === null || info === null) return;
@@ -570,7 +602,7 @@ export class Connection {
     if (header.epoch !== graph.epoch && header.epoch === coming?.epoch) return this.goOn(coming);
     if (header.epoch !== graph.epoch || info.nodeCount !== graph.ids.length) return this.fetchGraph(0);
     // A snapshot of the same sequence adds blocks.
-    if (this.isStale(header, header.kind === "snapshot")) {
+    if (this.isStale(header, sameAgain || header.kind === "snapshot")) {
       this.counters.framesStale += 1;
       return;
     }

@@ -15,8 +15,8 @@ export interface InputHost {
   send(message: object): void;
   hover(node: number, x: number, y: number): void;
   select(node: number): void;
-  /** A node was let go; `pin` says whether it stays. */
-  dropped(node: number, pin: boolean): void;
+  /** A node was let go to stay where it is. */
+  pinned(node: number): void;
 }
 
 export class Input {
@@ -56,6 +56,7 @@ export class Input {
     this.drag = null;
     this.pressed = null;
     this.host.view.controls.enabled = true;
+    this.host.view.canvas.classList.remove("held");
     this.setHovered(-1);
   }
 
@@ -122,7 +123,8 @@ export class Input {
       const pin = event.shiftKey || this.host.pinning();
       this.drag.end(pin);
       this.drag = null;
-      this.host.dropped(pressed.node, pin);
+      // Let go without a pin, it is as it was before: one that was pinned still is.
+      if (pin) this.host.pinned(pressed.node);
     } else if (still && event.type === "pointerup") this.host.select(pressed.node);
     if (event.pointerType !== "mouse") this.pointer = null;
   }

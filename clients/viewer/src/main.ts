@@ -92,7 +92,7 @@ function send(message: object): void {
 
 worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
   if (data.type === "frame") onFrame(data);
-  else if (data.type === "graph") onGraph(data.graph);
+  else if (data.type === "graph") onGraph(data.graph, data.goesOn);
   else if (data.type === "columns") onColumns(data.columns);
   else if (data.type === "statistics") onStatistics(data.statistics);
   else if (data.type === "message") onMessage(data.message);
@@ -114,19 +114,23 @@ function onStatistics(next: Statistics): void {
   if (next.flat !== null) view.setFlat(next.flat);
 }
 
-function onGraph(next: Graph): void {
+function onGraph(next: Graph, goesOn: boolean): void {
   const same = graph !== null && graph.ids.length === next.ids.length && graph.ids.every((id, k) => id === next.ids[k]);
   graph = next;
   // Results are of the graph of before; those that still hold come again.
   columns = {};
   fit(next);
   frames.reset();
-  interest.reset();
-  tell({ type: "interest", wanted: { all: true } });
+  // Of the same nodes the same part is watched, and one of them may be in the hand.
+  if (!same) {
+    interest.reset();
+    tell({ type: "interest", wanted: { all: true } });
+    input.reset();
+  }
   pins.clear();
   next.nodes.forEach((node, index) => { if (node.pinned) pins.set(index, true); });
-  input.reset();
   labels.clear();
+  if (same && goesOn && view.mesh) next.positions.set(view.mesh.positions);
   view.setGraph(next, painting!, same);
   view.mesh!.showEdges(element("lines").getAttribute("aria-pressed") === "true");
   recoveries = 0;
@@ -251,6 +255,7 @@ function onMessage(message: { type: string } & Record<string, unknown>): void {
     view.setFlat(message["dimensions"] === 2);
     send({ type: "agents_subscribe", schema_version: AGENTS_SCHEMA });
   }
+  if (message.type === "error" && typeof message["message"] === "string") showNote(`The server refused: ${message["message"]}`);
   if (message.type !== "pin_confirmed") return;
   const index = graph?.nodes.findIndex((node) => node.id === message["nodeId"]) ?? -1;
   setPinned(index, message["pinned"] === true);
@@ -282,7 +287,7 @@ const input = new Input({
   send,
   hover: (node, x, y) => showHint(node === selected ? null : graph?.nodes[node] ?? null, x, y),
   select,
-  dropped: setPinned,
+  pinned: (node) => setPinned(node, true),
 });
 const search = new Search(() => graph?.nodes ?? [], (index) => {
   select(index);

@@ -25,7 +25,7 @@ export interface FrameMessage {
 
 export type FromWorker =
   | { type: "state"; state: State; attempt: number; retryMs: number; reason: string }
-  | { type: "graph"; graph: Graph }
+  | { type: "graph"; graph: Graph; goesOn: boolean }
   | { type: "columns"; columns: Columns }
   | FrameMessage
   | { type: "message"; message: { type: string } & Record<string, unknown> }

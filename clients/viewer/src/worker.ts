@@ -66,8 +66,8 @@ function start({ streamUrl, graphUrl, nodesMax, profiles }: Extract<ToWorker, { 
       return openSocket(url.href, offered, events);
     },
     decoder: (info) => wasm?.(info) ?? new CompactDecoder(info),
-    fetchGraph: async (streamClass) => {
-      const response = await fetch(`${graphUrl}?class=${streamClass}`, { cache: "no-store" });
+    fetchGraph: async (streamClass, signal) => {
+      const response = await fetch(`${graphUrl}?class=${streamClass}`, { cache: "no-store", signal });
       if (!response.ok) throw new Error(`graph: HTTP ${response.status}`);
       return response.json() as Promise<unknown>;
     },
@@ -76,7 +76,7 @@ function start({ streamUrl, graphUrl, nodesMax, profiles }: Extract<ToWorker, { 
   };
   connection = new Connection(env, {
     state: (state, detail) => post({ type: "state", state, ...detail }),
-    graph: (graph) => post({ type: "graph", graph }),
+    graph: (graph, goesOn) => post({ type: "graph", graph, goesOn }),
     message: (message) => post({ type: "message", message }),
     columns: (columns) => post({ type: "columns", columns }, Object.values(columns).map((column) => column.buffer)),
     frame: (header, positions, receivedMs, slack) => post({

@@ -48,9 +48,21 @@ const delta = (k: number, sequence = FIRST + 1 + k) => receive(compact(
 ));
 const said = (type: string) => server.socket.sent.filter((message) => message["type"] === type);
 
+/** Of the first of the two blocks alone. */
+const partial = (sequence: number, more = {}) => {
+  const block = bodyOf("snapshot");
+  const length = (block[1]! & 127) | block[2]! << 7;
+  receive(compact("snapshot", { ...fieldsOf(sequence), flags: 16, ...more }, block.subarray(0, 3 + length)));
+};
+/** Where a node of the second block is. */
+const otherBlock = () => {
+  const other = graphIds.indexOf(wireIds[NODES - 1]!) * STRIDE;
+  return frames.at(-1)!.positions.slice(other, other + 3);
+};
+
 async function live(): Promise<void> {
-  server.greet({ profile: "swarmcast.compact", node_count: NODES });
-  await server.answer({ sequence: FIRST - 1, tick: FIRST - 1, nodes: graphIds.map((id) => ({ id, x: 1, y: 2, z: 3 })) });
+  server.greet({ profile: "swarmcast.compact", node_count: NODES, session: 7 });
+  await server.answer({ version: 4, sequence: FIRST - 1, tick: FIRST - 1, nodes: graphIds.map((id) => ({ id, x: 1, y: 2, z: 3 })) });
 }
 
 async function following(): Promise<void> {
@@ -194,21 +206,48 @@ describe("a compact stream", () => {
   it("drops everything at an info, and keeps what was seen in sight", async () => {
     await following();
     delta(0);
-    const seen = frames.at(-1)!.positions;
+    const seen = otherBlock();
     info({ class: 3 });
     delta(1);
     expect(said("request_full_snapshot").length).toBe(0); // Of a class that is over.
     expect(connection.statistics().rejected).toEqual({ order: 1 });
     receive(compact("columns", { ...fieldsOf(0), class: 3 }, idColumn(wireIds)));
     // One block of two: the other stays where it was.
-    const block = bodyOf("snapshot");
-    const length = (block[1]! & 127) | block[2]! << 7;
-    receive(compact("snapshot", { ...fieldsOf(7), tick: FIRST + 2, class: 3, flags: 16 }, block.subarray(0, 3 + length)));
-    const { positions, header } = frames.at(-1)!;
-    expect(header.sequence).toBe(7);
-    const other = graphIds.indexOf(wireIds[NODES - 1]!) * STRIDE;
-    expect(positions.subarray(other, other + STRIDE)).toEqual(seen.subarray(other, other + STRIDE));
+    partial(7, { tick: FIRST + 2, class: 3 });
+    expect(frames.at(-1)!.header.sequence).toBe(7);
+    expect(otherBlock()).toEqual(seen);
     expect(connection.statistics().gaps).toBe(0);
+  });
+
+  it("keeps what was seen in sight after a connection that goes on", async () => {
+    await following();
+    delta(0);
+    const seen = otherBlock();
+    server.socket.events.close(1006);
+    server.clock.advance(1_000);
+    server.greet({ profile: "swarmcast.compact", node_count: NODES, session: 8, is_reconnection: true, state_sync_sent: true });
+    info();
+    columns();
+    partial(7);
+    expect(frames.at(-1)!.header.sequence).toBe(7);
+    expect(otherBlock()).toEqual(seen);
+  });
+
+  it("is shown again when the contents change, as it was, also where it is not followed", async () => {
+    await following();
+    delta(0);
+    server.socket.events.text(JSON.stringify({ type: "interest_confirmed", blocks: [[0, 0]], of: 2, nodes: 1_024, order: 0 }));
+    for (let k = 1; k < 20; k++) delta(k);
+    const { positions, header } = frames.at(-1)!;
+    const count = frames.length;
+    server.socket.events.text(JSON.stringify({
+      type: "graph_changed", from: 4, version: 5, epoch: 1, node_count: NODES, edge_count: 0,
+      batches: [{ version: 5, changes: [{ put_node: { id: graphIds[3], label: "three", position: null } }] }],
+    }));
+    expect(frames.length).toBe(count + 1);
+    expect(frames.at(-1)!.header).toEqual(header);
+    const places = (of: Float32Array) => of.filter((_, at) => at % STRIDE !== 3);
+    expect(places(frames.at(-1)!.positions)).toEqual(places(positions));
   });
 
   it("shows nothing of a chain whose ids are not the graph's", async () => {
@@ -251,6 +290,28 @@ describe("a compact stream", () => {
     connection.interest({ all: true });
     expect(said("interest").length).toBe(2);
     expect(connection.statistics().quality).toBeNull();
+  });
+
+  it("asks for everything again where that was not heard", async () => {
+    await following();
+    const confirm = (blocks: unknown) => server.socket.events.text(JSON.stringify({ type: "interest_confirmed", blocks, of: 2, nodes: 76, order: 0 }));
+    const refuse = () => server.socket.events.text(JSON.stringify({ type: "error", code: "rate_limited", message: "", retryAfter: 2 }));
+    connection.interest({ blocks: [1] });
+    confirm([[1, 1]]);
+    connection.interest({ all: true });
+    refuse();
+    server.clock.advance(1_900);
+    expect(said("interest").length).toBe(2);
+    server.clock.advance(200);
+    expect(said("interest").length).toBe(3);
+    // What a session of before had asked for goes on after a reconnection.
+    confirm([[1, 1]]);
+    expect(said("interest").at(-1)).toEqual({ type: "interest", all: true });
+    expect(said("interest").length).toBe(4);
+    confirm([[0, 1]]);
+    refuse();
+    server.clock.advance(3_000);
+    expect(said("interest").length).toBe(4);
   });
 
   it("lets blocks stand still that an answer does not name, unless it is of another order", async () => {

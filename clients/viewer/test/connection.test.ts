@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { BACKOFF_MAX_MS, Connection, backoffMs, type State } from "../src/connection.js";
+import { BACKOFF_MAX_MS, Connection, FETCH_TIMEOUT_MS, backoffMs, type State } from "../src/connection.js";
 import type { Graph } from "../src/graph.js";
 import type { FrameHeader } from "../src/protocol.js";
 import { frame, prng } from "./bytes.js";
@@ -26,6 +26,12 @@ beforeEach(() => {
 
 const sequences = () => frames.map(({ sequence }) => sequence);
 const receive = (fields: Parameters<typeof frame>[0]) => server.socket.events.binary(frame(fields));
+
+/** Until the next attempt to connect, at most 30 s. */
+function reopened(): void {
+  const sockets = server.sockets.length;
+  for (let k = 0; k < 300 && server.sockets.length === sockets; k++) server.clock.advance(100);
+}
 
 async function live(): Promise<void> {
   server.greet();
@@ -76,6 +82,18 @@ describe("start", () => {
       server.pong(1, 0);
       expect(server.fetches.length).toBe(k + 2);
     }
+    await server.answer();
+    expect(connection.state).toBe("live");
+  });
+
+  it("asks again when the graph does not come", async () => {
+    server.greet();
+    for (let k = 0; k < FETCH_TIMEOUT_MS / 1_000 + 2; k++) {
+      server.clock.advance(1_000);
+      server.pong(1, 0);
+      await settle();
+    }
+    expect(server.fetches.map(({ stop }) => stop.aborted)).toEqual([true, false]);
     await server.answer();
     expect(connection.state).toBe("live");
   });
@@ -171,7 +189,7 @@ describe("reconnecting", () => {
     for (let k = 0; k < 8; k++) {
       const before = server.clock.now;
       server.socket.events.close(1006);
-      server.clock.advance(30_000);
+      reopened();
       waits.push(server.socket.openedMs - before);
     }
     expect(waits).toEqual([500, 1e3, 2e3, 4e3, 8e3, 15e3, 15e3, 15e3]);
@@ -218,7 +236,7 @@ describe("reconnecting", () => {
     expect(connection.statistics()).toMatchObject({ graphFetches: 1, connects: 2 });
     // A server that does not know us any more is asked for the whole.
     server.socket.events.close(1006);
-    server.clock.advance(30_000);
+    reopened();
     expect(server.socket.resume).toEqual({ session: 8, version: 5 });
     server.greet({ session: 1, is_reconnection: false, state_sync_sent: false });
     await server.answer({ version: 5 });
@@ -231,7 +249,7 @@ describe("reconnecting", () => {
       server.greet();
       const before = server.clock.now;
       server.socket.events.close(1013);
-      server.clock.advance(30_000);
+      reopened();
       waits.push(server.socket.openedMs - before);
     }
     expect(waits).toEqual([500, 1e3, 2e3, 4e3]);
@@ -249,6 +267,19 @@ describe("reconnecting", () => {
     expect(graphs).toEqual([]);
     expect(connection.statistics().framesReceived).toBe(0);
     expect(connection.state).toBe("waiting");
+  });
+
+  it("gives up on a socket that never opens", () => {
+    server.clock.advance(10_500);
+    expect(server.sockets[0]!.closed).toBe(1000);
+    expect(server.sockets.length).toBe(2);
+  });
+
+  it("ends a fetch whose connection is gone", () => {
+    server.greet();
+    expect(server.fetches[0]!.stop.aborted).toBe(false);
+    server.socket.events.close(1006);
+    expect(server.fetches[0]!.stop.aborted).toBe(true);
   });
 
   it("gives up on a server that does not greet, and on stop", () => {
@@ -318,6 +349,15 @@ it("sends only when there is somebody to send to", async () => {
 describe("changes of the graph", () => {
   const told = (version: number, epoch: number, ...changes: unknown[]) => JSON.stringify({
     type: "graph_changed", from: version - 1, version, epoch, batches: [{ version, author: "a", time: 0, changes }],
+  });
+
+  it("raise the limits where the graph grows beyond them", async () => {
+    server.greet();
+    await server.answer({ version: 0 });
+    server.socket.events.text(JSON.stringify({ type: "graph_changed", from: 0, version: 1, epoch: 2, node_count: 100_001, batches: null, url: "/" }));
+    server.clock.advance(1_000);
+    await server.answer({ version: 1, epoch: 2, nodes: Array.from({ length: 100_001 }, (_, id) => ({ id })) });
+    expect(graphs.at(-1)!.nodes.length).toBe(100_001);
   });
 
   it("are shown with the first frame of their epoch, and nothing is fetched", async () => {

@@ -29,7 +29,7 @@ export class FakeClock {
 export class FakeServer {
   readonly clock = new FakeClock();
   readonly sockets: { events: SocketEvents; sent: Record<string, unknown>[]; closed: number | null; openedMs: number; profiles: readonly string[]; resume: Resume | null }[] = [];
-  readonly fetches: { streamClass: number; answer: (body: unknown) => void; fail: () => void }[] = [];
+  readonly fetches: { streamClass: number; stop: AbortSignal; answer: (body: unknown) => void; fail: () => void }[] = [];
   random = 0.5;
   borrowed = 0;
 
@@ -46,8 +46,9 @@ export class FakeServer {
         close: (code) => { socket.closed = code ?? 0; },
       };
     },
-    fetchGraph: (streamClass) => new Promise((resolve, reject) => {
-      this.fetches.push({ streamClass, answer: resolve, fail: () => reject(new Error("503")) });
+    fetchGraph: (streamClass, stop) => new Promise((resolve, reject) => {
+      stop.addEventListener("abort", () => reject(new Error("stopped")));
+      this.fetches.push({ streamClass, stop, answer: resolve, fail: () => reject(new Error("503")) });
     }),
     borrow: (nodes) => {
       this.borrowed += 1;

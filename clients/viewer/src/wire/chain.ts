@@ -3,7 +3,7 @@
  * blocks, this knows messages. Pure, throws nothing. src/wire/PROTOCOL.md, sections 5 and 6.
  */
 
-import { ID_MASK, type FrameHeader } from "../protocol.js";
+import { ID_MASK, STRIDE, type FrameHeader } from "../protocol.js";
 import { BLOCK_NODES, parseInfo, type CompactError, type CompactInfo, type Decoder } from "./compact.js";
 import { decompress } from "./lz4.js";
 
@@ -68,8 +68,10 @@ export class Chain {
 
   constructor(private readonly decoderOf: (info: CompactInfo) => Decoder, public nodesMax: number) {}
 
+  /** The next message is an info; what was seen stays in sight. */
   reset(): void {
-    [this.info, this.decoder, this.of, this.ids, this.kept] = [null, null, null, null, null];
+    this.kept = this.picture();
+    [this.info, this.decoder, this.of, this.ids] = [null, null, null, null];
     if (this.words.size > 0) [this.words, this.wordsNew] = [new Map(), true];
     [this.wants, this.synced, this.placed] = [false, false, false];
   }
@@ -98,8 +100,19 @@ export class Chain {
     }
   }
 
-  /** Pictures are of `graph` from here on. */
-  setGraph(graph: Places): void {
+  /**
+   * Pictures are of `graph` from here on. Its positions hold for what is not followed; with `goesOn` they are older than the picture, and
+   * nodes that were in it are put where they were there.
+   */
+  setGraph(graph: Places, goesOn = false): void {
+    const picture = goesOn ? this.picture() : null;
+    if (picture !== null && this.graph !== null) {
+      const before = this.indices(this.graph);
+      graph.ids.forEach((id, index) => {
+        const from = before.get(id);
+        if (from !== undefined) graph.positions.set(picture.subarray(from * STRIDE, from * STRIDE + 3), index * STRIDE);
+      });
+    }
     [this.graph, this.indexOf, this.kept, this.placed] = [graph, null, null, false];
     this.wordsNew ||= this.words.size > 0;
   }
@@ -132,6 +145,14 @@ export class Chain {
     return this.decoder.draw(out);
   }
 
+  /** What is seen now, in the order of the graph: what was kept, as long as the chain has not drawn. */
+  private picture(): Float32Array | null {
+    if (this.decoder === null || !this.placed || this.graph === null) return this.kept;
+    const picture = new Float32Array(this.graph.positions.length);
+    this.decoder.draw(picture);
+    return picture;
+  }
+
   private indices(graph: Places): Map<number, number> {
     return (this.indexOf ??= new Map(Array.from(graph.ids, (id, index) => [id, index])));
   }
@@ -160,13 +181,7 @@ export class Chain {
   }
 
   private onInfo(header: FrameHeader, body: Uint8Array): ChainError | null {
-    let kept = this.kept;
-    if (this.decoder !== null && this.placed && this.graph !== null) {
-      kept = new Float32Array(this.graph.positions.length);
-      this.decoder.draw(kept);
-    }
     this.reset();
-    this.kept = kept;
     const info = parseInfo(new DataView(body.buffer, body.byteOffset, body.byteLength), this.nodesMax);
     if (typeof info === "string") return info;
     if (info.nodeCount !== header.nodeCount) return "length";
