@@ -280,8 +280,8 @@ fn a_change_does_not_pass_for_a_look() {
     println!("mcp {door:?}\ncontrol {control:?}\n{calls} calls");
     assert!(calls > 50, "{calls} calls");
     assert!(check_door(&door, &control, calls).is_err());
-    // It is refused for what it is about: for each, `control` is woken, and sleeps again.
-    assert!(of(&door, &["futex"]) > calls / 2 && of(&control, &["futex"]) > calls / 2);
+    // It is refused for what it is about: `control` is woken, unless it is awake still, and sleeps again.
+    assert!(of(&door, &["futex"]) > calls / 5 && of(&control, &["futex"]) > calls / 5);
 }
 
 #[test]
