@@ -3,6 +3,8 @@
 //! Syscalls of a turn: one `write` or futex call per thread that it wakes. Who turns, and sleeps, is in `shared`. What it does about the graph is in
 //! `mutate`, about agents in `mcp`, about the layout in `steer`, over HTTP in `pages`.
 
+#[cfg(test)]
+mod alone;
 mod analytics;
 mod figures;
 mod files;

@@ -8,19 +8,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::api::steer::SteerFacts;
 use crate::base::Handle;
-use crate::control::{
-    Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts, StoreDesk, net_limits,
-};
+use crate::control::turn::alone::{control, ends, facts, lanes, roomy};
+use crate::control::{Control, ControlLanes, FilesDesk, Room, StoreDesk};
 use crate::graph::formats::Format;
-use crate::graph::{Batch, EdgeDraft, EdgePatch, GraphBuilder, GraphLimits, NodeIndex, NodeRef, Op};
+use crate::graph::{Batch, EdgeDraft, EdgePatch, GraphBuilder, NodeIndex, NodeRef, Op};
 use crate::handoff::{
-    Bounds, Consumer, DoorReply, DoorRequest, Doorbell, HttpQuery, NEW_NODE, Origin, Overflow, Producer, Query,
-    Replaced, RestCall, RuleScale, SessionId, ShardMessage, SimCommand, SimEvent, Steer, Structure, lane,
+    Consumer, DoorReply, DoorRequest, HttpQuery, NEW_NODE, Origin, Producer, Query, Replaced, RestCall, SessionId,
+    ShardMessage, SimCommand, SimEvent, Steer, Structure,
 };
-use crate::metrics::{Health, Metrics};
-use crate::settings::NetOptions;
 use crate::store::{FailureKind, StoreOrder, StoreReport};
 use crate::worker::{FileOrder, FileReport, Remarks};
 
@@ -38,58 +34,26 @@ struct Bench {
 }
 
 fn bench(nodes: usize) -> Bench {
-    bench_in(nodes, Room { needed: Arc::new(|_, _| 0), available: || None })
+    bench_in(nodes, roomy())
 }
 
 fn bench_in(nodes: usize, room: Room) -> Bench {
-    let quiet = Arc::new(Doorbell::silent());
     let mut builder = GraphBuilder::new(nodes, 0);
     for node in 0..nodes {
         builder.node(&node.to_string()).unwrap();
     }
-    let (requests, requests_in) = lane("requests", 64, Overflow::Refuse, Arc::clone(&quiet));
-    let (replies_out, replies) = lane("replies", 64, Overflow::Refuse, Arc::clone(&quiet));
-    let (sim, orders) = lane("orders", 64, Overflow::Refuse, Arc::clone(&quiet));
-    let (events, sim_events) = lane("events", 64, Overflow::Refuse, Arc::clone(&quiet));
-    let (_, latest) = lane("latest", 1, Overflow::Conflate, Arc::clone(&quiet));
-    let (file_orders, files) = lane("files", 8, Overflow::Refuse, Arc::clone(&quiet));
-    let (read, file_reports) = lane("read", 8, Overflow::Refuse, Arc::clone(&quiet));
-    let scale = RuleScale { stiffness: 1_200.0, length: 80.0, force_cap: 1e5, flat: false };
-    let facts = ControlFacts {
-        name: "model".to_owned(),
-        tick_rate: 60,
-        dimensions: 3,
-        backend: "script",
-        connections_max: 64,
-        connections_per_address_max: None,
-        connections_per_address_automatic: 64,
-        steer: SteerFacts { scale, bounds: Bounds { fixed: 10_000.0, unit: 0.0, most: 10_000.0 } },
-        limits: GraphLimits { nodes: 9_000, edges: 1_000 },
-        room,
-        settings: SettingsFacts::default(),
-        net_limits: Arc::new(net_limits(&NetOptions::default())),
-    };
+    let ((requests, requests_in), (replies_out, replies)) = (ends(), ends());
+    let ((sim, orders), (events, sim_events)) = (ends(), ends());
+    let ((file_orders, files), (read, file_reports)) = (ends(), ends());
     let lanes = ControlLanes {
         requests: requests_in,
         replies: replies_out,
-        shard_events: vec![],
-        shard_messages: vec![],
         sim,
         sim_events,
-        latest,
-        jobs: Jobs::new(
-            lane("jobs", 1, Overflow::Refuse, Arc::clone(&quiet)).0,
-            lane("reports", 2, Overflow::Refuse, Arc::clone(&quiet)).1,
-        ),
-        store: None,
         files: FilesDesk { orders: file_orders, reports: file_reports, follow_ns: None },
-        mcp: None,
-        sources: None,
+        ..lanes()
     };
-    let (past, metrics) = (Past { epoch: 1, ..Past::default() }, Arc::new(Metrics::new(0)));
-    let health = Arc::new(Health::default());
-    let control = Control::new(builder.finish(), past, facts, lanes, quiet, metrics, health, Vec::new());
-    Bench { control, requests, replies, orders, events, files, read }
+    Bench { control: control(builder.finish(), facts(room), lanes), requests, replies, orders, events, files, read }
 }
 
 impl Bench {
@@ -168,10 +132,7 @@ impl Bench {
 
     /// From now on there is a store, which does nothing by itself, and a shard.
     fn keep(&mut self) -> (Consumer<StoreOrder>, Producer<StoreReport>, Consumer<ShardMessage>) {
-        let quiet = Arc::new(Doorbell::silent());
-        let (orders, kept) = lane("kept", 64, Overflow::Refuse, Arc::clone(&quiet));
-        let (store, reports) = lane("store", 64, Overflow::Refuse, Arc::clone(&quiet));
-        let (shard, told) = lane("told", 64, Overflow::Refuse, quiet);
+        let ((orders, kept), (store, reports), (shard, told)) = (ends(), ends(), ends());
         let desk = StoreDesk { orders, reports, layout_ns: u64::MAX, snapshots: PathBuf::new() };
         self.control.lanes.store = Some(desk);
         self.control.lanes.shard_messages.push(shard);

@@ -1,17 +1,14 @@
 //! Goal: whoever asks for a layout mode is answered, however fast the graph changes, and places in force are of this graph in these units.
 //! Method: `control` alone; the test changes what a search began with before what it found is taken.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::analytics::layout::Mode;
-use crate::api::steer::SteerFacts;
 use crate::base::Handle;
-use crate::control::{Control, ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts, net_limits};
-use crate::graph::{GraphBuilder, GraphLimits};
-use crate::handoff::{Bounds, Consumer, DoorReply, Doorbell, Overflow, RuleScale, SimCommand, Steer, lane};
-use crate::metrics::{Health, Metrics};
-use crate::settings::NetOptions;
+use crate::control::turn::alone::{control, ends, facts, lanes, roomy, units};
+use crate::control::{Control, ControlLanes};
+use crate::graph::GraphBuilder;
+use crate::handoff::{Consumer, DoorReply, SimCommand, Steer};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -21,65 +18,18 @@ struct Bench {
     orders: Consumer<SimCommand>,
 }
 
-fn facts(length: f32) -> SteerFacts {
-    let scale = RuleScale { stiffness: 1_200.0, length, force_cap: 1e5, flat: false };
-    SteerFacts { scale, bounds: Bounds { fixed: 10_000.0, unit: 0.0, most: 10_000.0 } }
-}
-
 fn token(slot: u32) -> Handle {
     Handle { slot, generation: 0 }
 }
 
 fn bench() -> Bench {
-    let quiet = Arc::new(Doorbell::silent());
     let mut builder = GraphBuilder::new(3, 2);
     let nodes: Vec<_> = ["0", "1", "2"].iter().map(|key| builder.node(key).unwrap()).collect();
     builder.edge(nodes[0], nodes[1], 1.0, false).unwrap();
     builder.edge(nodes[1], nodes[2], 1.0, false).unwrap();
-    let (_, requests) = lane("requests", 1, Overflow::Refuse, Arc::clone(&quiet));
-    let (replies_out, replies) = lane("replies", 64, Overflow::Refuse, Arc::clone(&quiet));
-    let (sim, orders) = lane("orders", 64, Overflow::Refuse, Arc::clone(&quiet));
-    let (_, sim_events) = lane("events", 1, Overflow::Refuse, Arc::clone(&quiet));
-    let (_, latest) = lane("latest", 1, Overflow::Conflate, Arc::clone(&quiet));
-    let facts = ControlFacts {
-        name: "model".to_owned(),
-        tick_rate: 60,
-        dimensions: 3,
-        backend: "script",
-        connections_max: 64,
-        connections_per_address_max: None,
-        connections_per_address_automatic: 64,
-        steer: facts(80.0),
-        limits: GraphLimits { nodes: 100, edges: 100 },
-        room: Room { needed: Arc::new(|_, _| 0), available: || None },
-        settings: SettingsFacts::default(),
-        net_limits: Arc::new(net_limits(&NetOptions::default())),
-    };
-    let lanes = ControlLanes {
-        requests,
-        replies: replies_out,
-        shard_events: vec![],
-        shard_messages: vec![],
-        sim,
-        sim_events,
-        latest,
-        jobs: Jobs::new(
-            lane("jobs", 1, Overflow::Refuse, Arc::clone(&quiet)).0,
-            lane("reports", 2, Overflow::Refuse, Arc::clone(&quiet)).1,
-        ),
-        store: None,
-        files: FilesDesk {
-            orders: lane("files", 1, Overflow::Refuse, Arc::clone(&quiet)).0,
-            reports: lane("read", 1, Overflow::Refuse, Arc::clone(&quiet)).1,
-            follow_ns: None,
-        },
-        mcp: None,
-        sources: None,
-    };
-    let (past, metrics) = (Past { epoch: 1, ..Past::default() }, Arc::new(Metrics::new(0)));
-    let health = Arc::new(Health::default());
-    let control = Control::new(builder.finish(), past, facts, lanes, quiet, metrics, health, Vec::new());
-    Bench { control, replies, orders }
+    let ((replies_out, replies), (sim, orders)) = (ends(), ends());
+    let lanes = ControlLanes { replies: replies_out, sim, ..lanes() };
+    Bench { control: control(builder.finish(), facts(roomy()), lanes), replies, orders }
 }
 
 impl Bench {
@@ -133,23 +83,23 @@ fn a_mode_without_places_takes_the_place_of_one_that_is_being_found() {
 fn places_in_units_of_before_do_not_come_in_force() {
     let mut bench = bench();
     bench.control.begin_mode(Some(token(1)), Mode::Radial, None).unwrap();
-    bench.control.steer_by(facts(160.0));
+    bench.control.steer_by(units(160.0));
     bench.take_found();
     assert_eq!(bench.control.layout_name(), "force_directed");
     bench.take_found();
     assert_eq!((bench.control.layout_name(), bench.are_places_sent()), ("radial", Some(true)));
     let places = bench.control.steering.book.layout.places.clone().unwrap();
-    assert!(places.are_found_for(1, &facts(160.0)));
+    assert!(places.are_found_for(1, &units(160.0)));
 
     // In force, they are found again in other units, and not when a rule is as strong as another.
-    let mut stronger = facts(160.0);
+    let mut stronger = units(160.0);
     stronger.scale.stiffness *= 2.0;
     bench.control.steer_by(stronger);
     assert!(bench.control.steering.job.is_none());
-    bench.control.steer_by(facts(40.0));
+    bench.control.steer_by(units(40.0));
     assert_eq!(bench.control.take_places(), 0);
     bench.take_found();
-    assert!(bench.control.steering.book.layout.places.clone().unwrap().are_found_for(1, &facts(40.0)));
+    assert!(bench.control.steering.book.layout.places.clone().unwrap().are_found_for(1, &units(40.0)));
     assert!(!bench.control.steering.is_finding_places() && bench.refused().is_empty());
 }
 
@@ -170,7 +120,7 @@ fn where_the_graph_changes_faster_than_places_are_found_they_are_carried_over() 
     bench.take_found();
     bench.take_found();
     let layout = &bench.control.steering.book.layout;
-    assert!(layout.places.as_ref().unwrap().are_found_for(5, &facts(80.0)));
+    assert!(layout.places.as_ref().unwrap().are_found_for(5, &units(80.0)));
     assert_eq!((layout.version, bench.refused()), (2, vec![]));
 }
 

@@ -6,15 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::*;
-use crate::api::steer::SteerFacts;
 use crate::base::Handle;
 use crate::base::clock::monotonic_ns;
-use crate::control::{ControlFacts, ControlLanes, FilesDesk, Jobs, Past, Room, SettingsFacts, StoreDesk, net_limits};
-use crate::graph::{Change, Deed, GraphBuilder, GraphLimits, NodeDraft, NodeId};
-use crate::handoff::{Bounds, Consumer, Doorbell, McpEvent, Overflow, Producer, RuleScale, lane};
+use crate::control::turn::alone::{control, ends, facts, lanes, roomy};
+use crate::control::{ControlLanes, Room, StoreDesk};
+use crate::graph::{Change, Deed, GraphBuilder, NodeDraft, NodeId};
+use crate::handoff::{Consumer, McpEvent, Producer};
 use crate::mcp::Server;
-use crate::metrics::{Health, Metrics};
-use crate::settings::NetOptions;
 use crate::store::{FailureKind, StoreOrder, StoreReport};
 
 /// Time between two looks of the test: `control` looks by the clock meanwhile, which is behind it.
@@ -27,53 +25,14 @@ struct Bench {
     now_ns: u64,
 }
 
-fn ends<T>() -> (Producer<T>, Consumer<T>) {
-    lane("of the test", 64, Overflow::Refuse, Arc::new(Doorbell::silent()))
-}
-
 /// Over a graph of one node.
 fn bench(room: Room) -> Bench {
     let mut builder = GraphBuilder::new(9, 9);
     builder.node("t").unwrap();
-    let scale = RuleScale { stiffness: 1_200.0, length: 80.0, force_cap: 1e5, flat: false };
-    let facts = ControlFacts {
-        name: "model".to_owned(),
-        tick_rate: 60,
-        dimensions: 3,
-        backend: "script",
-        connections_max: 64,
-        connections_per_address_max: None,
-        connections_per_address_automatic: 64,
-        steer: SteerFacts { scale, bounds: Bounds { fixed: 10_000.0, unit: 0.0, most: 10_000.0 } },
-        limits: GraphLimits { nodes: 9_000, edges: 1_000 },
-        room,
-        settings: SettingsFacts::default(),
-        net_limits: Arc::new(net_limits(&NetOptions::default())),
-    };
     let ((orders_out, orders), (reports, reports_in)) = (ends(), ends());
     let store = StoreDesk { orders: orders_out, reports: reports_in, layout_ns: u64::MAX, snapshots: PathBuf::new() };
-    let lanes = ControlLanes {
-        requests: ends().1,
-        replies: ends().0,
-        shard_events: vec![],
-        shard_messages: vec![],
-        sim: ends().0,
-        sim_events: ends().1,
-        latest: ends().1,
-        jobs: Jobs::new(ends().0, ends().1),
-        store: Some(store),
-        files: FilesDesk { orders: ends().0, reports: ends().1, follow_ns: None },
-        mcp: None,
-        sources: None,
-    };
-    let (past, metrics) = (Past { epoch: 1, ..Past::default() }, Arc::new(Metrics::new(0)));
-    let (bell, health) = (Arc::new(Doorbell::silent()), Arc::new(Health::default()));
-    let control = Control::new(builder.finish(), past, facts, lanes, bell, metrics, health, Vec::new());
+    let control = control(builder.finish(), facts(room), ControlLanes { store: Some(store), ..lanes() });
     Bench { control, orders, reports, now_ns: monotonic_ns() }
-}
-
-fn roomy() -> Room {
-    Room { needed: Arc::new(|_, _| 0), available: || None }
 }
 
 impl Bench {
